@@ -1,0 +1,112 @@
+"""The command line: ``python -m bot [command]``. Imports nothing heavy before it knows the command.
+
+Without a command: the Discord bot when DISCORD_TOKEN is set, else the local page. A fault ends in
+one last line that says what to do; exit code 2 is the user's mistake, 1 is ours.
+"""
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from types import ModuleType, TracebackType
+
+from bot import __version__
+from bot.errors import CaduceusError, UserError
+
+COMMANDS = {
+    "run": "the Discord bot",
+    "workbench": "the local page, on 127.0.0.1 only",
+    "doctor": "check settings, token, permissions, model and GPU, and say what to mend",
+    "model": "prepare, inspect or quantize a model",
+    "persona": "personas without Discord: list, show, check",
+    "db": "the database: upgrade, check, export",
+    "bench": "how fast the engine is here, beside its floor and generate()",
+}
+WITHOUT_SETTINGS = frozenset({"doctor"})  # it says itself what is wrong with them
+
+EXIT_OURS = 1
+EXIT_USERS = 2
+EXIT_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    try:
+        return _run(list(sys.argv[1:] if arguments is None else arguments))
+    except UserError as error:
+        return _end(error, EXIT_USERS)
+    except CaduceusError as error:
+        return _end(error, EXIT_OURS)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Nobody reads on (`... | head`); Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OURS
+
+
+def _run(given: list[str]) -> int:
+    given = given or [_command_without_arguments()]
+    command = next((word for word in given if not word.startswith("-")), "")
+    module = importlib.import_module(f"bot.cli.{command}") if command in COMMANDS else None
+    parsed = build_parser(command, module).parse_args(given)
+    if module is None:
+        raise AssertionError("the parser lets no unknown command pass")
+    if command in WITHOUT_SETTINGS:
+        return int(module.run(parsed, None))
+    from bot.logs import configure_logging
+    from bot.settings import load_settings
+
+    settings = load_settings()
+    configure_logging(settings.log_level, settings.log_format, settings.secrets())
+    return int(module.run(parsed, settings))
+
+
+def _command_without_arguments() -> str:
+    from bot.settings import load_settings
+
+    return "run" if load_settings().discord_token else "workbench"
+
+
+def build_parser(command: str, module: ModuleType | None) -> argparse.ArgumentParser:
+    """All commands with one line each; the arguments of `command` alone, which `module` adds."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bot",
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=18),
+        description="Caduceus, a self-hosted chat and roleplay bot for Discord.",
+        epilog="Without a command: the Discord bot when DISCORD_TOKEN is set, else the local "
+        "page. Settings come from the environment and .env; see .env.example.",
+    )
+    parser.add_argument("--version", action="version", version=f"Caduceus {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, help_text in COMMANDS.items():
+        below = commands.add_parser(name, help=help_text, description=f"{help_text.capitalize()}.")
+        if name == command and module is not None:
+            module.add_arguments(below)
+    return parser
+
+
+def _end(error: CaduceusError, code: int) -> int:
+    logging.getLogger(__name__).debug("where it happened:", exc_info=error)
+    print(f"caduceus: {error}", file=sys.stderr)
+    return code
+
+
+def report_fault(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    """What nobody foresaw: the traceback goes into the log at debug, people get one line."""
+    logging.getLogger(__name__).debug("where it happened:", exc_info=(kind, error, traceback))
+    said = str(error).strip().splitlines()
+    print(
+        f"caduceus: this is a fault of Caduceus: {kind.__name__}{f': {said[0]}' if said else ''}. "
+        "Start again with LOG_LEVEL=debug to see where, and report it with those lines.",
+        file=sys.stderr,
+    )
+
+
+if __name__ == "__main__":
+    sys.excepthook = report_fault
+    sys.exit(main())

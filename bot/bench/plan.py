@@ -1,0 +1,56 @@
+"""What a run of the benchmark is to measure."""
+
+from dataclasses import dataclass
+
+from bot.bench.chat import Chat
+from bot.bench.checkpoint import Shapes
+from bot.bench.load import Load
+from bot.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be measured. An empty `model` is a checkpoint of `shapes` with random weights."""
+
+    model: str
+    shapes: Shapes | None
+    streams: tuple[int, ...]
+    prompt_tokens: int
+    new_tokens: int
+    penalties: tuple[float, ...]
+    repeats: int
+    baseline_tokens: int  # 0: not compared
+    chat: Chat | None
+    rows: int = 0
+    gpu_memory_gb: float = 0.0  # 0: all of it
+
+    def loads(self) -> list[Load]:
+        """For the engine, in the order of the table."""
+        return [
+            Load(count, self.prompt_tokens, self.new_tokens, penalty)
+            for penalty in self.penalties
+            for count in self.streams
+        ]
+
+    def baseline_loads(self) -> list[Load]:
+        """For `generate()`."""
+        return [
+            Load(1, self.prompt_tokens, self.baseline_tokens, penalty) for penalty in self.penalties
+        ]
+
+    def check_fits(self, context_tokens: int) -> None:
+        """Raises SettingsError when a request cannot fit the model's context."""
+        if self.prompt_tokens + max(self.new_tokens, self.baseline_tokens) > context_tokens:
+            raise SettingsError(
+                f"{self.prompt_tokens} tokens of prompt and {self.new_tokens} new ones do not fit "
+                f"the context of {context_tokens}.",
+                "Ask for fewer (--prompt-tokens, --new-tokens, --baseline-tokens).",
+            )
+        if self.chat is not None:
+            self.chat.check_fits(context_tokens)
+
+    def notes(self, rows: int) -> tuple[str, ...]:
+        """What a reader has to know when `rows` streams run together at most."""
+        if max(self.streams) > rows:
+            return (f"more than {rows} streams wait for one another: see --rows",)
+        return ()

@@ -1,0 +1,271 @@
+"""One run of the benchmark: the floor, `generate()`, the engine under load, the chat."""
+
+# pyright: reportUnknownMemberType=false
+# (an edge to a library that is only partly typed)
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import torch
+
+from bot.bench import floor
+from bot.bench.baseline import NO_TOKEN, Baseline, give_back_memory, load_reference
+from bot.bench.chat import Chat, ChatRound, run_chat
+from bot.bench.checkpoint import make_checkpoint
+from bot.bench.load import WARM_UP_TOKENS, Load, Round, Streams, median
+from bot.bench.machine import describe_machine, load_average, memory_bytes
+from bot.bench.plan import Plan
+from bot.bench.prompts import PromptMaker, RandomWordMaker, fixed_text
+from bot.bench.results import ChatResult, LoadResult, Results
+from bot.engine.api import EngineState
+from bot.engine.local import LocalEngine
+from bot.engine.tokens import TextTokens
+from bot.errors import CaduceusError, EngineError, SettingsError
+
+if TYPE_CHECKING:
+    from bot.engine.loading import LoadedModel
+
+CACHE_NAME = "benchmark"  # under DATA_DIR
+
+RESTART_POLL_SECONDS = 0.5
+
+Found = TypeVar("Found")
+Say = Callable[[str], None]
+Keep = Callable[[Results], None]
+
+
+def _forget(_results: Results) -> None:
+    """Where only the last results count."""
+
+
+class Session:
+    """Measures what a plan asks for. What fails is noted, and the rest is measured all the same."""
+
+    def __init__(
+        self, plan: Plan, data_dir: Path, command: str, *, say: Say, keep: Keep = _forget
+    ) -> None:
+        """`command` is written down with the results.
+
+        `say` tells a person what is being done; `keep` gets the results so far, every round.
+        """
+        self._plan = plan
+        self._data_dir = data_dir
+        self._command = command
+        self._tell = say
+        self._keep = keep
+        self._told = ""
+        self._load_average = load_average()
+        self._bandwidth = 0.0
+        self._loaded: LoadedModel | None = None
+        self._baseline: Baseline | None = None  # where it takes turns with the engine
+        self._baseline_results: tuple[LoadResult, ...] = ()
+        self._baseline_missing = "" if plan.baseline_tokens else "left out"
+        self._rounds: dict[Load, list[Round]] = {load: [] for load in plan.loads()}
+        self._memory_bytes: dict[Load, int] = {}
+        self._chat_rounds: list[ChatRound] = []
+        self._failures: list[str] = []
+
+    async def run(self) -> Results:
+        """All of it. Raises CaduceusError when the model cannot be loaded or served."""
+        from bot.engine.loading import choose_device
+
+        plan = self._plan
+        device = choose_device()
+        if plan.gpu_memory_gb and device.type == "cuda":
+            total = torch.cuda.mem_get_info(device)[1]
+            torch.cuda.set_per_process_memory_fraction(
+                min(plan.gpu_memory_gb * 1e9 / total, 1.0), device
+            )
+        self._say("Measuring the memory's bandwidth")
+        self._bandwidth = floor.copy_bandwidth(device)
+        model = plan.model or await asyncio.to_thread(self._make_checkpoint)
+        if device.type == "cuda" and plan.baseline_tokens:
+            await asyncio.to_thread(self._measure_baseline_first, model)
+        engine = LocalEngine(lambda: self._load(model), max_rows=plan.rows, model=model)
+        self._say("Starting the engine")
+        await engine.start()
+        try:
+            return await self._measure(engine, device)
+        finally:
+            await engine.close()
+
+    def _make_checkpoint(self) -> str:
+        if self._plan.shapes is None:
+            raise SettingsError("Neither a model nor shapes were given.", "Name one of them.")
+        self._say(f"Making a checkpoint with random weights: {self._plan.shapes.name}")
+        return str(make_checkpoint(self._plan.shapes, self._data_dir / CACHE_NAME))
+
+    def _load(self, model: str) -> "LoadedModel":
+        """The model as the bot loads it, but nothing it says ends a reply."""
+        from bot.engine.loading import load_model
+
+        loaded = load_model(model, data_dir=self._data_dir, progress=self._report)
+        source = cast("Any", loaded if loaded.model is None else loaded.model)
+        source.generation_config.eos_token_id = NO_TOKEN
+        self._loaded = loaded
+        return loaded
+
+    def _report(self, text: str, _fraction: float | None) -> None:
+        self._say(text)
+
+    def _say(self, text: str) -> None:
+        if text != self._told:
+            self._told = text
+            self._tell(text)
+
+    async def _measure(self, engine: LocalEngine, device: torch.device) -> Results:
+        plan = self._plan
+        loaded = cast("LoadedModel", self._loaded)
+        plan.check_fits(engine.info.context_tokens)
+        prompts = await asyncio.to_thread(self._prompt_maker, loaded.tokenizer)
+        streams = Streams(engine, prompts)
+        if plan.baseline_tokens and loaded.model is not None and device.type == "cpu":
+            self._baseline = Baseline(loaded.model, self._plan.baseline_loads())
+        await self._warm_up(engine, streams, prompts)
+        for repeat in range(plan.repeats):
+            await self._measure_loads(engine, streams, device, repeat)
+            if self._baseline is not None:
+                self._say(f"Round {repeat + 1} of {plan.repeats}: generate()")
+                await asyncio.to_thread(self._baseline.run, prompts)
+                self._baseline_results = self._baseline.results()
+            self._keep(self._results(engine, device))
+        for repeat in range(plan.repeats if plan.chat else 0):
+            await self._measure_chat(engine, prompts, streams, repeat)
+            self._keep(self._results(engine, device))
+        return self._results(engine, device)
+
+    def _results(self, engine: LocalEngine, device: torch.device) -> Results:
+        """As far as it has come."""
+        loaded = cast("LoadedModel", self._loaded)
+        status = engine.status()
+        weights, kv_token = floor.weight_bytes(loaded), floor.kv_token_bytes(loaded)
+        mean_tokens = self._plan.prompt_tokens + self._plan.new_tokens / 2
+        return Results(
+            date=datetime.now(UTC).strftime("%Y-%m-%d"),
+            command=self._command,
+            machine=describe_machine(device),
+            load_average=self._load_average,
+            model=engine.info.name,
+            device=status.device,
+            kernel=status.kernel,
+            rows=status.slots,
+            kv_room_tokens=status.kv_tokens_total,
+            copy_bytes_per_second=self._bandwidth,
+            weight_bytes=weights,
+            kv_token_bytes=kv_token,
+            loads=tuple(
+                LoadResult(
+                    load,
+                    tuple(rounds),
+                    self._memory_bytes[load],
+                    floor.floor_seconds(
+                        weights, kv_token, load.streams, mean_tokens, self._bandwidth
+                    ),
+                )
+                for load, rounds in self._rounds.items()
+                if rounds
+            ),
+            baseline=self._baseline_results,
+            baseline_missing=self._baseline_missing,
+            chat=self._chat_result(),
+            notes=(*self._plan.notes(status.slots), *self._failures),
+            complete=not self._failures,
+        )
+
+    def _prompt_maker(self, tokenizer: Any) -> PromptMaker:
+        tokens = TextTokens(tokenizer)
+        if not self._plan.model and self._plan.shapes is not None:
+            return RandomWordMaker(tokens, self._plan.shapes.vocabulary)
+        return PromptMaker(tokens, fixed_text())
+
+    async def _warm_up(self, engine: LocalEngine, streams: Streams, prompts: PromptMaker) -> None:
+        self._say("Warming up")
+        for load in self._rounds:
+            await self._try(engine, load, streams.run(replace(load, new_tokens=WARM_UP_TOKENS)))
+        if self._baseline is not None:
+            await asyncio.to_thread(self._baseline.warm_up, prompts)
+
+    async def _measure_loads(
+        self, engine: LocalEngine, streams: Streams, device: torch.device, repeat: int
+    ) -> None:
+        """Every load once: a disturbance falls on all of them, not on one."""
+        for load, rounds in self._rounds.items():
+            self._say(f"Round {repeat + 1} of {self._plan.repeats}: {_words(load)}")
+            found = await self._try(engine, load, streams.run(load))
+            if found is not None:
+                rounds.append(found)
+                taken = self._memory_bytes.get(load, 0)
+                self._memory_bytes[load] = max(taken, memory_bytes(device))
+
+    async def _measure_chat(
+        self, engine: LocalEngine, prompts: PromptMaker, streams: Streams, repeat: int
+    ) -> None:
+        chat = cast(Chat, self._plan.chat)
+        self._say(
+            f"Round {repeat + 1} of {self._plan.repeats}: {chat.turns} turns in "
+            f"{chat.channels} channels"
+        )
+        found = await self._try(engine, chat, run_chat(engine, prompts, streams, chat))
+        if found is not None:
+            self._chat_rounds.append(found)
+
+    async def _try(
+        self, engine: LocalEngine, what: Load | Chat, measuring: Coroutine[Any, Any, Found]
+    ) -> Found | None:
+        """What was measured; None when the engine failed, which is noted and waited out."""
+        try:
+            return await measuring
+        except EngineError as error:
+            self._failures.append(f"failed: {_words(what)}: {error}")
+            self._say(self._failures[-1])
+        while engine.status().state is EngineState.RESTARTING:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(RESTART_POLL_SECONDS)
+        return None
+
+    def _chat_result(self) -> ChatResult | None:
+        chat, rounds = self._plan.chat, self._chat_rounds
+        if chat is None or not rounds:
+            return None
+        return ChatResult(
+            channels=chat.channels,
+            turns=chat.turns,
+            persona_tokens=chat.persona_tokens,
+            message_tokens=chat.message_tokens,
+            reply_tokens=chat.reply_tokens,
+            prompt_tokens=int(median([found.prompt_tokens for found in rounds])),
+            cached_tokens=int(median([found.cached_tokens for found in rounds])),
+            cached_tokens_fresh=max(found.cached_tokens_fresh for found in rounds),
+            reused=tuple(found.reused_seconds for found in rounds),
+            fresh=tuple(found.fresh_seconds for found in rounds),
+        )
+
+    def _measure_baseline_first(self, model: str) -> None:
+        """On a GPU both do not fit at once: `generate()` is measured before the engine loads."""
+        self._say("Loading the model for generate()")
+        try:
+            self._baseline_results = self._baseline_alone(model)
+        except (CaduceusError, ImportError, RuntimeError, ValueError, TypeError, OSError) as error:
+            # Without it the engine's own figures are worth having all the same.
+            self._baseline_missing = f"{type(error).__name__}: {error}"
+            self._say(f"generate() cannot be measured: {error}")
+        give_back_memory()  # only now has nothing a hold of the model
+
+    def _baseline_alone(self, model: str) -> tuple[LoadResult, ...]:
+        reference, tokenizer = load_reference(model, self._data_dir, self._report)
+        prompts = self._prompt_maker(tokenizer)
+        measured = Baseline(reference, self._plan.baseline_loads())
+        measured.warm_up(prompts)
+        for repeat in range(self._plan.repeats):
+            self._say(f"Round {repeat + 1} of {self._plan.repeats}: generate()")
+            measured.run(prompts)
+        return measured.results()
+
+
+def _words(what: Load | Chat) -> str:
+    if isinstance(what, Chat):
+        return "the chat"
+    return f"{what.streams} streams, repetition penalty {what.repetition_penalty:g}"

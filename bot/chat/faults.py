@@ -1,0 +1,35 @@
+"""What a person is told when a reply fails: one plain line, never the cause itself."""
+
+from bot.errors import (
+    CaduceusError,
+    EngineFailed,
+    EngineUnavailable,
+    RemoteEngineError,
+    RequestTooLarge,
+    StoreError,
+    UserError,
+)
+
+NOTHING_CAME = "The model had nothing to say to that. Try again, or put it in other words."
+NOTHING_TO_ADD = "The model has nothing to add."
+OUR_FAULT = (
+    "Something went wrong here. Please try again; the bot's owner finds the cause in the log."
+)
+
+_LINES: tuple[tuple[type[CaduceusError], str], ...] = (
+    (RequestTooLarge, "That is more than the model can read at once. Try a shorter message."),
+    (EngineUnavailable, "The model is not ready just now. Please try again in a minute."),
+    (EngineFailed, "The model broke down while it was answering. Please try again."),
+    (RemoteEngineError, "The model's server did not answer as it should. Please try again later."),
+    (StoreError, "The bot's memory cannot be reached just now. Please try again later."),
+)
+
+
+def line_for(error: CaduceusError) -> str:
+    """The line that people in the channel see."""
+    for kind, line in _LINES:
+        if isinstance(error, kind):
+            return line
+    if isinstance(error, UserError):
+        return " ".join(str(error).split())
+    return OUR_FAULT

@@ -1,0 +1,134 @@
+"""What people write can't forge a turn.
+
+Headers, speaker lines and special tokens are broken up by an invisible character: people see the
+same text, the model and its tokenizer no longer see a boundary. Texts are compared folded (full
+width, case, accents and invisible characters don't count), so that look-alikes don't get round.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from copy import copy
+
+BREAK = "\u200b"  # zero width space: invisible, and no letter or blank to any pattern
+
+_LINE_ENDS = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+# Control characters that show nothing, halves of characters (tokenizers refuse them), and the
+# invisible tag characters, with which texts are hidden from people but not from models.
+_CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\U000e0000-\U000e007f]")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")  # blank, but not of class Cf
+_REMEMBERED_CHARACTERS = 20_000
+_COLONS = frozenset("\ua789\u2236\u0589\u05c3\ufe55\uff1a")  # seen as a colon
+_ANY_TOKEN = (r"<\|[^<>|\n]{1,64}\|>", r"</?s>", r"\[/?inst\]", r"<</?sys>>")
+# Blanks and decoration before and after a speaker's name. No line ends: each line is read once.
+_LINE_START = r"(?:^|\n)(?:[^\S\n]|[>*_~`#\-\"'(\[])*"
+_NAME_END = r"(?:[^\S\n]|[*_~`\"')\]]){0,32}"
+
+
+def plain_lines(text: str) -> str:
+    """`text` with one kind of line end and without control characters: looks the same."""
+    text = _LINE_ENDS.sub("\n", text)
+    return _SURROGATES.sub("\ufffd", _CONTROLS.sub("", text))
+
+
+class _Folding(dict[int, str]):
+    """What each character folds to, worked out when it is first met."""
+
+    def __missing__(self, code: int) -> str:
+        if len(self) > _REMEMBERED_CHARACTERS:
+            self.clear()
+        self[code] = folded = _fold_character(chr(code))
+        return folded
+
+
+_folding = _Folding()
+
+
+def _fold_character(character: str) -> str:
+    if character in _COLONS:
+        return ":"
+    return "".join(
+        part
+        for part in unicodedata.normalize("NFKD", character).casefold()
+        if unicodedata.category(part) not in ("Cf", "Mn", "Me") and part not in _INVISIBLE
+    )
+
+
+def fold(text: str) -> str:
+    """`text` as the comparison sees it. Character by character, so parts fold like the whole."""
+    return text.lower() if text.isascii() else text.translate(_folding)
+
+
+class Guard:
+    """Breaks up whatever could be taken for a boundary in one prompt."""
+
+    def __init__(
+        self,
+        headers: Iterable[str] = (),
+        special_tokens: Iterable[str] = (),
+        names: Sequence[str] = (),
+    ) -> None:
+        """`headers` as in PromptFormat, `special_tokens` spelled out, `names` as displayed."""
+        folded = {fold(token) for token in special_tokens}
+        tokens = [re.escape(token) for token in folded if len(token.strip()) > 1]
+        # Looked for at every place, so that tokens which overlap are both found.
+        pattern = "|".join((*_ANY_TOKEN, *sorted(tokens, key=len, reverse=True)))
+        self._tokens = re.compile(f"(?=(?P<inside>{pattern}))")
+        self._headers = tuple(re.compile(header) for header in headers)
+        self._lines = _speaker_lines(names)
+
+    def with_names(self, names: Sequence[str]) -> "Guard":
+        """The same guard, which knows who speaks."""
+        guard = copy(self)
+        guard._lines = _speaker_lines(names)
+        return guard
+
+    def text(self, text: str) -> str:
+        """For the persona's and the moderators' texts: no headers, no special tokens."""
+        return _break_up(plain_lines(text), (self._tokens, *self._headers))
+
+    def name(self, name: str) -> str:
+        """For a display name, which a colon will follow: "user" and that may be a header."""
+        return self.text(f"{name}:").removesuffix(":")
+
+    def message(self, text: str) -> str:
+        """For what people write and the model wrote: no speaker lines either."""
+        patterns = (self._tokens, *self._headers, *self._lines)
+        return _break_up(plain_lines(text), patterns)
+
+
+def _speaker_lines(names: Sequence[str]) -> tuple[re.Pattern[str], ...]:
+    words = {tuple(fold(name).split()) for name in names}
+    spelled = [r"\s{1,4}".join(map(re.escape, parts)) for parts in words if parts]
+    if not spelled:
+        return ()
+    either = "|".join(sorted(spelled, key=len, reverse=True))
+    return (re.compile(rf"{_LINE_START}(?:{either}){_NAME_END}(?P<before>:)"),)
+
+
+def _break_up(text: str, patterns: Iterable[re.Pattern[str]]) -> str:
+    folded = fold(text)
+    places: set[int] = set()
+    for pattern in patterns:
+        for match in pattern.finditer(folded):
+            groups = match.groupdict()
+            places.add(match.start("before") if "before" in groups else match.start("inside") + 1)
+    if not places:
+        return text
+    pieces: list[str] = []
+    at = 0  # in the folded text
+    for character in text:
+        if at in places:
+            places.discard(at)
+            pieces.append(BREAK)
+        pieces.append(character)
+        # A character may fold to several, or to none: a place inside it is taken after it.
+        end = at + (1 if character.isascii() else len(_folding[ord(character)]))
+        if end - at > 1 and not places.isdisjoint(range(at + 1, end)):
+            places.difference_update(range(at + 1, end))
+            places.add(end)
+        at = end
+    if at in places:
+        pieces.append(BREAK)
+    return "".join(pieces)

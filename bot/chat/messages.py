@@ -1,0 +1,156 @@
+"""The core's records: who said what, where. Frozen dataclasses, no behaviour beyond reading."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal, TypeAlias
+
+from bot.engine.api import FinishReason, GenerationStatistics, Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelKey:
+    """Anything with a history of its own: a text channel, a thread, a DM, a workbench chat.
+
+    Two keys are equal when platform and channel are: guild and parent only say whose settings
+    apply.
+    """
+
+    platform: str  # "discord", "workbench"
+    channel_id: str
+    guild_id: str | None = field(default=None, compare=False)
+    parent_id: str | None = field(default=None, compare=False)  # a thread's channel
+    is_direct: bool = field(default=False, compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.platform}:{self.channel_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Someone who talks. `name` is as the platform shows it: raw, not unique, hostile."""
+
+    speaker_id: str
+    name: str
+    is_bot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class QuotedMessage:
+    """The message that another one replies to."""
+
+    message_id: str
+    author: Speaker
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingMessage:
+    """A message as a front end heard it: mentions already names, the bot's own mention stripped."""
+
+    message_id: str
+    channel: ChannelKey
+    author: Speaker
+    text: str
+    sent_at: datetime  # aware, UTC
+    mentions_bot: bool = False
+    replies_to_bot: bool = False  # to a message of the bot's or of a persona's webhook
+    author_roles: frozenset[str] = frozenset()
+    reply_to: QuotedMessage | None = None
+
+
+class TurnState(StrEnum):
+    """How far a turn has come."""
+
+    WHOLE = "whole"
+    RUNNING = "running"  # a reply being written
+    CUT = "cut"  # a reply stopped, or broken off: as far as it was shown
+
+
+@dataclass(frozen=True, slots=True)
+class Swipe:
+    """One alternative of a reply."""
+
+    index: int  # from 0
+    text: str
+    finish: FinishReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one speaker said in one go.
+
+    Turns of a conversation are ordered by `turn_id`: the order in which the bot took them up.
+    `text` is that of the active swipe. `message_ids` are the platform's, in order.
+    """
+
+    turn_id: int
+    conversation_id: int
+    channel: ChannelKey
+    role: Literal["user", "bot"]
+    speaker: Speaker
+    text: str
+    created_at: datetime
+    state: TurnState = TurnState.WHOLE
+    message_ids: tuple[str, ...] = ()
+    addressed: bool = False  # was to be answered
+    answered_by: int | None = None  # the reply's turn
+    reply_to: QuotedMessage | None = None
+    swipes: tuple[Swipe, ...] = ()  # of a bot's turn
+    active_swipe: int = 0
+    asked_by: frozenset[str] = frozenset()  # speaker ids whose messages a bot's turn answers
+    persona: str = ""  # a bot's turn: which persona spoke
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryWindow:
+    """The newest turns of a channel's current conversation, oldest first.
+
+    `skipped` is the number of older turns that are not in `turns`: the absolute position of
+    ``turns[0]``, by which the prompt drops old turns in whole blocks.
+    """
+
+    conversation_id: int
+    turns: tuple[Turn, ...]
+    skipped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRecord:
+    """How one swipe came to be: enough to rebuild its prompt, and no copy of what people said."""
+
+    prompt_sha256: str
+    prompt_format: str
+    persona: str
+    first_turn_id: int | None  # oldest and newest turn that the prompt showed
+    last_turn_id: int | None
+    sampling: Sampling
+    finish: FinishReason
+    statistics: GenerationStatistics
+    created_at: datetime
+    settings_revision: int = 0  # the newest setting change at that time
+
+
+class Scope(StrEnum):
+    """Whose setting it is; later ones override earlier ones."""
+
+    OWNER = "owner"
+    GUILD = "guild"
+    CHANNEL = "channel"
+
+
+JsonValue: TypeAlias = str | int | float | bool | list[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class SettingChange:
+    """One entry of `/settings history`. `new` None means the setting was reset."""
+
+    change_id: int
+    scope: Scope
+    scope_id: str  # guild id, or str(ChannelKey)
+    key: str
+    old: JsonValue
+    new: JsonValue
+    changed_by: str
+    changed_at: datetime

@@ -1,0 +1,206 @@
+"""What the core needs of the world: implemented by the store, the persona folder, the engine."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from bot.chat.messages import (
+    ChannelKey,
+    GenerationRecord,
+    HistoryWindow,
+    IncomingMessage,
+    JsonValue,
+    Scope,
+    SettingChange,
+    Speaker,
+    Turn,
+    TurnState,
+)
+from bot.chat.persona import Persona
+from bot.engine.api import Engine, EngineStatus
+
+__all__ = ["Engine", "EngineStatus", "History", "Personas", "SettingsStore"]
+
+
+class History(Protocol):
+    """Every channel's turns. Each method is one transaction: it is durable when it returns.
+
+    Methods that take a `turn_id` raise :class:`~bot.errors.NotFound` when that turn is gone.
+    """
+
+    async def add_message(self, message: IncomingMessage, *, addressed: bool) -> Turn | None:
+        """Append a user's turn to the channel's current conversation, made if there is none.
+
+        None when the message is known already (the same id in the same channel): a message that
+        arrives twice, live and after a reconnect, is one turn.
+        """
+        ...
+
+    async def note_seen(self, channel: ChannelKey, message_id: str) -> None:
+        """Remember the newest message seen in a channel, kept or not. Never goes back."""
+        ...
+
+    async def last_seen(self, platform: str) -> Mapping[ChannelKey, str]:
+        """The newest message id seen, for every channel that the bot serves on `platform`."""
+        ...
+
+    async def edit_message(self, channel: ChannelKey, message_id: str, text: str) -> bool:
+        """Replace a user's text; the old one is not kept. False when the message is unknown."""
+        ...
+
+    async def delete_messages(self, channel: ChannelKey, message_ids: Sequence[str]) -> int:
+        """Take messages out, prompt and database.
+
+        A user's turn goes; of a bot's turn that was several messages, it goes with the first one of
+        them deleted. The bot's answer to a deleted question stays. Returns how many turns went.
+        """
+        ...
+
+    async def delete_turn(self, turn_id: int) -> Turn:
+        """Take one turn out with its swipes; returns what it was."""
+        ...
+
+    async def edit_turn(self, turn_id: int, text: str) -> Turn:
+        """Replace the (active) text of any turn, a bot's too (the workbench's editing)."""
+        ...
+
+    async def turn(self, turn_id: int) -> Turn:
+        """One turn."""
+        ...
+
+    async def turn_of_message(self, channel: ChannelKey, message_id: str) -> Turn | None:
+        """The turn that a platform's message belongs to."""
+        ...
+
+    async def window(
+        self, channel: ChannelKey, limit: int, *, before_turn: int | None = None
+    ) -> HistoryWindow:
+        """The newest `limit` visible turns of the current conversation (before `before_turn`).
+
+        With `before_turn`, the conversation is that turn's own.
+        """
+        ...
+
+    async def pending(self, channel: ChannelKey, *, since: datetime | None = None) -> list[Turn]:
+        """Addressed and unanswered turns of the current conversation, oldest first."""
+        ...
+
+    async def channels_with_pending(self, platform: str, *, since: datetime) -> list[ChannelKey]:
+        """Where somebody still waits for an answer."""
+        ...
+
+    async def begin_reply(
+        self, channel: ChannelKey, speaker: Speaker, *, persona: str, answers: Sequence[int]
+    ) -> Turn:
+        """Insert the bot's running turn (empty) and mark `answers` as answered by it."""
+        ...
+
+    async def begin_swipe(self, turn_id: int) -> Turn:
+        """Add an empty, running swipe to a bot's turn and make it the active one."""
+        ...
+
+    async def show_reply(self, turn_id: int, text: str, message_ids: Sequence[str]) -> None:
+        """The active swipe's text as people see it now. Called at every edit, also the last."""
+        ...
+
+    async def finish_reply(
+        self, turn_id: int, state: TurnState, record: GenerationRecord | None
+    ) -> Turn:
+        """End a running reply as WHOLE or CUT, and keep how it came to be."""
+        ...
+
+    async def abandon_reply(self, turn_id: int, *, requeue: bool) -> None:
+        """A running reply of which nothing was shown: take it (or its new swipe) out.
+
+        `requeue` makes the questions pending again; else they count as answered.
+        """
+        ...
+
+    async def select_swipe(self, turn_id: int, index: int) -> Turn:
+        """Make another swipe the active one. NotFound when there is no such swipe."""
+        ...
+
+    async def generation(self, turn_id: int, swipe: int) -> GenerationRecord | None:
+        """How a swipe came to be."""
+        ...
+
+    async def last_reply(self, channel: ChannelKey) -> Turn | None:
+        """The newest visible bot's turn of the current conversation."""
+        ...
+
+    async def reset(self, channel: ChannelKey) -> tuple[int, int]:
+        """Start a new conversation, deleting nothing. Returns (old, new) conversation ids."""
+        ...
+
+    async def restore(self, channel: ChannelKey, conversation_id: int) -> None:
+        """Make an earlier conversation the current one again (the Undo of a reset)."""
+        ...
+
+    async def hide_last_exchange(self, channel: ChannelKey) -> list[int]:
+        """Hide the newest reply, what it answered and anything after it. Returns the turn ids."""
+        ...
+
+    async def unhide(self, turn_ids: Sequence[int]) -> None:
+        """Bring hidden turns back (the Undo of an undo)."""
+        ...
+
+    async def export(self, channel: ChannelKey) -> list[Turn]:
+        """Every visible turn of the current conversation."""
+        ...
+
+    async def recover(self) -> int:
+        """After a crash: running replies with text become CUT, empty ones are taken out and their
+
+        questions pend again. Returns how many were mended. Called once at start.
+        """
+        ...
+
+
+class SettingsStore(Protocol):
+    """Raw values of the settings cascade, with their history."""
+
+    async def values(
+        self, scopes: Sequence[tuple[Scope, str]]
+    ) -> Mapping[tuple[Scope, str], Mapping[str, JsonValue]]:
+        """What is set in each scope. A scope without values may be missing."""
+        ...
+
+    async def change(
+        self, scope: Scope, scope_id: str, key: str, value: JsonValue, *, by: str
+    ) -> SettingChange:
+        """Set a value (None resets it) and write down the change."""
+        ...
+
+    async def changes(
+        self, scopes: Sequence[tuple[Scope, str]], *, limit: int = 20
+    ) -> list[SettingChange]:
+        """The newest changes in these scopes, newest first."""
+        ...
+
+    async def change_by_id(self, change_id: int) -> SettingChange | None:
+        """One change."""
+        ...
+
+    async def revision(self) -> int:
+        """The newest change's id, 0 when there is none."""
+        ...
+
+
+class Personas(Protocol):
+    """The personas that are there."""
+
+    def names(self) -> list[str]:
+        """Names in alphabetical order, as `/persona use` takes them."""
+        ...
+
+    def get(self, name: str) -> Persona | None:
+        """The last good version of a persona, by its name, whatever the case."""
+        ...
+
+    def default(self) -> Persona:
+        """The persona that speaks where none is chosen."""
+        ...
+
+    def problems(self) -> Mapping[str, str]:
+        """File name to error, for files whose newest version cannot be used."""
+        ...

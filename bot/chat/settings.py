@@ -1,0 +1,365 @@
+"""The settings of a guild or channel: each defined once.
+
+Commands, autocomplete, the workbench's controls and the README's table are all made from
+:data:`DEFINITIONS`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from bot.chat.messages import ChannelKey, JsonValue, Scope, SettingChange
+from bot.chat.ports import Personas, SettingsStore
+from bot.engine.api import Sampling
+from bot.errors import ChannelSettingError, NotFound
+
+Kind = Literal["text", "words", "choice", "integer", "number", "persona"]
+
+TEXT_CHARACTERS = 2_000
+WORDS = 20
+WORD_CHARACTERS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class SettingDefinition:
+    """One setting: its type, range, default and help."""
+
+    key: str
+    kind: Kind
+    default: JsonValue
+    help: str
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    above_minimum: bool = False  # the minimum itself is excluded
+
+    @property
+    def range_text(self) -> str:
+        """The acceptable values, in words."""
+        if self.kind == "choice":
+            return ", ".join(self.choices)
+        if self.kind == "words":
+            return f"up to {WORDS} words of {WORD_CHARACTERS} characters, separated by commas"
+        if self.kind == "text":
+            return f"text of up to {TEXT_CHARACTERS} characters"
+        if self.kind == "persona":
+            return "the name of a persona"
+        low = f"above {self.minimum:g}" if self.above_minimum else f"{self.minimum:g}"
+        return f"{low} to {self.maximum:g}"
+
+    def parse(self, text: str) -> JsonValue:
+        """What a person typed, as a value. Raises ChannelSettingError."""
+        text = _storable(text).strip()
+        match self.kind:
+            case "integer" | "number":
+                return self._number(text)
+            case "choice":
+                value = text.lower()
+                if value not in self.choices:
+                    raise self._refusal(text)
+                return value
+            case "words":
+                words = list(dict.fromkeys(w.strip() for w in text.split(",") if w.strip()))
+                longest = max(map(len, words), default=0)
+                if not 0 < len(words) <= WORDS or longest > WORD_CHARACTERS:
+                    raise self._refusal(text)
+                return words
+            case _:
+                if not text or len(text) > TEXT_CHARACTERS:
+                    raise self._refusal(text)
+                return text
+
+    def check(self, value: object) -> JsonValue:
+        """A stored or configured value, checked. Raises ChannelSettingError."""
+        if isinstance(value, list):
+            words = cast("list[object]", value)
+            if self.kind != "words" or not all(isinstance(word, str) for word in words):
+                raise self._refusal(repr(words))
+            return self.parse(",".join(str(word) for word in words)) if words else []
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise self._refusal(repr(value))
+        return self.parse(str(value))
+
+    def show(self, value: JsonValue) -> str:
+        """A value as people read it."""
+        if isinstance(value, list):
+            return ", ".join(value) or "(none)"
+        if isinstance(value, float):
+            short = f"{value:g}"
+            return short if float(short) == value else repr(value)
+        return str(value) if value not in ("", None) else "(none)"
+
+    def _number(self, text: str) -> JsonValue:
+        try:
+            value = int(text) if self.kind == "integer" else float(text)
+        except ValueError:
+            raise self._refusal(text) from None
+        low, high = self.minimum or 0.0, self.maximum or 0.0
+        fits = low < value if self.above_minimum else low <= value
+        if not (fits and value <= high):  # also refuses NaN
+            raise self._refusal(text)
+        return value
+
+    def _refusal(self, text: str) -> ChannelSettingError:
+        shown = text if len(text) <= 40 else f"{text[:40]}…"
+        return ChannelSettingError(
+            f"«{shown}» does not do for `{self.key}`.", f"It takes {self.range_text}."
+        )
+
+
+DEFINITIONS: Mapping[str, SettingDefinition] = {
+    definition.key: definition
+    for definition in (
+        SettingDefinition(
+            "trigger",
+            "choice",
+            "mention",
+            "When the bot answers, besides replies to it: when mentioned, always, at a wake word "
+            "(or mention), by chance (or mention), or never.",
+            choices=("mention", "always", "wakeword", "chance", "off"),
+        ),
+        SettingDefinition(
+            "wake_words", "words", [], "Words that wake the bot where trigger is wakeword."
+        ),
+        SettingDefinition(
+            "chance",
+            "number",
+            0.1,
+            "How likely the bot answers a message where trigger is chance: 0 never, 1 always.",
+            minimum=0,
+            maximum=1,
+        ),
+        SettingDefinition("persona", "persona", "", "Who the bot is here."),
+        SettingDefinition(
+            "persona_choice",
+            "choice",
+            "members",
+            "Who may choose the persona with `/persona use`.",
+            choices=("members", "moderators"),
+        ),
+        SettingDefinition(
+            "context",
+            "choice",
+            "addressed",
+            "What is kept and seen: only what is said to the bot and its replies, or all that is "
+            "said in the channel.",
+            choices=("addressed", "channel"),
+        ),
+        SettingDefinition(
+            "temperature",
+            "number",
+            0.7,
+            "How freely the model chooses: 0 always takes the likeliest word.",
+            minimum=0,
+            maximum=2,
+        ),
+        SettingDefinition(
+            "top_p",
+            "number",
+            0.95,
+            "Choose among the likeliest words that together have this probability; 1 is off.",
+            minimum=0,
+            maximum=1,
+            above_minimum=True,
+        ),
+        SettingDefinition(
+            "top_k",
+            "integer",
+            0,
+            "Choose among this many of the likeliest words; 0 is off.",
+            minimum=0,
+            maximum=1000,
+        ),
+        SettingDefinition(
+            "min_p",
+            "number",
+            0.0,
+            "Leave out words less likely than this share of the likeliest one; 0 is off.",
+            minimum=0,
+            maximum=1,
+        ),
+        SettingDefinition(
+            "repetition_penalty",
+            "number",
+            1.15,
+            "Above 1, words already used become less likely; 1 is off.",
+            minimum=0.5,
+            maximum=2,
+        ),
+        SettingDefinition(
+            "max_reply_tokens",
+            "integer",
+            512,
+            "The longest reply, in tokens (about four characters each).",
+            minimum=16,
+            maximum=2048,
+        ),
+        SettingDefinition(
+            "history_turns",
+            "integer",
+            100,
+            "How many earlier turns the model sees at most; what fits its context decides too.",
+            minimum=0,
+            maximum=500,
+        ),
+        SettingDefinition(
+            "instructions", "text", "", "Added to the system text: how the bot should behave here."
+        ),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSettings:
+    """The settings in force in one channel. The fields are the keys of :data:`DEFINITIONS`."""
+
+    trigger: str = "mention"
+    wake_words: tuple[str, ...] = ()
+    chance: float = 0.1
+    persona: str = ""
+    persona_choice: str = "members"
+    context: str = "addressed"
+    temperature: float = 0.7
+    top_p: float = 0.95
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.15
+    max_reply_tokens: int = 512
+    history_turns: int = 100
+    instructions: str = ""
+
+    def sampling(self, seed: int | None = None) -> Sampling:
+        """The part of it that the engine wants."""
+        return Sampling(
+            temperature=self.temperature,
+            top_k=self.top_k,
+            top_p=self.top_p,
+            min_p=self.min_p,
+            repetition_penalty=self.repetition_penalty,
+            seed=seed,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SettingOrigin:
+    """A value in force, and whose it is: None for Caduceus's own default."""
+
+    definition: SettingDefinition
+    value: JsonValue
+    origin: Scope | None
+
+
+def _storable(text: str) -> str:
+    """Without what no database takes: NUL and halves of surrogate pairs."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
+
+
+def definition_of(key: str) -> SettingDefinition:
+    """The definition of a key. Raises NotFound, naming the keys there are."""
+    try:
+        return DEFINITIONS[key.strip().lower()]
+    except KeyError:
+        raise NotFound(
+            f"There is no setting «{key[:40]}».", f"There are: {', '.join(DEFINITIONS)}."
+        ) from None
+
+
+class SettingsCascade:
+    """The owner's settings, overridden by the guild's, overridden by the channel's."""
+
+    def __init__(
+        self, store: SettingsStore, personas: Personas, owner: Mapping[str, JsonValue] | None = None
+    ) -> None:
+        """`owner` holds the values of `defaults.toml`, checked already."""
+        self._store = store
+        self._personas = personas
+        self._owner = dict(owner or {})
+
+    async def resolve(self, channel: ChannelKey) -> ChannelSettings:
+        """The settings in force in `channel`."""
+        values = {o.definition.key: o.value for o in await self.explain(channel)}
+        values["wake_words"] = tuple(cast("list[str]", values["wake_words"]))  # type: ignore[assignment]
+        return ChannelSettings(**values)  # type: ignore[arg-type]
+
+    async def explain(self, channel: ChannelKey) -> list[SettingOrigin]:
+        """Every setting with its value here and where it comes from."""
+        scopes = self.scopes(channel)
+        stored = await self._store.values(scopes)
+        layers: list[tuple[Scope, Mapping[str, JsonValue]]] = [(Scope.OWNER, self._owner)]
+        layers += [(scope[0], stored.get(scope, {})) for scope in scopes]
+        return [self._origin(definition, layers) for definition in DEFINITIONS.values()]
+
+    async def set(
+        self, channel: ChannelKey, scope: Scope, key: str, text: str, *, by: str
+    ) -> SettingChange:
+        """Set what a person typed. Raises NotFound or ChannelSettingError."""
+        definition = definition_of(key)
+        value = definition.parse(text)
+        if definition.kind == "persona":
+            persona = self._personas.get(str(value))
+            if persona is None:
+                raise ChannelSettingError(
+                    f"There is no persona «{str(value)[:40]}».", "See `/persona list`."
+                )
+            value = persona.name
+        return await self._store.change(
+            scope, self.scope_id(channel, scope), definition.key, value, by=by
+        )
+
+    async def reset(self, channel: ChannelKey, scope: Scope, key: str, *, by: str) -> SettingChange:
+        """Take a value back, so that the wider scope's holds again."""
+        definition = definition_of(key)
+        return await self._store.change(
+            scope, self.scope_id(channel, scope), definition.key, None, by=by
+        )
+
+    async def history(self, channel: ChannelKey, *, limit: int = 20) -> list[SettingChange]:
+        """The newest changes that concern this channel."""
+        return await self._store.changes(self.scopes(channel), limit=limit)
+
+    async def change(self, channel: ChannelKey, change_id: int) -> SettingChange:
+        """A change that concerns this channel. Raises NotFound for any other."""
+        found = await self._store.change_by_id(change_id)
+        if found is None or (found.scope, found.scope_id) not in self.scopes(channel):
+            raise NotFound(f"There is no change {change_id} here.", "See `/settings history`.")
+        return found
+
+    async def undo(self, channel: ChannelKey, change_id: int, *, by: str) -> SettingChange:
+        """Put back what a change replaced. That is a change of its own."""
+        found = await self.change(channel, change_id)
+        return await self._store.change(found.scope, found.scope_id, found.key, found.old, by=by)
+
+    async def revision(self) -> int:
+        """The newest change's number, 0 before the first."""
+        return await self._store.revision()
+
+    def scopes(self, channel: ChannelKey) -> list[tuple[Scope, str]]:
+        """Where this channel's settings are stored, widest first."""
+        found: list[tuple[Scope, str]] = []
+        if channel.guild_id is not None:
+            found.append((Scope.GUILD, self.scope_id(channel, Scope.GUILD)))
+        found.append((Scope.CHANNEL, self.scope_id(channel, Scope.CHANNEL)))
+        return found
+
+    def scope_id(self, channel: ChannelKey, scope: Scope) -> str:
+        """The id under which `channel` stores a scope. A thread takes its channel's."""
+        if scope is Scope.CHANNEL:
+            return f"{channel.platform}:{channel.parent_id or channel.channel_id}"
+        if scope is Scope.GUILD and channel.guild_id is not None:
+            return f"{channel.platform}:{channel.guild_id}"
+        raise ChannelSettingError(
+            f"There is no {scope.value} here.", "In a direct message, use the channel's scope."
+        )
+
+    def _origin(
+        self, definition: SettingDefinition, layers: list[tuple[Scope, Mapping[str, JsonValue]]]
+    ) -> SettingOrigin:
+        for scope, values in reversed(layers):
+            value = values.get(definition.key)
+            if value is None:
+                continue
+            try:
+                return SettingOrigin(definition, definition.check(value), scope)
+            except ChannelSettingError:
+                continue  # a range that has since become narrower: the wider scope's value holds
+        return SettingOrigin(definition, definition.default, None)

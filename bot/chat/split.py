@@ -1,0 +1,254 @@
+"""Splits a reply into Discord messages, code fences closed and reopened, nothing lost."""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+# Discord's own OpenAPI document: `maxLength` of a message's content. JSON Schema counts Unicode
+# code points, as `len` does.
+MESSAGE_CHARACTERS = 2_000
+LEAST_LIMIT = 64
+
+FENCE = "```"
+_CLOSING = f"\n{FENCE}"
+_LANGUAGE = re.compile(r"[A-Za-z0-9_+\-.#]{1,24}(?=\n)")
+# Where a message may end, best first. Sentences also end without a blank, in Chinese and Japanese.
+_PARAGRAPH = re.compile(r"\n[^\S\n]*\n\s*")
+_LINE = re.compile(r"\n\s*")
+_SENTENCE = re.compile(
+    "(?:(?<=[.!?\u2026])|(?<=[.!?\u2026][\"'\u201d\u2019\xbb)*_]))\\s+|(?<=[\u3002\uff01\uff1f])(?!\\Z)"
+)
+_WORD = re.compile(r"\s+")
+_CLUSTER_CHARACTERS = 32  # how far to go back for the beginning of what is seen as one character
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One message: `body` is the text's own, the fences are added."""
+
+    opening: str
+    body: str
+    closing: str
+
+    @property
+    def text(self) -> str:
+        """The message's content."""
+        return self.opening + self.body + self.closing
+
+
+class MessageSplitter:
+    """Cuts a growing text into messages. A message that was returned never changes.
+
+    A message ends at a paragraph, else a line, else a sentence, else a word, else within a word;
+    inside a code fence at a line. Blanks around a cut are dropped (inside a fence only the line's
+    end). A message that opens a fence stays 4 characters shorter, so that it can be closed.
+    """
+
+    def __init__(self, limit: int = MESSAGE_CHARACTERS) -> None:
+        """`limit`: the most characters of a message; at least 64."""
+        if limit < LEAST_LIMIT:
+            raise ValueError("a message must have room for a fence and some text")
+        self._limit = limit
+        self._opening = ""  # "```python\n" when the message goes on with a fence
+        self._rest = ""
+
+    @property
+    def current(self) -> str:
+        """The message still growing, as it could be shown; "" when there is nothing in it."""
+        piece = self._last_piece()
+        return piece.text if piece else ""
+
+    def decode(self, text: str) -> list[str]:
+        """Take new text; return the messages that it finished."""
+        return [piece.text for piece in self.pieces(text)]
+
+    def flush(self) -> list[str]:
+        """The text has ended: the last message, unless it is empty."""
+        piece = self._last_piece()
+        self._opening = self._rest = ""
+        return [piece.text] if piece else []
+
+    def pieces(self, text: str) -> list[Piece]:
+        """As :meth:`decode`, with what was added told apart."""
+        self._rest += text
+        if not self._opening:
+            self._rest = self._rest.lstrip()
+        found: list[Piece] = []
+        while piece := self._cut():
+            found.append(piece)
+        return [piece for piece in found if piece.body.strip()]
+
+    def _cut(self) -> Piece | None:
+        """Take one message off the front, when there is more text than one can hold.
+
+        Looks at no more of the text than had to be there to know that, so that it makes no
+        difference how the text arrives.
+        """
+        self._swallow_closing()
+        room, seen = self._room()
+        if len(self._rest) < seen:
+            return None
+        window = self._rest[:seen]
+        fences = _fences(window, self._opening)
+        end, resume = _choose_cut(window, room, fences, is_open=bool(self._opening))
+        reopening = _open_at(fences, end, self._opening)
+        body = self._rest[:end]
+        piece = Piece(self._opening, body, _closing(body) if reopening else "")
+        self._rest = self._rest[resume:]
+        self._opening = reopening
+        if not reopening:
+            piece = Piece(piece.opening, body.rstrip(), "")
+            self._rest = self._rest.lstrip()
+        return piece
+
+    def _room(self) -> tuple[int, int]:
+        """The most characters of the body, and the length of text at which it must be cut."""
+        if self._opening:
+            room = self._limit - len(self._opening) - len(_CLOSING)
+            return room, room + 1
+        fence = self._rest.find(FENCE, 0, self._limit)
+        if fence < 0:
+            return self._limit, self._limit + 1
+        room = self._limit - len(_CLOSING)
+        return room, max(fence + len(FENCE), room + 1)
+
+    def _swallow_closing(self) -> None:
+        """The fence that was reopened has nothing in it: it stays closed as it was."""
+        if self._opening and self._rest.lstrip().startswith(FENCE):
+            self._rest = self._rest.lstrip()[len(FENCE) :].lstrip()
+            self._opening = ""
+
+    def _last_piece(self) -> Piece | None:
+        if not self._rest.strip():
+            return None
+        fences = _fences(self._rest, self._opening)
+        if _open_at(fences, len(self._rest), self._opening):
+            return Piece(self._opening, self._rest, _closing(self._rest))
+        return Piece(self._opening, self._rest.rstrip(), "")
+
+
+def split_message(text: str, limit: int = MESSAGE_CHARACTERS) -> list[str]:
+    """The messages that a whole text takes. When the text grows, all but the last stay the same."""
+    splitter = MessageSplitter(limit)
+    return [*splitter.decode(text), *splitter.flush()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Fence:
+    """Three backticks. `opening` is what reopens the block, "" when they close it."""
+
+    at: int
+    content: int  # where what follows it begins
+    opening: str
+
+
+def _fences(text: str, opening: str) -> list[_Fence]:
+    found: list[_Fence] = []
+    is_open = bool(opening)
+    at = text.find(FENCE)
+    while at >= 0:
+        after = at + len(FENCE)
+        if is_open:
+            found.append(_Fence(at, after, ""))
+        else:
+            language = _LANGUAGE.match(text, after)
+            end = language.end() if language else after
+            content = end + 1 if text.startswith("\n", end) else end
+            found.append(_Fence(at, content, f"{FENCE}{language[0] if language else ''}\n"))
+        is_open = not is_open
+        at = text.find(FENCE, after)
+    return found
+
+
+def _open_at(fences: Sequence[_Fence], end: int, opening: str) -> str:
+    """What reopens the block that is open at `end`; "" when none is."""
+    for fence in fences:
+        if fence.at < end:
+            opening = fence.opening
+    return opening
+
+
+def _closing(body: str) -> str:
+    return FENCE if body.endswith("\n") else _CLOSING
+
+
+def _choose_cut(
+    window: str, room: int, fences: Sequence[_Fence], *, is_open: bool
+) -> tuple[int, int]:
+    """Where a message ends and where the next one goes on. Both are beyond 0."""
+    outside = partial(_outside, fences, is_open)
+    blocks = [fence.at for fence in fences if fence.opening and 0 < fence.at <= room]
+    half = room // 2
+    head = window[:room]
+    for earliest in (half, 1):
+        paragraphs = [match for match in _ends(_PARAGRAPH, head, earliest) if outside(match[0])]
+        paragraphs += [(at, at) for at in blocks if at >= earliest]
+        if paragraphs:
+            return max(paragraphs)
+        for pattern in (_LINE, _SENTENCE, _WORD):
+            for end, resume in reversed(list(_ends(pattern, head, earliest))):
+                if outside(end):
+                    return end, resume
+                if pattern is _LINE and _inside(fences, end):
+                    return end, end + 1
+    end = _hard_end(window, room, fences)
+    return end, end
+
+
+def _ends(pattern: re.Pattern[str], head: str, earliest: int) -> Iterator[tuple[int, int]]:
+    for match in pattern.finditer(head, earliest):
+        yield match.start(), match.end()
+
+
+def _outside(fences: Sequence[_Fence], is_open: bool, end: int) -> bool:
+    for fence in fences:
+        if fence.at < end:
+            if end < fence.content:
+                return False  # within the fence itself
+            is_open = bool(fence.opening)
+    return not is_open
+
+
+def _inside(fences: Sequence[_Fence], end: int) -> bool:
+    """Whether there is something in the block before `end`."""
+    before = [fence for fence in fences if fence.at < end]
+    return not before or end > before[-1].content
+
+
+def _hard_end(window: str, room: int, fences: Sequence[_Fence]) -> int:
+    """Within a word, but not within a fence or what is seen as one character."""
+    for fence in reversed(fences):
+        if 0 < fence.at < room <= fence.content:
+            return fence.at
+    end = min(room, len(window))
+    for _ in range(_CLUSTER_CHARACTERS):
+        if end <= 1 or not _joins(window, end):
+            break
+        end -= 1
+    return end if end > 1 else room
+
+
+def _joins(window: str, end: int) -> bool:
+    """Whether the characters on both sides of `end` belong together."""
+    before, after = window[end - 1], window[end : end + 1]
+    if not after:
+        return False
+    return (
+        (before == after == "`")
+        or unicodedata.combining(after) > 0
+        or unicodedata.category(after) in ("Mn", "Mc", "Me")
+        or after == "\u200d"
+        or before == "\u200d"
+        or "\U0001f3fb" <= after <= "\U0001f3ff"
+        or ("\U0001f1e6" <= after <= "\U0001f1ff" and _odd_flags(window, end))
+    )
+
+
+def _odd_flags(window: str, end: int) -> bool:
+    """Whether `end` parts the two letters of a flag."""
+    at = end
+    while at > 0 and "\U0001f1e6" <= window[at - 1] <= "\U0001f1ff":
+        at -= 1
+    return (end - at) % 2 == 1

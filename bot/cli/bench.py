@@ -1,0 +1,236 @@
+"""`python -m bot bench`: how fast the engine is on this machine, and how fast it could be."""
+
+import argparse
+import asyncio
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from bot.errors import SettingsError
+
+if TYPE_CHECKING:
+    from bot.bench.checkpoint import Shapes
+    from bot.bench.plan import Plan
+    from bot.bench.results import Results
+
+Number = TypeVar("Number", int, float)
+
+DEMO = "demo"
+SHAPES = {  # hidden, intermediate, layers, heads, key-value heads, vocabulary
+    "llama-13b": (5120, 13824, 40, 40, 40, 32001),
+    "llama-7b": (4096, 11008, 32, 32, 32, 32000),
+    "tiny": (256, 512, 2, 2, 2, 512),
+}
+SHAPE_NUMBERS = 6
+EXIT_INCOMPLETE = 1
+STEPS_LEAST = 2  # tokens: the first one is not a decode step
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What is measured unless something else is asked for."""
+
+    streams: tuple[int, ...]
+    prompt_tokens: int
+    new_tokens: int
+    baseline_tokens: int
+    chat_channels: int
+    message_tokens: int
+    reply_tokens: int
+
+
+ON_GPU = Defaults((1, 8, 32, 64), 512, 128, 32, 32, 40, 30)
+ON_PROCESSOR = Defaults((1, 4), 64, 48, 48, 2, 16, 8)  # three minutes on two cores
+
+
+class BenchSettings(Protocol):
+    """What this command needs of the process's settings."""
+
+    @property
+    def data_dir(self) -> Path:
+        """Where the checkpoint with random weights is kept."""
+        ...
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    add("--model", default="", help="`demo`, a folder, a .gguf file or a Hugging Face id")
+    add(
+        "--shapes",
+        default="",
+        help=f"a GPTQ checkpoint with random weights: {', '.join(SHAPES)}, or hidden,intermediate,"
+        "layers,heads,kv heads,vocabulary (default: llama-13b on a GPU; `--model demo` elsewhere)",
+    )
+    add("--streams", type=_numbers(int, 1), metavar="N,N", help="how many at once, each in turn")
+    add("--prompt-tokens", type=_number(int, 2), metavar="N")
+    add("--new-tokens", type=_number(int, STEPS_LEAST), metavar="N")
+    add(
+        "--penalties",
+        type=_numbers(float, 0.01),
+        default=(1.15, 1.0),
+        metavar="P,P",
+        help="repetition penalties (default: 1.15,1)",
+    )
+    add("--repeats", type=_number(int, 1), default=3, metavar="N", help="default: 3")
+    add("--rows", type=_number(int, 0), default=0, metavar="N", help="most streams together")
+    add(
+        "--baseline-tokens",
+        type=_number(int, 0),
+        metavar="N",
+        help="new tokens of one request through transformers' generate(); 0 leaves it out",
+    )
+    add("--chat-channels", type=_number(int, 0), metavar="N", help="0 leaves the chat out")
+    add("--chat-turns", type=_number(int, 2), default=20, metavar="N", help="default: 20")
+    add("--persona-tokens", type=_number(int, 2), default=400, metavar="N", help="default: 400")
+    add("--message-tokens", type=_number(int, 4), metavar="N")
+    add("--reply-tokens", type=_number(int, 1), metavar="N")
+    add(
+        "--gpu-memory-gb",
+        type=_number(float, 0.0),
+        default=0.0,
+        metavar="GB",
+        help="use no more of the card, as if it were smaller",
+    )
+    add("--json", type=Path, metavar="FILE", help="write all figures there")
+    add("--markdown", type=Path, metavar="FILE", help="write the tables there")
+
+
+def run(args: argparse.Namespace, settings: BenchSettings | None) -> int:
+    """Measure, print, write. Raises CaduceusError for what people can mend."""
+    if settings is None:
+        raise SettingsError("There are no settings.", "See .env.example.")
+    if args.model and args.shapes:
+        raise SettingsError("--model and --shapes contradict each other.", "Give one of them.")
+    shapes = parse_shapes(args.shapes) if args.shapes else None
+    for file in (args.json, args.markdown):
+        if file is not None and not file.parent.is_dir():
+            raise SettingsError(f"There is no folder {file.parent}.", "Make it first.")
+    from bot.bench.report import as_markdown, print_on_terminal
+    from bot.bench.session import Session
+    from bot.engine.loading import choose_device
+
+    on_gpu = choose_device().type == "cuda"
+    plan = make_plan(args, shapes, on_gpu=on_gpu)
+    command = shlex.join(["python", "-m", "bot", "bench", *_own_arguments(sys.argv)])
+
+    def keep(results: "Results") -> None:
+        if args.json is not None:
+            text = json.dumps(results.as_json(), indent=2)
+            args.json.write_text(text + "\n", encoding="utf-8")
+        if args.markdown is not None:
+            args.markdown.write_text(as_markdown(results), encoding="utf-8")
+
+    session = Session(plan, settings.data_dir, command, say=_say, keep=keep)
+    results = asyncio.run(session.run())
+    keep(results)
+    if sys.stdout.isatty():
+        print_on_terminal(results)
+    else:
+        print(as_markdown(results))
+    return 0 if results.loads and results.complete else EXIT_INCOMPLETE
+
+
+def make_plan(args: argparse.Namespace, shapes: "Shapes | None", *, on_gpu: bool) -> "Plan":
+    """What the options ask for, the rest by what the machine can do in a few minutes."""
+    from bot.bench.chat import Chat
+    from bot.bench.checkpoint import LLAMA_13B
+    from bot.bench.plan import Plan
+
+    given = {field.name: getattr(args, field.name) for field in fields(Defaults)}
+    asked = {name: value for name, value in given.items() if value is not None}
+    chosen = replace(ON_GPU if on_gpu else ON_PROCESSOR, **asked)
+    model = args.model
+    if not model and shapes is None:
+        model, shapes = ("", LLAMA_13B) if on_gpu else (DEMO, None)
+    chat = Chat(
+        channels=chosen.chat_channels,
+        turns=args.chat_turns,
+        persona_tokens=args.persona_tokens,
+        message_tokens=chosen.message_tokens,
+        reply_tokens=chosen.reply_tokens,
+    )
+    return Plan(
+        model=model,
+        shapes=shapes,
+        streams=chosen.streams,
+        prompt_tokens=chosen.prompt_tokens,
+        new_tokens=chosen.new_tokens,
+        penalties=args.penalties,
+        repeats=args.repeats,
+        baseline_tokens=chosen.baseline_tokens,
+        chat=chat if chat.channels else None,
+        rows=args.rows,
+        gpu_memory_gb=args.gpu_memory_gb,
+    )
+
+
+def parse_shapes(text: str) -> "Shapes":
+    """A name, or numbers with commas. Raises SettingsError."""
+    from bot.bench.checkpoint import Shapes
+
+    numbers = SHAPES.get(text.lower())
+    if numbers is None:
+        parts = text.split(",")
+        if len(parts) != SHAPE_NUMBERS or not all(p.strip().isascii() for p in parts):
+            raise _unknown_shapes(text)
+        try:
+            numbers = tuple(int(part) for part in parts)
+        except ValueError:
+            raise _unknown_shapes(text) from None
+    hidden, intermediate, layers, heads, kv_heads, vocabulary = numbers
+    shapes = Shapes(hidden, intermediate, layers, heads, kv_heads, vocabulary)
+    group = shapes.group_size
+    fits = (
+        min(numbers) > 0
+        and hidden % group == 0
+        and intermediate % group == 0
+        and hidden % heads == 0
+        and heads % kv_heads == 0
+        and hidden // heads * kv_heads % 8 == 0
+    )
+    if not fits:
+        raise SettingsError(
+            f"There is no model of the shapes {text[:80]}.",
+            f"Both sizes must be multiples of {group}, and heads of the key-value heads.",
+        )
+    return shapes
+
+
+def _unknown_shapes(text: str) -> SettingsError:
+    return SettingsError(
+        f"«{text[:80]}» names no shapes.",
+        f"Give {', '.join(SHAPES)}, or {SHAPE_NUMBERS} numbers with commas.",
+    )
+
+
+def _number(kind: type[Number], least: Number) -> Callable[[str], Number]:
+    def parse(text: str) -> Number:
+        number = kind(text)
+        if not least <= number < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text} is less than {least} or no number")
+        return number
+
+    parse.__name__ = "number"
+    return parse
+
+
+def _numbers(kind: type[Number], least: Number) -> Callable[[str], tuple[Number, ...]]:
+    def parse(text: str) -> tuple[Number, ...]:
+        return tuple(_number(kind, least)(part) for part in text.split(","))
+
+    parse.__name__ = "list of numbers"
+    return parse
+
+
+def _own_arguments(given: list[str]) -> list[str]:
+    """What stands behind the command's name on the command line."""
+    return given[given.index("bench") + 1 :] if "bench" in given else given[1:]
+
+
+def _say(text: str) -> None:
+    print(f"{text} ...", file=sys.stderr, flush=True)

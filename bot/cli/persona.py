@@ -1,0 +1,88 @@
+"""`python -m bot persona`: the personas without Discord."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Protocol
+
+from bot.chat.files import read_persona
+from bot.chat.library import PersonaLibrary
+from bot.chat.persona import Persona
+from bot.errors import NotFound
+
+EXIT_USER = 2
+
+_FIELDS = ("description", "personality", "scenario", "greeting", "example_dialogue")
+
+
+class PersonaSettings(Protocol):
+    """What these commands need of the process's settings."""
+
+    @property
+    def personas_dir(self) -> Path:
+        """The folder with the persona files."""
+        ...
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare `list`, `show` and `check`."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="action")
+    actions.add_parser("list", help="every persona in the folder, and files that cannot be used")
+    showing = actions.add_parser("show", help="everything a persona's file says")
+    showing.add_argument("name", metavar="NAME", help="the persona's name, whatever the case")
+    checking = actions.add_parser("check", help="whether a file can be used as a persona")
+    checking.add_argument("files", metavar="FILE", nargs="+", type=Path, help="TOML or JSON")
+
+
+def run(args: argparse.Namespace, settings: PersonaSettings) -> int:
+    """Run one action; returns the exit code. Raises PersonaError or NotFound."""
+    if args.action == "check":
+        return _check(args.files)
+    library = PersonaLibrary(settings.personas_dir)
+    return _list(library) if args.action == "list" else _show(library, args.name)
+
+
+def _list(library: PersonaLibrary) -> int:
+    default = library.default().name
+    for name in library.names():
+        persona = library.get(name)
+        if persona is not None:
+            mark = " (default)" if name == default else ""
+            print(f"{name}{mark}: {persona.summary or _first_line(persona)}")
+    for problem in library.problems().values():
+        print(problem, file=sys.stderr)
+    return EXIT_USER if library.problems() else 0
+
+
+def _show(library: PersonaLibrary, name: str) -> int:
+    persona = library.get(name)
+    if persona is None:
+        raise NotFound(f"There is no persona «{name[:80]}».", f"There are: {_all(library)}.")
+    print(persona.name)
+    if persona.summary:
+        print(persona.summary)
+    for field in _FIELDS:
+        text = str(getattr(persona, field))
+        if text:
+            print(f"\n[{field.replace('_', ' ')}]\n{text}")
+    return 0
+
+
+def _check(files: list[Path]) -> int:
+    """Read every file; the first fault is raised, so that its message is the last line."""
+    for path in files:
+        persona = read_persona(path)
+        filled = [field.replace("_", " ") for field in _FIELDS if getattr(persona, field)]
+        print(
+            f"{path}: «{persona.name}» can be used. It has: {', '.join(filled) or 'a name only'}."
+        )
+    return 0
+
+
+def _first_line(persona: Persona) -> str:
+    line = persona.description.partition("\n")[0]
+    return line if len(line) <= 100 else f"{line[:99]}…"
+
+
+def _all(library: PersonaLibrary) -> str:
+    return ", ".join(library.names()) or "none"

@@ -1,0 +1,156 @@
+"""The engine's contract: plain records and one Protocol. Importing this loads no torch.
+
+A consumer iterates over :meth:`Engine.generate`; closing that iterator cancels the request.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+
+class FinishReason(StrEnum):
+    """Why a generation ended."""
+
+    STOP = "stop"  # end of sequence, or a stop string
+    LENGTH = "length"  # max_tokens, or the end of the context
+    CANCELLED = "cancelled"  # the consumer went away, or the engine was told to stop
+
+
+class EngineState(StrEnum):
+    """What the engine is doing as a whole."""
+
+    STARTING = "starting"
+    READY = "ready"
+    RESTARTING = "restarting"  # it died and comes back after a back-off
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is chosen. The order is Hugging Face's: penalty, temperature, k, p, min-p.
+
+    `temperature` 0 is greedy; `top_k` 0, `top_p` 1 and `min_p` 0 are off; `repetition_penalty`
+    1 is off; `seed` None draws a fresh seed, which the statistics report.
+    """
+
+    temperature: float = 0.7
+    top_k: int = 0
+    top_p: float = 0.95
+    min_p: float = 0.0
+    repetition_penalty: float = 1.15
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One reply to generate.
+
+    `prompt` is the complete text in the model's own format, special tokens spelled out.
+    `channel` and `user` are opaque keys: the queue holds one running request a channel and takes
+    users in turn; `channel` also names the KV prefix that may be reused.
+    `max_tokens` counts new tokens. `stop` strings end the text and are not part of it.
+    """
+
+    prompt: str
+    channel: str
+    user: str
+    max_tokens: int = 512
+    sampling: Sampling = field(default_factory=Sampling)
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationStatistics:
+    """What one generation took. Seconds are wall clock from the moment of the call."""
+
+    model: str
+    seed: int
+    prompt_tokens: int
+    cached_prompt_tokens: int  # of these, taken from a kept prefix
+    reply_tokens: int
+    queued_seconds: float
+    first_token_seconds: float
+    total_seconds: float
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Decode speed after the first token; 0 for a reply of fewer than two tokens."""
+        decoding = self.total_seconds - self.first_token_seconds
+        return (self.reply_tokens - 1) / decoding if self.reply_tokens > 1 and decoding > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of the reply. Only the last has `finish` and `statistics` (its text may be "").
+
+    Texts never contain a stop string or part of one that was completed: partial matches are held
+    back. Texts never split a character.
+    """
+
+    text: str
+    finish: FinishReason | None = None
+    statistics: GenerationStatistics | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What the core needs to know of the loaded model."""
+
+    name: str
+    context_tokens: int
+    chat_template: str | None = None  # Jinja source, as hint for PROMPT_FORMAT=auto
+    special_tokens: tuple[str, ...] = ()  # spelled out; neutralised in what users write
+    eos_token: str = ""
+    bos_token: str = ""
+    counts_exactly: bool = True  # False: token counts are an estimate
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatus:
+    """A snapshot for `/status`, the workbench and the metrics."""
+
+    state: EngineState
+    model: str
+    device: str = ""  # "cpu (2 threads)", "cuda:0 NVIDIA ...", "remote http://..."
+    kernel: str = ""  # which kernels run, in words
+    running: int = 0
+    waiting: int = 0
+    slots: int = 0  # most requests that can run together
+    kv_tokens_used: int = 0
+    kv_tokens_total: int = 0
+    expected_wait_seconds: float = 0.0  # for a request made now, from what was measured lately
+    tokens_per_second: float = 0.0  # over all rows, lately
+    restarts: int = 0
+    last_error: str = ""  # plain words
+    activity: str = ""  # while starting: what is being done, in words
+    progress: float | None = None  # while starting: 0 to 1 of `activity`, where it can be told
+
+
+class Engine(Protocol):
+    """Generates text. All methods are called on the event loop and never block it."""
+
+    async def start(self) -> None:
+        """Load the model and warm up. Raises ModelError or EngineError."""
+        ...
+
+    async def close(self) -> None:
+        """Cancel what runs, free everything. Idempotent."""
+        ...
+
+    @property
+    def info(self) -> ModelInfo:
+        """The loaded model. Only after :meth:`start`."""
+        ...
+
+    async def count_tokens(self, texts: Sequence[str]) -> tuple[int, ...]:
+        """Tokens of each text, as the model sees it within a prompt (no BOS added)."""
+        ...
+
+    def generate(self, request: GenerationRequest) -> AsyncGenerator[Chunk, None]:
+        """Stream one reply. `aclose()` cancels. Raises EngineError on first or any `__anext__`."""
+        ...
+
+    def status(self) -> EngineStatus:
+        """A snapshot; cheap."""
+        ...

@@ -1,0 +1,250 @@
+"""The running batch: one step after another, requests joining and leaving between them.
+
+It joins the parts that know nothing of each other: the scheduler decides, the slot table finds
+room, the runner computes, and each row's writer turns tokens into text. It belongs to one thread.
+
+When memory runs out, whatever ran is put back at the head of the queue with what it has written,
+and fewer run together for a while. Its text goes on where it was: nobody is told anything.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from bot.engine.api import Chunk, FinishReason
+from bot.engine.generation import NO_SLOT, Generation, Submission, Writing
+from bot.engine.meter import Meter
+from bot.engine.restraint import Restraint
+from bot.engine.runner import Piece, Runner, RunnerOutOfMemory
+from bot.engine.scheduler import Job, Scheduler, Work
+from bot.engine.slots import BLOCK_TOKENS, SlotTable, rounded
+from bot.engine.tokens import TextTokens
+from bot.errors import EngineError, EngineFailed
+
+log = logging.getLogger(__name__)
+
+Event = tuple[int, Chunk | EngineError]  # for the request of that number
+
+
+@dataclass(frozen=True, slots=True)
+class BatchStatus:
+    """The batch as it stands between two steps."""
+
+    rows: int
+    running_since: tuple[float, ...] = ()
+    waiting: int = 0
+    room_tokens: int = 0
+    used_tokens: int = 0
+    tokens_per_second: float = 0.0
+    shortage: str = ""  # the last time that memory ran out, in words
+
+
+class Batch:
+    """Requests that share the model.
+
+    Whatever a runner raises comes out of :meth:`step`, but for RunnerOutOfMemory.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        tokens: TextTokens,
+        model: str,
+        *,
+        meter: Meter | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`model` is the name that statistics give."""
+        room = runner.room_tokens // BLOCK_TOKENS * BLOCK_TOKENS
+        self._runner = runner
+        self._tokens = tokens
+        self._model = model
+        self._clock = clock
+        self.meter = meter or Meter()
+        self._scheduler = Scheduler(
+            rows=runner.rows, room_tokens=room, chunk_tokens=runner.chunk_tokens
+        )
+        self._slots = SlotTable(slots=runner.slots, room_tokens=room)
+        self._submissions: dict[int, Submission] = {}
+        self._writers: dict[int, Writing] = {}
+        self._restraint = Restraint(rows=runner.rows, room_tokens=room)
+        self._shortage = ""
+        # Requests that ran out of memory all alone, and how much they had written then.
+        self._too_large_at: dict[int, int] = {}
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self._submissions
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """All requests, running and waiting."""
+        return tuple(self._submissions)
+
+    def add(self, submission: Submission) -> None:
+        """Queue a request. It must fit the runner's room and context."""
+        self._submissions[submission.number] = submission
+        request = submission.request
+        self._scheduler.add(
+            Job(
+                submission.number,
+                request.channel,
+                request.user,
+                len(submission.prompt),
+                rounded(submission.room_tokens),
+            )
+        )
+
+    def cancel(self, number: int) -> list[Event]:
+        """Take a request out at once. Unknown numbers (done already) are no error."""
+        submission = self._submissions.get(number)
+        if submission is None:
+            return []
+        now = self._clock()
+        writer = self._writers.get(number)
+        if writer is None:
+            generation = Generation(submission, NO_SLOT, 0, admitted_at=now)
+            generation.finish = FinishReason.CANCELLED
+            generation.tokens = list(submission.prompt)
+            last = Chunk("", FinishReason.CANCELLED, generation.statistics(self._model, now))
+        else:
+            last = writer.cut(self._model, now)
+        self._forget(number)
+        return [(number, last)]
+
+    def step(self) -> list[Event]:
+        """Admit who can be admitted, compute one step, and tell what came of it."""
+        try:
+            for job in self._scheduler.admit():
+                self._begin(self._submissions[job.number])
+            plan = self._scheduler.plan()
+            chosen = iter(self._runner.step([self._piece(work) for work in plan]))
+        except RunnerOutOfMemory as error:
+            detail = str(error)
+        else:
+            self._relax()
+            return self._take_all(plan, chosen)
+        # The exception is gone by now, and with it the frames that hold a step's tensors.
+        return self._make_do(detail)
+
+    def _take_all(self, plan: Sequence[Work], chosen: Iterator[int]) -> list[Event]:
+        now = self._clock()
+        events: list[Event] = []
+        for work in plan:
+            self._scheduler.advance(work)
+            if work.chooses:
+                events += self._take(work.number, next(chosen), now)
+        self.meter.step(now, sum(work.chooses for work in plan))
+        return events
+
+    def status(self) -> BatchStatus:
+        """A snapshot, to be handed to another thread."""
+        return BatchStatus(
+            rows=self._scheduler.rows,
+            running_since=tuple(
+                writer.generation.admitted_at
+                for writer in self._writers.values()
+                if writer.generation.slot != NO_SLOT
+            ),
+            waiting=self._scheduler.waiting,
+            room_tokens=self._scheduler.room_tokens,
+            used_tokens=self._slots.used_tokens,
+            tokens_per_second=self.meter.tokens_per_second(self._clock()),
+            shortage=self._shortage,
+        )
+
+    def _begin(self, submission: Submission) -> None:
+        writer = self._writers.get(submission.number)  # there if it ran before
+        prompt = submission.prompt if writer is None else tuple(writer.generation.tokens)
+        request, room = submission.request, rounded(submission.room_tokens)
+        taken = self._slots.take(request.channel, prompt, room)
+        for slot in taken.release:
+            self._runner.release(slot)
+        self._runner.begin(taken.slot, taken.room_tokens, taken.cached_tokens)
+        if taken.copy_from is not None:
+            self._runner.copy(taken.copy_from, taken.slot, taken.cached_tokens)
+        written = len(prompt) - len(submission.prompt)
+        self._runner.sample(taken.slot, prompt, request.sampling, submission.seed, written)
+        self._scheduler.skip(submission.number, taken.cached_tokens)
+        if writer is not None:
+            writer.generation.slot = taken.slot
+            return
+        generation = Generation(submission, taken.slot, taken.cached_tokens, self._clock())
+        self._writers[submission.number] = generation.open(
+            self._tokens, self._runner.context_tokens
+        )
+
+    def _piece(self, work: Work) -> Piece:
+        generation = self._writers[work.number].generation
+        tokens = generation.tokens[work.start : work.start + work.count]
+        return Piece(generation.slot, work.start, tokens, work.chooses)
+
+    def _take(self, number: int, token: int, now: float) -> Sequence[Event]:
+        writer = self._writers[number]
+        generation = writer.generation
+        if generation.first_token_at is None:
+            generation.first_token_at = now
+            self.meter.first_token(now - generation.admitted_at)
+        text = writer.take(token)
+        if generation.finish is not None:
+            self.meter.served(now - generation.admitted_at)
+            self._forget(number)
+            return [(number, writer.last_chunk(text, self._model, now))]
+        return [(number, Chunk(text))] if text else []
+
+    def _make_do(self, detail: str) -> list[Event]:
+        """Memory ran out: free all slots, put their requests back, and be modest for a while."""
+        running, used = self._scheduler.running, self._slots.used_tokens
+        alone = self._scheduler.alone if not self._slots.kept else None
+        for slot in self._slots.clear():
+            self._runner.release(slot)
+        self._runner.give_back()
+        for writer in self._writers.values():
+            writer.generation.slot = NO_SLOT
+        self._scheduler.put_back()
+        self._restraint.tighten(running=running, used_tokens=used)
+        self._obey_restraint()
+        self._shortage = f"Memory ran out with {running} replies in {used} tokens of KV room."
+        log.warning(
+            "%s They go on, at most %d at once (%s)", self._shortage, self._restraint.rows, detail
+        )
+        return [] if alone is None else self._give_up_hopeless(alone)
+
+    def _give_up_hopeless(self, number: int) -> list[Event]:
+        """Fail a request that ran out of memory alone, if it gained nothing since it last did."""
+        writer = self._writers.get(number)
+        written = writer.generation.reply_tokens if writer is not None else 0
+        if self._too_large_at.get(number) != written:
+            self._too_large_at[number] = written
+            return []
+        self._forget(number)
+        log.error("a reply was given up: there is too little memory even for it alone")
+        return [
+            (
+                number,
+                EngineFailed(
+                    "There is too little memory for this reply, even with nothing beside it.",
+                    "Ask for a shorter reply, or shorten the message or the persona.",
+                ),
+            )
+        ]
+
+    def _relax(self) -> None:
+        if self._restraint.relax():
+            self._obey_restraint()
+
+    def _obey_restraint(self) -> None:
+        self._scheduler.rows = self._restraint.rows
+        self._scheduler.room_tokens = self._slots.room_tokens = self._restraint.room_tokens
+
+    def _forget(self, number: int) -> None:
+        del self._submissions[number]
+        self._too_large_at.pop(number, None)
+        writer = self._writers.pop(number, None)
+        computed = self._scheduler.computed(number)
+        self._scheduler.remove(number)
+        if writer is not None and writer.generation.slot != NO_SLOT:
+            generation = writer.generation
+            self._slots.keep(generation.slot, generation.tokens[:computed])

@@ -1,0 +1,246 @@
+# pyright: basic
+"""Puts a model onto one GPU: which kernels, how much room for keys and values, how many rows."""
+
+import glob
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from bot.engine.cuda.checkpoint import CheckpointReader, LayerReader, read_decoder, read_shape
+from bot.engine.cuda.gptq import GptqTensors
+from bot.engine.cuda.linear import MarlinProduct, Scratch
+from bot.engine.cuda.llama import LlamaDecoder, LlamaShape
+from bot.engine.cuda.pages import PAGE_TOKENS, PagedCache
+from bot.engine.cuda.runner import CudaRunner
+from bot.engine.memory import device_in_words
+from bot.engine.model_folder import ModelFolder
+from bot.engine.runner import RunnerLimits, RunnerOutOfMemory
+from bot.errors import ModelError
+
+log = logging.getLogger(__name__)
+
+ROWS = 64
+SLOTS_A_ROW = 4  # sequences kept for later, for each that can run
+CHUNK_TOKENS = 2048  # of prompts in one step: a step of this size takes some 90 ms on a Hopper card
+SMALL_CHUNK_TOKENS = 512  # where memory is short
+RESERVE_BYTES = 512 << 20  # for the graphs, cuBLAS and what else lives on the card
+RESERVE_SHARE = 0.02
+CONTEXTS_WORTH_A_COPY = 16  # room for so many full contexts must remain beside a second copy
+MARLIN_CACHE = "~/.cache/gptqmodel/torch_extensions/marlin_fp16/*/*.so"
+
+Report = Callable[[str, float | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """What goes onto the card besides the weights."""
+
+    keep_packed: bool  # GPTQ's own layout beside Marlin's, for prompts
+    chunk_tokens: int
+
+
+def free_bytes(device: torch.device) -> int:
+    """What this process may still take: the card's free memory, or less by torch's own limit."""
+    free, total = torch.cuda.mem_get_info(device)
+    reserved = torch.cuda.memory_reserved(device)
+    allowed = int(torch.cuda.get_per_process_memory_fraction(device) * total)
+    unused = reserved - torch.cuda.memory_allocated(device)
+    return min(free + unused, allowed - torch.cuda.memory_allocated(device))
+
+
+def marlin_is_there() -> bool:
+    """Whether Marlin has been compiled here, or can be: by nvcc, in about three minutes."""
+    compiled = glob.glob(os.path.expanduser(MARLIN_CACHE))
+    return bool(compiled) or shutil.which("nvcc") is not None
+
+
+def build_cuda_runner(
+    folder: ModelFolder,
+    config: Any,
+    context_tokens: int,
+    limits: RunnerLimits,
+    report: Report,
+) -> CudaRunner:
+    """Load, measure, allocate and warm up. Raises ModelError when the card is too small."""
+    device = torch.device("cuda", 0)
+    shape = read_shape(config)
+    bf16 = any(tensor.dtype == "BF16" for tensor in folder.tensors.values())
+    dtype = torch.bfloat16 if bf16 and folder.gptq is None else torch.float16
+    marlin, kernel = _choose_kernel(folder, device, dtype, report)
+    plan = _plan_memory(folder, shape, context_tokens, device, marlin=marlin)
+    try:
+        decoder = _load(folder, config, context_tokens, dtype, device, marlin, plan, report)
+        return _fit(decoder, shape, context_tokens, limits, plan, device, dtype, kernel, report)
+    except (torch.OutOfMemoryError, RunnerOutOfMemory) as error:
+        raise ModelError(
+            f"{folder.path.name} does not fit: the card has {free_bytes(device) / 1e9:.1f} GB "
+            "left, and more was needed.",
+            "Close what else uses the card, shorten CONTEXT_TOKENS, or use a smaller model.",
+        ) from error
+
+
+def _choose_kernel(
+    folder: ModelFolder, device: torch.device, dtype: torch.dtype, report: Report
+) -> tuple[bool, str]:
+    name = str(dtype).removeprefix("torch.")
+    if folder.gptq is None:
+        return False, f"{name}, cuBLAS, Triton attention, CUDA graphs"
+    if folder.gptq.sym and marlin_is_there():
+        report("Preparing Marlin (compiled in about three minutes at first use)", None)
+        try:
+            _try_marlin(device)
+        except (RuntimeError, ImportError, ValueError, OSError) as error:
+            log.warning("Marlin does not run here, Triton's kernel does: %s", error)
+        else:
+            return True, f"{folder.gptq.words}, Marlin, Triton attention, CUDA graphs"
+    return False, f"{folder.gptq.words}, Triton, CUDA graphs"
+
+
+def _try_marlin(device: torch.device) -> None:
+    size, group = 128, 128
+    words = torch.zeros(size // 8, size, dtype=torch.int32, device=device)
+    ones = torch.ones(1, size, dtype=torch.float16, device=device)
+    product = MarlinProduct(GptqTensors(words, ones, ones * 8, group))
+    product(torch.ones(1, size, dtype=torch.float16, device=device))
+    torch.cuda.synchronize(device)
+
+
+def _token_bytes(shape: LlamaShape, dtype_bytes: int = 2) -> int:
+    return 2 * shape.layers * shape.kv_heads * shape.head_size * dtype_bytes
+
+
+def _plan_memory(
+    folder: ModelFolder, shape: LlamaShape, context: int, device: torch.device, *, marlin: bool
+) -> MemoryPlan:
+    free = free_bytes(device)
+    if folder.bytes > free:
+        raise ModelError(
+            f"{folder.path.name} needs {folder.bytes / 1e9:.1f} GB for its weights alone, and the "
+            f"card has {free / 1e9:.1f} GB free.",
+            "Close what else uses the card, or use a smaller model.",
+        )
+    worth = CONTEXTS_WORTH_A_COPY * context * _token_bytes(shape)
+    copies = 2 if marlin else 1
+    ample = free - copies * folder.bytes > worth
+    chunk = CHUNK_TOKENS if ample else SMALL_CHUNK_TOKENS
+    return MemoryPlan(keep_packed=ample or not marlin, chunk_tokens=chunk)
+
+
+def _load(
+    folder: ModelFolder,
+    config: Any,
+    context_tokens: int,
+    dtype: torch.dtype,
+    device: torch.device,
+    marlin: bool,
+    plan: MemoryPlan,
+    report: Report,
+) -> LlamaDecoder:
+    scratch = None
+    if folder.gptq is not None and plan.keep_packed:
+        scratch = Scratch(_largest_product(config), dtype, device)
+    with CheckpointReader(folder, device, dtype) as reader:
+        layers = LayerReader(
+            reader,
+            folder,
+            device,
+            marlin=marlin,
+            keep_packed=plan.keep_packed,
+            scratch=scratch,
+        )
+        return read_decoder(reader, layers, config, context_tokens, report)
+
+
+def _largest_product(config: Any) -> int:
+    shape = read_shape(config)
+    merged = (shape.heads + 2 * shape.kv_heads) * shape.head_size
+    return shape.hidden * max(merged, 2 * int(config.intermediate_size))
+
+
+def _fit(
+    decoder: LlamaDecoder,
+    shape: LlamaShape,
+    context_tokens: int,
+    limits: RunnerLimits,
+    plan: MemoryPlan,
+    device: torch.device,
+    dtype: torch.dtype,
+    kernel: str,
+    report: Report,
+) -> CudaRunner:
+    rows = limits.rows or ROWS
+    chunk = min(plan.chunk_tokens, context_tokens)
+    step_bytes = _measure_step(decoder, shape, chunk, device, dtype)
+    torch.cuda.empty_cache()
+    total = torch.cuda.get_device_properties(device).total_memory
+    left = free_bytes(device) - step_bytes - RESERVE_BYTES - int(RESERVE_SHARE * total)
+    page_bytes = _token_bytes(shape) * PAGE_TOKENS
+    wanted = limits.room_tokens or rows * SLOTS_A_ROW * context_tokens
+    pages = min(max(left, 0) // page_bytes, -(-wanted // PAGE_TOKENS))
+    if pages * PAGE_TOKENS < min(context_tokens, PAGE_TOKENS):
+        raise ModelError(
+            f"The weights fit, but only {max(left, 0) / 1e9:.1f} GB are left for the conversation.",
+            "Close what else uses the card, or use a smaller model.",
+        )
+    slots = rows * SLOTS_A_ROW
+    cache = PagedCache(
+        shape.layers,
+        shape.kv_heads,
+        shape.head_size,
+        pages=pages,
+        slots=slots,
+        pages_per_slot=-(-context_tokens // PAGE_TOKENS),
+        dtype=dtype,
+        device=device,
+    )
+    runner = CudaRunner(
+        decoder,
+        cache,
+        rows=rows,
+        slots=slots,
+        room_tokens=pages * PAGE_TOKENS,
+        context_tokens=context_tokens,
+        chunk_tokens=chunk,
+        device=device_in_words(device),
+        kernel=kernel,
+    )
+    runner.warm_up(report)
+    log.info("%s: %s; room for %d tokens, %d rows", runner.device, kernel, runner.room_tokens, rows)
+    return runner
+
+
+def _measure_step(
+    decoder: LlamaDecoder, shape: LlamaShape, chunk: int, device: torch.device, dtype: torch.dtype
+) -> int:
+    """Bytes that the largest step takes at its peak beside what stays."""
+    pages = -(-chunk // PAGE_TOKENS) + 1
+    cache = PagedCache(
+        shape.layers,
+        shape.kv_heads,
+        shape.head_size,
+        pages=pages,
+        slots=1,
+        pages_per_slot=pages,
+        dtype=dtype,
+        device=device,
+    )
+    trial = CudaRunner(
+        decoder,
+        cache,
+        rows=1,
+        slots=1,
+        room_tokens=pages * PAGE_TOKENS,
+        context_tokens=chunk + 1,
+        chunk_tokens=chunk,
+        device="",
+        kernel="",
+    )
+    before = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    trial.compute_largest()
+    return torch.cuda.max_memory_allocated(device) - before

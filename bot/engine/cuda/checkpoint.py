@@ -1,0 +1,197 @@
+# pyright: basic
+"""Reads a checked Llama folder into the decoder's layers: dense or GPTQ, straight onto the GPU."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+
+from bot.engine.cuda.gptq import (
+    BITS,
+    GptqTensors,
+    in_group_order,
+    merge,
+    unpack_zeros,
+)
+from bot.engine.cuda.linear import DenseLinear, Linear, MarlinProduct, QuantizedLinear, Scratch
+from bot.engine.cuda.llama import LlamaDecoder, LlamaLayer, LlamaShape
+from bot.engine.model_folder import ModelFolder
+
+ARCHITECTURES = ("llama", "mistral")
+GROUP_SIZES = (32, 64, 128)
+HEAD_SIZES = (32, 64, 128)
+VOCABULARY_MULTIPLE = 64  # cuBLAS wants rows of whole tiles
+VOCABULARY_MAXIMUM = 1 << 17  # more logits than this do not fit the sampler's registers
+
+Report = Callable[[str, float | None], None]
+
+
+def read_shape(config: Any) -> LlamaShape:
+    """The numbers of a transformers config."""
+    heads = int(config.num_attention_heads)
+    return LlamaShape(
+        layers=int(config.num_hidden_layers),
+        hidden=int(config.hidden_size),
+        heads=heads,
+        kv_heads=int(getattr(config, "num_key_value_heads", None) or heads),
+        head_size=int(getattr(config, "head_dim", None) or config.hidden_size // heads),
+        vocabulary=int(config.vocab_size),
+        norm_eps=float(config.rms_norm_eps),
+    )
+
+
+def why_not(folder: ModelFolder, config: Any) -> str:
+    """Why this decoder cannot run a model, in words; "" when it can."""
+    if config.model_type not in ARCHITECTURES:
+        return f"models of the kind {config.model_type}"
+    if getattr(config, "sliding_window", None):
+        return "a sliding window"
+    if getattr(config, "hidden_act", "silu") != "silu":
+        return f"the activation {config.hidden_act}"
+    shape = read_shape(config)
+    if shape.head_size not in HEAD_SIZES:
+        return f"heads of {shape.head_size}"
+    if shape.vocabulary > VOCABULARY_MAXIMUM:
+        return f"a vocabulary of {shape.vocabulary}"
+    layout = folder.gptq
+    if layout is not None and (layout.bits != BITS or layout.group_size not in GROUP_SIZES):
+        return layout.words
+    return ""
+
+
+class CheckpointReader:
+    """Opens a folder's weight files once; tensors come to the device in the dtype asked for."""
+
+    def __init__(self, folder: ModelFolder, device: torch.device, dtype: torch.dtype) -> None:
+        self._folder = folder
+        self._device = device
+        self._dtype = dtype
+        self._stack = ExitStack()
+        self._files: dict[Path, Any] = {}
+
+    def __enter__(self) -> "CheckpointReader":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stack.close()
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a tensor."""
+        return name in self._folder.tensors
+
+    def raw(self, name: str) -> torch.Tensor:
+        """A tensor as it is stored."""
+        file = self._folder.tensors[name].file
+        if file not in self._files:
+            opened = safe_open(str(file), "pt", device=str(self._device))
+            self._files[file] = self._stack.enter_context(opened)
+        return self._files[file].get_tensor(name)
+
+    def dense(self, name: str) -> torch.Tensor:
+        """A tensor as numbers of the model's dtype."""
+        return self.raw(name).to(self._dtype).contiguous()
+
+    def bias(self, names: list[str]) -> torch.Tensor | None:
+        """The biases of merged layers side by side; None where there are none, or only zeros."""
+        found = [self.raw(f"{name}.bias") for name in names if self.has(f"{name}.bias")]
+        if len(found) != len(names) or not any(bool(bias.any()) for bias in found):
+            return None
+        return torch.cat(found).to(self._dtype)
+
+
+class LayerReader:
+    """Makes linear layers out of a checkpoint's tensors."""
+
+    def __init__(
+        self,
+        reader: CheckpointReader,
+        folder: ModelFolder,
+        device: torch.device,
+        *,
+        marlin: bool,
+        keep_packed: bool,
+        scratch: Scratch | None,
+    ) -> None:
+        """`keep_packed`: keep GPTQ's own layout beside Marlin's, for the products of many rows."""
+        self._reader = reader
+        self._layout = folder.gptq
+        self._marlin = marlin
+        self._keep_packed = keep_packed
+        self._scratch = scratch
+        self._processors = torch.cuda.get_device_properties(device).multi_processor_count
+
+    def linear(self, *names: str) -> Linear:
+        """The layers of these names, which share their input, as one."""
+        bias = self._reader.bias(list(names))
+        if not self._reader.has(f"{names[0]}.qweight"):
+            weights = [self._reader.dense(f"{name}.weight") for name in names]
+            return DenseLinear(torch.cat(weights), bias)
+        parts = [self._gptq(name) for name in names]
+        ordered = merge(parts)
+        marlin = MarlinProduct(ordered) if self._marlin else None
+        packed = ordered if self._keep_packed or marlin is None else None
+        return QuantizedLinear(packed, self._scratch, self._processors, marlin, bias)
+
+    def _gptq(self, name: str) -> GptqTensors:
+        layout = self._layout
+        if layout is None:
+            raise ValueError(f"{name} is quantized, the folder is not")
+        words = self._reader.raw(f"{name}.qweight")
+        g_idx = self._reader.raw(f"{name}.g_idx") if self._reader.has(f"{name}.g_idx") else None
+        ordered, order = in_group_order(words, g_idx, layout.group_size)
+        scales = self._reader.dense(f"{name}.scales")
+        zeros = unpack_zeros(
+            self._reader.raw(f"{name}.qzeros"),
+            scales.dtype,
+            stored_less_one=layout.checkpoint_format == "gptq",
+        )
+        return GptqTensors(ordered.contiguous(), scales, zeros, layout.group_size, order)
+
+
+def read_decoder(
+    reader: CheckpointReader,
+    layers: LayerReader,
+    config: Any,
+    context_tokens: int,
+    report: Report,
+) -> LlamaDecoder:
+    """All of a model. The caller has asked :func:`why_not`."""
+    shape = read_shape(config)
+    read: list[LlamaLayer] = []
+    for index in range(shape.layers):
+        report("Reading the weights", index / shape.layers)
+        name = f"model.layers.{index}"
+        read.append(
+            LlamaLayer(
+                input_norm=reader.dense(f"{name}.input_layernorm.weight"),
+                qkv=layers.linear(*(f"{name}.self_attn.{part}_proj" for part in "qkv")),
+                out=layers.linear(f"{name}.self_attn.o_proj"),
+                post_norm=reader.dense(f"{name}.post_attention_layernorm.weight"),
+                gate_up=layers.linear(f"{name}.mlp.gate_proj", f"{name}.mlp.up_proj"),
+                down=layers.linear(f"{name}.mlp.down_proj"),
+            )
+        )
+    embedding = reader.dense("model.embed_tokens.weight")
+    head = reader.dense("lm_head.weight") if reader.has("lm_head.weight") else embedding
+    missing = -len(head) % VOCABULARY_MULTIPLE
+    if missing:
+        head = torch.cat([head, head.new_zeros(missing, head.shape[1])])
+    rotary = rotary_table(config, context_tokens, embedding.device)
+    norm = reader.dense("model.norm.weight")
+    return LlamaDecoder(shape, embedding, read, norm, head, rotary)
+
+
+def rotary_table(
+    config: Any, context_tokens: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cosines and sines, float32 [context, size / 2], by transformers' own frequencies."""
+    from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+
+    rotary = LlamaRotaryEmbedding(config)
+    frequencies = rotary.inv_freq.to(device=device, dtype=torch.float32)
+    angles = torch.outer(torch.arange(context_tokens, device=device).float(), frequencies)
+    scaling = float(rotary.attention_scaling)
+    return (angles.cos() * scaling).contiguous(), (angles.sin() * scaling).contiguous()

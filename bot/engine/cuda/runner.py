@@ -1,0 +1,261 @@
+# pyright: basic
+"""The fast runner for one NVIDIA GPU: graphs for decode steps, chunks for prompts, no waiting.
+
+The engine asks for a step and gets its tokens; between two asks Python turns tokens into text. So
+that the GPU does not idle meanwhile, every step that is returned has its successor launched
+already, from the tokens that the GPU chose itself. When a row has ended in between, its part of
+the successor is wasted, a row's work depending on nothing but its own slot; nothing is undone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from bot.engine.api import Sampling
+from bot.engine.cuda.graphs import (
+    PromptGraph,
+    StepGraph,
+    capture,
+    capture_prompts,
+    graph_sizes,
+    prompt_sizes,
+    run_decode,
+    run_prompts,
+)
+from bot.engine.cuda.llama import LlamaDecoder
+from bot.engine.cuda.pages import PagedCache
+from bot.engine.cuda.prompts import PromptInputs, PromptLayout, prompt_numbers
+from bot.engine.cuda.sampler import SamplerTensors
+from bot.engine.memory import give_back_memory, telling_out_of_memory
+from bot.engine.runner import Piece
+
+PINNED_BUFFERS = 4  # two steps are under way at most, each with one buffer in and one out
+
+
+@dataclass(slots=True)
+class _Ahead:
+    """A step that runs already: which slots, at which positions, and where its tokens will be."""
+
+    row_of: dict[int, int] = field(default_factory=dict)  # slot: row
+    position_of: dict[int, int] = field(default_factory=dict)  # slot: its input's position
+    tokens: torch.Tensor | None = None  # pinned
+    done: torch.cuda.Event | None = None
+
+
+class CudaRunner:
+    """A :class:`~bot.engine.runner.Runner` over a :class:`LlamaDecoder`."""
+
+    def __init__(
+        self,
+        decoder: LlamaDecoder,
+        cache: PagedCache,
+        *,
+        rows: int,
+        slots: int,
+        room_tokens: int,
+        context_tokens: int,
+        chunk_tokens: int,
+        device: str,
+        kernel: str,
+    ) -> None:
+        """`cache` has a table of slots + 1 entries: the last one is the idle rows'."""
+        self.rows = rows
+        self.slots = slots
+        self.room_tokens = room_tokens
+        self.context_tokens = context_tokens
+        self.chunk_tokens = chunk_tokens
+        self.device = device
+        self.kernel = kernel
+        self._decoder = decoder
+        self._cache = cache
+        self._idle = slots
+        self._on = decoder.embedding.device
+        self._state = SamplerTensors(slots + 1, decoder.shape.vocabulary, self._on)
+        self._graphs: dict[int, StepGraph] = {}
+        self._prompt_graphs: list[PromptGraph] = []
+        self._room_of: dict[int, int] = {}
+        self._last_token: dict[int, int] = {}  # slot: the newest token that was returned
+        self._ahead = _Ahead()
+        self._pinned = [
+            (_pinned(rows, torch.int32), _pinned(rows, torch.int32)) for _ in range(PINNED_BUFFERS)
+        ]
+        self._turn = 0
+
+    @torch.inference_mode()
+    def warm_up(self, report) -> None:
+        """Run everything once at its largest, then capture the graphs."""
+        report("Compiling kernels", None)
+        self.compute_largest()
+        self._prompt_graphs = capture_prompts(
+            self._decoder,
+            self._cache,
+            self._state,
+            sizes=prompt_sizes(self.chunk_tokens),
+            rows=self.rows,
+            idle_slot=self._idle,
+            report=report,
+        )
+        self._graphs = capture(
+            self._decoder,
+            self._cache,
+            self._state,
+            sizes=graph_sizes(self.rows),
+            idle_slot=self._idle,
+            report=report,
+        )
+
+    @torch.inference_mode()
+    def compute_largest(self) -> None:
+        """The largest step and the smallest, so that kernels are compiled and memory is known."""
+        for tokens in (self.chunk_tokens, 1):
+            room = min(tokens + 1, self.context_tokens)
+            self.begin(0, room, 0)
+            self.sample(0, [1], Sampling(), 0)
+            self._prefill([Piece(0, 0, [1] * (room - 1), chooses=True)])
+            torch.cuda.synchronize()
+            self.release(0)
+
+    @telling_out_of_memory()
+    def begin(self, slot: int, room_tokens: int, cached_tokens: int) -> None:
+        """See :class:`~bot.engine.runner.Runner`."""
+        self._room_of[slot] = room_tokens
+        self._last_token.pop(slot, None)
+        self._cache.resize(slot, room_tokens)
+
+    @telling_out_of_memory()
+    @torch.inference_mode()
+    def copy(self, source: int, target: int, tokens: int) -> None:
+        """See :class:`~bot.engine.runner.Runner`."""
+        self._cache.copy(source, target, tokens)
+
+    @telling_out_of_memory()
+    @torch.inference_mode()
+    def sample(
+        self, slot: int, prompt: Sequence[int], sampling: Sampling, seed: int, step: int = 0
+    ) -> None:
+        """See :class:`~bot.engine.runner.Runner`."""
+        state = self._state
+        state.seeds[slot] = seed & 0x7FFF_FFFF_FFFF_FFFF
+        state.steps[slot] = step
+        state.temperatures[slot] = sampling.temperature
+        state.top_ks[slot] = sampling.top_k
+        state.top_ps[slot] = sampling.top_p
+        state.min_ps[slot] = sampling.min_p
+        state.penalties[slot] = sampling.repetition_penalty
+        state.seen[slot].zero_()
+        said = torch.tensor(list(set(prompt)), dtype=torch.int64)
+        state.seen[slot, said.to(self._on)] = 1
+
+    def release(self, slot: int) -> None:
+        """See :class:`~bot.engine.runner.Runner`."""
+        self._room_of.pop(slot, None)
+        self._last_token.pop(slot, None)
+        self._cache.release(slot)
+
+    def give_back(self) -> None:
+        """See :class:`~bot.engine.runner.Runner`."""
+        give_back_memory()
+
+    @telling_out_of_memory()
+    @torch.inference_mode()
+    def step(self, pieces: Sequence[Piece]) -> list[int]:
+        """See :class:`~bot.engine.runner.Runner`."""
+        ahead, self._ahead = self._ahead, _Ahead()
+        fresh = [piece for piece in pieces if not self._is_ahead(ahead, piece)]
+        first = self._prefill(fresh) if fresh else None
+        self._launch([piece for piece in pieces if piece.chooses])
+        tokens = self._collect(pieces, fresh, ahead, first)
+        for piece, token in zip((p for p in pieces if p.chooses), tokens, strict=True):
+            self._last_token[piece.slot] = token
+        return tokens
+
+    def _is_ahead(self, ahead: _Ahead, piece: Piece) -> bool:
+        """Whether this piece is the one that was launched for its slot."""
+        return (
+            len(piece.tokens) == 1
+            and ahead.position_of.get(piece.slot) == piece.start
+            and self._last_token.get(piece.slot) == piece.tokens[0]
+        )
+
+    def _prefill(self, pieces: Sequence[Piece]) -> tuple[torch.Tensor, torch.cuda.Event]:
+        """Compute prompt tokens; the chosen ones arrive in pinned memory, in the pieces' order."""
+        graph = next((g for g in self._prompt_graphs if g.layout.takes(pieces)), None)
+        if graph is not None:
+            numbers = prompt_numbers(pieces, graph.layout, self._idle)
+            graph.inputs.numbers.copy_(numbers, non_blocking=True)
+            graph.graph.replay()
+            chosen = graph.chosen
+        else:
+            layout = PromptLayout(sum(len(piece.tokens) for piece in pieces), len(pieces))
+            numbers = prompt_numbers(pieces, layout, self._idle).to(self._on, non_blocking=True)
+            chosen = torch.empty(layout.rows, dtype=torch.int32, device=self._on)
+            inputs = PromptInputs(layout, numbers)
+            run_prompts(self._decoder, self._cache, self._state, inputs, chosen, self._idle)
+        arrived = _pinned(len(chosen), torch.int32)
+        arrived.copy_(chosen, non_blocking=True)
+        return arrived, _recorded()
+
+    def _launch(self, pieces: Sequence[Piece]) -> None:
+        """Start the step after this one, for the rows that have room for one more token."""
+        going = [piece for piece in pieces if self._has_room(piece)][: self.rows]
+        if not going:
+            return
+        slots = [piece.slot for piece in going]
+        size = min(size for size in self._graphs if size >= len(slots)) if self._graphs else 0
+        self._turn = (self._turn + 1) % PINNED_BUFFERS
+        wanted, arrived = self._pinned[self._turn]
+        rows = size or len(slots)
+        wanted[:rows] = torch.tensor(slots + [self._idle] * (rows - len(slots)))
+        if size:
+            graph = self._graphs[size]
+            graph.slots.copy_(wanted[:rows], non_blocking=True)
+            graph.graph.replay()
+            chosen = graph.chosen
+        else:
+            chosen = torch.empty(rows, dtype=torch.int32, device=self._on)
+            on_device = wanted[:rows].to(self._on, non_blocking=True)
+            run_decode(self._decoder, self._cache, self._state, on_device, chosen, self._idle)
+        arrived[:rows].copy_(chosen, non_blocking=True)
+        self._ahead = _Ahead(
+            {slot: row for row, slot in enumerate(slots)},
+            {piece.slot: piece.start + len(piece.tokens) for piece in going},
+            arrived,
+            _recorded(),
+        )
+
+    def _has_room(self, piece: Piece) -> bool:
+        following = piece.start + len(piece.tokens) + 1
+        return following <= min(self._room_of.get(piece.slot, 0), self.context_tokens)
+
+    def _collect(
+        self,
+        pieces: Sequence[Piece],
+        fresh: Sequence[Piece],
+        ahead: _Ahead,
+        first: tuple[torch.Tensor, torch.cuda.Event] | None,
+    ) -> list[int]:
+        """The tokens of this step, in the pieces' order: the only place that waits for the GPU."""
+        of_slot: dict[int, int] = {}
+        fresh_slots = {piece.slot for piece in fresh}
+        if ahead.tokens is not None and ahead.done is not None and len(fresh) < len(pieces):
+            ahead.done.synchronize()
+            found = ahead.tokens.tolist()
+            for slot, row in ahead.row_of.items():
+                if slot not in fresh_slots:
+                    of_slot[slot] = found[row]
+        if first is not None:
+            first[1].synchronize()
+            choosing = [piece.slot for piece in fresh if piece.chooses]
+            of_slot |= dict(zip(choosing, first[0].tolist(), strict=False))  # then padding
+        return [of_slot[piece.slot] for piece in pieces if piece.chooses]
+
+
+def _pinned(count: int, dtype: torch.dtype) -> torch.Tensor:
+    return torch.zeros(count, dtype=dtype, pin_memory=True)
+
+
+def _recorded() -> torch.cuda.Event:
+    event = torch.cuda.Event()
+    event.record()
+    return event

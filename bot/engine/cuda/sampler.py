@@ -1,0 +1,148 @@
+# pyright: basic, reportMissingImports=false, reportIndexIssue=false
+"""The next token of every row in one launch, the rows' own sampling each, without the CPU.
+
+A row's logits stay in registers: repetition penalty, temperature, top-k, top-p and min-p in Hugging
+Face's order, then Gumbel's trick (argmax of logits plus noise is a draw from their softmax) with
+Philox noise of (seed, step, token), so that a row draws the same whatever else is in the batch.
+Thresholds of top-k and top-p are found by bisection over the bits of the probabilities, which are
+ordered as their values are: exact to the last bit, and no sort.
+"""
+
+import torch
+import triton
+import triton.language as tl
+
+WARPS = 16
+VOCABULARY_MAXIMUM = 1 << 18
+ONE_BITS = 0x3F800001  # just above the bits of 1.0: nothing is likelier than the likeliest
+
+
+@triton.jit
+def _sample_kernel(
+    logits,
+    slots,
+    seen,
+    tokens,
+    lengths,
+    steps,
+    seeds,
+    temperatures,
+    top_ks,
+    top_ps,
+    min_ps,
+    penalties,
+    chosen,
+    stride,
+    vocabulary,
+    idle_slot,
+    BLOCK: tl.constexpr,
+    ONE: tl.constexpr,
+):
+    row = tl.program_id(0).to(tl.int64)
+    slot = tl.load(slots + row).to(tl.int64)
+    token = tl.arange(0, BLOCK)
+    inside = token < vocabulary
+    x = tl.load(logits + row * stride + token, mask=inside, other=float("-inf")).to(tl.float32)
+    penalty = tl.load(penalties + slot)
+    if penalty != 1.0:
+        was_seen = tl.load(seen + slot * vocabulary + token, mask=inside, other=0) != 0
+        x = tl.where(was_seen, tl.where(x < 0.0, x * penalty, x / penalty), x)
+    temperature = tl.load(temperatures + slot)
+    step = tl.load(steps + slot)
+    if temperature > 0.0:
+        x = x / temperature
+        p = tl.exp(x - tl.max(x, 0))
+        bits = p.to(tl.int32, bitcast=True)
+        top_k = tl.load(top_ks + slot)
+        lowest = 0  # bits below this are out
+        if top_k > 0:
+            high = ONE
+            low = 0
+            while high - low > 1:  # the greatest threshold that keeps at least top_k
+                middle = (low + high) // 2
+                enough = tl.sum((bits >= middle).to(tl.int32), 0) >= top_k
+                low = tl.where(enough, middle, low)
+                high = tl.where(enough, high, middle)
+            lowest = low
+        top_p = tl.load(top_ps + slot)
+        if top_p < 1.0:
+            kept = tl.where(bits >= lowest, p, 0.0)
+            allowed = (1.0 - top_p) * tl.sum(kept, 0)
+            high = ONE
+            low = lowest
+            # The least threshold t with sum(p_j: p_j <= t) above what may be cut off.
+            while high - low > 0:
+                middle = (low + high) // 2
+                above = tl.sum(tl.where(bits <= middle, kept, 0.0), 0) > allowed
+                high = tl.where(above, middle, high)
+                low = tl.where(above, low, middle + 1)
+            lowest = tl.minimum(low, ONE - 1)
+        min_p = tl.load(min_ps + slot)
+        keep = (bits >= lowest) & (p >= min_p)
+        seed = tl.load(seeds + slot)
+        uniform = tl.rand(seed, step * BLOCK + token)
+        noise = -tl.log(-tl.log(tl.maximum(uniform, 1e-20)))
+        x = tl.where(keep & inside, x + noise, float("-inf"))
+    best = tl.argmax(x, 0, tie_break_left=True)
+    tl.store(chosen + row, best)
+    if slot != idle_slot:
+        tl.store(tokens + slot, best)
+        tl.store(seen + slot * vocabulary + best, 1)
+        tl.store(lengths + slot, tl.load(lengths + slot) + 1)
+        tl.store(steps + slot, step + 1)
+
+
+def sample(
+    logits: torch.Tensor,
+    slots: torch.Tensor,
+    state: "SamplerTensors",
+    chosen: torch.Tensor,
+    *,
+    vocabulary: int,
+    idle_slot: int,
+) -> None:
+    """Choose a token for every row, and bring its slot forward by one.
+
+    logits: [rows, at least vocabulary]; slots: [rows] int32; chosen: [rows] int32, written.
+    `idle_slot` is that of padding rows, whose state does not move.
+    """
+    _sample_kernel[(logits.shape[0],)](
+        logits,
+        slots,
+        state.seen,
+        state.tokens,
+        state.lengths,
+        state.steps,
+        state.seeds,
+        state.temperatures,
+        state.top_ks,
+        state.top_ps,
+        state.min_ps,
+        state.penalties,
+        chosen,
+        logits.stride(0),
+        vocabulary,
+        idle_slot,
+        triton.next_power_of_2(vocabulary),
+        ONE_BITS,
+        num_warps=WARPS,
+    )
+
+
+class SamplerTensors:
+    """What the GPU keeps of every slot between steps. All [slots], `seen` [slots, vocabulary]."""
+
+    def __init__(self, slots: int, vocabulary: int, device: torch.device) -> None:
+        def zeros(dtype: torch.dtype) -> torch.Tensor:
+            return torch.zeros(slots, dtype=dtype, device=device)
+
+        self.seen = torch.zeros(slots, vocabulary, dtype=torch.uint8, device=device)
+        self.tokens = zeros(torch.int32)  # the newest token: the next step's input
+        self.lengths = zeros(torch.int32)  # tokens in the cache
+        self.steps = zeros(torch.int32)  # tokens generated: the noise's offset
+        self.seeds = zeros(torch.int64)
+        self.temperatures = zeros(torch.float32)
+        self.top_ks = zeros(torch.int32)
+        self.top_ps = zeros(torch.float32) + 1.0
+        self.min_ps = zeros(torch.float32)
+        self.penalties = zeros(torch.float32) + 1.0

@@ -1,0 +1,128 @@
+"""Says what a model holds and whether it would load, from headers alone. Imports no torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.engine import gguf_cache, hub
+from bot.engine.gguf_file import read_gguf_header
+from bot.engine.model_config import context_length, read_json_object
+from bot.engine.model_folder import ModelFolder, read_model_folder
+from bot.engine.model_source import ModelSource, SourceKind, identify
+from bot.errors import ModelError
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What is known of a model without loading it. Unknown texts are empty, unknown numbers 0."""
+
+    model: str  # as it was asked for
+    name: str
+    kind: str  # "the embedded model", "folder", "GGUF file", "Hugging Face model"
+    path: str = ""
+    architecture: str = ""
+    weights: str = ""  # "float32", "GPTQ 4 bits, group 128" ...
+    parameters: int = 0
+    bytes: int = 0
+    context_tokens: int = 0
+    has_chat_template: bool = False
+    notes: tuple[str, ...] = ()  # what will happen at loading
+    problems: tuple[str, ...] = ()  # why it would not load, and what to do
+
+    @property
+    def loads(self) -> bool:
+        """Whether nothing is in the way."""
+        return not self.problems
+
+
+_KINDS = {
+    SourceKind.EMBEDDED: "the embedded model",
+    SourceKind.FOLDER: "folder",
+    SourceKind.GGUF: "GGUF file",
+    SourceKind.HUB: "Hugging Face model",
+}
+
+
+def inspect_model(model: str, *, data_dir: Path) -> Inspection:
+    """Look a model over. Problems are part of the answer, never raised. Downloads nothing."""
+    try:
+        source = identify(model)
+    except ModelError as error:
+        return Inspection(model, name=model, kind="unknown", problems=(str(error),))
+    try:
+        return _inspect(model, source, data_dir)
+    except ModelError as error:
+        return Inspection(
+            model,
+            name=source.name,
+            kind=_KINDS[source.kind],
+            path=str(source.path or ""),
+            problems=(str(error),),
+        )
+
+
+def _inspect(model: str, source: ModelSource, data_dir: Path) -> Inspection:
+    if source.kind is SourceKind.HUB:
+        found = hub.cached_folder(source.name)
+        if found is None:
+            note = "It is not on this machine: it will be downloaded when it is first used."
+            return Inspection(model, source.name, _KINDS[source.kind], notes=(note,))
+        return _inspect_folder(model, source, read_model_folder(found))
+    if source.path is None:
+        raise ModelError(f"{source.name} has no place.")
+    if source.kind is SourceKind.FOLDER:
+        return _inspect_folder(model, source, read_model_folder(source.path))
+    return _inspect_gguf(model, source, source.path, data_dir)
+
+
+def _inspect_folder(model: str, source: ModelSource, folder: ModelFolder) -> Inspection:
+    notes: list[str] = []
+    if folder.needs_staging:
+        notes.append(
+            "AutoGPTQ's old layout: it will be laid out anew with links under DATA_DIR/staging."
+        )
+    if folder.gptq and folder.gptq.without_g_idx:
+        notes.append("g_idx is missing and will be filled in from the group size.")
+    if "auto_map" in folder.config:
+        notes.append("It brings code of its own (`auto_map`), which is never run.")
+    dtypes = {tensor.dtype for tensor in folder.tensors.values()}
+    return Inspection(
+        model,
+        name=source.name,
+        kind=_KINDS[source.kind],
+        path=str(folder.path),
+        architecture=str(folder.config.get("model_type", "")),
+        weights=folder.gptq.words if folder.gptq else ", ".join(sorted(dtypes)),
+        parameters=folder.parameters,
+        bytes=folder.bytes,
+        context_tokens=context_length(folder.config),
+        has_chat_template=_has_template(folder.path),
+        notes=tuple(notes),
+    )
+
+
+def _inspect_gguf(model: str, source: ModelSource, path: Path, data_dir: Path) -> Inspection:
+    header = read_gguf_header(path)
+    ready = (
+        source.kind is SourceKind.EMBEDDED and gguf_cache.converted_embedded(data_dir) is not None
+    )
+    note = "converted already" if ready else "will be converted once, when it is first used"
+    return Inspection(
+        model,
+        name=source.name,
+        kind=_KINDS[source.kind],
+        path=str(path),
+        architecture=header.architecture,
+        weights="GGUF",
+        parameters=header.parameters,
+        bytes=path.stat().st_size,
+        context_tokens=header.context_tokens,
+        has_chat_template=header.chat_template is not None,
+        notes=(f"It is {note}.",) if ready else (f"It {note}.",),
+    )
+
+
+def _has_template(folder: Path) -> bool:
+    if (folder / "chat_template.jinja").is_file():
+        return True
+    config = folder / "tokenizer_config.json"
+    return config.is_file() and "chat_template" in read_json_object(config)

@@ -1,0 +1,57 @@
+"""What a device is called, how much memory its KV cache may take, and how its end is told."""
+
+import gc
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import psutil
+import torch
+
+from bot.engine.runner import RunnerOutOfMemory
+
+CPU_SHARE = 0.25  # of the memory that is free once the model is loaded
+GPU_SHARE = 0.85  # the rest is for the steps' own tensors
+
+
+def device_in_words(device: torch.device) -> str:
+    """For example `cpu (2 threads)` or `cuda:0 NVIDIA H100`."""
+    if device.type == "cpu":
+        return f"cpu ({torch.get_num_threads()} threads)"
+    if device.type == "cuda":
+        return f"cuda:{device.index or 0} {torch.cuda.get_device_name(device)}"
+    return str(device)
+
+
+def free_room_tokens(device: torch.device, token_bytes: int) -> int:
+    """How many tokens' keys and values, of `token_bytes` each, there is room for now."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(free * GPU_SHARE) // token_bytes
+    return int(psutil.virtual_memory().available * CPU_SHARE) // token_bytes
+
+
+def give_back_memory() -> None:
+    """Return what is no longer used, and what torch keeps in reserve, to the device."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def is_out_of_memory(fault: BaseException) -> bool:
+    """Whether a fault of torch's says that there is no memory left."""
+    if isinstance(fault, MemoryError | torch.OutOfMemoryError):
+        return True
+    # torch's allocator for the processor has no exception type of its own.
+    return isinstance(fault, RuntimeError) and "can't allocate memory" in str(fault)
+
+
+@contextmanager
+def telling_out_of_memory() -> Generator[None]:
+    """Raises RunnerOutOfMemory for whatever torch raises when there is no memory left."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as fault:  # torch.OutOfMemoryError is a RuntimeError
+        if isinstance(fault, RunnerOutOfMemory) or not is_out_of_memory(fault):
+            raise
+        first_line = next(iter(str(fault).splitlines()), "")
+        raise RunnerOutOfMemory(first_line[:200]) from fault

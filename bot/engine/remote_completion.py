@@ -1,0 +1,159 @@
+"""One streamed completion of a remote server: its time limits, and what its failures mean."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, cast
+
+import aiohttp
+
+from bot.engine.remote_stream import CompletionEvent, read_events
+from bot.errors import RemoteEngineError
+
+CHARACTERS_PER_TOKEN_LIMIT = 64  # more than this for every token asked for is no language model
+DETAIL_BYTES = 2_000
+PASSING = {
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+}
+
+
+class PassingError(RemoteEngineError):
+    """Nothing has been received yet: another try does no harm."""
+
+
+class UnreachableError(PassingError):
+    """No connection at all."""
+
+
+class RefusedBodyError(RemoteEngineError):
+    """400 or 422: perhaps the server does not take all our parameters."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """One request's clock (seconds of :func:`time.monotonic`) and counts, over all its tries."""
+
+    started: float
+    first_token_deadline: float
+    stall_seconds: float
+    characters_limit: int
+    first_token: float = 0.0
+    characters: int = 0
+    pieces: int = 0
+    prompt_tokens: int = 0
+    reply_tokens: int = 0
+
+    @property
+    def next_deadline(self) -> float:
+        """Until when the next event has to come."""
+        return time.monotonic() + self.stall_seconds if self.pieces else self.first_token_deadline
+
+    def take(self, event: CompletionEvent) -> None:
+        """Count an event. Raises RemoteEngineError at more than was asked for."""
+        self.prompt_tokens = event.prompt_tokens or self.prompt_tokens
+        self.reply_tokens = event.reply_tokens or self.reply_tokens
+        if not event.text:
+            return
+        self.first_token = self.first_token or time.monotonic()
+        self.pieces += 1
+        self.characters += len(event.text)
+        if self.characters > self.characters_limit:
+            raise RemoteEngineError(
+                "The model's server sends more than was asked for.", "See the server's log."
+            )
+
+
+async def stream_completion(
+    session: aiohttp.ClientSession, url: str, body: dict[str, Any], progress: Progress
+) -> AsyncGenerator[CompletionEvent, None]:
+    """The events of one try. Closing this generator closes the connection.
+
+    Raises PassingError and RefusedBodyError before the first text only, else RemoteEngineError.
+    """
+    try:
+        async with _until(progress.next_deadline):
+            response = await session.post(url, json=body)
+        async with response:
+            await _raise_for_status(response)
+            events = read_events(response)
+            while not session.closed:  # a closed one would raise a bare RuntimeError
+                async with _until(progress.next_deadline):
+                    event = await anext(events, None)
+                if event is None:
+                    return
+                progress.take(event)
+                yield event
+            raise RemoteEngineError("The engine is shut down.", "Try again after a restart.")
+    except TimeoutError as error:
+        raise _timed_out(progress) from error
+    except aiohttp.ClientError as error:
+        raise _broken_off(progress, error) from error
+
+
+def _until(monotonic: float) -> asyncio.Timeout:
+    return asyncio.timeout(max(0.0, monotonic - time.monotonic()))
+
+
+async def _raise_for_status(response: aiohttp.ClientResponse) -> None:
+    if response.status == HTTPStatus.OK:
+        return
+    detail = _plain_detail(await response.content.read(DETAIL_BYTES))
+    message = f"The model's server answered {response.status}: {detail}"
+    match response.status:
+        case HTTPStatus.BAD_REQUEST | HTTPStatus.UNPROCESSABLE_ENTITY:
+            raise RefusedBodyError(message, "Check OPENAI_MODEL and the server's log.")
+        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+            raise RemoteEngineError(message, "Check OPENAI_API_KEY.")
+        case HTTPStatus.NOT_FOUND:
+            raise RemoteEngineError(
+                message, "Check OPENAI_BASE_URL (it ends in /v1) and OPENAI_MODEL."
+            )
+        case status if status in PASSING:
+            raise PassingError(message, "Try again in a moment.")
+        case _:
+            raise RemoteEngineError(message, "See the server's log.")
+
+
+def _timed_out(progress: Progress) -> RemoteEngineError:
+    if progress.pieces:
+        return RemoteEngineError(
+            f"The model's server has sent nothing for {progress.stall_seconds:g} s.",
+            "Try again; OPENAI_STALL_SECONDS sets the limit.",
+        )
+    waited = progress.first_token_deadline - progress.started
+    return RemoteEngineError(
+        f"The model's server gave no first word in {waited:g} s.",
+        "Try again later; OPENAI_FIRST_TOKEN_SECONDS sets the limit.",
+    )
+
+
+def _broken_off(progress: Progress, error: aiohttp.ClientError) -> RemoteEngineError:
+    if progress.pieces:
+        return RemoteEngineError("The model's server broke off in the middle.", "Try again.")
+    kind = UnreachableError if isinstance(error, aiohttp.ClientConnectorError) else PassingError
+    return kind(
+        f"The model's server cannot be reached ({error}).",
+        "Is it running? OPENAI_BASE_URL says where it is looked for.",
+    )
+
+
+def _plain_detail(body: bytes) -> str:
+    """The message within an error's body, on one line, shortened."""
+    text = body.decode("utf-8", "replace")
+    try:
+        found: object = json.loads(text)
+    except (ValueError, RecursionError):
+        found = text
+    for key in ("error", "message", "detail"):
+        if isinstance(found, dict):
+            fields = cast("dict[str, Any]", found)
+            found = fields.get(key, fields)
+    text = " ".join(str(found).split())
+    return text if len(text) <= 200 else f"{text[:200]}…"

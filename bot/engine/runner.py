@@ -1,0 +1,103 @@
+"""What computes: the Protocol that the running batch drives, and the choice of its implementation.
+
+A runner never decides. It is told which tokens of which slots to compute, and for which of them
+to choose the next token. Everything with tensors in it lies behind this Protocol.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from bot.engine.api import Sampling
+
+if TYPE_CHECKING:
+    from bot.engine.loading import LoadedModel
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Tokens of one slot to compute in a step, the first of them at position `start`."""
+
+    slot: int
+    start: int
+    tokens: Sequence[int]
+    chooses: bool  # whether to choose the token that follows the last one
+
+
+class RunnerOutOfMemory(MemoryError):  # noqa: N818 - reads as the sentence it is
+    """There was no memory for what was asked. The runner lives on; what slots hold may be lost."""
+
+
+class Runner(Protocol):
+    """Computes steps over slots. Used from one thread.
+
+    Every method but `release` and `give_back` may raise RunnerOutOfMemory: then the slots are to
+    be released and begun anew. Whatever else the library raises comes out as it is.
+    """
+
+    rows: int  # most pieces in a step that are one token long
+    slots: int  # slots are numbered from 0 to this
+    room_tokens: int  # KV room of all slots together
+    context_tokens: int  # longest sequence
+    chunk_tokens: int  # how much of a prompt is best computed in one step
+    device: str  # in words
+    kernel: str  # which kernels run, in words
+
+    def begin(self, slot: int, room_tokens: int, cached_tokens: int) -> None:
+        """Give a slot its size. The keys and values of its first `cached_tokens` are kept."""
+        ...
+
+    def copy(self, source: int, target: int, tokens: int) -> None:
+        """Copy the keys and values of the first `tokens` from one slot to another."""
+        ...
+
+    def sample(
+        self, slot: int, prompt: Sequence[int], sampling: Sampling, seed: int, step: int = 0
+    ) -> None:
+        """How the tokens of the request in `slot` are to be chosen. The prompt counts as said.
+
+        `step` is how many of the prompt's last tokens were chosen for this very request before:
+        the choices go on where they were.
+        """
+        ...
+
+    def step(self, pieces: Sequence[Piece]) -> list[int]:
+        """Compute the pieces; returns one token for each that chooses, in their order."""
+        ...
+
+    def release(self, slot: int) -> None:
+        """Free a slot's room. Slots that have none are no error."""
+        ...
+
+    def give_back(self) -> None:
+        """Return memory that is held in reserve to the device."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerLimits:
+    """What the owner asks for. 0 leaves it to what the machine has."""
+
+    rows: int = 0
+    room_tokens: int = 0
+
+
+def build_runner(loaded: "LoadedModel", limits: RunnerLimits) -> Runner:
+    """The best runner for a model and its device. Raises ModelError for a foreign architecture."""
+    if loaded.model is None and loaded.folder is not None:
+        from bot.engine.cuda.building import build_cuda_runner
+
+        return build_cuda_runner(
+            loaded.folder,
+            loaded.config,
+            loaded.info.context_tokens,
+            limits,
+            loaded.progress or _silent,
+        )
+    from bot.engine.llama import LlamaRunner
+
+    return LlamaRunner(loaded, limits)
+
+
+def _silent(_text: str, _fraction: float | None) -> None:
+    """Where nobody watches."""

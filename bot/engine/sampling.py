@@ -1,0 +1,220 @@
+"""Choosing the next token, for all rows of a batch together, each with its own settings.
+
+The steps and their order are Hugging Face's: repetition penalty, temperature, top-k, top-p, min-p.
+Sorting a whole vocabulary is slow, so the likeliest tokens are looked at first; where they do not
+decide beyond doubt (rounding, equal scores, a flat distribution), that row alone is done in full.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from bot.engine.api import Sampling
+
+CANDIDATES = 256
+LEAST_TEMPERATURE = 1e-4  # below it scores outgrow float32; it is as good as greedy already
+DOUBT = 1e-5  # closer than this to a threshold, float32 sums may differ with their order
+
+_MASK = (1 << 64) - 1
+
+
+def uniform(seed: int, step: int) -> float:
+    """A number in [0, 1) that depends on the request's seed and the step alone (SplitMix64)."""
+    state = (seed * 0x9E3779B97F4A7C15 + (step + 1) * 0xD1B54A32D192ED03) & _MASK
+    for multiplier in (0xBF58476D1CE4E5B9, 0x94D049BB133111EB):
+        state = ((state ^ (state >> 30)) * multiplier) & _MASK
+    return ((state ^ (state >> 31)) >> 11) / (1 << 53)
+
+
+@dataclass(frozen=True, slots=True)
+class RowSettings:
+    """The settings of some rows, as columns of shape [rows, 1]."""
+
+    samplings: tuple[Sampling, ...]
+    temperature: Tensor
+    top_k: Tensor
+    top_p: Tensor
+    min_p: Tensor
+    penalty: Tensor
+    candidates: int  # how many of the likeliest tokens are worth looking at
+
+    @classmethod
+    def of(cls, samplings: Sequence[Sampling], device: torch.device) -> "RowSettings":
+        """Greedy rows get a temperature of 1: nothing is drawn for them."""
+
+        def column(values: list[float]) -> Tensor:
+            return torch.tensor(values, device=device).unsqueeze(1)
+
+        return cls(
+            samplings=tuple(samplings),
+            temperature=column([max(s.temperature or 1.0, LEAST_TEMPERATURE) for s in samplings]),
+            top_k=torch.tensor([s.top_k for s in samplings], device=device).unsqueeze(1),
+            top_p=column([s.top_p for s in samplings]).double(),
+            min_p=column([s.min_p for s in samplings]),
+            penalty=column([s.repetition_penalty for s in samplings]),
+            candidates=max(CANDIDATES, 2 * max(s.top_k for s in samplings)),
+        )
+
+
+def penalised(logits: Tensor, seen: Tensor, penalty: Tensor) -> Tensor:
+    """Make `seen` tokens ([rows, vocabulary], bool) less likely where `penalty` is above 1."""
+    return torch.where(seen, torch.where(logits < 0, logits * penalty, logits / penalty), logits)
+
+
+def likeliest(scores: Tensor, rows: RowSettings) -> tuple[Tensor, Tensor, Tensor]:
+    """The tokens that remain after top-k, top-p and min-p, found among the likeliest ones.
+
+    `scores` [rows, vocabulary] have their temperature already. Returns token ids and float64
+    probabilities [rows, candidates] (0 for those that fall away) and, a row, whether that is in
+    doubt: then :func:`remaining` decides.
+    """
+    vocabulary = scores.shape[-1]
+    count = min(rows.candidates, vocabulary)
+    values, ids = scores.topk(count, dim=-1)
+    last = values[:, -1:]
+    by_k = (rows.top_k > 0) & (rows.top_k < vocabulary)
+    by_p = rows.top_p < 1
+    by_minimum = rows.min_p > 0
+    everything = count == vocabulary
+
+    kth = values.gather(1, (rows.top_k.clamp(1, count) - 1))
+    kept = (values >= kth) | ~by_k
+    doubt = by_k & (last >= kth) & (not everything)
+
+    total = torch.where(
+        by_k,
+        values.masked_fill(~kept, -math.inf).logsumexp(-1, keepdim=True),
+        scores.logsumexp(-1, keepdim=True),
+    )
+    probabilities = (values - total).double().exp().masked_fill(~kept, 0)
+    before = probabilities.cumsum(-1) - probabilities
+    inside = (before < rows.top_p) | ~by_p
+    inside[:, 0] = True
+    reached = before[:, -1:] + probabilities[:, -1:]
+    doubt |= by_p & ~by_k & (reached < rows.top_p + DOUBT) & (not everything)
+    doubt |= by_p & ((before - rows.top_p).abs() < DOUBT).any(-1, keepdim=True)
+    if count > 1:
+        edge = inside[:, :-1] & ~inside[:, 1:] & kept[:, 1:]
+        doubt |= by_p & (edge & (values[:, :-1] == values[:, 1:])).any(-1, keepdim=True)
+    kept = kept & inside
+
+    ratio = (values - values[:, :1]).exp()
+    likely = (ratio >= rows.min_p) | ~by_minimum
+    doubt |= by_minimum & ((ratio - rows.min_p).abs() < DOUBT * rows.min_p).any(-1, keepdim=True)
+    unbounded = ~by_k & ~by_p & ~(by_minimum & (ratio[:, -1:] < rows.min_p))
+    doubt |= unbounded & (not everything)
+    kept = kept & likely
+    return ids, probabilities.masked_fill(~kept, 0), doubt.squeeze(1)
+
+
+def remaining(scores: Tensor, sampling: Sampling) -> Tensor:
+    """Hugging Face's steps to the letter, for one row [vocabulary]: -inf for what falls away."""
+    if 0 < sampling.top_k < scores.shape[-1]:
+        scores = scores.masked_fill(scores < scores.topk(sampling.top_k)[0][-1], -math.inf)
+    if sampling.top_p < 1:
+        ascending, order = scores.sort()
+        out = ascending.softmax(-1).cumsum(-1) <= 1 - sampling.top_p
+        out[-1] = False
+        scores = scores.masked_fill(out.scatter(0, order, out), -math.inf)
+    if sampling.min_p > 0:
+        probabilities = scores.softmax(-1)
+        out = probabilities < sampling.min_p * probabilities.max()
+        out[probabilities.argmax()] = False
+        scores = scores.masked_fill(out, -math.inf)
+    return scores
+
+
+def draw(ids: Tensor, probabilities: Tensor, uniforms: Tensor) -> Tensor:
+    """One token a row, by inverting the distribution function in the order of the token ids.
+
+    That order makes the choice steady: rounding may swap two tokens of nearly equal score, and
+    here that moves nothing.
+    """
+    ids, order = ids.sort(dim=-1)
+    steps = probabilities.gather(-1, order).cumsum(-1)
+    index = (steps <= uniforms * steps[:, -1:]).sum(-1, keepdim=True)
+    return ids.gather(-1, index.clamp_(max=ids.shape[-1] - 1)).squeeze(-1)
+
+
+def _integers(values: Tensor) -> list[int]:
+    return cast("list[int]", values.tolist())  # pyright: ignore[reportUnknownMemberType]
+
+
+class Sampler:
+    """Holds what each slot's request needs for choosing its tokens."""
+
+    def __init__(self, *, slots: int, vocabulary: int, device: torch.device) -> None:
+        """`vocabulary` is the width of the logits."""
+        self._device = device
+        self._seen = torch.zeros(slots, vocabulary, dtype=torch.bool, device=device)
+        self._samplings: dict[int, Sampling] = {}
+        self._seeds: dict[int, int] = {}
+        self._chosen: dict[int, int] = {}
+        self._batch: tuple[int, ...] = ()
+        self._rows: RowSettings | None = None
+
+    def begin(
+        self, slot: int, prompt: Sequence[int], sampling: Sampling, seed: int, step: int = 0
+    ) -> None:
+        """A new request in `slot`. The prompt's tokens count as seen, as with Hugging Face.
+
+        `step` is how many tokens were chosen for it before.
+        """
+        self._samplings[slot] = sampling
+        self._seeds[slot] = seed
+        self._chosen[slot] = step
+        self._batch = ()
+        if sampling.repetition_penalty != 1:
+            seen = torch.tensor(prompt, device=self._device)
+            self._seen[slot] = False
+            self._seen[slot, seen[seen < self._seen.shape[1]]] = True
+
+    def choose(self, logits: Tensor, slots: Sequence[int]) -> list[int]:
+        """The next token of each slot, from its row of `logits` [rows, vocabulary]."""
+        rows = self._settings(tuple(slots))
+        scores = logits.float()
+        at = torch.tensor(slots, device=self._device)
+        penalise = any(s.repetition_penalty != 1 for s in rows.samplings)
+        if penalise:
+            scores = penalised(scores, self._seen[at], rows.penalty)
+        chosen = self._pick(scores, rows, slots)
+        if penalise:
+            self._seen[at, torch.tensor(chosen, device=self._device)] = True
+        for slot in slots:
+            self._chosen[slot] += 1
+        return chosen
+
+    def _settings(self, slots: tuple[int, ...]) -> RowSettings:
+        if self._rows is None or self._batch != slots:
+            self._rows = RowSettings.of([self._samplings[slot] for slot in slots], self._device)
+            self._batch = slots
+        return self._rows
+
+    def _pick(self, scores: Tensor, rows: RowSettings, slots: Sequence[int]) -> list[int]:
+        greedy: list[int] = []
+        if any(s.temperature == 0 for s in rows.samplings):
+            greedy = _integers(scores.argmax(-1))
+            if all(s.temperature == 0 for s in rows.samplings):
+                return greedy
+        scores = scores / rows.temperature
+        numbers = [uniform(self._seeds[slot], self._chosen[slot]) for slot in slots]
+        uniforms = torch.tensor(numbers, dtype=torch.float64, device=self._device).unsqueeze(1)
+        ids, probabilities, doubt = likeliest(scores, rows)
+        chosen = _integers(draw(ids, probabilities, uniforms))
+        doubtful = _integers(doubt)
+        for row, sampling in enumerate(rows.samplings):
+            if sampling.temperature == 0:
+                chosen[row] = greedy[row]
+            elif doubtful[row]:
+                chosen[row] = self._pick_in_full(scores[row], sampling, uniforms[row : row + 1])
+        return chosen
+
+    def _pick_in_full(self, scores: Tensor, sampling: Sampling, uniforms: Tensor) -> int:
+        probabilities = remaining(scores, sampling).softmax(-1).double().unsqueeze(0)
+        steps = probabilities.cumsum(-1)
+        index = int((steps <= uniforms * steps[:, -1:]).sum())
+        return min(index, scores.shape[-1] - 1)

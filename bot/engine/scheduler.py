@@ -1,0 +1,178 @@
+"""Who is in the next step. Pure: numbers in, numbers out; never touches a tensor.
+
+Waiting requests stand in one queue a user, and the users are taken in turn. A channel has one
+running request at most. The request whose turn it is waits until its KV room is free, and nobody
+overtakes it meanwhile, so nobody starves; requests whose channel is busy are passed over.
+Requests that ran and were put back come before all others, in the order in which they ran.
+"""
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A request as the scheduler sees it. `room_tokens` is the most KV room that it can need."""
+
+    number: int
+    channel: str
+    user: str
+    prompt_tokens: int
+    room_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Part of one step: compute `count` tokens from position `start` on.
+
+    `chooses` when they are the last ones known, so that the next token is to be chosen.
+    """
+
+    number: int
+    start: int
+    count: int
+    chooses: bool
+
+
+@dataclass(slots=True)
+class _Progress:
+    job: Job
+    known: int  # tokens of prompt and reply
+    computed: int  # of these, in the KV cache
+
+    @property
+    def prefilling(self) -> bool:
+        return self.computed < self.known - 1
+
+
+class Scheduler:
+    """Admits waiting requests and plans the steps of the running ones.
+
+    `rows` and `room_tokens` may be changed at any time; a request alone runs whatever they are.
+    """
+
+    def __init__(self, *, rows: int, room_tokens: int, chunk_tokens: int) -> None:
+        """`rows` run together at most; `chunk_tokens` of prompts are computed in one step."""
+        self.rows = rows
+        self.room_tokens = room_tokens
+        self._chunk_tokens = chunk_tokens
+        self._queues: OrderedDict[str, deque[Job]] = OrderedDict()
+        self._put_back: deque[Job] = deque()
+        self._running: dict[int, _Progress] = {}
+
+    @property
+    def running(self) -> int:
+        """How many requests run."""
+        return len(self._running)
+
+    @property
+    def alone(self) -> int | None:
+        """The request that runs, where it is the only one."""
+        return next(iter(self._running)) if len(self._running) == 1 else None
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait."""
+        return len(self._put_back) + sum(len(queue) for queue in self._queues.values())
+
+    @property
+    def reserved_tokens(self) -> int:
+        """KV room that the running requests may come to need."""
+        return sum(progress.job.room_tokens for progress in self._running.values())
+
+    def fits_ever(self, room_tokens: int) -> bool:
+        """Whether a request could run if it were alone."""
+        return room_tokens <= self.room_tokens
+
+    def add(self, job: Job) -> None:
+        """Queue a request. It must fit (:meth:`fits_ever`)."""
+        self._queues.setdefault(job.user, deque()).append(job)
+
+    def remove(self, number: int) -> None:
+        """Forget a request, running or waiting: done or cancelled. Unknown numbers are no error."""
+        if self._running.pop(number, None) is not None:
+            return
+        self._put_back = deque(job for job in self._put_back if job.number != number)
+        for user, queue in self._queues.items():
+            for job in queue:
+                if job.number == number:
+                    queue.remove(job)
+                    if not queue:
+                        del self._queues[user]
+                    return
+
+    def admit(self) -> list[Job]:
+        """Start the requests whose turn it is and for which there is room."""
+        admitted: list[Job] = []
+        while (job := self._next()) is not None:
+            full = len(self._running) >= self.rows
+            if self._running and (
+                full or self.reserved_tokens + job.room_tokens > self.room_tokens
+            ):
+                break
+            self._take(job)
+            self._running[job.number] = _Progress(job, known=job.prompt_tokens, computed=0)
+            admitted.append(job)
+        return admitted
+
+    def put_back(self) -> None:
+        """Stop all that run. They are the next to be admitted, with nothing of them computed.
+
+        What they have written counts as part of their prompts then.
+        """
+        stopped = [
+            replace(progress.job, prompt_tokens=progress.known)
+            for progress in self._running.values()
+        ]
+        self._put_back.extendleft(reversed(stopped))
+        self._running.clear()
+
+    def skip(self, number: int, cached_tokens: int) -> None:
+        """The first `cached_tokens` of an admitted request's prompt need no computing."""
+        self._running[number].computed = cached_tokens
+
+    def computed(self, number: int) -> int:
+        """How many of a request's tokens stand in the cache; 0 while it waits."""
+        progress = self._running.get(number)
+        return progress.computed if progress is not None else 0
+
+    def plan(self) -> list[Work]:
+        """The next step: one token of each row that writes, and a piece of the prompts' rest."""
+        work: list[Work] = []
+        budget = self._chunk_tokens
+        for number, progress in self._running.items():
+            pending = progress.known - progress.computed
+            count = min(pending, budget) if progress.prefilling else pending
+            if progress.prefilling:
+                budget -= count
+            if count:
+                work.append(Work(number, progress.computed, count, chooses=count == pending))
+        return work
+
+    def advance(self, work: Work) -> None:
+        """A piece of work is done; where it chooses, one more token is known."""
+        progress = self._running.get(work.number)
+        if progress is not None:
+            progress.computed += work.count
+            progress.known += work.chooses
+
+    def _next(self) -> Job | None:
+        if self._put_back:
+            return self._put_back[0]  # none of its channel runs: it would have come after this one
+        busy = {progress.job.channel for progress in self._running.values()}
+        for queue in self._queues.values():
+            for job in queue:
+                if job.channel not in busy:
+                    return job
+        return None
+
+    def _take(self, job: Job) -> None:
+        if self._put_back:
+            self._put_back.popleft()
+            return
+        queue = self._queues[job.user]
+        queue.remove(job)
+        if queue:
+            self._queues.move_to_end(job.user)
+        else:
+            del self._queues[job.user]

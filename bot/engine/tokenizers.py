@@ -1,0 +1,81 @@
+"""Loads a folder's tokenizer, from `tokenizer.json` or sentencepiece's `tokenizer.model`."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# (an edge to a library that is only partly typed)
+
+import json
+import logging
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, cast
+
+from bot.errors import ModelError
+
+log = logging.getLogger(__name__)
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a model folder. Raises ModelError, naming the file to blame."""
+    # Imported late, for whoever silences the libraries first.
+    from transformers import AutoTokenizer
+
+    file = folder / "tokenizer.json"
+    if not file.is_file():
+        file = folder / "tokenizer.model"
+        if file.is_file() and find_spec("sentencepiece") is None:
+            raise ModelError(
+                f"{file} needs the package sentencepiece to be read.",
+                "Run `.venv/bin/pip install sentencepiece`, or add the model's tokenizer.json.",
+            )
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            str(folder), trust_remote_code=False, local_files_only=True
+        )
+    except Exception as error:  # the tokenizers library raises bare Exceptions
+        raise ModelError(
+            f"{file if file.is_file() else folder} cannot be read as a tokenizer: "
+            f"{str(error).splitlines()[0][:300] if str(error) else type(error).__name__}",
+            "Download the tokenizer's files again.",
+        ) from error
+    if not tokenizer.get_vocab():
+        raise ModelError(f"{folder}: the tokenizer is empty.", "Download its files again.")
+    return tokenizer
+
+
+def fit_vocabulary(tokenizer: Any, known: int, folder: Path) -> None:
+    """Make the tokenizer give only numbers below `known`, the size of the model's table.
+
+    Many folders add a padding token that the model never learned: it is taken out, and its text is
+    then cut into pieces like any other. Raises ModelError when more than such extras are too much.
+    """
+    vocabulary = cast("dict[str, int]", tokenizer.get_vocab())
+    unknown = {token for token, number in vocabulary.items() if number >= known}
+    if not unknown:
+        return
+    added = {str(token.content) for token in tokenizer.added_tokens_decoder.values()}
+    backend = getattr(tokenizer, "_tokenizer", None)
+    if unknown - added or tokenizer.eos_token in unknown or backend is None:
+        raise ModelError(
+            f"{folder}: the tokenizer has tokens up to number {max(vocabulary.values())}, "
+            f"the model knows {known}.",
+            "Use the tokenizer that came with these weights.",
+        )
+    described = json.loads(backend.to_str())
+    described["added_tokens"] = [
+        token for token in described["added_tokens"] if token["content"] not in unknown
+    ]
+    tokenizer._tokenizer = type(backend).from_str(json.dumps(described))
+    for role in ("bos_token", "unk_token", "pad_token"):
+        if getattr(tokenizer, role, None) in unknown:
+            setattr(tokenizer, role, None)
+    log.info("%s: the tokenizer's %s are not the model's, left out", folder, sorted(unknown))
+
+
+def special_tokens(tokenizer: Any) -> tuple[str, ...]:
+    """Everything that the tokenizer takes for one token whatever stands around it."""
+    found: dict[str, None] = dict.fromkeys(cast("Sequence[str]", tokenizer.all_special_tokens))
+    for added in tokenizer.added_tokens_decoder.values():
+        if added.special:
+            found[str(added.content)] = None
+    return tuple(token for token in found if token)

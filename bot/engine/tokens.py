@@ -1,0 +1,88 @@
+"""Text to tokens and back. Encoding is safe from any thread; a TextStream is one request's."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+REPLACEMENT = "\ufffd"  # what a tokenizer decodes an incomplete character to
+CONTEXT_TOKENS = 8  # of the prompt, so that the reply's first token is decoded as a continuation
+
+
+class TextTokens:
+    """The model's tokenizer, as the engine uses it."""
+
+    def __init__(self, tokenizer: Any, end_tokens: Sequence[int] = ()) -> None:
+        """`tokenizer` is transformers'; `end_tokens` are the model's own ends of sequence."""
+        self._tokenizer = tokenizer
+        # The Rust tokenizer itself, where there is one: fast, and it takes calls from any thread.
+        self._backend = getattr(tokenizer, "backend_tokenizer", None)
+        own_end = tokenizer.eos_token_id
+        self.end_tokens = frozenset(end_tokens) or frozenset(() if own_end is None else (own_end,))
+        self._beginning = self._beginning_token()
+        # For an empty prompt: a model needs a token to go on from.
+        self._any_token = next((t for t in (tokenizer.bos_token_id, own_end) if t is not None), 0)
+
+    def encode_prompt(self, text: str) -> list[int]:
+        """A whole prompt. Begins with the model's BOS if its tokenizer does so, never with two."""
+        tokens = self._encode(text)
+        if self._beginning is not None and tokens[:1] != [self._beginning]:
+            tokens.insert(0, self._beginning)
+        return tokens or [self._any_token]
+
+    def count(self, texts: Sequence[str]) -> tuple[int, ...]:
+        """Tokens of each text, without any BOS."""
+        if self._backend is None:
+            return tuple(len(self._encode(text)) for text in texts)
+        found = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
+        return tuple(len(encoding.ids) for encoding in found)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of some tokens, special ones left out."""
+        if self._backend is not None:
+            return cast(str, self._backend.decode(list(tokens), skip_special_tokens=True))
+        text = self._tokenizer.decode(
+            list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return cast(str, text)
+
+    def _encode(self, text: str) -> list[int]:
+        if self._backend is not None:
+            encoding = self._backend.encode(text, add_special_tokens=False)
+            return cast("list[int]", list(encoding.ids))
+        return cast("list[int]", list(self._tokenizer.encode(text, add_special_tokens=False)))
+
+    def _beginning_token(self) -> int | None:
+        first = cast("list[int]", self._tokenizer.encode("a"))[:1]
+        beginning = cast("int | None", self._tokenizer.bos_token_id)
+        return beginning if beginning is not None and first == [beginning] else None
+
+
+class TextStream:
+    """Tokens in, text out, whole characters only.
+
+    A token's text depends on what stands before it, so the tokens since the last whole text are
+    decoded with it and without the newest one; the difference is new.
+    """
+
+    def __init__(self, tokens: TextTokens, prompt: Sequence[int]) -> None:
+        """`prompt` is what the reply continues."""
+        self._decode = tokens.decode
+        self._window = list(prompt[-CONTEXT_TOKENS:])
+        self._told = len(self._window)  # tokens of the window whose text has been given
+        self._told_text = self._decode(self._window)
+
+    def decode(self, token: int) -> str:
+        """The text that is certain now that `token` has come."""
+        self._window.append(token)
+        text = self._decode(self._window)
+        if text.endswith(REPLACEMENT) or len(text) <= len(self._told_text):
+            return ""
+        new = text[len(self._told_text) :]
+        self._window = self._window[self._told :]
+        self._told = len(self._window)
+        self._told_text = self._decode(self._window)
+        return new
+
+    def flush(self) -> str:
+        """The reply has ended: what was held back, but for half a character at its end."""
+        text = self._decode(self._window).rstrip(REPLACEMENT)
+        return text[len(self._told_text) :]

@@ -1,0 +1,268 @@
+"""The thread that owns the model: inbox, step loop, and coming back to life after a fault."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+
+from bot.engine.api import EngineState, FinishReason, ModelInfo, Sampling
+from bot.engine.batch import Batch, BatchStatus, Event
+from bot.engine.generation import Submission
+from bot.engine.meter import Meter
+from bot.engine.runner import Piece, Runner, RunnerLimits
+from bot.engine.tokens import TextTokens
+from bot.errors import CaduceusError, EngineFailed, EngineUnavailable
+
+if TYPE_CHECKING:
+    from bot.engine.loading import LoadedModel
+
+log = logging.getLogger(__name__)
+
+_PLAIN = Sampling(temperature=0.0, repetition_penalty=1.0)
+_NO_BATCH = BatchStatus(rows=0)
+_TRY_AGAIN = "It is being restarted: try again in a moment."
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What the event loop's side needs of a loaded model."""
+
+    info: ModelInfo  # its context is what fits the KV room, too
+    tokens: TextTokens
+    device: str
+    kernel: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """The worker as it stands; replaced whole, so that any thread may read it."""
+
+    state: EngineState = EngineState.STARTING
+    ready: Ready | None = None
+    batch: BatchStatus = _NO_BATCH
+    restarts: int = 0
+    last_error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Cancel:
+    number: int
+
+
+_Message = Submission | _Cancel | None  # None only wakes the thread up
+
+
+class Worker:
+    """Loads a model and serves submissions with it, in a thread of its own.
+
+    `deliver` and `started` are called in that thread. The first call of `started` counts: with None
+    when the model is ready, or with what kept it from that, and then the thread is over. Later
+    faults fail the requests at hand; then the model is loaded anew, after waits that double.
+    """
+
+    def __init__(
+        self,
+        load: "Callable[[], LoadedModel]",
+        build: "Callable[[LoadedModel, RunnerLimits], Runner]",
+        *,
+        limits: RunnerLimits,
+        backoff_seconds: tuple[float, float],
+        deliver: Callable[[Sequence[Event]], None],
+        started: Callable[[CaduceusError | None], None],
+    ) -> None:
+        """`backoff_seconds` are the first wait and the longest one."""
+        self.status = WorkerStatus()
+        self.meter = Meter()
+        self._load = load
+        self._build = build
+        self._limits = limits
+        self._backoff_seconds = backoff_seconds
+        self._deliver = deliver
+        self._started = started
+        self._inbox: SimpleQueue[_Message] = SimpleQueue()
+        self._stopping = threading.Event()
+        self._open_numbers: set[int] = set()
+        self._failures = 0  # since a request was last served whole
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def submit(self, submission: Submission) -> None:
+        """Queue a request. From any thread; never blocks."""
+        self._inbox.put(submission)
+
+    def cancel(self, number: int) -> None:
+        """Take a request out before the next step. From any thread; never blocks."""
+        self._inbox.put(_Cancel(number))
+
+    def stop(self) -> None:
+        """Cancel everything and end the thread after the step it is in. Never blocks."""
+        self._stopping.set()
+        self._inbox.put(None)
+
+    def join(self, seconds: float) -> bool:
+        """Wait for the thread's end. False when it takes longer (a model being loaded)."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._live()
+            except Exception as error:  # noqa: BLE001 - a dead thread would silence every channel
+                fault: Exception | None = error
+            else:
+                fault = None
+            if fault is not None and self.status.ready is None:
+                self._set(state=EngineState.STOPPED, last_error=_summary(fault))
+                self._started(_translated(fault))
+                return
+            if fault is not None:
+                self._die(fault)
+                fault = None  # lets go of the frames that hold the model
+                self._recover()
+        self._set(state=EngineState.STOPPED, batch=_NO_BATCH)
+        # In case that it was stopped before it was ready; later calls count for nothing.
+        self._started(EngineUnavailable("The engine was stopped while it started."))
+
+    def _live(self) -> None:
+        """Load and serve, until told to stop or until something is raised."""
+        loaded = self._load()
+        runner = self._build(loaded, self._limits)
+        _warm_up(runner)
+        tokens = TextTokens(loaded.tokenizer, _end_tokens(loaded))
+        context = min(loaded.info.context_tokens, runner.context_tokens, runner.room_tokens)
+        info = replace(loaded.info, context_tokens=context)
+        batch = Batch(runner, tokens, info.name, meter=self.meter)
+        first = self.status.ready is None
+        ready = Ready(info, tokens, runner.device, runner.kernel)
+        self._set(state=EngineState.READY, ready=ready, batch=batch.status())
+        log.info("engine ready: %s on %s, %s", info.name, runner.device, runner.kernel)
+        if first:
+            self._started(None)
+        self._serve(batch)
+
+    def _serve(self, batch: Batch) -> None:
+        while True:
+            events = self._take_messages(batch)
+            if self._stopping.is_set():
+                for number in batch.numbers:
+                    events += batch.cancel(number)
+                self._hand_over(events)
+                return
+            if not batch.idle:
+                events += batch.step()
+            status = batch.status()
+            self._set(batch=status, last_error=status.shortage or self.status.last_error)
+            self._hand_over(events)
+
+    def _take_messages(self, batch: Batch) -> list[Event]:
+        """Everything that has come in; waits for something when there is nothing to do."""
+        events: list[Event] = []
+        while True:
+            try:
+                message = self._inbox.get(block=batch.idle and not events)
+            except Empty:
+                return events
+            if isinstance(message, Submission):
+                self._open_numbers.add(message.number)
+                batch.add(message)
+            elif isinstance(message, _Cancel):
+                events += batch.cancel(message.number)
+            if self._stopping.is_set():
+                return events
+
+    def _hand_over(self, events: Sequence[Event]) -> None:
+        for number, event in events:
+            if isinstance(event, Exception) or event.finish is not None:
+                self._open_numbers.discard(number)
+                if not isinstance(event, Exception) and event.finish is not FinishReason.CANCELLED:
+                    self._failures = 0
+        if events:
+            self._deliver(events)
+
+    def _die(self, fault: Exception) -> None:
+        """Tell everybody: the status, the log, and whoever waits for a reply."""
+        self._failures += 1
+        summary = _summary(fault)
+        self._set(
+            state=EngineState.RESTARTING,
+            restarts=self.status.restarts + 1,
+            last_error=summary,
+            batch=BatchStatus(rows=self.status.batch.rows),
+        )
+        log.error("the engine failed: %s", summary, exc_info=fault)
+        while True:
+            try:
+                message = self._inbox.get(block=False)
+            except Empty:
+                break
+            if isinstance(message, Submission):
+                self._open_numbers.add(message.number)
+        numbers = sorted(self._open_numbers)
+        self._hand_over([(number, EngineFailed(summary, _TRY_AGAIN)) for number in numbers])
+
+    def _recover(self) -> None:
+        _give_back_memory()
+        first, most = self._backoff_seconds
+        seconds = min(first * 2 ** min(self._failures - 1, 30), most)
+        log.warning("the engine restarts in %g s", seconds)
+        self._stopping.wait(seconds)
+
+    def _set(self, **changes: object) -> None:
+        self.status = replace(self.status, **changes)  # type: ignore[arg-type]
+
+
+def _warm_up(runner: Runner) -> None:
+    """One tiny prompt and one step: the first request finds everything in place."""
+    runner.begin(0, 64, 0)
+    runner.sample(0, [0], _PLAIN, 0)
+    chosen = runner.step([Piece(0, 0, [0, 0, 0], chooses=True)])
+    runner.step([Piece(0, 3, chosen, chooses=True)])
+    runner.release(0)
+
+
+def _end_tokens(loaded: "LoadedModel") -> Sequence[int]:
+    """The ends of sequence that the model itself names, as `generate()` takes them."""
+    source = loaded if loaded.model is None else loaded.model
+    config = getattr(source, "generation_config", None)
+    found: int | list[int] | None = getattr(config, "eos_token_id", None)
+    if found is None:
+        return ()
+    return (found,) if isinstance(found, int) else tuple(found)
+
+
+def _give_back_memory() -> None:
+    from bot.engine.memory import give_back_memory
+
+    give_back_memory()
+
+
+def _translated(fault: Exception) -> CaduceusError:
+    """What kept a model from loading, as an exception that a person can be shown."""
+    if isinstance(fault, CaduceusError):
+        return fault
+    failed = EngineFailed(_summary(fault), "See the log for the cause.")
+    failed.__cause__ = fault
+    return failed
+
+
+def _summary(fault: Exception) -> str:
+    """A fault in plain words, on one line."""
+    if isinstance(fault, CaduceusError):
+        return str(fault)
+    lines = str(fault).splitlines()
+    if _is_out_of_memory(fault):
+        return "The model ran out of memory."
+    detail = f": {lines[0][:200]}" if lines else ""
+    return f"The model stopped on a fault ({type(fault).__name__}{detail})."
+
+
+def _is_out_of_memory(fault: Exception) -> bool:
+    from bot.engine.memory import is_out_of_memory
+
+    return is_out_of_memory(fault)

@@ -1,0 +1,82 @@
+"""Numbers for Prometheus, on loopback, when METRICS_PORT is set.
+
+The text format is https://prometheus.io/docs/instrumenting/exposition_formats/.
+"""
+
+from collections.abc import Callable, Iterator
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+
+from bot.engine.api import EngineState, EngineStatus
+from bot.errors import SettingsError
+
+HOST = "127.0.0.1"
+
+GAUGES: dict[str, str] = {
+    "running": "Replies being generated.",
+    "waiting": "Requests in the queue.",
+    "slots": "Most requests that can run together.",
+    "kv_tokens_used": "Tokens held in the KV cache.",
+    "kv_tokens_total": "Room of the KV cache, in tokens.",
+    "expected_wait_seconds": "Expected wait of a request made now.",
+    "tokens_per_second": "Tokens generated a second, over all replies, lately.",
+}
+
+
+class EngineCollector(Collector):
+    """Reads the engine's status at each scrape."""
+
+    def __init__(self, status: Callable[[], EngineStatus]) -> None:
+        self._status = status
+
+    def collect(self) -> Iterator[Metric]:
+        """The status as metric families, all named `caduceus_engine_...`."""
+        status = self._status()
+        for field, text in GAUGES.items():
+            yield GaugeMetricFamily(f"caduceus_engine_{field}", text, value=getattr(status, field))
+        ready = float(status.state is EngineState.READY)
+        yield GaugeMetricFamily("caduceus_engine_ready", "1 when the engine answers.", value=ready)
+        yield CounterMetricFamily(
+            "caduceus_engine_restarts", "Restarts after a failure.", value=status.restarts
+        )
+
+
+class MetricsServer:
+    """`GET /metrics` on 127.0.0.1."""
+
+    def __init__(self, status: Callable[[], EngineStatus], port: int) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(EngineCollector(status))
+        self._port = port
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> str:
+        """Listen, and return the address. Raises SettingsError when the port is taken."""
+        app = web.Application()
+        app.router.add_get("/metrics", self._metrics)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, HOST, self._port).start()
+        except OSError as error:
+            await self.close()
+            raise SettingsError(
+                f"Port {self._port} cannot be used for the metrics ({error.strerror}).",
+                "Set METRICS_PORT to another, or to 0 for none.",
+            ) from error
+        host, port = self._runner.addresses[0][:2]
+        return f"http://{host}:{port}/metrics"
+
+    async def close(self) -> None:
+        """Stop listening. Idempotent."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        text = generate_latest(self._registry)
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})

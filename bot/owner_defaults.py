@@ -1,0 +1,60 @@
+"""`{DATA_DIR}/defaults.toml`: the bot owner's values of the settings cascade.
+
+::
+
+    temperature = 0.8
+    trigger = "wakeword"
+    wake_words = ["caduceus", "hey bot"]
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from bot.chat.messages import JsonValue
+from bot.chat.ports import Personas
+from bot.chat.settings import DEFINITIONS, definition_of
+from bot.errors import ChannelSettingError, NotFound, SettingsError
+from bot.settings_checks import nearest
+
+FILE_NAME = "defaults.toml"
+
+
+def load_owner_defaults(
+    data_dir: Path, personas: Personas | None = None
+) -> Mapping[str, JsonValue]:
+    """The values, checked. No file means none. Raises SettingsError naming the file and key."""
+    path = data_dir / FILE_NAME
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}.", "Make it a text file.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(
+            f"{path} is not TOML: {error}.", 'Write key = value, texts in "quotes".'
+        ) from error
+    return {key: _checked(path, key, value, personas) for key, value in table.items()}
+
+
+def _checked(path: Path, key: str, value: object, personas: Personas | None) -> JsonValue:
+    try:
+        definition = definition_of(key)
+    except NotFound as error:
+        meant = nearest(key.lower(), DEFINITIONS)
+        mend = f"It looks like «{meant}»." if meant else error.mend
+        raise SettingsError(f"{path}: there is no setting «{key}».", mend) from None
+    try:
+        checked = definition.check(value)
+    except ChannelSettingError as error:
+        raise SettingsError(f"{path}: {error.message}", error.mend) from None
+    if definition.kind == "persona" and personas is not None:
+        persona = personas.get(str(checked))
+        if persona is None:
+            raise SettingsError(
+                f"{path}: there is no persona «{checked}».",
+                f"There are: {', '.join(personas.names())}.",
+            )
+        return persona.name
+    return checked

@@ -1,0 +1,308 @@
+"""The settings of the process: environment first, then `.env` in the working directory.
+
+Built once, in `main()`, by :func:`load_settings`; never at import. Each field is one setting, named
+in capitals outside; its description, with the default, makes `.env.example` and the README's table.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from dotenv.parser import parse_stream
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from bot.errors import SettingsError
+from bot.settings_checks import (
+    check_base_url,
+    check_database_url,
+    check_model,
+    check_token,
+    check_tokenizer,
+    nearest,
+)
+
+ENV_FILE = Path(".env")
+
+# Names that other programs use, though they are a letter off one of ours.
+FOREIGN_NAMES = frozenset({"MODE", "MODELS"})
+
+
+class ProcessSettings(BaseSettings):
+    """What the person who runs Caduceus decides. Immutable; secrets print as stars."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    discord_token: SecretStr | None = Field(
+        default=None,
+        description="The bot's token, from the Bot page of Discord's developer portal. "
+        "Without it, the local page starts instead of the bot.",
+    )
+    owner_ids: Annotated[frozenset[int], NoDecode] = Field(
+        default=frozenset(),
+        description="Discord user ids of the bot's owners, separated by commas.",
+    )
+    data_dir: Path = Field(
+        default=Path("data"),
+        description="Where the database, the prepared model and `defaults.toml` are.",
+    )
+    database_url: str = Field(
+        default="sqlite+aiosqlite:///{DATA_DIR}/caduceus.db",
+        validate_default=True,
+        repr=False,  # may hold a password
+        description="The database: SQLite, or PostgreSQL as "
+        "`postgresql+asyncpg://user:password@host/database`. `{DATA_DIR}` stands for that folder.",
+    )
+    personas_dir: Path = Field(
+        default=Path("personas"), description="The folder with the persona files."
+    )
+    engine: Literal["local", "openai", "fake"] = Field(
+        default="local",
+        description="Where replies are generated: `local` in this process, `openai` on an "
+        "OpenAI-compatible server, `fake` from a script (for trying things out).",
+    )
+    model: str = Field(
+        default="demo",
+        description="For `ENGINE=local`: `demo` (SmolLM2-135M-Instruct, embedded), a folder, a "
+        "GGUF file, or an id on the Hugging Face hub.",
+    )
+    prompt_format: str = Field(
+        default="auto",
+        description="How a conversation is written for the model: `auto` chooses by the model's "
+        "folder; or `alpaca`, `alpaca-input`, `chatml`, `vicuna`, `llama-2`.",
+    )
+    context_tokens: int = Field(
+        default=0,
+        ge=0,
+        le=10_000_000,
+        description="How many tokens prompt and reply may have together; 0 is the model's own.",
+    )
+    max_reply_tokens: int = Field(
+        default=512,
+        ge=16,
+        le=2048,
+        description="The longest reply anywhere, in tokens; channels can set less.",
+    )
+    openai_base_url: str = Field(
+        default="",
+        description="For `ENGINE=openai`: the server's address with its version, such as "
+        "`http://127.0.0.1:8000/v1`.",
+    )
+    openai_api_key: SecretStr | None = Field(
+        default=None, description="The server's key, if it wants one."
+    )
+    openai_model: str = Field(
+        default="", description="The model's name on the server; empty takes the first it lists."
+    )
+    openai_first_token_seconds: float = Field(
+        default=120,
+        gt=0,
+        le=3600,
+        description="How long the server may take until the first token.",
+    )
+    openai_stall_seconds: float = Field(
+        default=30, gt=0, le=3600, description="How long the server may pause within a reply."
+    )
+    tokenizer: Path | None = Field(
+        default=None,
+        description="For `ENGINE=openai` with a server that cannot count tokens: a folder with "
+        "the model's tokenizer. Without it, counts are a cautious estimate.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="How much is logged: `debug`, `info`, `warning` or `error`."
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="`text` for people, `json` for log collectors."
+    )
+    metrics_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="Prometheus metrics on this port of 127.0.0.1; 0 is off.",
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what :func:`load_settings` hands in: it has read environment and file itself."""
+        return (init_settings,)
+
+    @field_validator("engine", "log_level", "log_format", mode="before")
+    @classmethod
+    def _any_case(cls, value: object) -> object:
+        return value.strip().lower() if isinstance(value, str) else value
+
+    @field_validator("owner_ids", mode="before")
+    @classmethod
+    def _numbers(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        if not all(part.isascii() and part.isdigit() for part in parts):
+            raise ValueError("numbers, separated by commas")
+        return frozenset(int(part) for part in parts)
+
+    @field_validator("discord_token")
+    @classmethod
+    def _real_token(cls, value: SecretStr | None) -> SecretStr | None:
+        return None if value is None else SecretStr(check_token(value.get_secret_value()))
+
+    @field_validator("data_dir", "personas_dir", "tokenizer")
+    @classmethod
+    def _home(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser()
+
+    @field_validator("database_url")
+    @classmethod
+    def _database(cls, value: str, info: ValidationInfo) -> str:
+        folder = str(info.data.get("data_dir", ""))
+        in_url = folder.replace("%", "%25").replace("?", "%3F")  # else an escape, or the query
+        return check_database_url(value).replace("{DATA_DIR}", in_url)
+
+    @field_validator("openai_base_url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        return check_base_url(value) if value else ""
+
+    @field_validator("prompt_format", mode="after")
+    @classmethod
+    def _format_name(cls, value: str) -> str:
+        return value.strip().lower()
+
+    @model_validator(mode="after")
+    def _engine_has_what_it_needs(self) -> Self:
+        if self.engine == "local":
+            check_model(self.model)
+        if self.engine == "openai":
+            if not self.openai_base_url:
+                raise SettingsError(
+                    "ENGINE=openai needs OPENAI_BASE_URL.",
+                    "Set it to the server's address, such as http://127.0.0.1:8000/v1.",
+                )
+            if self.tokenizer is not None:
+                check_tokenizer(self.tokenizer)
+        return self
+
+    def secrets(self) -> tuple[str, ...]:
+        """What must never stand in a log."""
+        found = [s.get_secret_value() for s in (self.discord_token, self.openai_api_key) if s]
+        password = re.match(r"[^:]+://[^:/@]*:([^@]+)@", self.database_url)
+        return tuple(found + ([password[1]] if password else []))
+
+
+SETTING_NAMES = tuple(name.upper() for name in ProcessSettings.model_fields)
+
+
+def load_settings(
+    environment: Mapping[str, str] | None = None, env_file: Path = ENV_FILE
+) -> ProcessSettings:
+    """Read, check and freeze the settings. Raises SettingsError with the mend."""
+    environment = os.environ if environment is None else environment
+    values = _read_env_file(env_file)
+    _refuse_misspelt(environment, "in the environment")
+    values |= _ours(environment)
+    try:
+        return ProcessSettings.model_validate(
+            {name.lower(): value for name, value in values.items() if value}
+        )
+    except ValidationError as error:
+        raise _translated(error) from None
+
+
+def _ours(values: Mapping[str, str]) -> dict[str, str]:
+    return {name.upper(): value for name, value in values.items() if name.upper() in SETTING_NAMES}
+
+
+def _read_env_file(path: Path) -> dict[str, str]:
+    """The settings in `.env`. All of its keys have to be ours."""
+    try:
+        with path.open(encoding="utf-8-sig") as stream:
+            bindings = list(parse_stream(stream))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"{path} cannot be read: {error}.", "Make it a readable text file in UTF-8."
+        ) from error
+    values: dict[str, str] = {}
+    for binding in bindings:
+        text = binding.original.string  # may begin with blank lines
+        line = binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
+        if binding.error or (binding.key is not None and binding.value is None):
+            raise SettingsError(
+                f"{path}, line {line}, is not a setting.", "Write NAME=value, one a line."
+            )
+        if binding.key is None:
+            continue
+        name = binding.key.upper()
+        if name not in SETTING_NAMES:
+            raise _unknown(binding.key, f"in {path}, line {line}")
+        if not binding.value and re.search(r"=\s*(\"\"|'')", text):
+            _refuse_empty_quotes(name, path, line)
+        values[name] = binding.value or ""
+    return values
+
+
+def _refuse_empty_quotes(name: str, path: Path, line: int) -> None:
+    if name == "DISCORD_TOKEN":
+        raise SettingsError(
+            f"DISCORD_TOKEN is empty in {path}, line {line}.",
+            "Put the token from Discord's developer portal there, or take the line out to use the "
+            "local page.",
+        )
+
+
+def _refuse_misspelt(names: Iterable[str], where: str) -> None:
+    for name in names:
+        upper = name.upper()
+        if upper in SETTING_NAMES or upper in FOREIGN_NAMES:
+            continue
+        if nearest(upper, SETTING_NAMES):
+            raise _unknown(name, where)
+
+
+def _unknown(name: str, where: str) -> SettingsError:
+    meant = nearest(name.upper(), SETTING_NAMES)
+    if meant:
+        return SettingsError(
+            f"There is no setting «{name}» ({where}).", f"It looks like {meant}: rename it."
+        )
+    return SettingsError(
+        f"There is no setting «{name}» ({where}).",
+        "Take it out: .env holds the settings of .env.example alone. What is meant for another "
+        "program goes into the environment.",
+    )
+
+
+_BOUNDS = {
+    "at least": "greater than or equal to",
+    "at most": "less than or equal to",
+    "more than": "greater than",
+}
+
+
+def _translated(error: ValidationError) -> SettingsError:
+    """The first thing that pydantic found, in our words; values are not repeated (secrets)."""
+    details: Any = error.errors()[0]
+    name = str(details["loc"][0]).upper() if details["loc"] else "The settings"
+    said = str(details["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
+    if details["type"] in ("int_parsing", "float_parsing"):
+        said = "a number"
+    for ours, theirs in _BOUNDS.items():
+        said = said.replace(theirs, ours)
+    return SettingsError(f"{name} does not do.", f"It takes {said}; see .env.example.")

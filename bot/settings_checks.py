@@ -1,0 +1,150 @@
+"""Cheap checks of single settings: what can be seen without network, torch or a database."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bot.errors import ModelError, SettingsError
+
+# A bot's id in base64, a time stamp, a signature.
+TOKEN_SHAPE = re.compile(r"[A-Za-z0-9_-]{23,30}\.[A-Za-z0-9_-]{6,7}\.[A-Za-z0-9_-]{27,90}")
+PLACEHOLDER_WORDS = ("your", "token", "changeme", "change-me", "change_me", "placeholder", "xxx")
+REAL_ONE = (
+    "Copy the real one from https://discord.com/developers/applications (your application, Bot, "
+    "Reset Token) into .env, or take DISCORD_TOKEN out to use the local page."
+)
+SHORT_NAME_CHARACTERS = 7  # in names up to this length, two wrong letters make another word
+
+
+def check_token(text: str) -> str:
+    """A Discord token, stripped. Refuses placeholders and what has not the shape of one."""
+    token = text.strip()
+    if TOKEN_SHAPE.fullmatch(token):
+        return token
+    bare = token.strip("\"'<>[]{} ").lower()
+    if not bare:
+        raise SettingsError("DISCORD_TOKEN holds nothing but quotes.", REAL_ONE)
+    if TOKEN_SHAPE.fullmatch(token.removeprefix("Bot ").strip("\"' ")):
+        raise SettingsError(
+            "DISCORD_TOKEN has «Bot » or quotes around the token.", "Leave only the token itself."
+        )
+    if any(word in bare for word in PLACEHOLDER_WORDS):
+        raise SettingsError("DISCORD_TOKEN is still the placeholder.", REAL_ONE)
+    raise SettingsError(
+        "DISCORD_TOKEN does not have the shape of a bot's token (three parts with dots between; "
+        "the client secret and the public key are something else).",
+        REAL_ONE,
+    )
+
+
+def check_database_url(url: str) -> str:
+    """SQLite or PostgreSQL, with the async drivers that Caduceus installs."""
+    scheme = url.partition("://")[0]
+    if scheme in ("sqlite+aiosqlite", "postgresql+asyncpg") and "://" in url:
+        return url
+    mends = {
+        "sqlite": "Write sqlite+aiosqlite:///path/to/file.db.",
+        "postgres": "Write postgresql+asyncpg://user:password@host/database.",
+        "postgresql": "Write postgresql+asyncpg://user:password@host/database.",
+    }
+    raise SettingsError(
+        "DATABASE_URL names no database that Caduceus can use.",
+        mends.get(
+            scheme.partition("+")[0],
+            "It takes sqlite+aiosqlite:///file or postgresql+asyncpg://user:password@host/database.",
+        ),
+    )
+
+
+def check_base_url(url: str) -> str:
+    """An http address without its trailing slash."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise SettingsError(
+            "OPENAI_BASE_URL is not an address.", "Write it like http://127.0.0.1:8000/v1."
+        )
+    if url.rstrip("/").endswith("/completions"):
+        raise SettingsError(
+            "OPENAI_BASE_URL names one endpoint.", "Leave «/completions» (or «/chat/…») out of it."
+        )
+    return url.rstrip("/")
+
+
+def check_model(model: str) -> None:
+    """`demo`, a hub id, a GGUF file, or a folder that looks like a model's.
+
+    Looks at names only; whether the weights are whole is found when they are loaded.
+    """
+    from bot.engine.model_source import DEMO, SourceKind, identify
+
+    if model == DEMO:
+        return
+    try:
+        source = identify(model)
+    except ModelError as error:
+        raise SettingsError(f"MODEL does not do: {error.message}", error.mend) from None
+    if source.kind is SourceKind.FOLDER and source.path is not None:
+        _check_folder(source.path)
+
+
+def _check_folder(folder: Path) -> None:
+    names = [entry.name for entry in folder.iterdir()]
+    has_config = "config.json" in names
+    safe = any(name.endswith(".safetensors") for name in names)
+    if any(name.lower().endswith(".gguf") for name in names) or (has_config and safe):
+        return
+    pickled = [name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt"))]
+    if safe and not has_config:
+        lacking, mend = "config.json is missing", "Download the folder's other files too."
+    elif has_config and pickled:
+        lacking = f"its weights are pickles ({pickled[0]}), which can run code"
+        mend = "Take a version of the model with .safetensors files."
+    elif has_config:
+        lacking = "it has no .safetensors files"
+        mend = "The download is not complete: fetch the weights too."
+    else:
+        lacking, mend = (
+            "neither config.json with .safetensors files nor a .gguf file is in it",
+            "Name the folder that holds the model's files themselves.",
+        )
+    raise SettingsError(f"MODEL is a folder that is no model, {folder}: {lacking}.", mend)
+
+
+def check_tokenizer(folder: Path) -> None:
+    """A folder with a tokenizer's files."""
+    if not folder.is_dir():
+        raise SettingsError(
+            f"TOKENIZER is no folder: {folder}.", "Name the folder that holds tokenizer.json."
+        )
+    if not (folder / "tokenizer.json").is_file():
+        raise SettingsError(
+            f"TOKENIZER is a folder without tokenizer.json: {folder}.",
+            "Name the folder that holds the model's tokenizer.json.",
+        )
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """The one of `names` that `name` misspells, or ""."""
+    for candidate in names:
+        allowed = 1 if len(candidate) <= SHORT_NAME_CHARACTERS else 2
+        if abs(len(name) - len(candidate)) <= allowed and edits(name, candidate) <= allowed:
+            return candidate
+    return ""
+
+
+def edits(first: str, second: str) -> int:
+    """Letters to add, drop, replace or swap with their neighbour to get from one to the other."""
+    before: list[int] = []
+    row = list(range(len(second) + 1))
+    for i, left in enumerate(first, 1):
+        before, previous, row = row, before, [i]
+        for j, right in enumerate(second, 1):
+            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (left != right))
+            swapped = i > 1 and j > 1 and left == second[j - 2] and first[i - 2] == right
+            row.append(min(cost, previous[j - 2] + 1) if swapped else cost)
+    return row[-1]

@@ -1,0 +1,1 @@
+"""What is kept: SQLAlchemy on SQLite or PostgreSQL, behind the core's ports."""

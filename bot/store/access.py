@@ -1,0 +1,261 @@
+"""What every part of the history needs: finding, locking and making channels and turns.
+
+On PostgreSQL every write locks its channel's row first. That puts the writes of one channel in a
+row, so that turn ids rise in the order in which the turns were taken up, and no two transactions
+wait for each other. SQLite has one writer anyway.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
+from sqlalchemy.dialects import postgresql
+
+from bot.chat.messages import ChannelKey, Turn
+from bot.errors import NotFound
+from bot.store.rows import AnyRow, batches, load_turns, select_turns
+from bot.store.tables import ChannelRow, ConversationRow, MessageRow, TurnRow
+
+LARGEST_ID = 2**63 - 1
+
+
+def now() -> datetime:
+    """This moment, aware."""
+    return datetime.now(UTC)
+
+
+def turn_gone() -> NotFound:
+    """What is raised for a turn that is not there."""
+    return NotFound("That message is no longer in the history.", "It was deleted meanwhile.")
+
+
+def is_postgres(connection: Connection) -> bool:
+    """Whether rows have to be locked."""
+    return connection.dialect.name == "postgresql"
+
+
+def usable_ids(ids: Sequence[int]) -> list[int]:
+    """Those that a column can hold: any others are nobody's."""
+    return [number for number in ids if 0 < number <= LARGEST_ID]
+
+
+def find_channel(connection: Connection, key: ChannelKey, *, lock: bool = False) -> int | None:
+    """A stored channel's number, or None."""
+    statement = select(ChannelRow.id).where(
+        ChannelRow.platform == key.platform, ChannelRow.platform_channel_id == key.channel_id
+    )
+    if lock:
+        statement = statement.with_for_update(key_share=True)
+    return connection.scalar(statement)
+
+
+def take_channel(connection: Connection, key: ChannelKey) -> AnyRow:
+    """The channel's row, locked; made if it is new. What `key` knows more of it is kept."""
+    statement = (
+        select(ChannelRow.__table__)
+        .where(ChannelRow.platform == key.platform)
+        .where(ChannelRow.platform_channel_id == key.channel_id)
+        .with_for_update(key_share=True)
+    )
+    row = connection.execute(statement).first()
+    if row is None:
+        values = {
+            "platform": key.platform,
+            "platform_channel_id": key.channel_id,
+            "guild_id": key.guild_id,
+            "parent_id": key.parent_id,
+            "is_direct": key.is_direct,
+        }
+        if is_postgres(connection):
+            # Another transaction may be making the same one.
+            connection.execute(
+                postgresql.insert(ChannelRow).values(values).on_conflict_do_nothing()
+            )
+        else:
+            connection.execute(insert(ChannelRow).values(values))
+        row = connection.execute(statement).one()
+    known = (row.guild_id, row.parent_id, row.is_direct)
+    better = (
+        key.guild_id or row.guild_id,
+        key.parent_id or row.parent_id,
+        key.is_direct or row.is_direct,
+    )
+    if better != known:
+        connection.execute(
+            update(ChannelRow)
+            .where(ChannelRow.id == row.id)
+            .values(guild_id=better[0], parent_id=better[1], is_direct=better[2])
+        )
+    return row
+
+
+def current_conversation(connection: Connection, key: ChannelKey) -> int | None:
+    """The number of a channel's current conversation."""
+    return connection.scalar(
+        select(ConversationRow.id)
+        .join(ChannelRow, ChannelRow.id == ConversationRow.channel_id)
+        .where(
+            ChannelRow.platform == key.platform,
+            ChannelRow.platform_channel_id == key.channel_id,
+            ConversationRow.is_current,
+        )
+    )
+
+
+def take_conversation(connection: Connection, channel_id: int) -> int:
+    """The channel's current conversation, made if there is none."""
+    found = connection.scalar(
+        select(ConversationRow.id).where(
+            ConversationRow.channel_id == channel_id, ConversationRow.is_current
+        )
+    )
+    return found or new_conversation(connection, channel_id)
+
+
+def new_conversation(connection: Connection, channel_id: int) -> int:
+    """A conversation that becomes the current one."""
+    retire_conversation(connection, channel_id)
+    return connection.scalar(
+        insert(ConversationRow)
+        .values(channel_id=channel_id, is_current=True, created_at=now())
+        .returning(ConversationRow.id)
+    )  # pyright: ignore[reportReturnType] - an INSERT returns its number
+
+
+def retire_conversation(connection: Connection, channel_id: int) -> None:
+    """Leave the channel without a current conversation."""
+    connection.execute(
+        update(ConversationRow)
+        .where(ConversationRow.channel_id == channel_id, ConversationRow.is_current)
+        .values(is_current=False)
+    )
+
+
+_NEW_TURN = insert(TurnRow).returning(TurnRow.id)
+
+
+def new_turn(connection: Connection, values: dict[str, Any]) -> int:
+    """Append a turn; returns its number."""
+    return connection.execute(_NEW_TURN, values).scalar_one()
+
+
+_ONE_TURN = select_turns().where(TurnRow.id == bindparam("turn_id"))
+
+
+def read_turn(connection: Connection, turn_id: int) -> Turn:
+    """A turn with all its parts. Raises NotFound."""
+    if not 0 < turn_id <= LARGEST_ID:
+        raise turn_gone()
+    found = load_turns(connection, _ONE_TURN, {"turn_id": turn_id})
+    if not found:
+        raise turn_gone()
+    return found[0]
+
+
+def take_turn(connection: Connection, turn_id: int, *, role: str | None = None) -> AnyRow:
+    """What concerns a turn itself: `id, role, channel_id, active_swipe, swipe_before`.
+
+    Its channel is locked. Raises NotFound, also for the wrong role.
+    """
+    if not 0 < turn_id <= LARGEST_ID:
+        raise turn_gone()
+    lock_channels_of(connection, [turn_id])
+    row = connection.execute(
+        select(
+            TurnRow.id,
+            TurnRow.role,
+            ConversationRow.channel_id,
+            TurnRow.active_swipe,
+            TurnRow.swipe_before,
+        )
+        .join(ConversationRow, ConversationRow.id == TurnRow.conversation_id)
+        .where(TurnRow.id == turn_id)
+    ).first()
+    if row is None:
+        raise turn_gone()
+    if role is not None and row.role != role:
+        raise NotFound("That message is not a reply of the bot's.")
+    return row
+
+
+def lock_channels_of(connection: Connection, turn_ids: Sequence[int]) -> None:
+    """Lock the channels that hold these turns, in one order for everybody."""
+    if not is_postgres(connection):
+        return
+    channel_ids: set[int] = set()
+    for piece in batches(usable_ids(turn_ids)):
+        channel_ids.update(
+            connection.scalars(
+                select(ConversationRow.channel_id)
+                .join(TurnRow, TurnRow.conversation_id == ConversationRow.id)
+                .where(TurnRow.id.in_(piece))
+            )
+        )
+    for piece in batches(sorted(channel_ids)):
+        connection.execute(
+            select(ChannelRow.id)
+            .where(ChannelRow.id.in_(piece))
+            .order_by(ChannelRow.id)
+            .with_for_update(key_share=True)
+        )
+
+
+def conversations_of(channel_id: int) -> Select[int]:
+    """The numbers of a channel's conversations, as a part of a statement."""
+    return select(ConversationRow.id).where(ConversationRow.channel_id == channel_id)
+
+
+def message_ids_of(connection: Connection, turn_ids: Sequence[int]) -> list[str]:
+    """The platform's messages that hold these turns, in order."""
+    found: list[str] = []
+    for piece in batches(turn_ids):
+        found += connection.scalars(
+            select(MessageRow.message_id)
+            .where(MessageRow.turn_id.in_(piece))
+            .order_by(MessageRow.turn_id, MessageRow.position)
+        )
+    return found
+
+
+def remove_turns(connection: Connection, channel_id: int, turn_ids: Sequence[int]) -> None:
+    """Take turns out: their swipes, messages and records, and what others quote of them."""
+    forget_quotes(connection, channel_id, message_ids_of(connection, turn_ids))
+    for piece in batches(turn_ids):
+        connection.execute(delete(TurnRow).where(TurnRow.id.in_(piece)))
+
+
+def forget_quotes(connection: Connection, channel_id: int, message_ids: Sequence[str]) -> None:
+    """Take out what turns of this channel quote of these messages."""
+    for piece in batches(message_ids):
+        connection.execute(
+            update(TurnRow)
+            .where(
+                TurnRow.quoted_message_id.in_(piece),
+                TurnRow.conversation_id.in_(conversations_of(channel_id)),
+            )
+            .values(
+                quoted_message_id=None,
+                quoted_speaker_id=None,
+                quoted_speaker_name=None,
+                quoted_speaker_is_bot=None,
+                quoted_text=None,
+            )
+        )
+
+
+def replace_quotes(
+    connection: Connection, channel_id: int, message_ids: Sequence[str], text: str
+) -> bool:
+    """Let turns that quote these messages quote the new text. Whether there were any."""
+    changed = 0
+    for piece in batches(message_ids):
+        changed += connection.execute(
+            update(TurnRow)
+            .where(
+                TurnRow.quoted_message_id.in_(piece),
+                TurnRow.conversation_id.in_(conversations_of(channel_id)),
+            )
+            .values(quoted_text=text)
+        ).rowcount
+    return changed > 0

@@ -1,0 +1,160 @@
+"""Reading a channel's conversation, and turning it over: windows, what waits, reset and undo.
+
+Functions of a connection, each one transaction.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, func, select, update
+
+from bot.chat.messages import ChannelKey, HistoryWindow, Turn
+from bot.errors import NotFound
+from bot.store.access import (
+    LARGEST_ID,
+    current_conversation,
+    find_channel,
+    lock_channels_of,
+    new_conversation,
+    now,
+    read_turn,
+    retire_conversation,
+    take_channel,
+    take_conversation,
+    usable_ids,
+)
+from bot.store.incoming import turn_id_of_message
+from bot.store.rows import CHANNEL_COLUMNS, batches, channel_key, load_turns, select_turns
+from bot.store.tables import ChannelRow, ConversationRow, TurnRow
+
+
+def turn_of_message(connection: Connection, channel: ChannelKey, message_id: str) -> Turn | None:
+    """The turn that a platform's message belongs to, also a hidden one."""
+    channel_id = find_channel(connection, channel)
+    if channel_id is None:
+        return None
+    turn_id = turn_id_of_message(connection, channel_id, message_id)
+    return None if turn_id is None else read_turn(connection, turn_id)
+
+
+def window(
+    connection: Connection, channel: ChannelKey, limit: int, before_turn: int | None
+) -> HistoryWindow:
+    """The newest `limit` visible turns. Conversation 0 where nothing was ever said."""
+    if before_turn is None:
+        conversation = current_conversation(connection, channel)
+        if conversation is None:
+            return HistoryWindow(0, ())
+        wanted = _visible(conversation)
+    else:
+        conversation = read_turn(connection, before_turn).conversation_id
+        wanted = _visible(conversation) & (TurnRow.id < before_turn)
+    newest = select_turns().where(wanted).order_by(TurnRow.id.desc()).limit(max(0, limit))
+    turns = tuple(reversed(load_turns(connection, newest)))
+    older = wanted & (TurnRow.id < turns[0].turn_id) if turns else wanted
+    skipped = connection.scalar(select(func.count(TurnRow.id)).where(older)) or 0
+    return HistoryWindow(conversation, turns, skipped)
+
+
+def pending(connection: Connection, channel: ChannelKey, since: datetime | None) -> list[Turn]:
+    """Addressed and unanswered turns of the current conversation, oldest first."""
+    conversation = current_conversation(connection, channel)
+    if conversation is None:
+        return []
+    statement = select_turns().where(_visible(conversation), TurnRow.is_pending)
+    if since is not None:
+        statement = statement.where(TurnRow.created_at >= since)
+    return load_turns(connection, statement.order_by(TurnRow.id))
+
+
+def channels_with_pending(
+    connection: Connection, platform: str, since: datetime
+) -> list[ChannelKey]:
+    """Where somebody still waits for an answer, the longest waiting first."""
+    rows = connection.execute(
+        select(*CHANNEL_COLUMNS)
+        .join(ConversationRow, ConversationRow.channel_id == ChannelRow.id)
+        .join(TurnRow, TurnRow.conversation_id == ConversationRow.id)
+        .where(
+            ChannelRow.platform == platform,
+            ConversationRow.is_current,
+            TurnRow.is_pending,
+            TurnRow.hidden_at.is_(None),
+            TurnRow.created_at >= since,
+        )
+        .group_by(ChannelRow.id)
+        .order_by(func.min(TurnRow.id))
+    )
+    return [channel_key(row) for row in rows]
+
+
+def last_reply(connection: Connection, channel: ChannelKey) -> Turn | None:
+    """The newest visible bot's turn of the current conversation."""
+    conversation = current_conversation(connection, channel)
+    newest = None if conversation is None else _newest_reply(connection, conversation)
+    return None if newest is None else read_turn(connection, newest)
+
+
+def export(connection: Connection, channel: ChannelKey) -> list[Turn]:
+    """Every visible turn of the current conversation."""
+    conversation = current_conversation(connection, channel)
+    if conversation is None:
+        return []
+    chosen = select_turns().where(_visible(conversation)).order_by(TurnRow.id)
+    return load_turns(connection, chosen)
+
+
+def reset(connection: Connection, channel: ChannelKey) -> tuple[int, int]:
+    """Start a new conversation, deleting nothing. Returns (old, new) conversation ids."""
+    channel_id: int = take_channel(connection, channel).id
+    old = take_conversation(connection, channel_id)
+    return old, new_conversation(connection, channel_id)
+
+
+def restore(connection: Connection, channel: ChannelKey, conversation_id: int) -> None:
+    """Make an earlier conversation the current one again. NotFound when it is not here."""
+    channel_id = find_channel(connection, channel, lock=True)
+    owner = None
+    if 0 < conversation_id <= LARGEST_ID:
+        owner = connection.scalar(
+            select(ConversationRow.channel_id).where(ConversationRow.id == conversation_id)
+        )
+    if channel_id is None or owner != channel_id:
+        raise NotFound("That conversation is not there any more.")
+    retire_conversation(connection, channel_id)
+    connection.execute(
+        update(ConversationRow).where(ConversationRow.id == conversation_id).values(is_current=True)
+    )
+
+
+def hide_last_exchange(connection: Connection, channel: ChannelKey) -> list[int]:
+    """Hide the newest reply, what it answered and anything after it. Returns the turn ids."""
+    find_channel(connection, channel, lock=True)
+    conversation = current_conversation(connection, channel)
+    reply = None if conversation is None else _newest_reply(connection, conversation)
+    if conversation is None or reply is None:
+        return []
+    hidden = connection.scalars(
+        update(TurnRow)
+        .where(_visible(conversation), (TurnRow.id >= reply) | (TurnRow.answered_by == reply))
+        .values(hidden_at=now())
+        .returning(TurnRow.id)
+    )
+    return sorted(hidden)
+
+
+def unhide(connection: Connection, turn_ids: Sequence[int]) -> None:
+    """Bring hidden turns back; those deleted meanwhile stay gone."""
+    lock_channels_of(connection, turn_ids)
+    for piece in batches(usable_ids(turn_ids)):
+        connection.execute(update(TurnRow).where(TurnRow.id.in_(piece)).values(hidden_at=None))
+
+
+def _visible(conversation_id: int) -> ColumnElement[bool]:
+    return (TurnRow.conversation_id == conversation_id) & TurnRow.hidden_at.is_(None)
+
+
+def _newest_reply(connection: Connection, conversation_id: int) -> int | None:
+    return connection.scalar(
+        select(func.max(TurnRow.id)).where(_visible(conversation_id), TurnRow.role == "bot")
+    )

@@ -1,0 +1,152 @@
+"""The migration chain, run from the program: at start, and by `python -m bot db`."""
+
+import asyncio
+import io
+import logging
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Connection, inspect, text
+
+from bot.errors import StoreError
+from bot.store.connection import (
+    MIGRATION_PRAGMAS,
+    is_sqlite,
+    parse_url,
+    prepare_file,
+    run_once,
+)
+from bot.store.tables import Base
+
+MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+
+logger = logging.getLogger(__name__)
+
+
+async def upgrade(url: str) -> list[str]:
+    """Bring a database to this program's revision; returns the revisions it was taken through.
+
+    All or nothing, and only one program at a time. Raises SettingsError or StoreError.
+    """
+    return await asyncio.to_thread(_upgrade, parse_url(url))
+
+
+async def compare(url: str) -> list[str]:
+    """What Alembic would still have to change in an upgraded database."""
+    return await asyncio.to_thread(_compare, parse_url(url))
+
+
+async def check_migrations() -> list[str]:
+    """Whether the chain makes exactly the tables of `tables.py`: [] if so, else the differences."""
+    return await asyncio.to_thread(_check_migrations)
+
+
+def read_chain() -> ScriptDirectory:
+    """The migrations, all loaded. Reads files: not for the event loop."""
+    config = Config(stdout=io.StringIO())
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    chain = ScriptDirectory.from_config(config)
+    if not list(chain.walk_revisions()):
+        raise StoreError(
+            f"There are no migrations in {MIGRATIONS}.", "Get the whole program again."
+        )
+    return chain
+
+
+def newest_revision(chain: ScriptDirectory) -> str:
+    """The revision that the chain ends in."""
+    return chain.get_heads()[0]
+
+
+def stored_revision(connection: Connection, url: URL, chain: ScriptDirectory) -> str | None:
+    """The revision of a database, None for an empty one.
+
+    StoreError when it is newer than this program, or not ours.
+    """
+    current = MigrationContext.configure(connection).get_current_revision()
+    if current is None:
+        strangers = set(inspect(connection).get_table_names()) & set(Base.metadata.tables)
+        if strangers:
+            raise StoreError(
+                f"The database {url.database} holds tables that are not Caduceus's own: "
+                f"{', '.join(sorted(strangers))}.",
+                "Give Caduceus a database of its own (DATABASE_URL).",
+            )
+        return None
+    if current not in {script.revision for script in chain.walk_revisions()}:
+        raise StoreError(
+            f"The database {url.database} is newer than this program (revision {current}).",
+            "Update Caduceus, or put back a backup made before the update.",
+        )
+    return current
+
+
+# Alembic reads files and works long, so all of it runs in a thread; the chain is read before there
+# is a connection, which on PostgreSQL lives on a loop of that thread's own.
+
+
+def _upgrade(url: URL) -> list[str]:
+    chain = read_chain()
+    prepare_file(url)
+    work = partial(_run_chain, url=url, chain=chain)
+    return run_once(url, work, pragmas=MIGRATION_PRAGMAS, alone=True)
+
+
+def _compare(url: URL) -> list[str]:
+    return run_once(url, _differences)
+
+
+def _check_migrations() -> list[str]:
+    with tempfile.TemporaryDirectory(prefix="caduceus-") as folder:
+        url = parse_url(f"sqlite+aiosqlite:///{folder}/check.db")
+        _upgrade(url)
+        return _compare(url)
+
+
+def _run_chain(connection: Connection, *, url: URL, chain: ScriptDirectory) -> list[str]:
+    current = stored_revision(connection, url, chain)
+    newest = newest_revision(chain)
+    if current == newest:
+        return []
+    waiting = [
+        script
+        for script in chain.iterate_revisions(newest, current or "base")
+        if script.revision != current
+    ]
+    steps = list(reversed(waiting))
+    for number, script in enumerate(steps, 1):
+        logger.info("database migration %d of %d: %s", number, len(steps), script.doc)
+        _run_step(connection, chain, script.revision)
+    if is_sqlite(url):
+        broken = connection.execute(text("PRAGMA foreign_key_check")).first()
+        if broken is not None:
+            raise StoreError(
+                f"The migration of {url.database} was taken back: rows of «{broken[0]}» refer to "
+                "nothing.",
+                "Run `python -m bot db check`; the database is as it was.",
+            )
+    return [script.revision for script in steps]
+
+
+def _run_step(connection: Connection, chain: ScriptDirectory, revision: str) -> None:
+    """One migration, in the transaction that is open. `migrations/env.py` does the same by hand."""
+
+    def steps(current: Any, _context: MigrationContext) -> Any:
+        return chain._upgrade_revs(revision, current)  # pyright: ignore[reportPrivateUsage]
+
+    with EnvironmentContext(Config(), chain, fn=steps) as environment:
+        environment.configure(connection=connection, render_as_batch=True)
+        with environment.begin_transaction():
+            environment.run_migrations()
+
+
+def _differences(connection: Connection) -> list[str]:
+    context = MigrationContext.configure(connection, opts={"render_as_batch": True})
+    return [str(difference) for difference in compare_metadata(context, Base.metadata)]

@@ -1,0 +1,265 @@
+"""The bot's own turns: begun, shown, finished, swiped. Each function is one transaction."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from bot.chat.messages import ChannelKey, GenerationRecord, Speaker, Turn, TurnState
+from bot.errors import NotFound
+from bot.store.access import (
+    LARGEST_ID,
+    message_ids_of,
+    new_turn,
+    now,
+    read_turn,
+    remove_turns,
+    take_channel,
+    take_conversation,
+    take_turn,
+    usable_ids,
+)
+from bot.store.rows import AnyRow, batches, from_record, to_record
+from bot.store.tables import (
+    AskerRow,
+    ConversationRow,
+    GenerationRow,
+    MessageRow,
+    SwipeRow,
+    TurnRow,
+)
+
+RUNNING = TurnState.RUNNING.value
+
+
+def begin_reply(
+    connection: Connection,
+    channel: ChannelKey,
+    speaker: Speaker,
+    persona: str,
+    answers: Sequence[int],
+) -> Turn:
+    """Insert the bot's running turn and mark `answers` as answered by it.
+
+    It stands in the conversation of what it answers, else in the current one. NotFound when all
+    that it would answer is gone.
+    """
+    channel_id: int = take_channel(connection, channel).id
+    questions = _questions(connection, channel_id, answers)
+    if answers and not questions:
+        raise NotFound("What was asked is no longer there.", "It was deleted meanwhile.")
+    conversation = (
+        questions[0].conversation_id if questions else take_conversation(connection, channel_id)
+    )
+    turn_id = new_turn(
+        connection,
+        {
+            "conversation_id": conversation,
+            "role": "bot",
+            "speaker_id": speaker.speaker_id,
+            "speaker_name": speaker.name,
+            "speaker_is_bot": speaker.is_bot,
+            "text": "",
+            "created_at": now(),
+            "persona": persona,
+            "addressed": False,
+            "is_pending": False,
+            "active_swipe": 0,
+        },
+    )
+    _add_swipe(connection, turn_id, 0)
+    askers = sorted({question.speaker_id for question in questions})
+    if askers:
+        connection.execute(
+            insert(AskerRow), [{"turn_id": turn_id, "speaker_id": asker} for asker in askers]
+        )
+    for piece in batches([question.id for question in questions]):
+        connection.execute(
+            update(TurnRow)
+            .where(TurnRow.id.in_(piece))
+            .values(answered_by=turn_id, is_pending=False)
+        )
+    return read_turn(connection, turn_id)
+
+
+def begin_swipe(connection: Connection, turn_id: int) -> Turn:
+    """Add an empty, running swipe to a bot's turn and make it the active one."""
+    row = take_turn(connection, turn_id, role="bot")
+    position = _swipes(connection, turn_id)[-1].position + 1
+    _add_swipe(connection, turn_id, position)
+    connection.execute(
+        update(TurnRow)
+        .where(TurnRow.id == turn_id)
+        .values(active_swipe=position, swipe_before=row.active_swipe)
+    )
+    return read_turn(connection, turn_id)
+
+
+def show_reply(connection: Connection, turn_id: int, text: str, message_ids: Sequence[str]) -> None:
+    """The active swipe's text as people see it now, and the messages that hold it."""
+    row = take_turn(connection, turn_id, role="bot")
+    connection.execute(
+        update(SwipeRow).where(SwipeRow.id == _written(connection, row).id).values(text=text)
+    )
+    _set_messages(connection, row, list(dict.fromkeys(message_ids)))
+
+
+def finish_reply(
+    connection: Connection, turn_id: int, state: TurnState, record: GenerationRecord | None
+) -> Turn:
+    """End a running reply as WHOLE or CUT, and keep how it came to be."""
+    row = take_turn(connection, turn_id, role="bot")
+    swipe = _written(connection, row)
+    values: dict[str, Any] = {"state": state.value}
+    if record is not None:
+        values["finish"] = record.finish.value
+        connection.execute(insert(GenerationRow), from_record(record, swipe.id))
+    connection.execute(update(SwipeRow).where(SwipeRow.id == swipe.id).values(values))
+    _forget_swipe_before(connection, row)
+    return read_turn(connection, turn_id)
+
+
+def abandon_reply(connection: Connection, turn_id: int, requeue: bool) -> None:
+    """A running reply of which nothing was shown: take it (or its new swipe) out.
+
+    `requeue` makes the questions pending again; not where an earlier swipe answers them. A reply
+    that does not run is left alone.
+    """
+    row = take_turn(connection, turn_id, role="bot")
+    if any(_runs(swipe) for swipe in _swipes(connection, turn_id)):
+        _take_out(connection, row, requeue=requeue)
+
+
+def select_swipe(connection: Connection, turn_id: int, index: int) -> Turn:
+    """Make another swipe the active one. NotFound when there is no such swipe."""
+    take_turn(connection, turn_id, role="bot")
+    if all(swipe.position != index for swipe in _swipes(connection, turn_id)):
+        raise NotFound(f"That reply has no alternative number {index + 1}.")
+    connection.execute(update(TurnRow).where(TurnRow.id == turn_id).values(active_swipe=index))
+    return read_turn(connection, turn_id)
+
+
+def generation(connection: Connection, turn_id: int, swipe: int) -> GenerationRecord | None:
+    """How a swipe came to be: its newest record."""
+    if not (0 < turn_id <= LARGEST_ID and 0 <= swipe <= LARGEST_ID):
+        return None
+    row = connection.execute(
+        select(GenerationRow.__table__)
+        .join(SwipeRow, SwipeRow.id == GenerationRow.swipe_id)
+        .where(SwipeRow.turn_id == turn_id, SwipeRow.position == swipe)
+        .order_by(GenerationRow.id.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else to_record(row)
+
+
+def recover(connection: Connection) -> int:
+    """After a crash: running replies with text become CUT, empty ones are taken out."""
+    turn_ids = connection.scalars(
+        select(SwipeRow.turn_id)
+        .where(SwipeRow.state == RUNNING)
+        .distinct()
+        .order_by(SwipeRow.turn_id)
+    ).all()
+    for turn_id in turn_ids:
+        row = take_turn(connection, turn_id)
+        running = [swipe for swipe in _swipes(connection, turn_id) if _runs(swipe)]
+        if any(swipe.text for swipe in running):
+            connection.execute(
+                update(SwipeRow)
+                .where(SwipeRow.id.in_([swipe.id for swipe in running]))
+                .values(state=TurnState.CUT.value)
+            )
+            _forget_swipe_before(connection, row)
+        else:
+            _take_out(connection, row, requeue=True)
+    return len(turn_ids)
+
+
+def _swipes(connection: Connection, turn_id: int) -> Sequence[AnyRow]:
+    return connection.execute(
+        select(SwipeRow.__table__).where(SwipeRow.turn_id == turn_id).order_by(SwipeRow.position)
+    ).all()
+
+
+def _runs(swipe: AnyRow) -> bool:
+    return swipe.state == RUNNING
+
+
+def _written(connection: Connection, row: AnyRow) -> AnyRow:
+    """The swipe being written; of a reply that is continued, the active one."""
+    swipes = _swipes(connection, row.id)
+    active = [swipe for swipe in swipes if swipe.position == row.active_swipe]
+    return next((swipe for swipe in swipes if _runs(swipe)), None) or active[0]
+
+
+def _add_swipe(connection: Connection, turn_id: int, position: int) -> None:
+    values = {"turn_id": turn_id, "position": position, "text": "", "state": RUNNING}
+    connection.execute(insert(SwipeRow), values)
+
+
+def _forget_swipe_before(connection: Connection, row: AnyRow) -> None:
+    if row.swipe_before is not None:
+        connection.execute(update(TurnRow).where(TurnRow.id == row.id).values(swipe_before=None))
+
+
+def _questions(connection: Connection, channel_id: int, turn_ids: Sequence[int]) -> list[AnyRow]:
+    found: list[AnyRow] = []
+    for piece in batches(usable_ids(turn_ids)):
+        found += connection.execute(
+            select(TurnRow.id, TurnRow.conversation_id, TurnRow.speaker_id)
+            .join(ConversationRow, ConversationRow.id == TurnRow.conversation_id)
+            .where(TurnRow.id.in_(piece), ConversationRow.channel_id == channel_id)
+            .order_by(TurnRow.id)
+        )
+    return found
+
+
+def _set_messages(connection: Connection, row: AnyRow, message_ids: list[str]) -> None:
+    """Let the turn stand in exactly these messages."""
+    if message_ids_of(connection, [row.id]) == message_ids:
+        return
+    connection.execute(delete(MessageRow).where(MessageRow.turn_id == row.id))
+    for piece in batches(message_ids):
+        connection.execute(
+            delete(MessageRow).where(
+                MessageRow.channel_id == row.channel_id, MessageRow.message_id.in_(piece)
+            )
+        )
+    if message_ids:
+        connection.execute(
+            insert(MessageRow),
+            [
+                {
+                    "channel_id": row.channel_id,
+                    "message_id": message_id,
+                    "turn_id": row.id,
+                    "position": position,
+                }
+                for position, message_id in enumerate(message_ids)
+            ],
+        )
+
+
+def _take_out(connection: Connection, row: AnyRow, *, requeue: bool) -> None:
+    """Remove the running swipe, or the whole turn when it has no other."""
+    swipes = _swipes(connection, row.id)
+    others = [swipe.position for swipe in swipes if not _runs(swipe)]
+    if others:
+        active = row.swipe_before if row.swipe_before in others else others[-1]
+        connection.execute(
+            delete(SwipeRow).where(SwipeRow.turn_id == row.id, SwipeRow.state == RUNNING)
+        )
+        connection.execute(
+            update(TurnRow)
+            .where(TurnRow.id == row.id)
+            .values(active_swipe=active, swipe_before=None)
+        )
+        return
+    if requeue:
+        connection.execute(
+            update(TurnRow)
+            .where(TurnRow.answered_by == row.id, TurnRow.addressed)
+            .values(is_pending=True, answered_by=None)
+        )
+    remove_turns(connection, row.channel_id, [row.id])

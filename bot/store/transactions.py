@@ -1,0 +1,222 @@
+"""Transactions of a running program.
+
+A transaction is a plain function of a connection. On PostgreSQL it runs on the event loop, in a
+greenlet that SQLAlchemy switches at every answer of the server. On SQLite it runs whole in a
+thread: aiosqlite goes to and fro between loop and thread four times a statement, which took five
+times as long, and a transaction that waits for a busy loop holds up every other writer.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar
+
+from sqlalchemy import URL, Connection
+
+from bot.errors import CaduceusError, StoreError
+from bot.store.connection import (
+    BUSY_TIMEOUT_SECONDS,
+    READER_PRAGMAS,
+    WRITER_PRAGMAS,
+    is_sqlite,
+    postgres_engine,
+    sqlite_engine,
+)
+from bot.store.erasure import note_traces
+from bot.store.faults import translated
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+READERS = 2
+JOBS_A_COMMIT = 64
+
+
+class Transactions(Protocol):
+    """Runs functions of a connection, each in a transaction of its own."""
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """One consistent view."""
+        ...
+
+    async def write(self, work: Callable[[Connection], T], *, erases: bool = False) -> T:
+        """Durable when it returns; a cancelled caller's work is done whole or not at all.
+
+        `erases`: what it deletes or replaces must not linger in the files.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Finish what was begun and close every connection. Idempotent."""
+        ...
+
+
+Outcome: TypeAlias = tuple[Any, CaduceusError | None]
+
+
+@dataclass(slots=True)
+class _Job:
+    """A transaction that somebody waits for."""
+
+    work: Callable[[Connection], Any]
+    erases: bool
+    done: Future[Any] = field(default_factory=Future[Any])
+
+
+class SqliteTransactions:
+    """One thread writes, for which callers queue in order of arrival; others read beside it.
+
+    What queued up while the disk was busy is committed together, each caller's work behind a
+    savepoint of its own: one fsync for all of them.
+    """
+
+    def __init__(self, url: URL) -> None:
+        """Opens nothing yet. Asks for the working directory: not on the event loop."""
+        self._url = url
+        self._writer = sqlite_engine(url, WRITER_PRAGMAS)
+        self._reader = sqlite_engine(url, READER_PRAGMAS, begin="BEGIN", connections=READERS)
+        self._write_thread = ThreadPoolExecutor(1, "store-write")
+        self._read_threads = ThreadPoolExecutor(READERS, "store-read")
+        self._queue: deque[_Job] = deque()
+        self._log_holds_traces = False
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """One consistent view."""
+        return await asyncio.wrap_future(_submit(self._read_threads, self._read, work))
+
+    async def write(self, work: Callable[[Connection], T], *, erases: bool = False) -> T:
+        """Durable when it returns."""
+        job = _Job(work, erases)
+        self._queue.append(job)
+        _submit(self._write_thread, self._write_what_waits)
+        return await asyncio.wrap_future(job.done)
+
+    async def close(self) -> None:
+        """Finish what was begun and close every connection."""
+        await asyncio.to_thread(self._close)
+
+    def _read(self, work: Callable[[Connection], T]) -> T:
+        with translated(self._url), self._reader.begin() as connection:
+            return work(connection)
+
+    def _write_what_waits(self) -> None:
+        jobs: list[_Job] = []
+        while self._queue and len(jobs) < JOBS_A_COMMIT:
+            job = self._queue.popleft()
+            if job.done.set_running_or_notify_cancel():
+                jobs.append(job)
+        if not jobs:  # an earlier call took them along
+            return
+        if len(jobs) > 1:
+            try:
+                outcomes = self._commit(jobs)
+            except BaseException:
+                logger.debug("a commit for %d callers failed", len(jobs), exc_info=True)
+            else:
+                for job, outcome in zip(jobs, outcomes, strict=True):
+                    _settle(job, outcome)
+                return
+        for job in jobs:
+            try:
+                (outcome,) = self._commit([job])
+            except BaseException as error:  # noqa: BLE001 - it is the caller's
+                job.done.set_exception(error)
+            else:
+                _settle(job, outcome)
+
+    def _commit(self, jobs: Sequence[_Job]) -> list[Outcome]:
+        with translated(self._url):
+            with self._writer.begin() as connection:
+                outcomes = [_attempt(connection, job.work) for job in jobs]
+                erases = any(job.erases for job in jobs)
+                if erases:
+                    note_traces(connection)
+            self._log_holds_traces |= erases
+            if self._log_holds_traces:
+                self._empty_the_log()
+        return outcomes
+
+    def _empty_the_log(self) -> None:
+        """Bring the write-ahead log into the file and cut it to nothing: old pages stand in it.
+
+        Somebody who reads meanwhile (an export) makes SQLite give up at once; then the next write
+        tries again.
+        """
+        pooled = self._writer.raw_connection()
+        try:
+            cursor = pooled.cursor()
+            cursor.execute("PRAGMA busy_timeout = 0")
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._log_holds_traces = any(row[0] for row in cursor.fetchall())  # it was busy
+            cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_SECONDS * 1000)}")
+            cursor.close()
+        finally:
+            pooled.close()
+
+    def _close(self) -> None:
+        self._read_threads.shutdown()
+        self._write_thread.shutdown()
+        self._reader.dispose()
+        self._writer.dispose()
+
+
+def _attempt(connection: Connection, work: Callable[[Connection], Any]) -> Outcome:
+    """Do a work, or none of it. What it raises on purpose is its caller's alone."""
+    try:
+        with connection.begin_nested():
+            return work(connection), None
+    except CaduceusError as error:
+        return None, error
+
+
+def _settle(job: _Job, outcome: Outcome) -> None:
+    result, error = outcome
+    if error is None:
+        job.done.set_result(result)
+    else:
+        job.done.set_exception(error)
+
+
+def _submit(
+    threads: ThreadPoolExecutor, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> Future[T]:
+    try:
+        return threads.submit(job, *args, **kwargs)
+    except RuntimeError as error:  # the threads are shut down
+        raise StoreError("The database is closed.", "Caduceus is stopping.") from error
+
+
+class PostgresTransactions:
+    """A pool of connections; the server's row locks keep order."""
+
+    def __init__(self, url: URL) -> None:
+        """Opens nothing yet."""
+        self._url = url
+        self._engine = postgres_engine(url)
+        self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ")
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """One consistent view."""
+        with translated(self._url):
+            async with self._reader.begin() as connection:
+                return await connection.run_sync(work)
+
+    async def write(self, work: Callable[[Connection], T], *, erases: bool = False) -> T:
+        """Durable when it returns. Erased rows are overwritten by the server's own vacuum."""
+        with translated(self._url):
+            async with self._engine.begin() as connection:
+                return await connection.run_sync(work)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+
+
+def open_transactions(url: URL) -> Transactions:
+    """For the whole life of the program. Not on the event loop."""
+    return SqliteTransactions(url) if is_sqlite(url) else PostgresTransactions(url)

@@ -1,0 +1,161 @@
+"""One chat of the workbench: what the person can do in it."""
+
+from bot.chat.conversation import Conversations
+from bot.chat.messages import ChannelKey, IncomingMessage, Speaker, Turn
+from bot.errors import NotFound
+from bot.workbench import views
+from bot.workbench.answers import Refused
+from bot.workbench.events import Hub
+from bot.workbench.writer import MessageNumbers, Writer
+
+PLATFORM = "workbench"
+PERSON_ID = "person"
+WINDOW_TURNS = 100  # how many turns a page is given at once
+
+
+class Room:
+    """A chat. What happens is published to :attr:`hub`; the page draws what it is told."""
+
+    def __init__(self, chat_id: str, conversations: Conversations, numbers: MessageNumbers) -> None:
+        self.key = ChannelKey(PLATFORM, chat_id, is_direct=True)
+        self.hub = Hub()
+        self.writer = Writer(self.key, conversations, numbers, self.hub)
+        self._conversations = conversations
+        self._history = conversations.history
+        self._numbers = numbers
+        self._person = "Guest"  # what greetings call the person
+
+    def called(self, name: str) -> None:
+        """What the person wants to be called, before they have said anything."""
+        self._person = name
+
+    async def say(self, text: str, name: str) -> views.Json:
+        """The person says something; the answer comes by itself."""
+        self._person = name
+        message = IncomingMessage(
+            message_id=self._numbers.next(),
+            channel=self.key,
+            author=Speaker(PERSON_ID, name),
+            text=text,
+            sent_at=views.now(),
+            mentions_bot=True,
+        )
+        heard = await self._conversations.hear(message)
+        if heard.addressed:
+            self.writer.write()  # first, so that no page takes the message for unanswered
+        if heard.turn is not None:
+            self.writer.tell_turn(heard.turn)
+        if not heard.kept:
+            self.writer.tell_note(
+                "Not kept: what stands in ((double parentheses)) or after // is an aside."
+            )
+        return {"kept": heard.kept, "addressed": heard.addressed}
+
+    async def answer(self) -> None:
+        """Answer what stands unanswered at the end. Raises Refused when nothing does."""
+        self.refuse_when_busy()
+        window = await self._history.window(self.key, 1)
+        newest = window.turns[-1] if window.turns else None
+        if newest is None or newest.role != "user":
+            raise Refused(409, "There is nothing to answer.", "Write something first.")
+        # Its answer was deleted or came to nothing: the same words again, as a new message.
+        await self.delete(newest.turn_id)
+        await self.say(newest.text, newest.speaker.name)
+
+    async def regenerate(self, turn_id: int) -> None:
+        """Write another swipe of a reply."""
+        await self._bot_turn(turn_id)
+        self.writer.write(lambda: self._conversations.regenerate(turn_id))
+
+    async def continue_reply(self, turn_id: int) -> None:
+        """Go on where a reply ended."""
+        await self._bot_turn(turn_id)
+        self.writer.write(lambda: self._conversations.continue_reply(turn_id))
+
+    async def swipe(self, turn_id: int, step: int) -> None:
+        """Show another swipe of a reply."""
+        await self._bot_turn(turn_id)
+        self.writer.tell_turn(await self._conversations.swipe(turn_id, step))
+
+    async def edit(self, turn_id: int, text: str) -> None:
+        """Replace a turn's text."""
+        await self.turn(turn_id)
+        if turn_id == self.writer.live_turn:
+            raise Refused(409, "This reply is being written.", "Stop it first.")
+        self.writer.tell_turn(await self._history.edit_turn(turn_id, text))
+
+    async def delete(self, turn_id: int) -> None:
+        """Take a turn out, even a reply being written."""
+        await self.turn(turn_id)
+        await self._conversations.delete_turn(turn_id)
+        self.writer.tell_gone(turn_id)
+
+    async def reset(self) -> int:
+        """Begin a new conversation. Returns the old one's id, for :meth:`restore`."""
+        old, _new = await self._conversations.reset(self.key)
+        self.writer.note = None
+        await self.tell_snapshot()
+        return old
+
+    async def restore(self, conversation_id: int) -> None:
+        """Go back to an earlier conversation."""
+        self.refuse_when_busy()
+        await self._history.restore(self.key, conversation_id)
+        await self.tell_snapshot()
+
+    async def turn(self, turn_id: int) -> Turn:
+        """A turn of this chat. Raises NotFound for any other chat's, Discord's above all."""
+        turn = await self._history.turn(turn_id)
+        if turn.channel != self.key:
+            raise NotFound("There is no such message here.", "Reload the page.")
+        return turn
+
+    async def earlier(self, before_turn: int) -> views.Json:
+        """The turns before one."""
+        await self.turn(before_turn)
+        window = await self._history.window(self.key, WINDOW_TURNS, before_turn=before_turn)
+        turns = [self.writer.view(turn) for turn in window.turns]
+        return {"turns": turns, "skipped": window.skipped}
+
+    async def export(self) -> list[Turn]:
+        """Every turn of the current conversation."""
+        return await self._history.export(self.key)
+
+    async def snapshot(self) -> views.Json:
+        """All that a page needs to draw this chat now.
+
+        When this returns, nothing has happened since that the snapshot lacks: a page that begins
+        to listen before the loop gets its turn again misses nothing.
+        """
+        while True:
+            revision = self.hub.revision
+            window = await self._history.window(self.key, WINDOW_TURNS)
+            settings = await self._conversations.settings.resolve(self.key)
+            if revision == self.hub.revision:
+                break
+        persona = views.persona_in_force(self._conversations.personas, settings.persona)
+        return {
+            "chat": self.key.channel_id,
+            "persona": views.persona(persona, user=self._person),
+            "turns": [self.writer.view(turn) for turn in window.turns],
+            "skipped": window.skipped,
+            "busy": self.writer.is_busy,
+            "live": self.writer.live_turn,
+            "note": self.writer.note,
+            "engine": views.engine(self._conversations.engine_status()),
+        }
+
+    async def tell_snapshot(self) -> None:
+        """Have every page draw this chat anew."""
+        self.hub.publish("snapshot", await self.snapshot())
+
+    def refuse_when_busy(self) -> None:
+        """Raises Refused while a reply is being written."""
+        if self.writer.is_busy:
+            raise Refused(409, "A reply is being written.", "Stop it, or wait for its end.")
+
+    async def _bot_turn(self, turn_id: int) -> None:
+        turn = await self.turn(turn_id)
+        self.refuse_when_busy()
+        if turn.role != "bot":
+            raise Refused(409, "That is not a reply.", "Choose a reply of the persona's.")

@@ -1,0 +1,104 @@
+"""The workbench's server: listens on 127.0.0.1, serves the page and its API."""
+
+import asyncio
+import errno
+import logging
+
+from aiohttp import web
+
+from bot.chat.conversation import Conversations
+from bot.errors import UserError
+from bot.workbench import views
+from bot.workbench.answers import translate_errors
+from bot.workbench.api import Api, Rooms
+from bot.workbench.pages import Pages
+from bot.workbench.security import BODY_BYTES, add_headers, guard
+
+HOST = "127.0.0.1"
+STATUS_SECONDS = 0.5
+GRACE_SECONDS = 20.0
+SHUTDOWN_SECONDS = 2.0
+
+log = logging.getLogger(__name__)
+
+
+class Workbench:
+    """A page on this machine for talking with the personas, on the core that Discord uses too."""
+
+    def __init__(
+        self, conversations: Conversations, *, port: int = 8080, version: str = ""
+    ) -> None:
+        """`port` 0 takes any free one. The engine may still be starting: the page says so."""
+        self._conversations = conversations
+        self._port = port
+        self._rooms = Rooms(conversations)
+        self._api = Api(conversations, self._rooms, version)
+        self._runner: web.AppRunner | None = None
+        self._watch: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where the page is. Only after :meth:`start`, when `port` was 0."""
+        return f"http://{HOST}:{self._port}/"
+
+    async def start(self) -> str:
+        """Listen. Returns the page's address. Raises UserError when the port cannot be had."""
+        await self._rooms.open()
+        pages = await asyncio.to_thread(Pages.read)
+        runner = web.AppRunner(
+            self._application(pages), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS
+        )
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, HOST, self._port).start()
+        except (OSError, OverflowError) as error:
+            await runner.cleanup()
+            raise _port_error(self._port, error) from error
+        self._runner = runner
+        self._port = runner.addresses[0][1]
+        self._watch = asyncio.create_task(self._watch_engine(), name="workbench status")
+        return self.url
+
+    async def close(self, grace_seconds: float = GRACE_SECONDS) -> None:
+        """Let running replies end for `grace_seconds`, then stop all of it. Idempotent."""
+        self._api.refuse_more()
+        rooms = self._rooms.all()
+        await asyncio.gather(*(room.writer.finish(grace_seconds) for room in rooms))
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+            self._watch = None
+        for room in rooms:
+            room.hub.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    def _application(self, pages: Pages) -> web.Application:
+        application = web.Application(
+            middlewares=[guard(lambda: self._port), translate_errors],
+            client_max_size=BODY_BYTES,
+        )
+        application.on_response_prepare.append(add_headers)
+        application.add_routes(self._api.routes())
+        application.add_routes(pages.routes())
+        return application
+
+    async def _watch_engine(self) -> None:
+        """Tell the pages when the engine's state changes."""
+        told: views.Json = {}
+        while True:
+            status = views.engine(self._conversations.engine_status())
+            if status != told:
+                told = status
+                for room in self._rooms.all():
+                    room.hub.publish("engine", status)
+            await asyncio.sleep(STATUS_SECONDS)
+
+
+def _port_error(port: int, error: OSError | OverflowError) -> UserError:
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return UserError(f"Port {port} is in use.", "Give another with --port.")
+    if isinstance(error, PermissionError):
+        return UserError(f"Port {port} is not open to you.", "Give one from 1024 up with --port.")
+    return UserError(f"Port {port} cannot be used: {error}.", "Give another with --port.")

@@ -1,0 +1,236 @@
+/* The conversation as it is drawn: turns, the running reply, the greeting. */
+
+import { $, avatar, el, iconButton } from "./dom.js";
+import { render } from "./markdown.js";
+
+const NEAR_END_PIXELS = 90;
+const clock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
+
+export class Transcript {
+  /** `actions`: regenerate, continueReply, swipe, edit, remove, why; each takes a turn. */
+  constructor(actions) {
+    this.actions = actions;
+    this.turns = new Map();
+    this.speeds = new Map();
+    this.items = new Map();
+    this.busy = false;
+    this.dirty = null;
+    $("scroll").addEventListener("scroll", () => this.watchEnd(), { passive: true });
+    $("to-end").addEventListener("click", () => this.toEnd());
+    new ResizeObserver(() => this.sticks && this.toEnd()).observe($("scroll"));
+    this.sticks = true;
+  }
+
+  draw(turns) {
+    this.turns = new Map(turns.map((turn) => [turn.id, turn]));
+    this.items.clear();
+    $("turns").replaceChildren();
+    for (const turn of turns) this.place(turn);
+    this.toEnd();
+  }
+
+  prepend(turns) {
+    const scroll = $("scroll");
+    const below = scroll.scrollHeight - scroll.scrollTop;
+    for (const turn of turns) this.turns.set(turn.id, turn);
+    for (const turn of turns) this.place(turn);
+    scroll.scrollTop = scroll.scrollHeight - below;
+  }
+
+  show(turn) {
+    this.turns.set(turn.id, turn);
+    this.place(turn);
+    this.refreshLast();
+    this.follow();
+  }
+
+  append(id, text) {
+    const turn = this.turns.get(id);
+    if (!turn) return;
+    turn.text += text;
+    if (this.dirty === null) {
+      this.dirty = requestAnimationFrame(() => {
+        this.dirty = null;
+        for (const one of this.turns.values()) if (one.state === "running") this.fill(one);
+        this.follow();
+      });
+    }
+  }
+
+  remove(id) {
+    const item = this.items.get(id);
+    const hadFocus = item?.contains(document.activeElement);
+    item?.remove();
+    this.items.delete(id);
+    this.turns.delete(id);
+    this.refreshLast();
+    if (hadFocus) $("message").focus();
+  }
+
+  setBusy(busy) {
+    this.busy = busy;
+    for (const button of document.querySelectorAll("#turns [data-when=idle]")) button.disabled = busy;
+  }
+
+  setSpeed(id, speed) {
+    if (!speed) return;
+    this.speeds.set(id, speed);
+    if (this.turns.has(id)) this.place(this.turns.get(id));
+  }
+
+  first() {
+    return this.turns.size ? Math.min(...this.turns.keys()) : null;
+  }
+
+  last() {
+    return this.turns.get(Math.max(...this.turns.keys()));
+  }
+
+  lastOfPerson() {
+    return [...this.turns.values()].filter((turn) => turn.role === "user").sort((a, b) => b.id - a.id)[0];
+  }
+
+  /** Put a turn where its number says, keeping the focus if it was on one of its buttons. */
+  place(turn) {
+    const old = this.items.get(turn.id);
+    if (old?.classList.contains("editing")) return;
+    const focused = old?.contains(document.activeElement) ? document.activeElement.dataset.action : null;
+    const item = this.item(turn);
+    this.items.set(turn.id, item);
+    if (old) old.replaceWith(item);
+    else $("turns").insertBefore(item, this.nextItem(turn.id));
+    this.fill(turn);
+    if (focused) (item.querySelector(`[data-action="${focused}"]:not(:disabled)`) ?? $("message")).focus();
+  }
+
+  nextItem(id) {
+    let next = null;
+    for (const [other, item] of this.items) {
+      if (other > id && item.isConnected && (next === null || other < next[0])) next = [other, item];
+    }
+    return next?.[1] ?? null;
+  }
+
+  item(turn) {
+    const who = `who-${turn.id}`;
+    const head = el("div", { className: "head" },
+      el("span", { className: "who", id: who, textContent: turn.name }),
+      el("time", { dateTime: turn.at, textContent: clock.format(new Date(turn.at)) }));
+    const body = el("div", { className: "body" }, head, el("div", { className: "text" }));
+    if (turn.state === "cut") body.append(el("p", { className: "cut-mark", textContent: "stopped here" }));
+    if (turn.state !== "running") body.append(this.buttons(turn));
+    const article = el("article", { attrs: { "aria-labelledby": who } }, body);
+    if (turn.role === "bot") article.prepend(avatar(turn.name));
+    return el("li", { className: `turn ${turn.role} ${turn.state}`, attrs: { "data-id": turn.id } }, article);
+  }
+
+  buttons(turn) {
+    const bar = el("div", { className: "actions", attrs: { role: "group", "aria-label": `For the message of ${turn.name}` } });
+    const idle = (button) => {
+      button.dataset.when = "idle";
+      button.disabled = this.busy;
+      return button;
+    };
+    if (turn.role === "bot" && turn.swipes > 1) bar.append(this.swipes(turn, idle));
+    if (turn.role === "bot" && turn.id === Math.max(...this.turns.keys())) {
+      bar.append(
+        idle(iconButton("redo", "Write another reply", () => this.actions.regenerate(turn), "regenerate")),
+        idle(iconButton("continue", "Let it go on", () => this.actions.continueReply(turn), "continue")));
+    }
+    bar.append(
+      iconButton("edit", "Edit", () => this.edit(turn.id)),
+      iconButton("delete", "Delete", () => this.actions.remove(turn)));
+    if (turn.role === "bot") bar.append(iconButton("why", "Why this reply?", () => this.actions.why(turn)));
+    const speed = turn.role === "bot" && this.speeds.get(turn.id);
+    if (speed) {
+      const text = `${speed.tokens_per_second} tokens/s, first after ${speed.first_token_seconds} s`;
+      bar.append(el("span", { className: "speed", textContent: text }));
+    }
+    return bar;
+  }
+
+  swipes(turn, idle) {
+    const count = el("span", { textContent: `${turn.swipe + 1}/${turn.swipes}` });
+    count.setAttribute("aria-label", `Reply ${turn.swipe + 1} of ${turn.swipes}`);
+    count.setAttribute("role", "img");
+    return el("span", { className: "swipes" },
+      idle(iconButton("back", "Previous reply", () => this.actions.swipe(turn, -1))),
+      count,
+      idle(iconButton("forth", "Next reply", () => this.actions.swipe(turn, 1))));
+  }
+
+  fill(turn) {
+    const item = this.items.get(turn.id);
+    if (!item || item.classList.contains("editing")) return;
+    const text = item.querySelector(".text");
+    if (turn.state === "running" && !turn.text.trim()) {
+      const label = el("span", { className: "visually-hidden", textContent: `${turn.name} is writing` });
+      text.replaceChildren(el("span", { className: "typing" }, label, el("i"), el("i"), el("i")));
+    } else {
+      text.replaceChildren(render(turn.text));
+    }
+  }
+
+  /** Regenerate stands with the newest turn only, so the one before it is drawn anew. */
+  refreshLast() {
+    const newest = [...this.turns.keys()].sort((a, b) => b - a).slice(0, 2);
+    for (const id of newest) this.place(this.turns.get(id));
+  }
+
+  edit(id) {
+    const turn = this.turns.get(id);
+    const item = this.items.get(id);
+    if (!turn || item.classList.contains("editing")) return;
+    const field = el("textarea", { value: turn.text, maxLength: 20000, attrs: { "aria-label": `Text of the message of ${turn.name}` } });
+    const close = (focus = true) => {
+      item.classList.remove("editing");
+      this.place(this.turns.get(id) ?? turn);
+      if (focus) this.items.get(id)?.querySelector("[data-action=edit]")?.focus();
+    };
+    const save = async () => {
+      if (field.value.trim() === turn.text || (await this.actions.edit(turn, field.value))) close();
+    };
+    const form = el("form", { className: "edit", on: { submit: (event) => (event.preventDefault(), save()) } },
+      field,
+      el("div", {}, el("button", { type: "button", textContent: "Cancel", on: { click: () => close() } }),
+        el("button", { type: "submit", className: "primary", textContent: "Save" })));
+    form.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") (event.stopPropagation(), close());
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) (event.preventDefault(), save());
+    });
+    item.classList.add("editing");
+    item.querySelector(".text").replaceChildren(form);
+    item.querySelector(".actions")?.remove();
+    field.focus();
+    field.setSelectionRange(field.value.length, field.value.length);
+  }
+
+  toEnd() {
+    const scroll = $("scroll");
+    scroll.scrollTop = scroll.scrollHeight;
+    this.sticks = true;
+    $("to-end").hidden = true;
+  }
+
+  follow() {
+    if (this.sticks) this.toEnd();
+  }
+
+  watchEnd() {
+    const scroll = $("scroll");
+    this.sticks = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < NEAR_END_PIXELS;
+    $("to-end").hidden = this.sticks;
+  }
+}
+
+/** What a persona says before anyone has spoken. */
+export function greet(persona, isBeginning) {
+  const place = $("greeting");
+  place.hidden = !isBeginning;
+  if (place.hidden) return;
+  const text = el("div", { className: "text" }, render(persona.greeting || `${persona.name} is listening.`));
+  const head = el("div", { className: "head" }, el("span", { className: "who", textContent: persona.name }),
+    el("span", { className: "aside", textContent: "opening words" }));
+  place.className = "turn bot";
+  place.replaceChildren(el("article", {}, avatar(persona.name), el("div", { className: "body" }, head, text)));
+}

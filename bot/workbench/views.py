@@ -1,0 +1,185 @@
+"""The core's records as the page's JSON."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+from bot.chat.conversation import Explanation
+from bot.chat.macros import expand_macros
+from bot.chat.messages import GenerationRecord, Scope, Turn
+from bot.chat.persona import Persona
+from bot.chat.ports import Personas
+from bot.chat.settings import SettingOrigin
+from bot.engine.api import EngineStatus, GenerationStatistics
+
+Json: TypeAlias = dict[str, Any]
+
+SNIPPET_CHARACTERS = 120
+ORIGINS = {
+    None: "",  # Caduceus's own default needs no words
+    Scope.OWNER: "set by the owner for every chat",
+    Scope.GUILD: "set for the guild",
+    Scope.CHANNEL: "set for this chat",
+}
+# What concerns several people or Discord means nothing here; the persona has a picker of its own.
+NOT_HERE = frozenset(
+    {
+        *("trigger", "wake_words", "chance", "context", "history_scope", "rate_limit"),
+        *("persona", "persona_choice", "allowed_roles", "blocked_roles", "streaming", "buttons"),
+    }
+)
+
+
+def now() -> datetime:
+    """The time, aware, UTC."""
+    return datetime.now(UTC)
+
+
+def turn(turn: Turn) -> Json:
+    """A turn as the page draws it."""
+    return {
+        "id": turn.turn_id,
+        "role": turn.role,
+        "name": turn.speaker.name,
+        "text": turn.text,
+        "state": turn.state.value,
+        "at": turn.created_at.isoformat(),
+        "swipes": len(turn.swipes),
+        "swipe": turn.active_swipe,
+    }
+
+
+def persona(persona: Persona, *, user: str) -> Json:
+    """A persona as the page shows it to somebody."""
+    return {
+        "name": persona.name,
+        "summary": persona.summary,
+        "description": expand_macros(persona.description, char=persona.name, user=user),
+        "greeting": expand_macros(persona.greeting, char=persona.name, user=user),
+    }
+
+
+def persona_in_force(personas: Personas, name: str) -> Persona:
+    """The persona of that name, or the one that speaks where none is chosen."""
+    return (personas.get(name) if name else None) or personas.default()
+
+
+def engine(status: EngineStatus) -> Json:
+    """What the page says about the engine."""
+    return {
+        "state": status.state.value,
+        "model": status.model,
+        "device": status.device,
+        "kernel": status.kernel,
+        "running": status.running,
+        "waiting": status.waiting,
+        "wait": round(status.expected_wait_seconds),
+        "error": status.last_error,
+        "activity": status.activity,
+        "progress": status.progress,
+    }
+
+
+def chat(chat_id: str, persona_name: str, newest: Turn | None) -> Json:
+    """A line of the list of chats."""
+    return {
+        "id": chat_id,
+        "persona": persona_name,
+        "snippet": " ".join(newest.text[:SNIPPET_CHARACTERS].split()) if newest else "",
+        "at": newest.created_at.isoformat() if newest else None,
+    }
+
+
+def setting(origin: SettingOrigin) -> Json:
+    """A setting with all that its control needs."""
+    definition = origin.definition
+    return {
+        "key": definition.key,
+        "kind": definition.kind,
+        "help": definition.help,
+        "range": definition.range_text,
+        "choices": definition.choices,
+        "minimum": definition.minimum,
+        "maximum": definition.maximum,
+        "above_minimum": definition.above_minimum,
+        "value": definition.show(origin.value) if isinstance(origin.value, list) else origin.value,
+        "default": definition.show(definition.default),
+        "is_set": origin.origin is Scope.CHANNEL,
+        "origin": ORIGINS[origin.origin],
+    }
+
+
+def settings(origins: Sequence[SettingOrigin]) -> list[Json]:
+    """The settings that mean something here."""
+    return [setting(origin) for origin in origins if origin.definition.key not in NOT_HERE]
+
+
+def speed(statistics: GenerationStatistics | None) -> Json | None:
+    """The two numbers that people feel."""
+    if statistics is None:
+        return None
+    return {
+        "tokens_per_second": round(statistics.tokens_per_second, 1),
+        "first_token_seconds": round(statistics.first_token_seconds, 2),
+    }
+
+
+def explanation(why: Explanation) -> Json:
+    """«Why this reply?»."""
+    prompt = why.prompt
+    return {
+        "changed_since": why.changed_since,
+        "format": prompt.format_name,
+        "text": prompt.text,
+        "tokens": prompt.tokens,
+        "stops": prompt.stops,
+        "sections": [
+            {"name": section.name, "text": section.text, "tokens": section.tokens}
+            for section in prompt.sections
+        ],
+        "left_out": [
+            {"what": left.what, "turns": left.turns, "tokens": left.tokens}
+            for left in prompt.left_out
+        ],
+        "record": _record(why.record) if why.record else None,
+    }
+
+
+def _record(record: GenerationRecord) -> Json:
+    statistics = record.statistics
+    return {
+        "at": record.created_at.isoformat(),
+        "persona": record.persona,
+        "finish": record.finish.value,
+        "prompt_sha256": record.prompt_sha256,
+        "sampling": asdict(record.sampling) | {"seed": str(statistics.seed)},
+        "statistics": {
+            "model": statistics.model,
+            "prompt_tokens": statistics.prompt_tokens,
+            "cached_prompt_tokens": statistics.cached_prompt_tokens,
+            "reply_tokens": statistics.reply_tokens,
+            "queued_seconds": statistics.queued_seconds,
+            "total_seconds": statistics.total_seconds,
+            **(speed(statistics) or {}),
+        },
+    }
+
+
+def exported(chat_id: str, turns: Sequence[Turn]) -> Json:
+    """A conversation as a file to keep: all swipes too."""
+    return {
+        "chat": chat_id,
+        "exported_at": now().isoformat(timespec="seconds"),
+        "turns": [turn(one) | {"swipes": [swipe.text for swipe in one.swipes]} for one in turns],
+    }
+
+
+def transcript(turns: Sequence[Turn]) -> str:
+    """A conversation as plain text to read."""
+    return "\n".join(f"{one.speaker.name}: {one.text}\n" for one in turns)
+
+
+def problems(found: Mapping[str, str]) -> list[Json]:
+    """Persona files that cannot be used."""
+    return [{"file": name, "problem": problem} for name, problem in found.items()]

@@ -1,0 +1,100 @@
+"""Listens to what people say, change and delete."""
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+import discord
+from discord.ext import commands
+
+from bot.errors import CaduceusError
+from cogs.incoming import bare_key, is_conversation, key_of, text_of, to_incoming
+from cogs.screen import Channel
+
+if TYPE_CHECKING:
+    from cogs.bot import CaduceusBot
+
+_log = logging.getLogger(__name__)
+
+
+class Chat(commands.Cog):
+    """Hands every message to the core, in the order of its channel, and has it answered."""
+
+    def __init__(self, bot: "CaduceusBot") -> None:
+        self._bot = bot
+        self._orders: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+        self.ready_to_hear: asyncio.Task[None] | None = None  # what goes before live messages
+
+    @commands.Cog.listener()
+    async def on_message(self, message: discord.Message) -> None:
+        """Somebody said something."""
+        if self.ready_to_hear is not None and not self.ready_to_hear.done():
+            await asyncio.wait([self.ready_to_hear])
+        if await self.hear(message):
+            self.serve(message)
+
+    async def hear(self, message: discord.Message) -> bool:
+        """Hand a message to the core; True when it is to be answered."""
+        me = self._bot.user
+        if me is None or not is_conversation(message) or not isinstance(message.channel, Channel):
+            return False
+        async with self._order(message.channel.id):
+            try:
+                incoming = await to_incoming(message, me, self._bot.conversations.history)
+                heard = await self._bot.conversations.hear(incoming)
+            except CaduceusError as error:
+                _log.error("A message in channel %s is lost: %s", message.channel.id, error)
+                return False
+        return heard.addressed
+
+    def serve(self, message: discord.Message) -> None:
+        """Answer in a message's channel."""
+        if isinstance(message.channel, Channel):
+            self._bot.serving.serve(key_of(message.channel, message.guild), message.channel)
+
+    @commands.Cog.listener()
+    async def on_raw_message_edit(self, payload: discord.RawMessageUpdateEvent) -> None:
+        """Somebody changed what they said."""
+        me = self._bot.user
+        if me is None or not is_conversation(payload.message):
+            return
+        key = bare_key(payload.channel_id, payload.guild_id)
+        async with self._order(payload.channel_id):
+            try:
+                text = text_of(payload.message, me)
+                await self._bot.conversations.edited(key, str(payload.message_id), text)
+            except CaduceusError as error:
+                _log.error("An edit in channel %s is lost: %s", payload.channel_id, error)
+
+    @commands.Cog.listener()
+    async def on_raw_message_delete(self, payload: discord.RawMessageDeleteEvent) -> None:
+        """A message is gone."""
+        await self._deleted(payload.channel_id, payload.guild_id, [payload.message_id])
+
+    @commands.Cog.listener()
+    async def on_raw_bulk_message_delete(self, payload: discord.RawBulkMessageDeleteEvent) -> None:
+        """Many messages are gone."""
+        await self._deleted(payload.channel_id, payload.guild_id, sorted(payload.message_ids))
+
+    @commands.Cog.listener()
+    async def on_guild_channel_delete(self, channel: discord.abc.GuildChannel) -> None:
+        """A channel is gone: its reply ends quietly."""
+        self._bot.serving.drop(bare_key(channel.id, channel.guild.id))
+
+    @commands.Cog.listener()
+    async def on_raw_thread_delete(self, payload: discord.RawThreadDeleteEvent) -> None:
+        """A thread is gone."""
+        self._bot.serving.drop(bare_key(payload.thread_id, payload.guild_id))
+
+    async def _deleted(self, channel_id: int, guild_id: int | None, ids: list[int]) -> None:
+        key = bare_key(channel_id, guild_id)
+        async with self._order(channel_id):
+            try:
+                await self._bot.conversations.deleted(key, [str(number) for number in ids])
+            except CaduceusError as error:
+                _log.error("A deletion in channel %s is lost: %s", channel_id, error)
+
+    def _order(self, channel_id: int) -> asyncio.Lock:
+        """Events of a channel are taken one after the other: an edit never before its message."""
+        return self._orders.setdefault(channel_id, asyncio.Lock())

@@ -1,0 +1,127 @@
+"""`/chat`: reset, undo, continue, regenerate, export."""
+
+import io
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import discord
+from discord import app_commands
+from discord.ext import commands
+
+from bot.chat.messages import Turn
+from bot.errors import NotFound
+from cogs.checks import Interaction, require_asker
+from cogs.controls import channel_of, continue_reply, regenerate
+from cogs.incoming import key_of
+from cogs.undo import undo_view
+
+if TYPE_CHECKING:
+    from cogs.bot import CaduceusBot
+
+
+class ChatCommands(commands.GroupCog, group_name="chat", group_description="This conversation"):
+    """Commands about the conversation in the channel."""
+
+    def __init__(self, bot: "CaduceusBot") -> None:
+        self._bot = bot
+
+    @app_commands.command()
+    async def reset(self, interaction: Interaction) -> None:
+        """Begin a new conversation here. Nothing is deleted."""
+        key = key_of(channel_of(interaction))
+        await interaction.response.defer(thinking=True)
+        old, _ = await self._bot.conversations.reset(key)
+        await interaction.followup.send(
+            "A new conversation begins: I no longer see what was said before. Nothing is deleted.",
+            view=undo_view("restore", [old]),
+        )
+
+    @app_commands.command()
+    async def undo(self, interaction: Interaction) -> None:
+        """Take back the last exchange: the newest reply and what it answered."""
+        key = key_of(channel_of(interaction))
+        await interaction.response.defer(thinking=True)
+        hidden = await self._bot.conversations.undo(key)
+        if not hidden:
+            await interaction.followup.send("There is nothing to take back.")
+            return
+        await interaction.followup.send(
+            "The last exchange is taken back: I no longer see it.",
+            view=undo_view("unhide", hidden),
+        )
+
+    @app_commands.command(name="continue")
+    async def continue_(self, interaction: Interaction) -> None:
+        """Let the newest reply go on where it ended."""
+        turn = await self._last_reply(interaction)
+        await interaction.followup.send("The reply goes on.", ephemeral=True)
+        await continue_reply(interaction, turn, channel_of(interaction))
+
+    @app_commands.command()
+    async def regenerate(self, interaction: Interaction) -> None:
+        """Write the newest reply anew; the old one stays as an alternative."""
+        turn = await self._last_reply(interaction)
+        await interaction.followup.send("The reply is written anew.", ephemeral=True)
+        await regenerate(interaction, turn, channel_of(interaction))
+
+    @app_commands.command()
+    @app_commands.describe(format="Text to read, or JSON to use elsewhere")
+    async def export(
+        self, interaction: Interaction, format: Literal["text", "json"] = "text"
+    ) -> None:
+        """Get this conversation as a file."""
+        channel = channel_of(interaction)
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        turns = await self._bot.conversations.history.export(key_of(channel))
+        if not turns:
+            raise NotFound("There is no conversation here yet.", "Say something to me first.")
+        text = as_json(turns) if format == "json" else as_text(turns)
+        name = f"conversation-{channel.id}.{'json' if format == 'json' else 'txt'}"
+        file = discord.File(io.BytesIO(text.encode()), filename=name)
+        limit = interaction.filesize_limit
+        if file.fp.seek(0, io.SEEK_END) > limit:
+            raise NotFound(
+                f"This conversation is larger than the {limit // 2**20} MiB that may be sent here.",
+                "Ask the bot's owner for `python -m bot db export`.",
+            )
+        file.fp.seek(0)
+        await interaction.followup.send(f"{len(turns)} turns.", file=file, ephemeral=True)
+
+    async def _last_reply(self, interaction: Interaction) -> Turn:
+        """The newest reply, if this person may change it. Acknowledges the interaction."""
+        key = key_of(channel_of(interaction))
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        turn = await self._bot.conversations.history.last_reply(key)
+        if turn is None:
+            raise NotFound("There is no reply of mine here yet.", "Say something to me first.")
+        require_asker(interaction, turn.asked_by)
+        return turn
+
+
+def as_text(turns: Sequence[Turn]) -> str:
+    """A conversation to read."""
+    return "\n".join(
+        f"[{turn.created_at:%Y-%m-%d %H:%M} UTC] {turn.speaker.name}: {turn.text}\n"
+        for turn in turns
+    )
+
+
+def as_json(turns: Sequence[Turn]) -> str:
+    """A conversation with everything that was said, the alternatives included."""
+    return json.dumps(
+        [
+            {
+                "time": turn.created_at.isoformat(),
+                "role": turn.role,
+                "speaker": turn.speaker.name,
+                "speaker_id": turn.speaker.speaker_id,
+                "text": turn.text,
+                "alternatives": [swipe.text for swipe in turn.swipes],
+                "message_ids": list(turn.message_ids),
+            }
+            for turn in turns
+        ],
+        ensure_ascii=False,
+        indent=1,
+    )

@@ -1,0 +1,251 @@
+"""Shows a reply as it is written: typing, first text, edits, the last edit, an error's line."""
+
+import asyncio
+import bisect
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import discord
+
+from bot.chat.conversation import Reply
+from bot.chat.messages import Turn
+from bot.chat.text import split_message
+from cogs.budget import NoRoomError, Priority, RequestBudget
+from cogs.pacing import Pace
+from cogs.screen import (
+    WRITE_ERRORS,
+    Channel,
+    Controls,
+    Piece,
+    Screen,
+    delete_quietly,
+    is_passing,
+    persistently,
+)
+
+_log = logging.getLogger(__name__)
+
+
+def finished_controls(turn: Turn) -> Controls:
+    """The buttons of a turn that is written."""
+    places = sorted(swipe.index for swipe in turn.swipes) or [turn.active_swipe]
+    place = places.index(turn.active_swipe) if turn.active_swipe in places else 0
+    return Controls(turn.turn_id, is_running=False, swipe=place + 1, swipes=len(places))
+
+
+def running_controls(turn: Turn) -> Controls:
+    """The button of a turn that is being written."""
+    return Controls(turn.turn_id, is_running=True)
+
+
+def pieces_of(text: str, controls: Controls) -> list[Piece]:
+    """A turn's text as messages, the last of which carries the buttons."""
+    contents = split_message(text) if text.strip() else []
+    pieces = [Piece(content, None) for content in contents[:-1]]
+    return [*pieces, *(Piece(content, controls) for content in contents[-1:])]
+
+
+def shown_part(text: str, contents: Sequence[str | None]) -> str:
+    """The longest beginning of `text` that fits into as many messages as there are."""
+    if len(split_message(text)) <= len(contents):
+        return text
+    lengths = range(len(text) + 1)
+    end = bisect.bisect_right(
+        lengths, len(contents), key=lambda length: len(split_message(text[:length]))
+    )
+    return text[: max(0, end - 1)]
+
+
+class Delivery:
+    """One reply on its way to one channel."""
+
+    def __init__(
+        self, reply: Reply, screen: Screen, channel: Channel, budget: RequestBudget, pace: Pace
+    ) -> None:
+        self._reply = reply
+        self._screen = screen
+        self._channel = channel
+        self._budget = budget
+        self._pace = pace
+        self._text = reply.text_before
+        self._had_messages = not screen.is_empty
+        self._is_rewriting = self._had_messages and not reply.text_before
+        self._has_new_text = False
+        self._done = False
+        self._changed = asyncio.Event()
+        self._notice: discord.Message | None = None
+        if reply.text_before:
+            screen.assume([piece.content for piece in self._pieces()])
+
+    async def run(self) -> None:
+        """Show the reply until its end. Raises nothing of Discord's."""
+        async with self._reply:
+            reader = asyncio.create_task(self._read())
+            typing = asyncio.create_task(self._keep_typing())
+            try:
+                await self._wait_for_text()
+                typing.cancel()
+                await self._write_to_the_end()
+                await self._say_what_went_wrong()
+            except WRITE_ERRORS as error:
+                self._give_up(error)
+            finally:
+                typing.cancel()
+                if not self._done:
+                    self._reply.stop()
+                await asyncio.wait([reader, typing])
+            reader.result()  # a fault of ours
+        await self._restore_controls()
+
+    async def _read(self) -> None:
+        try:
+            async with contextlib.aclosing(aiter(self._reply)) as texts:
+                async for text in texts:
+                    self._text += text
+                    self._has_new_text = self._has_new_text or bool(text.strip())
+                    self._changed.set()
+        finally:
+            self._done = True
+            self._changed.set()
+
+    async def _keep_typing(self) -> None:
+        while True:
+            try:
+                with self._budget.at(Priority.STREAM):
+                    await self._channel.typing()
+            except WRITE_ERRORS as error:
+                _log.debug("No typing indicator: %s", error)
+                if not is_passing(error):
+                    return
+            await asyncio.sleep(self._pace.typing_seconds)
+
+    async def _wait_for_text(self) -> None:
+        """Until there is something to show, or nothing will come; says so when it takes long."""
+        pace = self._pace
+        if not self._screen.is_empty and not await self._comes(pace.first_text_seconds):
+            with contextlib.suppress(*WRITE_ERRORS):  # a button less; the reply comes all the same
+                await self._screen.set_controls(running_controls(self._reply.turn))
+        expected = self._reply.expected_wait_seconds
+        if not await self._comes(0.0 if expected >= pace.busy_seconds else pace.busy_seconds):
+            await self._say_busy(expected)
+            await self._comes(None)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pace.first_text_seconds):
+                while not self._done:  # a short reply is best shown whole
+                    self._changed.clear()
+                    await self._changed.wait()
+
+    async def _comes(self, seconds: float | None) -> bool:
+        """Wait for text or the end; False when neither comes in time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not (self._done or self._has_new_text):
+                    self._changed.clear()
+                    await self._changed.wait()
+        return self._done or self._has_new_text
+
+    async def _say_busy(self, expected: float) -> None:
+        wait = f"about {expected:.0f} s" if expected >= 1 else "a moment"
+        controls = running_controls(self._reply.turn) if self._screen.is_empty else None
+        try:
+            self._notice = await self._screen.send_line(
+                f"⏳ The model is busy; your answer takes {wait} longer.", controls
+            )
+        except WRITE_ERRORS as error:
+            if not is_passing(error):
+                raise
+            return
+        if self._screen.is_empty:
+            self._screen.adopt(self._notice, controls)
+
+    async def _write_to_the_end(self) -> None:
+        if self._had_messages and self._notice is not None and self._has_new_text:
+            await delete_quietly(self._notice)
+            self._notice = None
+        while True:
+            self._changed.clear()
+            is_last = self._done
+            try:
+                is_written = await persistently(self._step, self._pace.retry_seconds)
+            except NoRoomError:
+                continue  # no room for an edit that the next one makes obsolete
+            if is_written:
+                await self._report()
+            elif is_last:
+                return
+            else:
+                await self._changed.wait()
+
+    async def _step(self) -> bool:
+        if self._done:
+            return await self._screen.step(self._pieces, Priority.REPLY, None)
+        return await self._screen.step(self._pieces, Priority.STREAM, self._pace.edit_seconds)
+
+    def _pieces(self) -> list[Piece]:
+        if not self._has_new_text and not self._reply.text_before:
+            return []
+        turn = self._reply.turn
+        controls = finished_controls(turn) if self._done else running_controls(turn)
+        return pieces_of(self._text, controls)
+
+    async def _report(self) -> None:
+        """Tell the core what people see now, and only of messages that show it."""
+        contents = [piece.content for piece in self._pieces()]
+        shown = 0
+        for wanted, there in zip(contents, self._screen.contents(), strict=False):
+            if wanted != there:
+                break
+            shown += 1
+        text = self._text
+        if shown < len(contents):
+            text = shown_part(text, contents[:shown]) if shown else ""
+        if text.strip():
+            await self._reply.shown(text, self._screen.message_ids(shown))
+        if self._is_rewriting and shown:
+            self._is_rewriting = False
+            await self._screen.trim(1)
+
+    async def _say_what_went_wrong(self) -> None:
+        outcome = self._reply.outcome
+        line = f"⚠️ {outcome.error}" if outcome is not None and outcome.error else ""
+        notice = self._notice if not self._has_new_text else None
+        if notice is not None and not line:
+            await delete_quietly(notice)
+        elif notice is not None:
+            edit = partial(notice.edit, content=line, view=None)
+            await persistently(edit, self._pace.retry_seconds)
+        elif line:
+            await persistently(partial(self._screen.send_line, line), self._pace.retry_seconds)
+
+    def _give_up(self, error: BaseException) -> None:
+        level = logging.INFO if isinstance(error, discord.NotFound) else logging.WARNING
+        _log.log(level, "A reply in %s could not be shown: %s", self._reply.turn.channel, error)
+
+    async def _restore_controls(self) -> None:
+        """Where nothing new came, the old text stays, with its buttons."""
+        if self._has_new_text or not self._had_messages:
+            return
+        restore = partial(self._screen.set_controls, finished_controls(self._reply.turn))
+        with contextlib.suppress(*WRITE_ERRORS):
+            await persistently(restore, self._pace.retry_seconds)
+
+
+async def show_turn(
+    screen: Screen, turn: Turn, pace: Pace, is_outdated: Callable[[], bool]
+) -> list[str]:
+    """Bring a turn's messages to its text, whole; returns their ids. Raises WRITE_ERRORS.
+
+    Writes nothing more once `is_outdated`.
+    """
+    pieces = pieces_of(turn.text, finished_controls(turn))
+    wanted = partial(_unless, is_outdated, pieces)
+    step = partial(screen.step, wanted, Priority.REPLY, None)
+    while await persistently(step, pace.retry_seconds):
+        pass
+    return screen.message_ids(len(pieces))
+
+
+def _unless(is_outdated: Callable[[], bool], pieces: Sequence[Piece]) -> Sequence[Piece]:
+    return [] if is_outdated() else pieces

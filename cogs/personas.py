@@ -1,0 +1,122 @@
+"""`/persona`: who the bot is in a channel."""
+
+from typing import TYPE_CHECKING
+
+import discord
+from discord import app_commands
+from discord.ext import commands
+
+from bot.chat.messages import Scope
+from bot.chat.persona import Persona
+from bot.errors import NotAllowed, NotFound
+from cogs.checks import Interaction, is_moderator, may_change
+from cogs.controls import channel_of
+from cogs.incoming import key_of
+
+if TYPE_CHECKING:
+    from cogs.bot import CaduceusBot
+
+CHOICES = 25  # Discord shows no more
+DESCRIPTION_CHARACTERS = 4096
+FIELD_CHARACTERS = 1000
+
+
+async def complete_persona(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
+    """The personas whose names hold what was typed; those that begin with it first."""
+    from cogs.controls import bot_of
+
+    typed = typed.casefold()
+    names = bot_of(interaction).conversations.personas.names()
+    found = [name for name in names if typed in name.casefold()]
+    found.sort(key=lambda name: not name.casefold().startswith(typed))
+    return [app_commands.Choice(name=name, value=name) for name in found[:CHOICES]]
+
+
+class PersonaCommands(
+    commands.GroupCog, group_name="persona", group_description="Who the bot is here"
+):
+    """Commands about personas."""
+
+    def __init__(self, bot: "CaduceusBot") -> None:
+        self._bot = bot
+
+    @app_commands.command()
+    async def list(self, interaction: Interaction) -> None:
+        """See the personas there are."""
+        personas = self._bot.conversations.personas
+        settings = await self._bot.conversations.settings.resolve(key_of(channel_of(interaction)))
+        here = (personas.get(settings.persona) or personas.default()).name
+        lines: list[str] = []
+        for name in personas.names():
+            persona = personas.get(name)
+            summary = f": {persona.summary}" if persona and persona.summary else ""
+            mark = " (here)" if name == here else ""
+            lines.append(f"**{discord.utils.escape_markdown(name)}**{mark}{summary}")
+        if is_moderator(interaction):
+            lines += [f"⚠️ `{file}`: {fault}" for file, fault in personas.problems().items()]
+        embed = discord.Embed(title="Personas", description=_fitting(lines))
+        await interaction.response.send_message(embed=embed, ephemeral=True)
+
+    @app_commands.command()
+    @app_commands.describe(name="Which persona")
+    @app_commands.autocomplete(name=complete_persona)
+    async def show(self, interaction: Interaction, name: str) -> None:
+        """Read what a persona is told to be."""
+        persona = self._persona(name)
+        await interaction.response.send_message(embed=describe(persona), ephemeral=True)
+
+    @app_commands.command()
+    @app_commands.describe(name="Which persona")
+    @app_commands.autocomplete(name=complete_persona)
+    async def use(self, interaction: Interaction, name: str) -> None:
+        """Choose who the bot is in this channel."""
+        key = key_of(channel_of(interaction))
+        cascade = self._bot.conversations.settings
+        await self._require_choice(interaction)
+        persona = self._persona(name)
+        await cascade.set(key, Scope.CHANNEL, "persona", persona.name, by=str(interaction.user.id))
+        shown = discord.utils.escape_markdown(persona.name)
+        await interaction.response.send_message(f"**{shown}** speaks here from now on.")
+
+    async def _require_choice(self, interaction: Interaction) -> None:
+        settings = await self._bot.conversations.settings.resolve(key_of(channel_of(interaction)))
+        if settings.persona_choice == "members" or may_change(interaction, Scope.CHANNEL):
+            return
+        raise NotAllowed(
+            "Choosing the persona here needs the permission Manage Channels or Manage Server."
+        )
+
+    def _persona(self, name: str) -> Persona:
+        persona = self._bot.conversations.personas.get(name)
+        if persona is None:
+            raise NotFound(f"There is no persona «{name[:80]}».", "See `/persona list`.")
+        return persona
+
+
+def describe(persona: Persona) -> discord.Embed:
+    """A persona as people read it, long texts cut."""
+    embed = discord.Embed(
+        title=persona.name, description=_cut(persona.description, FIELD_CHARACTERS)
+    )
+    for name, text in (
+        ("Personality", persona.personality),
+        ("Scenario", persona.scenario),
+        ("Greeting", persona.greeting),
+        ("Example dialogue", persona.example_dialogue),
+    ):
+        if text:
+            embed.add_field(name=name, value=_cut(text, FIELD_CHARACTERS), inline=False)
+    return embed
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def _fitting(lines: list[str]) -> str:
+    text = ""
+    for number, line in enumerate(lines):
+        if len(text) + len(line) > DESCRIPTION_CHARACTERS - 40:
+            return f"{text}… and {len(lines) - number} more"
+        text += f"{line}\n"
+    return text or "There are none."

@@ -1,0 +1,188 @@
+"""Answers every channel: one worker for a channel, for as long as something waits there."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from functools import partial
+
+import discord
+
+from bot.chat.conversation import Conversations, Reply
+from bot.chat.faults import line_for
+from bot.chat.messages import ChannelKey, Turn
+from bot.errors import CaduceusError, NotFound
+from cogs.budget import RequestBudget
+from cogs.delivery import Delivery, finished_controls, show_turn
+from cogs.incoming import NOTICE_MARKS
+from cogs.pacing import Pace, Pacers
+from cogs.screen import NOBODY, WRITE_ERRORS, Channel, Controls, Screen, persistently
+
+LAST_WRITES_SECONDS = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+class Serving:
+    """Brings the core's replies to Discord."""
+
+    def __init__(
+        self,
+        conversations: Conversations,
+        budget: RequestBudget,
+        pace: Pace,
+        view_of: Callable[[Controls | None], discord.ui.View | None],
+    ) -> None:
+        self._conversations = conversations
+        self._budget = budget
+        self._pace = pace
+        self._pacers = Pacers(pace.edit_seconds)
+        self._view_of = view_of
+        self._wanted: dict[str, tuple[ChannelKey, Channel]] = {}
+        self._workers: dict[str, asyncio.Task[None]] = {}
+        self._showing: dict[int, bool] = {}  # turns being shown; True: another swipe by now
+        self._busy: set[asyncio.Task[object]] = set()  # buttons' and commands' tasks
+
+    def serve(self, key: ChannelKey, channel: Channel) -> None:
+        """Answer what waits in a channel. Returns at once."""
+        self._wanted[key.channel_id] = (key, channel)
+        if key.channel_id not in self._workers:
+            self._start(key.channel_id)
+
+    def drop(self, key: ChannelKey) -> None:
+        """A channel is gone: nothing more is answered there."""
+        self._wanted.pop(key.channel_id, None)
+        running = self._conversations.running(key)
+        if running is not None:
+            running.stop()
+
+    async def deliver(self, reply: Reply, channel: Channel, nonce: str) -> None:
+        """Show a reply that is written anew or goes on, in the turn's own messages."""
+        with self._at_work():
+            screen = self._screen(channel, nonce, reply.turn)
+            await Delivery(reply, screen, channel, self._budget, self._pace).run()
+
+    async def show(self, turn: Turn, channel: Channel, nonce: str) -> None:
+        """Bring a turn's messages to its active swipe; to the last one of several asked for."""
+        if turn.turn_id in self._showing:  # whoever is at it goes on to this swipe
+            self._showing[turn.turn_id] = True
+            return
+        self._showing[turn.turn_id] = False
+        try:
+            with self._at_work():
+                await self._show(turn, self._screen(channel, nonce, turn))
+        except NotFound:  # deleted meanwhile, with the messages that it was known to have
+            return
+        finally:
+            del self._showing[turn.turn_id]
+
+    async def _show(self, turn: Turn, screen: Screen) -> None:
+        turn_id = turn.turn_id
+        known = len(turn.message_ids)
+        try:
+            while True:
+                self._showing[turn_id] = False
+                turn = await self._conversations.history.turn(turn_id)
+                ids = await show_turn(screen, turn, self._pace, partial(self._is_outdated, turn))
+                if self._is_written(turn):
+                    return
+                if not self._showing[turn_id] and await self._conversations.placed(turn, ids):
+                    known = len(ids)
+                    if not self._showing[turn_id]:
+                        return
+        finally:
+            await screen.trim(known)
+
+    def _is_outdated(self, turn: Turn) -> bool:
+        return self._showing[turn.turn_id] or self._is_written(turn)
+
+    def _is_written(self, turn: Turn) -> bool:
+        running = self._conversations.running(turn.channel)
+        return running is not None and running.turn.turn_id == turn.turn_id
+
+    async def refresh_controls(self, turn: Turn, channel: Channel) -> None:
+        """Give a turn's last message the buttons of a turn that is written."""
+        screen = self._screen(channel, "", turn)
+        await screen.set_controls(finished_controls(turn))
+
+    async def close(self) -> None:
+        """No new replies; running ones end and are shown. A second call hurries."""
+        await self._conversations.close()
+        tasks = {*self._workers.values(), *self._busy} - {asyncio.current_task()}
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=LAST_WRITES_SECONDS)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late)
+
+    def _screen(self, channel: Channel, nonce: str, turn: Turn) -> Screen:
+        return Screen(
+            channel,
+            self._pacers.of(channel.id),
+            self._budget,
+            self._view_of,
+            nonce=nonce,
+            message_ids=turn.message_ids,
+        )
+
+    def _start(self, channel_id: str) -> None:
+        task = asyncio.create_task(self._work(channel_id), name=f"serve {channel_id}")
+        self._workers[channel_id] = task
+        task.add_done_callback(lambda done: self._ended(channel_id, done))
+
+    def _ended(self, channel_id: str, task: asyncio.Task[None]) -> None:
+        del self._workers[channel_id]
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            _log.error("Answering in channel %s broke down", channel_id, exc_info=fault)
+        if channel_id in self._wanted and not task.cancelled():
+            self._start(channel_id)
+
+    async def _work(self, channel_id: str) -> None:
+        while wanted := self._wanted.pop(channel_id, None):
+            key, channel = wanted
+            try:
+                while reply := await self._next_reply(key):
+                    await self._answer(reply, channel)
+            except CaduceusError as error:
+                _log.warning("Nothing can be answered in %s: %s", key, error)
+                await self._say(channel, f"{NOTICE_MARKS[0]}{line_for(error)}")
+
+    async def _next_reply(self, key: ChannelKey) -> Reply | None:
+        while True:
+            try:
+                return await self._conversations.next_reply(key)
+            except NotFound:  # deleted in the moment before it would have been answered
+                continue
+
+    async def _answer(self, reply: Reply, channel: Channel) -> None:
+        ids = [number for turn in reply.answers for number in turn.message_ids]
+        in_guild = not reply.turn.channel.is_direct
+        screen = Screen(
+            channel,
+            self._pacers.of(channel.id),
+            self._budget,
+            self._view_of,
+            nonce=ids[0] if ids else f"t{reply.turn.turn_id}",
+            question=channel.get_partial_message(int(ids[-1])) if ids and in_guild else None,
+        )
+        await Delivery(reply, screen, channel, self._budget, self._pace).run()
+
+    async def _say(self, channel: Channel, line: str) -> None:
+        try:
+            say = partial(channel.send, line, allowed_mentions=NOBODY)
+            await persistently(say, self._pace.retry_seconds)
+        except WRITE_ERRORS as error:
+            _log.warning("A line could not be shown: %s", error)
+
+    @contextmanager
+    def _at_work(self) -> Generator[None]:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("A reply is delivered from within a task.")
+        self._busy.add(task)
+        try:
+            yield
+        finally:
+            self._busy.discard(task)

@@ -1,0 +1,216 @@
+"""`/settings`: what holds in a guild or channel, made from the settings' own definitions."""
+
+from typing import TYPE_CHECKING
+
+import discord
+from discord import app_commands
+from discord.ext import commands
+
+from bot.chat.messages import Scope, SettingChange
+from bot.chat.settings import DEFINITIONS, SettingOrigin, definition_of
+from bot.errors import NotFound
+from cogs.checks import Interaction, require_scope
+from cogs.controls import channel_of
+from cogs.incoming import key_of
+from cogs.personas import CHOICES, complete_persona
+
+if TYPE_CHECKING:
+    from cogs.bot import CaduceusBot
+
+SHOWN_CHARACTERS = 100  # of a long value in a list
+DESCRIPTION_CHARACTERS = 4096
+CHANGES_SHOWN = 20
+LARGEST_INTEGER = 2**53 - 1  # that a command's option takes
+
+SCOPES = [
+    app_commands.Choice(name="this channel", value=Scope.CHANNEL.value),
+    app_commands.Choice(name="the whole server", value=Scope.GUILD.value),
+]
+
+
+async def complete_key(_interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
+    """The settings whose key or help holds what was typed, keys first."""
+    typed = typed.casefold().strip()
+    keys = [key for key in DEFINITIONS if typed in key]
+    keys += [key for key, d in DEFINITIONS.items() if typed in d.help.casefold()]
+    return [
+        app_commands.Choice(name=f"{key}: {DEFINITIONS[key].help}"[:100], value=key)
+        for key in list(dict.fromkeys(keys))[:CHOICES]
+    ]
+
+
+async def complete_value(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
+    """What the chosen setting takes."""
+    definition = DEFINITIONS.get(str(getattr(interaction.namespace, "key", "")))
+    if definition is None:
+        return []
+    if definition.kind == "persona":
+        return await complete_persona(interaction, typed)
+    typed = typed.casefold()
+    values = [choice for choice in definition.choices if typed in choice]
+    values.sort(key=lambda choice: not choice.startswith(typed))
+    if not definition.choices and definition.kind in ("integer", "number") and not typed:
+        values = [definition.show(definition.default)]
+    return [app_commands.Choice(name=value, value=value) for value in values[:CHOICES]]
+
+
+class SettingsCommands(
+    commands.GroupCog, group_name="settings", group_description="How the bot behaves here"
+):
+    """Commands about settings. Everybody may look; changing is checked for its scope."""
+
+    def __init__(self, bot: "CaduceusBot") -> None:
+        self._cascade = bot.conversations.settings
+
+    @app_commands.command()
+    @app_commands.describe(key="One setting, in full")
+    @app_commands.autocomplete(key=complete_key)
+    async def show(self, interaction: Interaction, key: str | None = None) -> None:
+        """See what holds here, and where it comes from."""
+        origins = await self._cascade.explain(key_of(channel_of(interaction)))
+        if key is not None:
+            wanted = definition_of(key).key
+            origin = next(o for o in origins if o.definition.key == wanted)
+            embed = describe_one(origin)
+        else:
+            lines = [line_of(origin) for origin in origins]
+            embed = discord.Embed(title="Settings here", description=fitting(lines))
+        await interaction.response.send_message(embed=embed, ephemeral=True)
+
+    @app_commands.command()
+    @app_commands.describe(key="Which setting", value="Its new value", scope="Where it shall hold")
+    @app_commands.autocomplete(key=complete_key, value=complete_value)
+    @app_commands.choices(scope=SCOPES)
+    async def set(
+        self,
+        interaction: Interaction,
+        key: str,
+        value: str,
+        scope: str = Scope.CHANNEL.value,
+    ) -> None:
+        """Change a setting of this channel or the whole server."""
+        where = Scope(scope)
+        definition = definition_of(key)
+        require_scope(interaction, where)
+        change = await self._cascade.set(
+            key_of(channel_of(interaction)), where, key, value, by=str(interaction.user.id)
+        )
+        new = cut(definition.show(change.new), 1500)
+        await interaction.response.send_message(
+            f"`{definition.key}` is now {new} for {in_words(where)}. "
+            f"(`/settings undo {change.change_id}` takes it back.)",
+            ephemeral=True,
+        )
+
+    @app_commands.command()
+    @app_commands.describe(key="Which setting", scope="Where its value shall be taken back")
+    @app_commands.autocomplete(key=complete_key)
+    @app_commands.choices(scope=SCOPES)
+    async def reset(
+        self, interaction: Interaction, key: str, scope: str = Scope.CHANNEL.value
+    ) -> None:
+        """Take a value back, so that the server's or the bot's own holds again."""
+        where = Scope(scope)
+        definition = definition_of(key)
+        require_scope(interaction, where)
+        channel = key_of(channel_of(interaction))
+        change = await self._cascade.reset(channel, where, key, by=str(interaction.user.id))
+        origins = await self._cascade.explain(channel)
+        now = next(o for o in origins if o.definition.key == definition.key)
+        await interaction.response.send_message(
+            f"`{definition.key}` is no longer set for {in_words(where)}; here it is now "
+            f"{cut(definition.show(now.value), 1500)} ({source(now)}). "
+            f"(`/settings undo {change.change_id}` takes it back.)",
+            ephemeral=True,
+        )
+
+    @app_commands.command()
+    async def history(self, interaction: Interaction) -> None:
+        """See who changed what, newest first."""
+        changes = await self._cascade.history(key_of(channel_of(interaction)), limit=CHANGES_SHOWN)
+        lines = [line_of_change(change) for change in changes]
+        embed = discord.Embed(
+            title="Changes", description=fitting(lines) if lines else "Nothing was changed yet."
+        )
+        await interaction.response.send_message(embed=embed, ephemeral=True)
+
+    @app_commands.command()
+    @app_commands.describe(id="The number that /settings history shows")
+    async def undo(
+        self, interaction: Interaction, id: app_commands.Range[int, 1, LARGEST_INTEGER]
+    ) -> None:
+        """Put back what a change replaced."""
+        channel = key_of(channel_of(interaction))
+        found = await self._cascade.change(channel, id)
+        require_scope(interaction, found.scope)
+        change = await self._cascade.undo(channel, id, by=str(interaction.user.id))
+        await interaction.response.send_message(
+            f"Change {id} is taken back: {line_of_change(change)}", ephemeral=True
+        )
+
+
+def line_of(origin: SettingOrigin) -> str:
+    """A setting in a list."""
+    definition = origin.definition
+    value = cut(definition.show(origin.value), SHOWN_CHARACTERS)
+    return f"`{definition.key}` {discord.utils.escape_markdown(value)} · {source(origin)}"
+
+
+def describe_one(origin: SettingOrigin) -> discord.Embed:
+    """A setting in full."""
+    definition = origin.definition
+    embed = discord.Embed(
+        title=definition.key,
+        description=cut(definition.show(origin.value), DESCRIPTION_CHARACTERS),
+    )
+    embed.add_field(name="Comes from", value=source(origin))
+    embed.add_field(name="Takes", value=definition.range_text)
+    embed.add_field(name="What it does", value=definition.help, inline=False)
+    return embed
+
+
+def line_of_change(change: SettingChange) -> str:
+    """A change in a list."""
+    definition = DEFINITIONS.get(change.key)
+    if definition is None:
+        raise NotFound(f"There is no setting «{change.key}» any more.")
+    old, new = (
+        "not set" if value is None else cut(definition.show(value), SHOWN_CHARACTERS)
+        for value in (change.old, change.new)
+    )
+    when = discord.utils.format_dt(change.changed_at, "R")
+    text = discord.utils.escape_markdown(f"{old} → {new}")
+    who = f"<@{change.changed_by}>" if change.changed_by.isdecimal() else change.changed_by
+    where = in_words(change.scope)
+    return f"**{change.change_id}** `{change.key}` {text} for {where}, by {who} {when}"
+
+
+def in_words(scope: Scope) -> str:
+    """Whose setting."""
+    return {Scope.OWNER: "the bot", Scope.GUILD: "the server", Scope.CHANNEL: "this channel"}[scope]
+
+
+def source(origin: SettingOrigin) -> str:
+    """Where a value comes from."""
+    if origin.origin is None:
+        return "default"
+    return {
+        Scope.OWNER: "set by the bot's owner",
+        Scope.GUILD: "set for the server",
+        Scope.CHANNEL: "set for this channel",
+    }[origin.origin]
+
+
+def cut(text: str, limit: int) -> str:
+    """At most `limit` characters."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def fitting(lines: list[str]) -> str:
+    """As many lines as an embed takes."""
+    text = ""
+    for line in lines:
+        if len(text) + len(line) > DESCRIPTION_CHARACTERS - 1:
+            break
+        text += f"{line}\n"
+    return text

@@ -1,0 +1,60 @@
+"""`/status`: how the engine is doing."""
+
+import math
+from typing import TYPE_CHECKING
+
+import discord
+from discord import app_commands
+from discord.ext import commands
+
+from bot.engine.api import EngineState, EngineStatus
+from cogs.checks import Interaction
+
+if TYPE_CHECKING:
+    from cogs.bot import CaduceusBot
+
+_COLOURS = {
+    EngineState.READY: discord.Colour.green(),
+    EngineState.STARTING: discord.Colour.gold(),
+    EngineState.RESTARTING: discord.Colour.orange(),
+    EngineState.STOPPED: discord.Colour.red(),
+}
+
+
+class Status(commands.Cog):
+    """What the bot is doing, for everybody."""
+
+    def __init__(self, bot: "CaduceusBot") -> None:
+        self._bot = bot
+
+    @app_commands.command()
+    async def status(self, interaction: Interaction) -> None:
+        """See the queue, the wait, the model and the version."""
+        embed = describe(self._bot.conversations.engine_status(), self._bot.version)
+        if math.isfinite(self._bot.latency):
+            embed.add_field(name="Discord", value=f"{self._bot.latency * 1000:.0f} ms away")
+        await interaction.response.send_message(embed=embed, ephemeral=True)
+
+
+def describe(status: EngineStatus, version: str) -> discord.Embed:
+    """The engine's status in words."""
+    embed = discord.Embed(title=f"Caduceus {version}".strip(), colour=_COLOURS.get(status.state))
+    fields = {
+        "State": status.state.value,
+        "Model": status.model,
+        "Queue": f"{status.running} being answered, {status.waiting} waiting",
+        "Wait": f"about {status.expected_wait_seconds:.0f} s for a new message",
+        "Speed": f"{status.tokens_per_second:.1f} tokens/s" if status.tokens_per_second else "",
+        "Runs on": ", ".join(part for part in (status.device, status.kernel) if part),
+        "Memory": (
+            f"{status.kv_tokens_used} of {status.kv_tokens_total} tokens"
+            if status.kv_tokens_total
+            else ""
+        ),
+        "Restarts": str(status.restarts) if status.restarts else "",
+        "Last error": status.last_error,
+    }
+    for name, value in fields.items():
+        if value:
+            embed.add_field(name=name, value=value[:1024], inline=name != "Last error")
+    return embed

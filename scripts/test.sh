@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Runs the whole suite, a worker a core; arguments go to pytest. Set up first: `make test` does both.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+workers=$(nproc 2>/dev/null || echo 2)
+[ "$workers" -le 4 ] || workers=4
+for browser in chromium chromium-browser google-chrome; do
+    if command -v "$browser" >/dev/null; then found=$browser && break; fi
+done
+if [ -z "${found:-}" ]; then
+    echo "No Chromium was found: the browser tests are skipped (sudo apt-get install chromium)." >&2
+fi
+if [ -z "${TEST_POSTGRES_URL:-}" ]; then
+    echo "TEST_POSTGRES_URL is not set: the store is tested on SQLite alone." >&2
+fi
+# A test file stays with one worker, which loads its model once.
+exec .venv/bin/python -m pytest -n "$workers" --dist loadfile "$@"

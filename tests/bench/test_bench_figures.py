@@ -1,0 +1,115 @@
+"""How figures come from what the streams saw, and what stands in tables and JSON."""
+
+import json
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from bot.bench.load import Answer, Load, Round, percentile, summarize
+from bot.bench.report import Table, as_markdown, tables
+from bot.bench.results import ChatResult, LoadResult, Results, figure
+from bot.engine.api import GenerationStatistics
+
+
+def answer(asked: float, first: float, ended: float, tokens: int = 5) -> Answer:
+    statistics = GenerationStatistics("m", 0, 10, 3, tokens, 0.0, first - asked, ended - asked)
+    return Answer(asked, first + 0.001, ended, "", statistics)
+
+
+def results(**changes: object) -> Results:
+    load = Load(2, 10, 5, 1.15)
+    rounds = tuple(Round(step, 40.0, (0.1, 0.3), 20, 0, 10) for step in (0.02, 0.01, 0.03))
+    base = Round(0.04, 20.0, (0.2,), 10, 0, 5)
+    values: dict[str, object] = {
+        "date": "2026-01-02",
+        "command": "python -m bot bench",
+        "machine": {
+            "processor": "A processor",
+            "cores": 2,
+            "threads": 2,
+            "packages": {"torch": "2"},
+        },
+        "load_average": 0.1,
+        "model": "model",
+        "device": "cpu",
+        "kernel": "float32",
+        "rows": 8,
+        "kv_room_tokens": 1000,
+        "copy_bytes_per_second": 2e9,
+        "weight_bytes": 10**7,
+        "kv_token_bytes": 100,
+        "loads": (LoadResult(load, rounds, 10**9, floor_seconds=0.005),),
+        "baseline": (LoadResult(Load(1, 10, 5, 1.15), (base,), 10**9),),
+    }
+    return Results(**(values | changes))  # type: ignore[arg-type]
+
+
+def test_a_step_counts_from_when_every_stream_writes() -> None:
+    found = summarize([answer(0.0, 1.0, 4.0), answer(0.0, 2.0, 6.0)])
+    assert found.step_seconds == pytest.approx((6.0 - 2.0) / 4)
+    assert found.tokens_per_second == pytest.approx(10 / 6.0)
+    assert found.first_token_seconds == pytest.approx((1.001, 2.001))
+    assert (found.prompt_tokens, found.cached_prompt_tokens, found.reply_tokens) == (20, 6, 10)
+
+
+def test_one_token_has_no_step() -> None:
+    assert summarize([answer(0.0, 1.0, 1.0, tokens=1)]).step_seconds == 0.0
+
+
+def test_the_95th_percentile_is_one_of_the_values() -> None:
+    assert percentile([float(number) for number in range(1, 101)], 95) == 95.0
+    assert percentile([3.0], 95) == 3.0
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1), st.floats(0, 100))
+def test_a_percentile_lies_among_the_values(values: list[float], percent: float) -> None:
+    found = percentile(values, percent)
+    assert found in values
+    assert sum(value <= found for value in values) >= percent / 100 * len(values)
+
+
+def test_figures_keep_every_value_beside_their_median() -> None:
+    assert figure([3.0, 1.0, 2.0]) == {"median": 2.0, "values": [3.0, 1.0, 2.0]}
+
+
+def test_the_json_is_plain_and_compares() -> None:
+    found = results()
+    plain = json.loads(json.dumps(found.as_json()))
+    assert plain["loads"][0]["step_ms"]["median"] == 20.0
+    assert plain["loads"][0]["step_ms"]["values"] == [20.0, 10.0, 30.0]
+    assert plain["loads"][0]["floor_step_ms"] == 5.0
+    assert plain["generate"][0]["tokens_per_second"]["median"] == 20.0
+    assert found.times_baseline(found.loads[0]) == 2.0
+
+
+def test_a_load_is_compared_with_the_same_penalty_only() -> None:
+    found = results(baseline=(LoadResult(Load(1, 10, 5, 1.0), results().baseline[0].rounds, 0),))
+    assert found.times_baseline(found.loads[0]) is None
+
+
+def test_the_page_has_a_row_a_load_and_says_what_is_missing() -> None:
+    chat = ChatResult(
+        2, 20, 400, 40, 30, 1800, 1790, 0, reused=((0.01, 0.03),), fresh=((0.2, 0.4),)
+    )
+    page = as_markdown(results(chat=chat, baseline=(), baseline_missing="it did not load"))
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines()]
+    expected = ["2", "1.15", "20.00", "5.00", "4.00", "40.0", "", "200.0", "300.0", "1.0"]
+    assert expected in cells
+    assert ["20, with reuse", "2", "1800", "1790", "20.0", "30.0"] in cells
+    assert ["20, without reuse", "2", "1800", "0", "300.0", "400.0"] in cells
+    assert "it did not load" in page
+
+
+def test_a_busy_machine_is_named() -> None:
+    assert "busy" not in as_markdown(results())
+    assert "load average 3" in as_markdown(results(load_average=3.0))
+
+
+def test_generate_has_a_row_of_its_own() -> None:
+    assert [row[0] for row in tables(results())[0].rows] == ["2", "generate()"]
+
+
+def test_markdown_columns_stand_in_line() -> None:
+    lines = Table("t", ("a", "long name"), (("1234", "5"),)).markdown().splitlines()
+    assert len({len(line) for line in lines}) == 1

@@ -1,0 +1,69 @@
+"""What a session does when something fails on the way."""
+
+from pathlib import Path
+from typing import Any
+
+from bot.bench.load import Load
+from bot.bench.plan import Plan
+from bot.bench.session import Session
+from bot.engine.api import EngineState
+from bot.errors import EngineFailed
+
+
+def plan(**changes: Any) -> Plan:
+    values: dict[str, Any] = {
+        "model": "demo",
+        "shapes": None,
+        "streams": (1, 2),
+        "prompt_tokens": 8,
+        "new_tokens": 4,
+        "penalties": (1.15,),
+        "repeats": 1,
+        "baseline_tokens": 0,
+        "chat": None,
+    }
+    return Plan(**(values | changes))
+
+
+class RestartingEngine:
+    """Says that it restarts, some times."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    def status(self) -> Any:
+        self.times -= 1
+
+        class Status:
+            state = EngineState.RESTARTING if self.times > 0 else EngineState.READY
+
+        return Status()
+
+
+async def test_a_failure_is_noted_and_waited_out(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("bot.bench.session.RESTART_POLL_SECONDS", 0)
+    said: list[str] = []
+    session = Session(plan(), tmp_path, "bench", say=said.append)
+    engine: Any = RestartingEngine(3)
+
+    async def fail() -> None:
+        raise EngineFailed("The model ran out of memory.")
+
+    assert await session._try(engine, Load(64, 8, 4, 1.15), fail()) is None
+    assert engine.times == 0
+    assert said == ["failed: 64 streams, repetition penalty 1.15: The model ran out of memory."]
+
+
+def test_generate_that_cannot_load_is_a_line_in_the_results(tmp_path: Path) -> None:
+    said: list[str] = []
+    session = Session(plan(baseline_tokens=4), tmp_path, "bench", say=said.append)
+    session._measure_baseline_first(str(tmp_path / "gone"))
+    assert "gone" in session._baseline_missing
+    assert session._baseline_results == ()
+
+
+def test_more_streams_than_rows_are_noted() -> None:
+    assert plan(streams=(1, 64)).notes(8) == (
+        "more than 8 streams wait for one another: see --rows",
+    )
+    assert plan(streams=(1, 8)).notes(8) == ()

@@ -1,0 +1,280 @@
+"""Settings: what is accepted, whose value holds, and what was changed when."""
+
+import math
+from dataclasses import asdict, fields
+
+import pytest
+from conversing import ADA, BYRON
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from memory import MemoryPersonas, MemorySettings
+
+from bot.chat.messages import ChannelKey, JsonValue, Scope
+from bot.chat.settings import (
+    DEFINITIONS,
+    TEXT_CHARACTERS,
+    WORD_CHARACTERS,
+    WORDS,
+    ChannelSettings,
+    SettingDefinition,
+    SettingsCascade,
+    definition_of,
+)
+from bot.errors import ChannelSettingError, NotFound
+
+GUILD = "1"
+HERE = ChannelKey("discord", "100", guild_id=GUILD)
+THREAD = ChannelKey("discord", "101", guild_id=GUILD, parent_id="100")
+NEXT_DOOR = ChannelKey("discord", "200", guild_id=GUILD)
+ELSEWHERE = ChannelKey("discord", "300", guild_id="2")
+DIRECT = ChannelKey("discord", "400", is_direct=True)
+
+
+def of_kind(*kinds: str) -> st.SearchStrategy[SettingDefinition]:
+    return st.sampled_from([d for d in DEFINITIONS.values() if not kinds or d.kind in kinds])
+
+
+def values_of(definition: SettingDefinition) -> st.SearchStrategy[JsonValue]:
+    low, high = definition.minimum or 0.0, definition.maximum or 0.0
+    text = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=60)
+    match definition.kind:
+        case "integer":
+            return st.integers(int(low), int(high))
+        case "number":
+            return st.floats(low, high, exclude_min=definition.above_minimum)
+        case "choice":
+            return st.sampled_from(definition.choices)
+        case "words":
+            word = text.map(lambda word: word.replace(",", "").strip()).filter(bool)
+            return st.lists(word, min_size=1, max_size=WORDS, unique=True)
+        case _:
+            return text.map(str.strip).filter(bool)
+
+
+known_and_valid = of_kind().flatmap(lambda d: st.tuples(st.just(d), values_of(d)))
+
+
+@given(known_and_valid)
+def test_what_is_shown_can_be_typed_again(pair: tuple[SettingDefinition, JsonValue]) -> None:
+    definition, value = pair
+    parsed = definition.parse(definition.show(value))
+    assert parsed == value
+    assert definition.check(parsed) == value
+
+
+@given(of_kind(), st.text())
+def test_any_text_is_a_checked_value_or_refused(definition: SettingDefinition, text: str) -> None:
+    try:
+        value = definition.parse(text)
+    except ChannelSettingError as error:
+        assert definition.key in error.message
+        assert error.mend
+    else:
+        assert definition.check(value) == value
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+)
+
+
+@given(of_kind(), json_values)
+def test_any_stored_value_is_fit_or_refused(definition: SettingDefinition, value: object) -> None:
+    try:
+        checked = definition.check(value)
+    except ChannelSettingError:
+        return
+    assert definition.check(checked) == checked
+    if definition.kind in ("integer", "number"):
+        assert isinstance(checked, int | float)
+        assert (definition.minimum or 0) <= checked <= (definition.maximum or 0)
+
+
+@given(of_kind("integer", "number"), st.floats() | st.integers())
+def test_numbers_out_of_range_are_refused(definition: SettingDefinition, number: float) -> None:
+    low, high = definition.minimum or 0, definition.maximum or 0
+    inside = low < number if definition.above_minimum else low <= number
+    assume(math.isnan(number) or not (inside and number <= high))
+    with pytest.raises(ChannelSettingError, match=definition.key):
+        definition.parse(str(number))
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("temperature", " 0.7 ", 0.7),
+        ("temperature", "0", 0),
+        ("temperature", "2", 2),
+        ("top_k", "1000", 1000),
+        ("trigger", "Always", "always"),
+        ("wake_words", "Ada, , hey ada ,Ada", ["Ada", "hey ada"]),
+        ("instructions", "  Be brief.\nBe kind. ", "Be brief.\nBe kind."),
+        ("instructions", "zero\0 and half\ud800", "zero and half?"),
+    ],
+)
+def test_what_people_type(key: str, text: str, value: JsonValue) -> None:
+    assert definition_of(key).parse(text) == value
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("temperature", "2.0001"),
+        ("temperature", "-0.1"),
+        ("temperature", "nan"),
+        ("temperature", "inf"),
+        ("temperature", "warm"),
+        ("temperature", ""),
+        ("top_p", "0"),
+        ("top_k", "1.5"),
+        ("top_k", "9" * 5000),
+        ("max_reply_tokens", "15"),
+        ("max_reply_tokens", "2049"),
+        ("repetition_penalty", "0.4"),
+        ("history_turns", "501"),
+        ("trigger", "sometimes"),
+        ("wake_words", " , "),
+        ("wake_words", ",".join(f"w{number}" for number in range(WORDS + 1))),
+        ("wake_words", "w" * (WORD_CHARACTERS + 1)),
+        ("instructions", " "),
+        ("instructions", "x" * (TEXT_CHARACTERS + 1)),
+    ],
+)
+def test_what_is_refused(key: str, text: str) -> None:
+    with pytest.raises(ChannelSettingError) as caught:
+        definition_of(key).parse(text)
+    assert len(str(caught.value)) < 300
+
+
+def test_every_key_is_defined_once_with_the_same_default() -> None:
+    settings = asdict(ChannelSettings())
+    assert list(settings) == list(DEFINITIONS)
+    for definition in DEFINITIONS.values():
+        default = definition.default
+        assert settings[definition.key] == (
+            tuple(default) if isinstance(default, list) else default
+        )
+        assert definition.help.endswith(".")
+        assert definition.range_text
+        if default not in ("", []):
+            assert definition.check(default) == default
+
+
+def test_sampling_takes_its_part() -> None:
+    settings = ChannelSettings(temperature=1.1, top_k=3, top_p=0.5, min_p=0.1)
+    sampling = settings.sampling(seed=7)
+    assert sampling.seed == 7
+    for field in fields(sampling):
+        if field.name != "seed":
+            assert getattr(sampling, field.name) == getattr(settings, field.name)
+
+
+def test_an_unknown_key_names_the_known_ones() -> None:
+    assert definition_of(" Temperature ").key == "temperature"
+    with pytest.raises(NotFound, match="temperature"):
+        definition_of("temprature")
+
+
+@pytest.fixture
+def store() -> MemorySettings:
+    return MemorySettings()
+
+
+@pytest.fixture
+def cascade(store: MemorySettings) -> SettingsCascade:
+    return SettingsCascade(store, MemoryPersonas(ADA, BYRON), {"temperature": 0.5, "top_k": 9})
+
+
+async def test_the_narrower_scope_wins(cascade: SettingsCascade) -> None:
+    assert (await cascade.resolve(HERE)).temperature == 0.5
+    await cascade.set(HERE, Scope.GUILD, "temperature", "0.8", by="mod")
+    assert (await cascade.resolve(NEXT_DOOR)).temperature == 0.8
+    await cascade.set(HERE, Scope.CHANNEL, "temperature", "1.2", by="mod")
+    assert (await cascade.resolve(HERE)).temperature == 1.2
+    assert (await cascade.resolve(THREAD)).temperature == 1.2
+    assert (await cascade.resolve(NEXT_DOOR)).temperature == 0.8
+    assert (await cascade.resolve(ELSEWHERE)).temperature == 0.5
+    assert (await cascade.resolve(DIRECT)).temperature == 0.5
+    await cascade.reset(HERE, Scope.CHANNEL, "temperature", by="mod")
+    assert (await cascade.resolve(HERE)).temperature == 0.8
+
+
+async def test_explain_tells_where_each_value_comes_from(cascade: SettingsCascade) -> None:
+    await cascade.set(HERE, Scope.GUILD, "top_p", "0.8", by="mod")
+    await cascade.set(HERE, Scope.CHANNEL, "wake_words", "ada", by="mod")
+    origins = {o.definition.key: (o.value, o.origin) for o in await cascade.explain(HERE)}
+    assert list(origins) == list(DEFINITIONS)
+    assert origins["temperature"] == (0.5, Scope.OWNER)
+    assert origins["top_p"] == (0.8, Scope.GUILD)
+    assert origins["wake_words"] == (["ada"], Scope.CHANNEL)
+    assert origins["min_p"] == (0.0, None)
+
+
+async def test_a_thread_sets_its_channels_settings(cascade: SettingsCascade) -> None:
+    await cascade.set(THREAD, Scope.CHANNEL, "top_k", "5", by="mod")
+    assert (await cascade.resolve(HERE)).top_k == 5
+
+
+async def test_a_direct_message_has_no_guild(cascade: SettingsCascade) -> None:
+    for scope in (Scope.GUILD, Scope.OWNER):
+        with pytest.raises(ChannelSettingError, match=f"no {scope.value} here"):
+            await cascade.set(DIRECT, scope, "top_k", "5", by="bob")
+    await cascade.set(DIRECT, Scope.CHANNEL, "top_k", "5", by="bob")
+    assert (await cascade.resolve(DIRECT)).top_k == 5
+
+
+async def test_a_value_that_no_longer_fits_gives_way_to_the_wider_one(
+    cascade: SettingsCascade, store: MemorySettings
+) -> None:
+    await store.change(Scope.CHANNEL, "discord:100", "top_k", 10_000, by="an older version")
+    await store.change(Scope.CHANNEL, "discord:100", "trigger", "whenever", by="an older version")
+    settings = await cascade.resolve(HERE)
+    assert settings.top_k == 9
+    assert settings.trigger == "mention"
+
+
+async def test_personas_are_set_by_their_own_name(cascade: SettingsCascade) -> None:
+    change = await cascade.set(HERE, Scope.CHANNEL, "persona", "bYRON", by="mod")
+    assert change.new == "Byron"
+    with pytest.raises(ChannelSettingError, match="no persona «Shelley»"):
+        await cascade.set(HERE, Scope.CHANNEL, "persona", "Shelley", by="mod")
+
+
+async def test_history_and_undo(cascade: SettingsCascade) -> None:
+    first = await cascade.set(HERE, Scope.CHANNEL, "top_k", "5", by="mod")
+    second = await cascade.set(HERE, Scope.CHANNEL, "top_k", "7", by="eve")
+    assert [c.change_id for c in await cascade.history(HERE)] == [second.change_id, first.change_id]
+    assert (second.old, second.new, second.changed_by) == (5, 7, "eve")
+    undone = await cascade.undo(HERE, second.change_id, by="mod")
+    assert undone.new == 5
+    assert (await cascade.resolve(HERE)).top_k == 5
+    await cascade.undo(HERE, first.change_id, by="mod")
+    assert (await cascade.resolve(HERE)).top_k == 9
+    assert await cascade.revision() == 4
+    assert len(await cascade.history(HERE, limit=3)) == 3
+
+
+async def test_another_guilds_changes_are_nobodys_business(cascade: SettingsCascade) -> None:
+    change = await cascade.set(HERE, Scope.GUILD, "top_k", "5", by="mod")
+    assert await cascade.history(ELSEWHERE) == []
+    for attempt in (
+        cascade.undo(ELSEWHERE, change.change_id, by="eve"),
+        cascade.change(HERE, 999),
+        cascade.change(HERE, -1),
+    ):
+        with pytest.raises(NotFound):
+            await attempt
+    await cascade.undo(NEXT_DOOR, change.change_id, by="mod")
+
+
+async def test_unknown_keys_and_bad_values_change_nothing(
+    cascade: SettingsCascade, store: MemorySettings
+) -> None:
+    with pytest.raises(NotFound):
+        await cascade.set(HERE, Scope.CHANNEL, "volume", "11", by="mod")
+    with pytest.raises(NotFound):
+        await cascade.reset(HERE, Scope.CHANNEL, "volume", by="mod")
+    with pytest.raises(ChannelSettingError):
+        await cascade.set(HERE, Scope.CHANNEL, "top_k", "lots", by="mod")
+    assert store.log == []

@@ -1,0 +1,235 @@
+"""`doctor`: one line each, the mend, and the exit code."""
+
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from bot.cli import machine_checks
+from bot.cli.discord_checks import PERMISSION_INTEGER, PERMISSIONS, check_discord, invite_link
+from bot.cli.doctor import examine
+from bot.cli.findings import Finding, Grade, exit_code, plain
+
+TOKEN = "MTAwMDAwMDAwMDAwMDAwMDAwMA.GAbCdE." + "x" * 38
+CONTENT_INTENT = 1 << 19
+
+
+class DiscordAnswers:
+    """What a pretended Discord on this machine answers."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.flags = CONTENT_INTENT
+        self.guilds: list[dict[str, Any]] = [
+            {"id": "1", "name": "home", "permissions": str(PERMISSION_INTEGER)}
+        ]
+        self.asked: list[str] = []
+        self.url = ""
+
+    async def answer(self, request: web.Request) -> web.Response:
+        assert request.headers["Authorization"] == f"Bot {TOKEN}"
+        self.asked.append(request.path)
+        if self.status != 200:
+            return web.json_response({"message": "no"}, status=self.status)
+        answers: dict[str, Any] = {
+            "/users/@me": {"id": "7", "username": "hermes"},
+            "/applications/@me": {"id": "7", "flags": self.flags},
+            "/users/@me/guilds": self.guilds,
+        }
+        return web.json_response(answers[request.path])
+
+
+@pytest.fixture
+async def discord_answers() -> AsyncIterator[DiscordAnswers]:
+    answers = DiscordAnswers()
+    application = web.Application()
+    application.router.add_get("/{path:.*}", answers.answer)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    answers.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield answers
+    await runner.cleanup()
+
+
+async def test_a_good_token_is_all_well(discord_answers: DiscordAnswers) -> None:
+    findings = await check_discord(TOKEN, discord_answers.url)
+    assert [f.grade for f in findings] == [Grade.OK] * 3
+    assert [f.subject for f in findings] == ["token", "intents", "permissions"]
+    assert "hermes" in findings[0].text
+
+
+async def test_a_refused_token_is_named_with_the_mend(discord_answers: DiscordAnswers) -> None:
+    discord_answers.status = 401
+    (finding,) = await check_discord(TOKEN, discord_answers.url)
+    assert finding.grade is Grade.FAIL
+    assert "discord.com/developers" in finding.mend
+    assert TOKEN not in str(finding)
+
+
+async def test_a_missing_intent_is_a_failure(discord_answers: DiscordAnswers) -> None:
+    discord_answers.flags = 0
+    findings = await check_discord(TOKEN, discord_answers.url)
+    assert findings[1].grade is Grade.FAIL
+    assert "Message Content Intent" in findings[1].mend
+
+
+async def test_missing_permissions_are_named_by_guild(discord_answers: DiscordAnswers) -> None:
+    without = PERMISSION_INTEGER & ~PERMISSIONS["Send Messages in Threads"][0]
+    discord_answers.guilds += [
+        {"id": "2", "name": "thread\x1b[31mless", "permissions": str(without)},
+        {"id": "3", "name": "mighty", "permissions": str(1 << 3)},
+    ]
+    findings = await check_discord(TOKEN, discord_answers.url)
+    (lacking,) = [f for f in findings if f.subject == "permissions"]
+    assert lacking.grade is Grade.WARN
+    assert "Send Messages in Threads" in lacking.text
+    assert "Send Messages," not in lacking.text
+    assert "\x1b" not in str(lacking)
+    assert invite_link("7") in lacking.mend
+
+
+async def test_many_guilds_do_not_flood_the_screen(discord_answers: DiscordAnswers) -> None:
+    discord_answers.guilds = [
+        {"id": str(n), "name": f"g{n}", "permissions": "0"} for n in range(40)
+    ]
+    findings = await check_discord(TOKEN, discord_answers.url)
+    assert len(findings) < 10
+    assert "35 more" in findings[-1].text
+
+
+async def test_a_bot_in_no_guild_gets_its_invite_link(discord_answers: DiscordAnswers) -> None:
+    discord_answers.guilds = []
+    findings = await check_discord(TOKEN, discord_answers.url)
+    assert "client_id=7" in findings[-1].mend
+
+
+async def test_without_a_network_nothing_is_claimed() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    (finding,) = await check_discord(TOKEN, url)
+    assert finding.grade is Grade.WARN
+    assert "cannot be reached" in finding.text
+
+
+@pytest.mark.parametrize("status", [429, 500, 403])
+async def test_discords_own_trouble_is_a_warning(
+    discord_answers: DiscordAnswers, status: int
+) -> None:
+    discord_answers.status = status
+    (finding,) = await check_discord(TOKEN, discord_answers.url)
+    assert finding.grade is Grade.WARN
+    assert str(status) in finding.text
+
+
+def test_the_permission_integer_is_the_sum_that_the_readme_explains() -> None:
+    assert PERMISSION_INTEGER == 274_877_975_552
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    assert f"permissions={PERMISSION_INTEGER}&scope=bot+applications.commands" in readme
+    for name, (bit, reason) in PERMISSIONS.items():
+        assert f"| {name} | {bit} | {reason} |" in readme
+
+
+async def examined(**settings: str) -> dict[str, Finding]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        return {finding.subject: finding async for finding in examine(offline=True)}
+
+
+@pytest.fixture
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("_in_an_empty_folder")
+async def test_wrong_settings_are_the_first_thing_said() -> None:
+    found = await examined(ENGINE="gpu")
+    assert list(found) == ["settings"]
+    assert found["settings"].grade is Grade.FAIL
+
+
+@pytest.mark.usefixtures("_in_an_empty_folder")
+async def test_a_fresh_checkout_passes() -> None:
+    personas = Path(__file__).parents[2] / "personas"
+    found = await examined(ENGINE="fake", PERSONAS_DIR=str(personas))
+    assert {"settings", "python", "disk", "personas", "database", "engine", "token"} <= set(found)
+    assert exit_code(list(found.values())) == 0
+    assert "made at the first start" in found["database"].text
+    assert found["database"].grade is Grade.OK
+    assert not Path("data").exists(), "doctor changes nothing"  # noqa: ASYNC240
+
+
+@pytest.mark.usefixtures("_in_an_empty_folder")
+async def test_how_tokens_are_counted_is_said() -> None:
+    remote = {"ENGINE": "openai", "OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}
+    personas = str(Path(__file__).parents[2] / "personas")
+    found = await examined(PERSONAS_DIR=personas, **remote)
+    assert "estimate" in found["tokens"].text
+
+
+@pytest.mark.usefixtures("_in_an_empty_folder")
+async def test_a_broken_defaults_file_is_found() -> None:
+    Path("data").mkdir()  # noqa: ASYNC240
+    Path("data/defaults.toml").write_text("temperature = 9\n")  # noqa: ASYNC240
+    personas = str(Path(__file__).parents[2] / "personas")
+    found = await examined(ENGINE="fake", PERSONAS_DIR=personas)
+    assert found["defaults"].grade is Grade.FAIL
+    assert "defaults.toml" in found["defaults"].text
+
+
+def test_a_gpu_without_its_kernels_is_told_what_that_costs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(machine_checks.shutil, "which", lambda _name: None)
+    monkeypatch.setattr(machine_checks, "_installed", lambda _name: False)
+    triton, marlin, attention = machine_checks.gpu_kernels()
+    assert (triton.grade, marlin.grade) == (Grade.WARN, Grade.WARN)
+    assert "several times as long" in triton.text
+    assert "nvcc" in marlin.text
+    assert "12 ms instead of 4" in marlin.text
+    assert "47 ms" in attention.text
+    monkeypatch.setattr(machine_checks, "_installed", lambda _name: True)
+    assert "build-essential" in machine_checks.gpu_kernels()[0].mend
+
+
+def test_a_gpu_with_its_kernels_is_all_well(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(machine_checks, "_installed", lambda _name: True)
+    monkeypatch.setattr(machine_checks.shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert [finding.grade for finding in machine_checks.gpu_kernels()] == [Grade.OK] * 3
+    compiled = tmp_path / ".cache/gptqmodel/torch_extensions/marlin_fp16/x/marlin.so"
+    compiled.parent.mkdir(parents=True)
+    compiled.touch()
+    monkeypatch.setattr(machine_checks.shutil, "which", lambda _name: None)
+    assert "compiled already" in machine_checks.gpu_kernels()[1].text
+
+
+def test_exit_codes() -> None:
+    def graded(*grades: Grade) -> int:
+        return exit_code([Finding(grade, "x", "y") for grade in grades])
+
+    assert graded(Grade.OK, Grade.WARN) == 0
+    assert graded(Grade.OK, Grade.FAULT) == 1
+    assert graded(Grade.FAULT, Grade.FAIL) == 2
+    assert plain("a\nb\x00c") == "a b c"
+
+
+@pytest.mark.usefixtures("_in_an_empty_folder")
+async def test_a_persona_folder_that_is_not_there_is_named_with_the_mend(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ENGINE", "fake")
+    monkeypatch.setenv("PERSONAS_DIR", "nowhere")
+    found = [f async for f in examine(offline=True) if f.subject == "personas"]
+    assert [f.grade for f in found] == [Grade.WARN, Grade.WARN]
+    assert found[0].text.startswith("nowhere cannot be read")
+    assert found[0].mend == "Check PERSONAS_DIR."
+    assert "speaks as itself" in found[1].text

@@ -1,0 +1,167 @@
+"""The command line: which command, which exit code, which last line."""
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from bot import __main__ as command_line
+from bot import __version__
+from bot.errors import EngineError, SettingsError
+from bot.logs import StandardErrorHandler
+
+ROOT = Path(__file__).parents[2]
+TOKEN = "MTAwMDAwMDAwMDAwMDAwMDAwMA.GAbCdE." + "x" * 38
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
+    for handler in [h for h in root.handlers if isinstance(h, StandardErrorHandler)]:
+        root.removeHandler(handler)
+    logging.captureWarnings(False)
+
+
+def replace_command(
+    monkeypatch: pytest.MonkeyPatch, name: str, error: BaseException | None = None
+) -> list[object]:
+    """Put a module in place of a command; what it was called with is in the list."""
+    calls: list[object] = []
+    module = ModuleType(f"bot.cli.{name}")
+
+    def run(_args: object, settings: object) -> int:
+        calls.append(settings)
+        if error is not None:
+            raise error
+        return 0
+
+    module.run = run  # type: ignore[attr-defined]
+    module.add_arguments = lambda _parser: None  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, f"bot.cli.{name}", module)
+    return calls
+
+
+def test_without_a_command_a_token_starts_the_bot(monkeypatch: pytest.MonkeyPatch) -> None:
+    bot = replace_command(monkeypatch, "run")
+    page = replace_command(monkeypatch, "workbench")
+    assert command_line.main([]) == 0
+    assert (len(bot), len(page)) == (0, 1)
+    Path(".env").write_text(f"DISCORD_TOKEN={TOKEN}\n")
+    assert command_line.main([]) == 0
+    assert (len(bot), len(page)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (SettingsError("That is wrong.", "Do this."), 2),
+        (EngineError("The model broke.", "Do this."), 1),
+    ],
+)
+def test_a_fault_ends_in_one_line_that_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+    code: int,
+) -> None:
+    replace_command(monkeypatch, "workbench", error)
+    assert command_line.main(["workbench"]) == code
+    assert capsys.readouterr().err == f"caduceus: {error}\n"
+
+
+def test_the_traceback_is_there_at_debug(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replace_command(monkeypatch, "workbench", EngineError("The model broke.", "Do this."))
+    monkeypatch.setenv("LOG_LEVEL", "debug")
+    assert command_line.main(["workbench"]) == 1
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    assert said.splitlines()[-1] == "caduceus: The model broke. Do this."
+
+
+def test_wrong_settings_stop_every_command_but_doctor(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls = replace_command(monkeypatch, "workbench") + replace_command(monkeypatch, "doctor")
+    monkeypatch.setenv("DISCORD_TOKN", TOKEN)
+    assert command_line.main(["workbench"]) == 2
+    assert command_line.main([]) == 2
+    assert not calls
+    said = capsys.readouterr().err
+    assert "DISCORD_TOKEN: rename it" in said
+    assert TOKEN not in said
+    assert command_line.main(["doctor"]) == 0
+
+
+@pytest.mark.parametrize("arguments", [["fly"], ["--fly"], ["workbench", "--port", "x"]])
+def test_what_is_no_command_is_a_users_mistake(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        command_line.main(arguments)
+    assert end.value.code == 2
+    assert "error:" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command_line.main(["--version"])
+    assert capsys.readouterr().out == f"Caduceus {__version__}\n"
+
+
+def test_the_version_is_the_packages() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == __version__
+
+
+@pytest.mark.parametrize("command", sorted(command_line.COMMANDS))
+def test_every_command_has_its_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        command_line.main([command, "--help"])
+    assert end.value.code == 0
+    assert command in capsys.readouterr().out
+
+
+def run_python(code: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=cwd, env=environment, capture_output=True, text=True
+    )
+
+
+@pytest.mark.slow
+def test_what_nobody_foresaw_ends_in_one_line_too(tmp_path: Path) -> None:
+    code = (
+        "import sys, bot.__main__ as m\nsys.excepthook = m.report_fault\n"
+        "raise ZeroDivisionError('by\\nnothing')"
+    )
+    result = run_python(code, tmp_path)
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("caduceus: this is a fault of Caduceus: ZeroDivisionError: by.")
+    assert "LOG_LEVEL=debug" in line
+
+
+@pytest.mark.slow
+def test_nobody_reading_on_is_no_fault(tmp_path: Path) -> None:
+    result = subprocess.run(
+        f"{sys.executable} -m bot --help | head -1",
+        shell=True,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert "usage" in result.stdout
+    assert not result.stderr

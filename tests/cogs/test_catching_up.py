@@ -1,0 +1,191 @@
+"""What was said while the bot was away is answered once."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+import discord
+import pytest
+from simcord.backend import serializers
+from worlds import QUICK, World, labels, new_bot, talking
+
+from bot.chat.messages import ChannelKey
+from bot.engine.fake import FakeEngine
+
+
+def go_away(world: World) -> None:
+    """The connection breaks: events are lost."""
+    world.bot.ws.open = False  # type: ignore[attr-defined]
+
+
+async def come_back(world: World, *live: str) -> None:
+    """A new session, as after one that could not be resumed; `live` is said right after READY."""
+    backend = world.env.backend
+    socket = world.bot.ws
+    socket.open = True  # type: ignore[attr-defined]
+    with world.env._bot_scope():
+        gateway = socket._gateway  # type: ignore[attr-defined]
+        gateway.feed(
+            "READY",
+            {
+                "v": 10,
+                "user": dict(serializers.user_payload(backend.bot_user)),
+                "guilds": [],
+                "session_id": "another",
+                "resume_gateway_url": "wss://simcord.invalid",
+                "shard": [0, 1],
+                "application": {"id": str(backend.application_id), "flags": 0},
+            },
+        )
+        for guild in backend.guilds.values():
+            gateway.feed("GUILD_CREATE", serializers.guild_create_payload(backend, guild))
+    for text in live:
+        backend.create_message(world.channel.id, world.alice.id, text)
+    await world.env.settle()
+
+
+async def restart(world: World) -> None:
+    """Another process, the same database."""
+    bot = await asyncio.to_thread(
+        new_bot, world.database, world.personas_folder, world.engine, QUICK
+    )
+    await world.env.restart_bot(bot)
+    world.bot = bot
+
+
+async def test_what_was_missed_is_answered_once(tmp_path: Path) -> None:
+    async with talking(tmp_path, ["First.", "Second."]) as world:
+        await world.ask("before")
+        go_away(world)
+        await world.ask("are you there?")
+        await world.ask("hello?", world.bob)
+        assert world.said() == ["First."]
+        await come_back(world)
+        assert world.said() == ["First.", "Second."]
+        assert [turn.text for turn in await world.turns()] == [
+            "before",
+            "First.",
+            "are you there?",
+            "hello?",
+            "Second.",
+        ]
+        go_away(world)
+        await come_back(world)
+        assert world.said() == ["First.", "Second."]
+
+
+async def test_what_is_said_before_the_catching_up_hides_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with talking(tmp_path, ["First.", "Second.", "Third."]) as world:
+        history = world.bot.conversations.history
+        quick = history.last_seen
+
+        async def slow(platform: str) -> Mapping[ChannelKey, str]:
+            await asyncio.sleep(0.1)  # time enough for a live message to move the mark
+            return await quick(platform)
+
+        monkeypatch.setattr(history, "last_seen", slow)
+        await world.ask("before")
+        go_away(world)
+        await world.ask("missed")
+        await come_back(world, f"{world.me} live")
+        texts = [turn.text for turn in await world.turns()]
+        assert {"live", "missed"} <= set(texts)
+        assert all(turn.answered_by for turn in await world.turns() if turn.role == "user")
+
+
+async def test_what_is_older_than_ten_minutes_is_kept_but_not_answered(tmp_path: Path) -> None:
+    async with talking(tmp_path, ["First.", "Second."]) as world:
+        await world.ask("before")
+        go_away(world)
+        await world.ask("too long ago")
+        await world.env.advance_time(11 * 60)
+        await come_back(world)
+        assert world.said() == ["First."]
+        assert [turn.text for turn in await world.turns()][-1] == "too long ago"
+
+
+async def test_a_new_process_answers_what_was_said_meanwhile(tmp_path: Path) -> None:
+    async with talking(tmp_path, ["First.", "Second."]) as world:
+        await world.ask("before")
+        go_away(world)
+        await world.ask("while you were down")
+        await restart(world)
+        assert world.said() == ["First.", "Second."]
+        await restart(world)
+        assert world.said() == ["First.", "Second."]
+
+
+async def test_a_new_process_answers_what_the_old_one_had_only_heard(tmp_path: Path) -> None:
+    gate = asyncio.Semaphore(0)
+    engine = FakeEngine(["First."], gate=gate)
+    async with talking(tmp_path, engine=engine) as world:
+        await world.ask("hello?")
+        assert world.said() == []
+        engine.gate = None
+        await restart(world)
+        assert world.said() == ["First."]
+        turns = await world.turns()
+        assert [turn.text for turn in turns] == ["hello?", "First."]
+
+
+async def test_a_channel_that_cannot_be_read_hinders_no_other(tmp_path: Path) -> None:
+    async with talking(tmp_path, ["First.", "Second.", "Third."]) as world:
+        other = world.guild.create_text_channel("other")
+        await world.ask("before")
+        await world.alice.send(other, f"{world.me} before")
+        go_away(world)
+        await world.ask("lost")
+        await world.alice.send(other, f"{world.me} found")
+        world.env.inject_error(
+            "GET", f"/channels/{world.channel.id}/messages", status=403, code=50001
+        )
+        await come_back(world)
+        assert len(world.said(other)) == 2
+        assert len(world.said()) == 1
+
+
+async def test_a_direct_message_missed_is_answered(tmp_path: Path) -> None:
+    async with talking(tmp_path, ["First.", "Second."]) as world:
+        user = world.alice.user
+        await user.send_dm("before")
+        go_away(world)
+        await user.send_dm("missed")
+        await come_back(world)
+        assert world.said(user.dm_channel) == ["First.", "Second."]
+
+
+async def test_a_channel_deleted_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    async with talking(tmp_path, ["First.", "Second."]) as world:
+        other = world.guild.create_text_channel("other")
+        await world.alice.send(other, f"{world.me} before")
+        go_away(world)
+        await world.alice.send(other, f"{world.me} missed")
+        world.env.backend.delete_channel(other.id)
+        await come_back(world)
+        await world.ask("still alive?")
+        assert world.said() == ["Second."]
+        assert labels(world.messages()[0])
+
+
+async def test_commands_are_synced_once_and_then_when_they_change(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        assert len(world.requests("PUT", "/commands")) == 1
+        for expected in (1, 0):
+            folder = tmp_path / "personas"
+            bot = await asyncio.to_thread(
+                new_bot, world.database, folder, world.engine, QUICK, tmp_path
+            )
+            before = len(world.requests("PUT", "/commands"))
+            await world.env.restart_bot(bot)
+            assert len(world.requests("PUT", "/commands")) - before == expected
+
+
+async def test_commands_that_cannot_be_synced_keep_nobody_from_talking(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        world.env.inject_error("PUT", "/applications/*/commands", status=500)
+        await restart(world)
+        await world.ask("hello")
+        assert world.said() == ["Hello, Alice."]
+        assert isinstance(world.bot.user, discord.ClientUser)

@@ -1,0 +1,191 @@
+"""`/chat`, `/status` and «Why this reply?»."""
+
+import json
+from pathlib import Path
+
+from worlds import labels, talking
+
+from bot.engine.api import EngineState, EngineStatus
+from bot.engine.fake import FakeEngine
+from bot.errors import NotFound
+from cogs.status import describe
+
+
+async def test_reset_begins_anew_in_the_open_and_can_be_undone(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        await world.ask("remember the fish")
+        result = await world.bob.slash(world.channel, "chat reset")
+        assert not result.ephemeral
+        await world.ask("what animal?")
+        assert "fish" not in world.engine.requests[-1].prompt
+        notice = next(m for m in world.messages() if "new conversation" in m.content)
+        assert labels(notice) == ["Undo"]
+        await world.alice.click(notice, label="Undo")
+        await world.ask("what animal?")
+        assert "fish" in world.engine.requests[-1].prompt
+        after = next(m for m in world.messages() if m.id == notice.id)
+        assert after.content == "The earlier conversation goes on."
+        assert labels(after) == []
+
+
+async def test_undo_takes_back_the_last_exchange_and_can_be_undone(tmp_path: Path) -> None:
+    async with talking(tmp_path, ["First.", "Second.", "Third.", "Fourth."]) as world:
+        await world.ask("one")
+        await world.ask("two")
+        result = await world.bob.slash(world.channel, "chat undo")
+        assert not result.ephemeral
+        assert [turn.text for turn in await world.turns()] == ["one", "First."]
+        notice = next(m for m in world.messages() if "taken back" in m.content)
+        await world.bob.click(notice, label="Undo")
+        assert [turn.text for turn in await world.turns()] == ["one", "First.", "two", "Second."]
+
+
+async def test_undo_of_nothing_says_so(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        await world.alice.slash(world.channel, "chat undo")
+        assert world.said() == ["There is nothing to take back."]
+
+
+async def test_continue_and_regenerate_work_on_the_newest_reply(tmp_path: Path) -> None:
+    async with talking(tmp_path, ["Once", " upon a time.", "Anew."]) as world:
+        await world.ask("one")
+        result = await world.alice.slash(world.channel, "chat continue")
+        assert result.ephemeral
+        assert "Once upon a time." in world.said()
+        await world.alice.slash(world.channel, "chat regenerate")
+        assert "Anew." in world.said()
+
+
+async def test_continue_is_for_who_asked(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        await world.ask("one")
+        result = await world.bob.slash(world.channel, "chat continue")
+        assert result.response is not None
+        assert "Only the person who asked" in result.response.content
+        assert len(world.engine.requests) == 1
+        assert world.env.errors
+
+
+async def test_continue_without_a_reply_says_so(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        result = await world.alice.slash(world.channel, "chat continue")
+        assert result.response is not None
+        assert "no reply of mine here yet" in result.response.content
+        [error] = world.env.errors
+        assert isinstance(getattr(error, "original", None), NotFound)
+
+
+async def test_export_sends_the_conversation_as_a_file(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        await world.ask("one")
+        result = await world.bob.slash(world.channel, "chat export")
+        assert result.ephemeral
+        assert result.response is not None
+        [file] = result.response.attachments
+        text = (await file.read()).decode()
+        assert "Alice: one" in text
+        assert "Hello, Alice." in text
+        result = await world.bob.slash(world.channel, "chat export", format="json")
+        assert result.response is not None
+        [file] = result.response.attachments
+        turns = json.loads(await file.read())
+        assert [turn["text"] for turn in turns] == ["one", "Hello, Alice."]
+
+
+async def test_export_of_nothing_says_so(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        result = await world.alice.slash(world.channel, "chat export")
+        assert result.response is not None
+        assert "no conversation here yet" in result.response.content
+        assert world.env.errors
+
+
+async def test_the_commands_work_in_direct_messages(tmp_path: Path) -> None:
+    async with talking(tmp_path, ["First.", "Second."]) as world:
+        user = world.alice.user
+        await user.send_dm("one")
+        await user.slash("chat regenerate")
+        assert world.said(user.dm_channel)[0] == "Second."
+        result = await user.slash("status")
+        assert result.ephemeral
+
+
+async def test_status_tells_the_queue_the_model_and_the_version(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        result = await world.bob.slash(world.channel, "status")
+        assert result.ephemeral
+        assert result.response is not None
+        [embed] = result.response.embeds
+        fields = {field.name: field.value for field in embed.fields}
+        assert embed.title == "Caduceus 0.1.0"
+        assert fields["Model"] == "fake"
+        assert fields["Queue"] == "0 being answered, 0 waiting"
+
+
+def test_status_tells_of_a_restart_and_its_cause() -> None:
+    status = EngineStatus(
+        EngineState.RESTARTING,
+        "Hermes",
+        running=2,
+        waiting=3,
+        expected_wait_seconds=12.4,
+        restarts=4,
+        last_error="Out of memory. " * 200,
+    )
+    embed = describe(status, "1.0")
+    fields = {field.name: field.value or "" for field in embed.fields}
+    assert fields["State"] == "restarting"
+    assert fields["Wait"] == "about 12 s for a new message"
+    assert fields["Restarts"] == "4"
+    assert len(fields["Last error"]) <= 1024
+
+
+async def test_why_shows_the_prompt_and_what_was_left_out(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        await world.ask("one")
+        result = await world.bob.context_menu(world.channel, "Why this reply?", world.messages()[0])
+        assert result.ephemeral
+        answer = result.response
+        assert answer is not None
+        [file] = answer.attachments
+        assert (await file.read()).decode() == world.engine.requests[0].prompt
+        [embed] = answer.embeds
+        assert "in all" in (embed.description or "")
+        assert any(field.name == "Model" for field in embed.fields)
+        assert embed.footer.text is None
+
+
+async def test_why_says_when_the_history_has_changed(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        question = await world.ask("my secret")
+        await world.alice.delete(question)
+        result = await world.bob.context_menu(world.channel, "Why this reply?", world.messages()[0])
+        answer = result.response
+        assert answer is not None
+        assert "changed since" in (answer.embeds[0].footer.text or "")
+        assert "my secret" not in (await answer.attachments[0].read()).decode()
+
+
+async def test_why_of_somebody_elses_message_says_so(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        question = await world.ask("one")
+        result = await world.bob.context_menu(world.channel, "Why this reply?", question)
+        assert result.response is not None
+        assert "no reply of mine" in result.response.content
+        assert world.env.errors
+
+
+async def test_a_fault_of_ours_gets_a_reference_and_not_its_cause(tmp_path: Path) -> None:
+    engine = FakeEngine()
+
+    def broken() -> EngineStatus:
+        raise RuntimeError("a secret path")
+
+    engine.status = broken  # type: ignore[method-assign]
+    async with talking(tmp_path, engine=engine) as world:
+        result = await world.alice.slash(world.channel, "status")
+        assert result.response is not None
+        assert "reference" in result.response.content
+        assert "secret" not in result.response.content
+        assert result.ephemeral
+        assert world.env.errors

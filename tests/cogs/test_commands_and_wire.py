@@ -1,0 +1,187 @@
+"""The commands as a whole, and whether Discord's own description takes what the bot sends."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import discord
+import jsonschema
+import pytest
+from discord import app_commands
+from discord.ext import commands
+from worlds import World, labels, talking
+
+from cogs.bot import intents
+from cogs.screen import Screen
+
+OPENAPI = Path(__file__).parents[3] / "shared" / "discord" / "openapi.json"
+EXPECTED = {
+    "chat reset",
+    "chat undo",
+    "chat continue",
+    "chat regenerate",
+    "chat export",
+    "persona list",
+    "persona show",
+    "persona use",
+    "settings show",
+    "settings set",
+    "settings reset",
+    "settings history",
+    "settings undo",
+    "status",
+}
+
+
+def walk(
+    items: Iterator[Any],
+) -> Iterator[app_commands.Command[Any, ..., Any]]:
+    for item in items:
+        if isinstance(item, app_commands.Group):
+            yield from walk(iter(item.commands))
+        elif isinstance(item, app_commands.Command):
+            yield item
+
+
+async def test_every_command_is_there_once(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        names = Counter(
+            command.qualified_name for command in walk(iter(world.bot.tree.get_commands()))
+        )
+        assert set(names) == EXPECTED
+        assert max(names.values()) == 1
+        menus = world.bot.tree.get_commands(type=discord.AppCommandType.message)
+        assert [menu.name for menu in menus] == ["Why this reply?"]
+        assert world.bot.commands == set()  # no prefix commands
+
+
+async def test_no_command_or_listener_of_a_cog_shadows_discord_pys_own(tmp_path: Path) -> None:
+    own = set(dir(commands.GroupCog)) | set(dir(commands.Cog))
+    async with talking(tmp_path) as world:
+        for cog in world.bot.cogs.values():
+            mine = {name for kind in type(cog).__mro__[:1] for name in vars(kind)}
+            shadowed = {
+                name
+                for name in mine & own
+                if not name.startswith("__") and name not in ("cog_load", "cog_unload")
+            }
+            assert not shadowed, (cog, shadowed)
+
+
+async def test_the_commands_are_for_guilds_and_direct_messages_of_everybody(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        [entry] = world.requests("PUT", "/commands")
+        for command in entry.json:
+            assert sorted(command["contexts"]) == [0, 1]
+            assert command["integration_types"] == [0]
+            assert command.get("default_member_permissions") is None
+
+
+def test_the_bot_listens_to_no_more_than_it_needs() -> None:
+    assert {name for name, on in intents() if on} == {
+        "guilds",
+        "guild_messages",
+        "dm_messages",
+        "message_content",
+    }
+
+
+@cache
+def described() -> dict[str, Any]:
+    if not OPENAPI.exists():
+        pytest.skip("Discord's OpenAPI document is not beside the checkout")
+    return json.loads(OPENAPI.read_text("utf-8"))
+
+
+@cache
+def routes() -> list[tuple[str, re.Pattern[str]]]:
+    found = []
+    for path in described()["paths"]:
+        pattern = re.sub(r"\\{[^}]+\\}", "[^/]+", re.escape(path))
+        found.append((path, re.compile(pattern + r"\Z")))
+    return sorted(found, key=lambda item: item[0].count("{"))
+
+
+def with_snowflakes_as_text(body: Any) -> Any:
+    """discord.py sends some ids as numbers, which Discord takes, but does not list."""
+    if isinstance(body, dict):
+        return {
+            key: str(value)
+            if (key == "id" or key.endswith("_id")) and isinstance(value, int)
+            else with_snowflakes_as_text(value)
+            for key, value in body.items()
+        }
+    return [with_snowflakes_as_text(item) for item in body] if isinstance(body, list) else body
+
+
+def check(method: str, path: str, body: object) -> None:
+    """Raise jsonschema.ValidationError when Discord's description refuses a body."""
+    template = next((name for name, pattern in routes() if pattern.match(path)), None)
+    assert template is not None, f"Discord has no {path}"
+    operation = described()["paths"][template].get(method.lower())
+    assert operation is not None, f"Discord has no {method} {template}"
+    if body is None or "requestBody" not in operation:
+        return
+    schema = dict(operation["requestBody"]["content"]["application/json"]["schema"])
+    schema["components"] = described()["components"]
+    jsonschema.validate(with_snowflakes_as_text(body), schema, cls=jsonschema.Draft202012Validator)
+
+
+async def use_everything(world: World) -> None:
+    await world.ask("hello @everyone")
+    reply = world.messages()[0]
+    await world.alice.click(reply, label="Regenerate")
+    await world.alice.click(world.messages()[0], label="◀")
+    await world.alice.click(world.messages()[0], label="Continue")
+    await world.alice.slash(world.channel, "chat regenerate")
+    await world.alice.slash(world.channel, "chat export")
+    await world.alice.slash(world.channel, "status")
+    await world.alice.slash(world.channel, "persona list")
+    await world.alice.slash(world.channel, "persona show", name="Ada")
+    await world.alice.slash(world.channel, "persona use", name="Ada")
+    await world.alice.autocomplete(world.channel, "persona use", "name", "a")
+    await world.mod.slash(world.channel, "settings set", key="top_k", value="7")
+    await world.mod.autocomplete(world.channel, "settings set", "key", "")
+    await world.mod.slash(world.channel, "settings show")
+    await world.mod.slash(world.channel, "settings history")
+    await world.mod.slash(world.channel, "settings undo", id=1)
+    await world.alice.context_menu(world.channel, "Why this reply?", world.messages()[0])
+    await world.alice.slash(world.channel, "chat undo")
+    await world.alice.click(world.channel.history()[-1], label="Undo")
+    await world.alice.slash(world.channel, "chat reset")
+    deletable = next(message for message in world.messages() if "Delete" in labels(message))
+    await world.alice.click(deletable, label="Delete")
+
+
+async def test_all_that_is_sent_is_what_discord_describes(tmp_path: Path) -> None:
+    described()
+    long = "A sentence of the reply. " * 150
+    async with talking(tmp_path, ["First.", "Second.", " More.", long, "Last."]) as world:
+        await use_everything(world)
+        checked = 0
+        for entry in world.env.http_requests:
+            check(entry.method, entry.path, entry.json)
+            checked += entry.json is not None
+        assert checked > 30
+
+
+def test_the_check_does_refuse() -> None:
+    described()
+    with pytest.raises(jsonschema.ValidationError):
+        check("POST", "/channels/1/messages", {"content": "x" * 4001})
+    with pytest.raises(jsonschema.ValidationError):
+        check("POST", "/channels/1/messages", {"nonce": "n" * 26})
+    with pytest.raises(AssertionError):
+        check("POST", "/channels/1/nonsense", {})
+
+
+def test_a_nonce_fits_whatever_it_is_made_of() -> None:
+    from cogs.screen import NONCE_CHARACTERS
+
+    nonces = {Screen.nonce_of(str(2**64 - 1), number) for number in range(1000)}
+    assert len(nonces) == 1000
+    assert max(map(len, nonces)) <= NONCE_CHARACTERS

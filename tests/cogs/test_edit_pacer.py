@@ -1,0 +1,59 @@
+"""When a channel's messages may be written: pure, on a clock of the test's own."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cogs.pacing import KEPT_PACERS, EditPacer, Pacers
+
+Steps = st.lists(st.tuples(st.booleans(), st.floats(0, 3), st.floats(0, 2)), max_size=40)
+
+
+@given(Steps)
+def test_edits_are_an_interval_apart_whatever_comes(
+    steps: list[tuple[bool, float, float]],
+) -> None:
+    now = 100.0
+    pacer = EditPacer(1.0, lambda: now)
+    edits: list[float] = []
+    sends: list[float] = []
+    for is_edit, pause, others_first in steps:
+        delay = pacer.claim_edit() if is_edit else pacer.claim_send()
+        assert delay >= 0
+        now += delay + others_first
+        pacer.wrote(edit=is_edit)
+        (edits if is_edit else sends).append(now)
+        now += pause
+    assert all(later - earlier >= 0.999 for earlier, later in pairwise(edits))
+    assert all(later - earlier >= 0.999 for earlier, later in pairwise(sends))
+
+
+def test_moments_claimed_ahead_are_apart_too() -> None:
+    pacer = EditPacer(1.0, lambda: 5.0)
+    assert [pacer.claim_edit() for _ in range(3)] == [0, 1, 2]
+
+
+def test_the_first_write_waits_for_nothing() -> None:
+    pacer = EditPacer(1.0, lambda: 5.0)
+    assert pacer.claim_send() == 0
+    assert pacer.claim_edit() == 1.0
+
+
+def test_a_new_message_does_not_wait_for_an_edit() -> None:
+    pacer = EditPacer(1.0, lambda: 5.0)
+    assert pacer.claim_edit() == 0
+    assert pacer.claim_send() == 0
+
+
+def test_pacers_of_quiet_channels_are_forgotten() -> None:
+    pacers = Pacers(0.0)
+    for channel_id in range(KEPT_PACERS * 10):
+        pacers.of(channel_id).claim_edit()
+    assert len(pacers._pacers) <= KEPT_PACERS + 1
+    kept = Pacers(1000.0)
+    busy = kept.of(1)
+    busy.claim_edit()
+    for channel_id in range(2, KEPT_PACERS * 2):
+        kept.of(channel_id)
+    assert kept.of(1) is busy

@@ -1,0 +1,198 @@
+"""`/settings` and `/persona`: values, sources, permissions, autocomplete."""
+
+from pathlib import Path
+
+import pytest
+from worlds import PERSONAS, World, talking, write_personas
+
+from bot.chat.settings import DEFINITIONS
+from bot.errors import ChannelSettingError, NotAllowed, NotFound
+
+
+def refusals(world: World) -> list[type[BaseException]]:
+    return [type(getattr(error, "original", error)) for error in world.env.errors]
+
+
+async def test_show_tells_every_value_and_where_it_comes_from(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        await world.chief.slash(
+            world.channel, "settings set", key="temperature", value="1.2", scope="guild"
+        )
+        await world.mod.slash(world.channel, "settings set", key="top_k", value="40")
+        result = await world.bob.slash(world.channel, "settings show")
+        assert result.ephemeral
+        assert result.response is not None
+        text = result.response.embeds[0].description or ""
+        assert all(f"`{key}`" in text for key in DEFINITIONS)
+        assert "`temperature` 1.2 · set for the server" in text
+        assert "`top_k` 40 · set for this channel" in text
+        assert "`top_p` 0.95 · default" in text
+        result = await world.bob.slash(world.channel, "settings show", key="top_k")
+        assert result.response is not None
+        assert result.response.embeds[0].description == "40"
+
+
+@pytest.mark.parametrize(
+    ("who", "scope", "allowed"),
+    [
+        ("alice", "channel", False),
+        ("alice", "guild", False),
+        ("mod", "channel", True),
+        ("mod", "guild", False),
+        ("chief", "channel", True),
+        ("chief", "guild", True),
+    ],
+)
+async def test_changing_is_checked_for_its_scope(
+    tmp_path: Path, who: str, scope: str, allowed: bool
+) -> None:
+    async with talking(tmp_path) as world:
+        actor = getattr(world, who)
+        result = await actor.slash(
+            world.channel, "settings set", key="top_k", value="7", scope=scope
+        )
+        assert result.ephemeral
+        assert refusals(world) == ([] if allowed else [NotAllowed])
+        result = await actor.slash(world.channel, "settings reset", key="top_k", scope=scope)
+        assert refusals(world) == ([] if allowed else [NotAllowed, NotAllowed])
+        changes = await world.bot.conversations.settings.history((await _key(world)), limit=10)
+        assert len(changes) == (2 if allowed else 0)
+
+
+async def _key(world: World):
+    from cogs.incoming import key_of
+
+    channel = world.bot.get_channel(world.channel.id)
+    assert channel is not None
+    return key_of(channel)  # type: ignore[arg-type]
+
+
+async def test_undoing_needs_the_permission_of_the_changes_scope(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        await world.chief.slash(
+            world.channel, "settings set", key="top_k", value="7", scope="guild"
+        )
+        await world.mod.slash(world.channel, "settings undo", id=1)
+        assert refusals(world) == [NotAllowed]
+        await world.chief.slash(world.channel, "settings undo", id=1)
+        result = await world.bob.slash(world.channel, "settings history")
+        assert result.response is not None
+        text = result.response.embeds[0].description or ""
+        assert text.index("**2** `top_k` 7 → not set") < text.index("**1** `top_k` not set → 7")
+        assert f"<@{world.chief.id}>" in text
+
+
+async def test_a_change_of_another_guild_cannot_be_undone_here(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        await world.chief.slash(
+            world.channel, "settings set", key="top_k", value="7", scope="guild"
+        )
+        elsewhere = world.env.create_guild("Elsewhere")
+        channel = elsewhere.create_text_channel("general")
+        owner = elsewhere.add_member(elsewhere.owner)
+        await owner.slash(channel, "settings undo", id=1)
+        assert refusals(world) == [NotFound]
+
+
+async def test_in_a_direct_message_the_member_moderates_themselves(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        user = world.alice.user
+        await user.slash("settings set", key="top_k", value="3")
+        assert refusals(world) == []
+        result = await user.slash("settings set", key="top_k", value="3", scope="guild")
+        assert refusals(world) == [NotAllowed]
+        assert "direct message" in result.response.content
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "kind"),
+    [
+        ("temperature", "5", ChannelSettingError),
+        ("temperature", "hot", ChannelSettingError),
+        ("trigger", "sometimes", ChannelSettingError),
+        ("persona", "Nobody", ChannelSettingError),
+        ("colour", "red", NotFound),
+    ],
+)
+async def test_a_bad_value_is_refused_in_plain_words(
+    tmp_path: Path, key: str, value: str, kind: type[Exception]
+) -> None:
+    async with talking(tmp_path) as world:
+        result = await world.mod.slash(world.channel, "settings set", key=key, value=value)
+        assert result.ephemeral
+        assert result.response is not None
+        assert value in result.response.content or key in result.response.content
+        assert refusals(world) == [kind]
+
+
+async def test_autocomplete_offers_what_fits(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+
+        async def offered(command: str, option: str, typed: str, **filled: str) -> list[str]:
+            choices = await world.mod.autocomplete(world.channel, command, option, typed, **filled)
+            return [choice["value"] for choice in choices]
+
+        assert (await offered("settings set", "key", "top"))[:2] == ["top_p", "top_k"]
+        assert set(await offered("settings set", "key", "")) == set(DEFINITIONS)
+        assert await offered("settings set", "value", "w", key="trigger") == ["wakeword", "always"]
+        assert await offered("settings set", "value", "ad", key="persona") == ["Ada", "Caduceus"]
+        assert await offered("settings set", "value", "", key="nonsense") == []
+        assert await offered("persona use", "name", "br") == ["Bram"]
+
+
+async def test_autocomplete_offers_no_more_than_discord_shows(tmp_path: Path) -> None:
+    write_personas(tmp_path / "personas", {f"Person {number:02}": "x" for number in range(40)})
+    async with talking(tmp_path) as world:
+        choices = await world.alice.autocomplete(world.channel, "persona show", "name", "")
+        assert len(choices) == 25
+        result = await world.alice.slash(world.channel, "persona list")
+        assert result.response is not None
+        assert "Person 39" in (result.response.embeds[0].description or "")
+
+
+async def test_personas_are_listed_shown_and_used(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        result = await world.bob.slash(world.channel, "persona list")
+        assert result.ephemeral
+        assert result.response is not None
+        text = result.response.embeds[0].description or ""
+        assert all(f"**{name}**" in text and summary in text for name, summary in PERSONAS.items())
+        assert "**Caduceus** (here)" in text
+        result = await world.bob.slash(world.channel, "persona show", name="ada")
+        assert result.response is not None
+        assert result.response.embeds[0].title == "Ada"
+        result = await world.bob.slash(world.channel, "persona use", name="ada")
+        assert not result.ephemeral
+        assert world.said() == ["**Ada** speaks here from now on."]
+        await world.ask("who are you?")
+        assert "Ada: A mathematician" in world.engine.requests[0].prompt
+        assert (await world.turns())[1].speaker.name == "Ada"
+
+
+async def test_moderators_can_keep_the_choice_to_themselves(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        await world.mod.slash(
+            world.channel, "settings set", key="persona_choice", value="moderators"
+        )
+        await world.bob.slash(world.channel, "persona use", name="Ada")
+        assert refusals(world) == [NotAllowed]
+        await world.mod.slash(world.channel, "persona use", name="Ada")
+        assert refusals(world) == [NotAllowed]
+
+
+async def test_an_unknown_persona_is_refused(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        result = await world.bob.slash(world.channel, "persona show", name="Nobody")
+        assert "Nobody" in result.response.content
+        await world.bob.slash(world.channel, "persona use", name="Nobody")
+        assert refusals(world) == [NotFound, NotFound]
+
+
+async def test_a_broken_persona_file_is_told_to_moderators_only(tmp_path: Path) -> None:
+    folder = write_personas(tmp_path / "personas", PERSONAS)
+    (folder / "broken.toml").write_text("name = ")
+    async with talking(tmp_path) as world:
+        for actor, sees in ((world.bob, False), (world.mod, True)):
+            result = await actor.slash(world.channel, "persona list")
+            assert result.response is not None
+            assert ("broken.toml" in (result.response.embeds[0].description or "")) is sees

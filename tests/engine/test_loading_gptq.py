@@ -1,0 +1,184 @@
+"""GPTQ in every layout: the logits are those of the float weights that the codes stand for."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from checkpoints import (
+    Checkpoint,
+    logits,
+    make_float,
+    make_gptq,
+    without_g_idx,
+    write_new_layout,
+    write_old_layout,
+)
+
+from bot.engine import gptq_loading
+from bot.engine.loading import load_model
+from bot.engine.model_folder import read_model_folder
+from bot.engine.staging import stage
+from bot.errors import ModelError
+
+EXACT = 1e-5  # float32 against float32
+PACKED = 2e-2  # half-precision scales times codes, through two layers
+
+VARIANTS = {
+    "plain": {},
+    "asymmetric": {"sym": False},
+    "act-order": {"desc_act": True},
+    "asymmetric-act-order-64": {"sym": False, "desc_act": True, "group_size": 64},
+    "no-groups": {"group_size": -1},
+    "8-bits": {"bits": 8},
+    "3-bits": {"bits": 3},
+    "2-bits-asymmetric": {"bits": 2, "sym": False},
+    "v2-asymmetric": {"checkpoint_format": "gptq_v2", "sym": False},
+}
+
+
+def difference(checkpoint: Checkpoint, loaded: torch.nn.Module) -> float:
+    return float((logits(checkpoint.reference) - logits(loaded)).abs().max())
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("write", [write_old_layout, write_new_layout])
+def test_logits_are_those_of_the_dequantized_weights(
+    variant: str, write: object, tmp_path: Path
+) -> None:
+    checkpoint = make_gptq(**VARIANTS[variant])
+    folder = write(checkpoint, tmp_path / "model")
+    loaded = load_model(str(folder), data_dir=tmp_path / "data")
+    assert difference(checkpoint, loaded.model) < EXACT
+    assert not loaded.model.training
+
+
+@pytest.mark.parametrize("variant", ["plain", "asymmetric", "no-groups", "3-bits"])
+@pytest.mark.parametrize("write", [write_old_layout, write_new_layout])
+def test_a_missing_g_idx_is_filled_in(variant: str, write: object, tmp_path: Path) -> None:
+    checkpoint = without_g_idx(make_gptq(**VARIANTS[variant]))
+    folder = write(checkpoint, tmp_path / "model")
+    loaded = load_model(str(folder), data_dir=tmp_path / "data")
+    assert difference(checkpoint, loaded.model) < EXACT
+
+
+@pytest.mark.parametrize("variant", ["plain", "asymmetric-act-order-64", "3-bits"])
+def test_what_does_not_fit_unpacked_stays_packed(
+    variant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gptq_loading, "UNPACKED_SHARE", 0.0)
+    checkpoint = make_gptq(**VARIANTS[variant])
+    folder = write_old_layout(checkpoint, tmp_path / "model")
+    loaded = load_model(str(folder), data_dir=tmp_path / "data")
+    assert difference(checkpoint, loaded.model) < PACKED
+    assert "packed" in loaded.kernel
+
+
+def test_the_folder_itself_is_never_changed(tmp_path: Path) -> None:
+    folder = write_old_layout(without_g_idx(make_gptq()), tmp_path / "model")
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    load_model(str(folder), data_dir=tmp_path / "data")
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_a_stage_is_used_again_until_the_folder_changes(tmp_path: Path) -> None:
+    folder = write_old_layout(make_gptq(), tmp_path / "model")
+    first = stage(read_model_folder(folder), data_dir=tmp_path / "data").path
+    assert stage(read_model_folder(folder), data_dir=tmp_path / "data").path == first
+    (folder / "notes.txt").write_text("changed")
+    assert stage(read_model_folder(folder), data_dir=tmp_path / "data").path != first
+
+
+def test_a_stage_whose_links_lead_nowhere_is_made_again(tmp_path: Path) -> None:
+    folder = write_old_layout(make_gptq(), tmp_path / "model")
+    first = stage(read_model_folder(folder), data_dir=tmp_path / "data").path
+    next(first.glob("*.safetensors")).unlink()
+    again = stage(read_model_folder(folder), data_dir=tmp_path / "data")
+    assert again.gptq is not None
+    assert again.tensors.keys() == read_model_folder(folder).tensors.keys()
+
+
+def test_a_folder_laid_out_rightly_is_not_staged(tmp_path: Path) -> None:
+    folder = read_model_folder(write_new_layout(make_gptq(), tmp_path / "model"))
+    assert stage(folder, data_dir=tmp_path / "data") is folder
+    assert not (tmp_path / "data").exists()
+
+
+def test_model_basename_chooses_among_several_files(tmp_path: Path) -> None:
+    checkpoint = make_gptq()
+    checkpoint.quantize_config["model_basename"] = "wanted"
+    folder = write_old_layout(checkpoint, tmp_path / "model", basename="wanted")
+    (folder / "other.safetensors").write_bytes(b"not looked at")
+    loaded = load_model(str(folder), data_dir=tmp_path / "data")
+    assert difference(checkpoint, loaded.model) < EXACT
+
+
+def test_act_order_without_g_idx_is_refused(tmp_path: Path) -> None:
+    folder = write_old_layout(without_g_idx(make_gptq(desc_act=True)), tmp_path / "model")
+    with pytest.raises(ModelError, match=r"g_idx is missing"):
+        load_model(str(folder), data_dir=tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"group_size": 64}, "does not fit the weights"),
+        ({"bits": 8}, "does not fit the weights|does not divide"),
+        ({"bits": 5}, "`bits` is 5"),
+        ({"bits": True}, "`bits` is True"),
+        ({"group_size": 0}, "`group_size` is 0"),
+        ({"group_size": "128"}, "`group_size` is 128"),
+        ({"desc_act": "no"}, "`desc_act` is no"),
+        ({"checkpoint_format": "marlin"}, "in the format marlin"),
+        ({"quant_method": "awq"}, "quantized by awq"),
+    ],
+)
+def test_a_quantize_config_that_cannot_be_is_named(
+    change: dict[str, object], says: str, tmp_path: Path
+) -> None:
+    checkpoint = make_gptq()
+    checkpoint.quantize_config |= change
+    folder = write_old_layout(checkpoint, tmp_path / "model")
+    with pytest.raises(ModelError, match=says) as caught:
+        load_model(str(folder), data_dir=tmp_path / "data")
+    assert "quantize_config.json" in str(caught.value)
+
+
+def test_quantized_weights_without_a_config_are_refused(tmp_path: Path) -> None:
+    folder = write_old_layout(make_gptq(), tmp_path / "model")
+    (folder / "quantize_config.json").unlink()
+    with pytest.raises(ModelError, match=r"does not say how they\s+were quantized"):
+        load_model(str(folder), data_dir=tmp_path / "data")
+
+
+def test_a_config_without_quantized_weights_is_refused(tmp_path: Path) -> None:
+    folder = write_new_layout(make_float(), tmp_path / "model")
+    (folder / "quantize_config.json").write_text(json.dumps({"bits": 4, "group_size": 32}))
+    with pytest.raises(ModelError, match="none of them is"):
+        load_model(str(folder), data_dir=tmp_path / "data")
+
+
+def test_a_missing_part_of_a_layer_is_named(tmp_path: Path) -> None:
+    checkpoint = make_gptq()
+    del checkpoint.tensors["model.layers.1.mlp.up_proj.scales"]
+    folder = write_old_layout(checkpoint, tmp_path / "model")
+    with pytest.raises(ModelError, match=r"model\.layers\.1\.mlp\.up_proj\.scales is missing"):
+        load_model(str(folder), data_dir=tmp_path / "data")
+
+
+def test_a_layer_that_was_left_out_is_named(tmp_path: Path) -> None:
+    checkpoint = make_gptq()
+    for part in ("qweight", "qzeros", "scales", "g_idx"):
+        del checkpoint.tensors[f"model.layers.1.mlp.up_proj.{part}"]
+    folder = write_old_layout(checkpoint, tmp_path / "model")
+    with pytest.raises(ModelError, match=r"model\.layers\.1\.mlp\.up_proj"):
+        load_model(str(folder), data_dir=tmp_path / "data")
+
+
+def test_biases_of_zeros_that_old_converters_wrote_do_no_harm(tmp_path: Path) -> None:
+    checkpoint = make_gptq()
+    checkpoint.tensors["model.layers.0.mlp.up_proj.bias"] = torch.zeros(256).half()
+    checkpoint.tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = torch.ones(16)
+    folder = write_old_layout(checkpoint, tmp_path / "model")
+    loaded = load_model(str(folder), data_dir=tmp_path / "data")
+    assert difference(checkpoint, loaded.model) < EXACT

@@ -1,0 +1,301 @@
+"""The settings of the process: what is taken, what is refused, and with which mend."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import make_url
+
+from bot.errors import SettingsError
+from bot.owner_defaults import load_owner_defaults
+from bot.settings import SETTING_NAMES, ProcessSettings, load_settings
+from bot.settings_checks import edits, nearest
+
+ROOT = Path(__file__).parent.parent
+# The shape of a token; nobody's.
+TOKEN = "MTAwMDAwMDAwMDAwMDAwMDAwMA.GAbCdE." + "x" * 38
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def refusal(environment: dict[str, str] | None = None) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(environment or {})
+    assert caught.value.mend, "a refusal says what to do"
+    return str(caught.value)
+
+
+def test_nothing_set_gives_the_documented_defaults() -> None:
+    settings = load_settings({})
+    assert settings.discord_token is None
+    assert settings.engine == "local"
+    assert settings.model == "demo"
+    assert settings.database_url == "sqlite+aiosqlite:///data/caduceus.db"
+    assert settings.personas_dir == Path("personas")
+    assert (settings.max_reply_tokens, settings.context_tokens) == (512, 0)
+    assert (settings.openai_first_token_seconds, settings.openai_stall_seconds) == (120, 30)
+    assert (settings.log_level, settings.log_format, settings.metrics_port) == ("info", "text", 0)
+
+
+def test_the_database_lies_in_the_data_folder() -> None:
+    assert load_settings({"DATA_DIR": "/srv/c"}).database_url.endswith(":////srv/c/caduceus.db")
+    odd = load_settings({"DATA_DIR": "/srv/my data %20#1?x"}).database_url
+    assert make_url(odd).database == "/srv/my data %20#1?x/caduceus.db"
+    url = "sqlite+aiosqlite:///{DATA_DIR}/other.db"
+    assert load_settings({"DATABASE_URL": url}).database_url.endswith("///data/other.db")
+
+
+def test_the_environment_goes_before_the_file() -> None:
+    Path(".env").write_text("LOG_LEVEL=debug\nOWNER_IDS='1, 2'\nMAX_REPLY_TOKENS=64 # short\n")
+    settings = load_settings({"LOG_LEVEL": "ERROR", "PATH": "/bin"})
+    assert settings.log_level == "error"
+    assert settings.owner_ids == {1, 2}
+    assert settings.max_reply_tokens == 64
+
+
+def test_empty_values_are_unset() -> None:
+    Path(".env").write_text("DISCORD_TOKEN=\nENGINE=\n")
+    settings = load_settings({"OPENAI_API_KEY": ""})
+    assert settings.discord_token is None
+    assert settings.openai_api_key is None
+    assert settings.engine == "local"
+
+
+def test_an_empty_variable_hides_the_files_value() -> None:
+    Path(".env").write_text(f"DISCORD_TOKEN={TOKEN}\n")
+    assert load_settings({}).discord_token is not None
+    assert load_settings({"DISCORD_TOKEN": ""}).discord_token is None
+
+
+def test_settings_do_not_change_and_do_not_show_secrets() -> None:
+    settings = load_settings(
+        {
+            "DISCORD_TOKEN": f" {TOKEN}\n",
+            "OPENAI_API_KEY": "sk-hidden",
+            "DATABASE_URL": "postgresql+asyncpg://me:hidden@db/x",
+        }
+    )
+    assert TOKEN not in repr(settings)
+    assert "hidden" not in repr(settings)
+    assert set(settings.secrets()) == {TOKEN, "sk-hidden", "hidden"}
+    with pytest.raises(ValueError, match="frozen"):
+        settings.model = "other"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "your-token-here",
+        "changeme",
+        "<token>",
+        '""',
+        "''",
+        "xxx",
+        f"Bot {TOKEN}",
+        f'"{TOKEN}"',
+        "8a7b6c5d4e3f8a7b6c5d4e3f8a7b6c5d",
+        TOKEN[:-20],
+    ],
+)
+def test_what_is_no_token_is_refused_with_the_mend(token: str) -> None:
+    said = refusal({"DISCORD_TOKEN": token})
+    assert "DISCORD_TOKEN" in said
+    assert token not in said or len(token) < 4
+
+
+def test_empty_quotes_in_the_file_are_a_placeholder() -> None:
+    Path(".env").write_text('LOG_LEVEL=info\nDISCORD_TOKEN=""\n')
+    assert ".env, line 2" in refusal()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("DISCORD_TOKN", "DISCORD_TOKEN"),
+        ("DISCROD_TOKEN", "DISCORD_TOKEN"),
+        ("MODLE", "MODEL"),
+        ("OWNER_ID", "OWNER_IDS"),
+        ("DATABSE_URL", "DATABASE_URL"),
+        ("OPENAI_BASEURL", "OPENAI_BASE_URL"),
+    ],
+)
+def test_a_setting_off_by_a_letter_is_refused_wherever_it_stands(wrong: str, right: str) -> None:
+    assert f"looks like {right}" in refusal({wrong: "x"})
+    Path(".env").write_text(f"\n{wrong}=x\n")
+    said = refusal()
+    assert f"looks like {right}" in said
+    assert ".env, line 2" in said
+
+
+def test_other_programs_variables_are_left_alone() -> None:
+    load_settings({"PATH": "/bin", "HOME": "/root", "MODE": "x", "OPENAI_ORG_ID": "x", "LANG": "C"})
+
+
+def test_the_file_holds_our_settings_alone() -> None:
+    Path(".env").write_text("POSTGRES_DB=x\n")
+    assert "POSTGRES_DB" in refusal()
+
+
+@pytest.mark.parametrize("text", ["just words\n", "DISCORD_TOKEN\n", "=x\n"])
+def test_a_line_that_is_no_setting_is_named(text: str) -> None:
+    Path(".env").write_text("# fine\n" + text)
+    assert ".env, line 2" in refusal()
+
+
+def test_a_file_that_cannot_be_read_is_named() -> None:
+    Path(".env").write_bytes(b"DISCORD_TOKEN=\xff\xfe\n")
+    assert ".env cannot be read" in refusal()
+    Path(".env").unlink()
+    Path(".env").mkdir()
+    assert ".env cannot be read" in refusal()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ENGINE", "cuda"),
+        ("CONTEXT_TOKENS", "-1"),
+        ("CONTEXT_TOKENS", "many"),
+        ("MAX_REPLY_TOKENS", "5000"),
+        ("METRICS_PORT", "70000"),
+        ("LOG_LEVEL", "loud"),
+        ("LOG_FORMAT", "xml"),
+        ("OWNER_IDS", "me"),
+        ("OPENAI_STALL_SECONDS", "0"),
+        ("OPENAI_BASE_URL", "localhost:8000"),
+        ("OPENAI_BASE_URL", "http://x:99999/v1"),
+        ("OPENAI_BASE_URL", "http://x/v1/completions"),
+        ("DATABASE_URL", "postgres://u:hidden@h/d"),
+        ("DATABASE_URL", "sqlite:///x.db"),
+        ("DATABASE_URL", "x"),
+    ],
+)
+def test_a_value_that_does_not_do_names_its_setting(name: str, value: str) -> None:
+    said = refusal({name: value})
+    assert name in said
+    assert "hidden" not in said
+
+
+def test_a_model_has_to_be_one(tmp_path: Path) -> None:
+    for missing in (str(tmp_path / "no"), "./models/nous-hermes", "demos"):
+        assert "There is no model folder" in refusal({"MODEL": missing})
+    folder = tmp_path / "model"
+    folder.mkdir()
+    assert "no model" in refusal({"MODEL": str(folder)})
+    (folder / "model.safetensors").touch()
+    assert "config.json is missing" in refusal({"MODEL": str(folder)})
+    (folder / "config.json").write_text("{}")
+    assert load_settings({"MODEL": str(folder)}).model == str(folder)
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    assert "pickles" in refusal({"MODEL": str(folder)})
+    (folder / "pytorch_model.bin").unlink()
+    assert "no .safetensors" in refusal({"MODEL": str(folder)})
+    text = tmp_path / "readme.txt"
+    text.touch()
+    assert "is not a model" in refusal({"MODEL": str(text)})
+
+
+def test_a_hub_id_and_a_gguf_file_are_models(tmp_path: Path) -> None:
+    assert load_settings({"MODEL": "TheBloke/Nous-Hermes-13B-GPTQ"})
+    weights = tmp_path / "tiny.gguf"
+    weights.touch()
+    assert load_settings({"MODEL": str(weights)})
+    assert load_settings({"MODEL": str(tmp_path)})
+
+
+def test_a_remote_engine_needs_an_address_and_no_model_here(tmp_path: Path) -> None:
+    assert "OPENAI_BASE_URL" in refusal({"ENGINE": "openai"})
+    remote = {"ENGINE": "openai", "OPENAI_BASE_URL": "http://127.0.0.1:1/v1/", "MODEL": "/no"}
+    assert load_settings(remote).openai_base_url == "http://127.0.0.1:1/v1"
+    assert "TOKENIZER" in refusal({**remote, "TOKENIZER": str(tmp_path / "no")})
+    assert "TOKENIZER" in refusal({**remote, "TOKENIZER": str(tmp_path)})
+    (tmp_path / "tokenizer.json").write_text("{}")
+    assert load_settings({**remote, "TOKENIZER": str(tmp_path)}).tokenizer == tmp_path
+
+
+@given(st.sampled_from(SETTING_NAMES), st.data())
+def test_one_wrong_letter_is_always_noticed(name: str, data: st.DataObject) -> None:
+    place = data.draw(st.integers(0, len(name) - 1))
+    letter = data.draw(st.sampled_from("ABCDEFGHIJKLMNOPQRSTUVWXYZ_"))
+    for wrong in (
+        name[:place] + name[place + 1 :],
+        name[:place] + letter + name[place + 1 :],
+        name[:place] + letter + name[place:],
+    ):
+        assert wrong in SETTING_NAMES or nearest(wrong, SETTING_NAMES)
+
+
+@given(st.text("abc", max_size=6), st.text("abc", max_size=6))
+def test_the_edit_distance_is_a_distance(first: str, second: str) -> None:
+    assert edits(first, second) == edits(second, first)
+    assert (edits(first, second) == 0) == (first == second)
+    assert edits(first, second) >= abs(len(first) - len(second))
+    assert edits(first + "x", second + "x") <= edits(first, second)
+
+
+class TestOwnerDefaults:
+    def test_no_file_means_none(self, tmp_path: Path) -> None:
+        assert load_owner_defaults(tmp_path) == {}
+
+    def test_values_are_checked_and_kept(self, tmp_path: Path) -> None:
+        (tmp_path / "defaults.toml").write_text(
+            'temperature = 0.5\ntop_k = 40\ntrigger = "Always"\nwake_words = ["a", "b"]\n'
+        )
+        assert load_owner_defaults(tmp_path) == {
+            "temperature": 0.5,
+            "top_k": 40,
+            "trigger": "always",
+            "wake_words": ["a", "b"],
+        }
+
+    @pytest.mark.parametrize(
+        ("text", "named"),
+        [
+            ("temperature = 3\n", "temperature"),
+            ("temperatur = 1\n", "temperature"),
+            ("colour = 1\n", "colour"),
+            ("top_k = true\n", "top_k"),
+            ("[trigger]\nx = 1\n", "trigger"),
+            ("temperature: 1\n", "not TOML"),
+        ],
+    )
+    def test_faults_name_the_file_and_the_key(self, tmp_path: Path, text: str, named: str) -> None:
+        (tmp_path / "defaults.toml").write_text(text)
+        with pytest.raises(SettingsError) as caught:
+            load_owner_defaults(tmp_path)
+        assert "defaults.toml" in str(caught.value)
+        assert named in str(caught.value)
+
+
+def test_what_is_made_from_the_definitions_is_up_to_date() -> None:
+    tables = runpy.run_path(str(ROOT / "scripts" / "readme_tables.py"))
+    assert (ROOT / ".env.example").read_text() == tables["env_example"]()
+    readme = (ROOT / "README.md").read_text()
+    assert tables["with_tables"](readme) == readme
+    listed = [name for names in tables["SECTIONS"].values() for name in names]
+    assert sorted(listed) == sorted(ProcessSettings.model_fields)
+
+
+def test_the_example_file_is_one_that_starts(tmp_path: Path) -> None:
+    example = (ROOT / ".env.example").read_text()
+    (tmp_path / ".env").write_text(example)
+    assert load_settings({}) == ProcessSettings()
+    (tmp_path / ".env").write_text(example.replace("\n#", "\n").replace("\n ", "\n# "))
+    assert load_settings({}) == ProcessSettings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("CONTEXT_TOKENS", "-1", "It takes at least 0;"),
+        ("MAX_REPLY_TOKENS", "5000", "It takes at most 2048;"),
+        ("OPENAI_STALL_SECONDS", "0", "It takes more than 0;"),
+    ],
+)
+def test_a_number_out_of_range_is_told_its_bound(name: str, value: str, says: str) -> None:
+    assert says in refusal({name: value})
