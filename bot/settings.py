@@ -26,12 +26,14 @@ from bot.settings_checks import (
     check_base_url,
     check_database_url,
     check_model,
+    check_persona_folder,
     check_token,
     check_tokenizer,
     nearest,
 )
 
 ENV_FILE = Path(".env")
+LEAST_CONTEXT_TOKENS = 256  # below that, a persona and a question leave no room for a reply
 
 # Names that other programs use, though they are a letter off one of ours.
 FOREIGN_NAMES = frozenset({"MODE", "MODELS"})
@@ -63,7 +65,9 @@ class ProcessSettings(BaseSettings):
         "`postgresql+asyncpg://user:password@host/database`. `{DATA_DIR}` stands for that folder.",
     )
     personas_dir: Path = Field(
-        default=Path("personas"), description="The folder with the persona files."
+        default=Path("personas"),
+        validate_default=False,  # where nobody named one, the bot does without: PersonaLibrary
+        description="The folder with the persona files.",
     )
     engine: Literal["local", "openai", "fake"] = Field(
         default="local",
@@ -82,9 +86,9 @@ class ProcessSettings(BaseSettings):
     )
     context_tokens: int = Field(
         default=0,
-        ge=0,
         le=10_000_000,
-        description="How many tokens prompt and reply may have together; 0 is the model's own.",
+        description="How many tokens prompt and reply may have together, "
+        f"{LEAST_CONTEXT_TOKENS} at least; 0 is the model's own.",
     )
     max_reply_tokens: int = Field(
         default=512,
@@ -166,6 +170,18 @@ class ProcessSettings(BaseSettings):
     @classmethod
     def _home(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser()
+
+    @field_validator("personas_dir")
+    @classmethod
+    def _persona_folder(cls, value: Path) -> Path:
+        return check_persona_folder(value)
+
+    @field_validator("context_tokens")
+    @classmethod
+    def _room_for_a_reply(cls, value: int) -> int:
+        if value != 0 and value < LEAST_CONTEXT_TOKENS:
+            raise ValueError(f"at least {LEAST_CONTEXT_TOKENS}, or 0 for the model's own")
+        return value
 
     @field_validator("database_url")
     @classmethod

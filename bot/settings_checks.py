@@ -128,6 +128,20 @@ def check_tokenizer(folder: Path) -> None:
         )
 
 
+def check_persona_folder(folder: Path) -> Path:
+    """A folder that is there, though it may be empty."""
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise SettingsError(
+            f"PERSONAS_DIR is no folder: {folder}.", "Name the folder that holds the persona files."
+        )
+    raise SettingsError(
+        f"There is no PERSONAS_DIR: {folder}.",
+        "Make that folder, name another, or take the setting out to use `personas`.",
+    )
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """The one of `names` that `name` misspells, or ""."""
     for candidate in names:

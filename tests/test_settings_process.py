@@ -283,6 +283,7 @@ def test_what_is_made_from_the_definitions_is_up_to_date() -> None:
 
 def test_the_example_file_is_one_that_starts(tmp_path: Path) -> None:
     example = (ROOT / ".env.example").read_text()
+    (tmp_path / "personas").mkdir()
     (tmp_path / ".env").write_text(example)
     assert load_settings({}) == ProcessSettings()
     (tmp_path / ".env").write_text(example.replace("\n#", "\n").replace("\n ", "\n# "))
@@ -292,10 +293,32 @@ def test_the_example_file_is_one_that_starts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("CONTEXT_TOKENS", "-1", "It takes at least 0;"),
+        ("CONTEXT_TOKENS", "-1", "It takes at least 256, or 0 for the model's own;"),
+        ("CONTEXT_TOKENS", "5", "It takes at least 256, or 0 for the model's own;"),
+        ("CONTEXT_TOKENS", "255", "It takes at least 256, or 0 for the model's own;"),
         ("MAX_REPLY_TOKENS", "5000", "It takes at most 2048;"),
         ("OPENAI_STALL_SECONDS", "0", "It takes more than 0;"),
     ],
 )
 def test_a_number_out_of_range_is_told_its_bound(name: str, value: str, says: str) -> None:
     assert says in refusal({name: value})
+
+
+@pytest.mark.parametrize("value", [0, 256, 4096])
+def test_a_context_in_which_a_reply_has_room_is_taken(value: int) -> None:
+    assert load_settings({"CONTEXT_TOKENS": str(value)}).context_tokens == value
+
+
+def test_a_persona_folder_that_was_named_has_to_be_there(tmp_path: Path) -> None:
+    assert "There is no PERSONAS_DIR: nowhere." in refusal({"PERSONAS_DIR": "nowhere"})
+    assert "There is no PERSONAS_DIR: personas." in refusal({"PERSONAS_DIR": "personas"})
+    (tmp_path / "ada.toml").touch()
+    assert "PERSONAS_DIR is no folder" in refusal({"PERSONAS_DIR": str(tmp_path / "ada.toml")})
+    assert load_settings({"PERSONAS_DIR": str(tmp_path)}).personas_dir == tmp_path
+    Path(".env").write_text("PERSONAS_DIR=nowhere\n")
+    assert "There is no PERSONAS_DIR" in refusal()
+
+
+def test_without_the_usual_persona_folder_it_goes_on(tmp_path: Path) -> None:
+    assert not (tmp_path / "personas").exists()
+    assert load_settings({}).personas_dir == Path("personas")

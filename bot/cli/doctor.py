@@ -37,7 +37,7 @@ async def _run(*, offline: bool) -> int:
 async def examine(*, offline: bool) -> AsyncIterator[Finding]:
     """Everything, in the order in which one would mend it."""
     try:
-        settings = load_settings()
+        settings = await asyncio.to_thread(load_settings)  # looks at folders
     except SettingsError as error:
         yield from_error("settings", error)
         return

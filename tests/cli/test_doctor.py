@@ -223,13 +223,20 @@ def test_exit_codes() -> None:
 
 
 @pytest.mark.usefixtures("_in_an_empty_folder")
-async def test_a_persona_folder_that_is_not_there_is_named_with_the_mend(
+async def test_a_named_persona_folder_that_is_not_there_is_to_be_mended() -> None:
+    found = await examined(ENGINE="fake", PERSONAS_DIR="nowhere")
+    assert list(found) == ["settings"]
+    assert found["settings"].text == "There is no PERSONAS_DIR: nowhere."
+    assert exit_code(list(found.values())) == 2
+
+
+@pytest.mark.usefixtures("_in_an_empty_folder")
+async def test_without_the_usual_persona_folder_the_bot_speaks_as_itself(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("ENGINE", "fake")
-    monkeypatch.setenv("PERSONAS_DIR", "nowhere")
     found = [f async for f in examine(offline=True) if f.subject == "personas"]
     assert [f.grade for f in found] == [Grade.WARN, Grade.WARN]
-    assert found[0].text.startswith("nowhere cannot be read")
+    assert found[0].text.startswith("personas cannot be read")
     assert found[0].mend == "Check PERSONAS_DIR."
     assert "speaks as itself" in found[1].text
