@@ -90,13 +90,16 @@ def assert_greedy(checkpoint: Checkpoint, prompt: list[int], reply: list[int]) -
         assert float(row.max() - row[token]) < TIE, f"token {step} of {len(prompt)}"
 
 
+@pytest.mark.parametrize("unpacked", [True, False], ids=["unpacked", "packed"])
 @pytest.mark.parametrize("marlin", [True, False], ids=["marlin", "triton"])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_greedy_replies_are_the_float_references(
-    variant: str, marlin: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    variant: str, marlin: bool, unpacked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not marlin:
         monkeypatch.setattr("bot.engine.cuda.building.marlin_is_there", lambda: False)
+    if not unpacked:
+        monkeypatch.setattr("bot.engine.cuda.building.CONTEXTS_WORTH_UNPACKING", 1 << 40)
     checkpoint = make_gptq(**VARIANTS[variant])
     batch = Batch(build(checkpoint, tmp_path, rows=8), Words(), "m")  # type: ignore[arg-type]
     asked = prompts(5, 64, 63, 100, 300, 17, 1)

@@ -31,6 +31,7 @@ SMALL_CHUNK_TOKENS = 512  # where memory is short
 RESERVE_BYTES = 512 << 20  # for the graphs, cuBLAS and what else lives on the card
 RESERVE_SHARE = 0.02
 CONTEXTS_WORTH_A_COPY = 16  # room for so many full contexts must remain beside a second copy
+CONTEXTS_WORTH_UNPACKING = 16  # the same, beside a copy in 16 bits
 MARLIN_CACHE = "~/.cache/gptqmodel/torch_extensions/marlin_fp16/*/*.so"
 
 Report = Callable[[str, float | None], None]
@@ -41,6 +42,7 @@ class MemoryPlan:
     """What goes onto the card besides the weights."""
 
     keep_packed: bool  # GPTQ's own layout beside Marlin's, for prompts
+    unpacked_bytes: int  # for layers in 16 bits beside the packed ones, for prompts
     chunk_tokens: int
 
 
@@ -124,11 +126,14 @@ def _plan_memory(
             f"card has {free / 1e9:.1f} GB free.",
             "Close what else uses the card, or use a smaller model.",
         )
-    worth = CONTEXTS_WORTH_A_COPY * context * _token_bytes(shape)
-    copies = 2 if marlin else 1
-    ample = free - copies * folder.bytes > worth
-    chunk = CHUNK_TOKENS if ample else SMALL_CHUNK_TOKENS
-    return MemoryPlan(keep_packed=ample or not marlin, chunk_tokens=chunk)
+    context_bytes = context * _token_bytes(shape)
+    left = free - (2 if marlin else 1) * folder.bytes
+    ample = left > CONTEXTS_WORTH_A_COPY * context_bytes
+    return MemoryPlan(
+        keep_packed=ample or not marlin,
+        unpacked_bytes=max(0, left - CONTEXTS_WORTH_UNPACKING * context_bytes),
+        chunk_tokens=CHUNK_TOKENS if ample else SMALL_CHUNK_TOKENS,
+    )
 
 
 def _load(
@@ -150,8 +155,8 @@ def _load(
             folder,
             device,
             marlin=marlin,
-            keep_packed=plan.keep_packed,
             scratch=scratch,
+            unpacked_bytes=plan.unpacked_bytes,
         )
         return read_decoder(reader, layers, config, context_tokens, report)
 

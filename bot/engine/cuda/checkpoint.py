@@ -16,7 +16,17 @@ from bot.engine.cuda.gptq import (
     merge,
     unpack_zeros,
 )
-from bot.engine.cuda.linear import DenseLinear, Linear, MarlinProduct, QuantizedLinear, Scratch
+from bot.engine.cuda.linear import (
+    DenseLinear,
+    DequantizedProduct,
+    Linear,
+    MarlinProduct,
+    QuantizedLinear,
+    Scratch,
+    TritonProduct,
+    UnpackedProduct,
+    many_rows_from,
+)
 from bot.engine.cuda.llama import LlamaDecoder, LlamaLayer, LlamaShape
 from bot.engine.model_folder import ModelFolder
 
@@ -112,15 +122,18 @@ class LayerReader:
         device: torch.device,
         *,
         marlin: bool,
-        keep_packed: bool,
         scratch: Scratch | None,
+        unpacked_bytes: int,
     ) -> None:
-        """`keep_packed`: keep GPTQ's own layout beside Marlin's, for the products of many rows."""
+        """For the products of many rows, layers are kept unpacked in so many bytes.
+
+        The rest are kept packed for `scratch`; without one (memory is short) Marlin does all.
+        """
         self._reader = reader
         self._layout = folder.gptq
         self._marlin = marlin
-        self._keep_packed = keep_packed
         self._scratch = scratch
+        self._unpacked_bytes_left = unpacked_bytes
         self._processors = torch.cuda.get_device_properties(device).multi_processor_count
 
     def linear(self, *names: str) -> Linear:
@@ -129,11 +142,24 @@ class LayerReader:
         if not self._reader.has(f"{names[0]}.qweight"):
             weights = [self._reader.dense(f"{name}.weight") for name in names]
             return DenseLinear(torch.cat(weights), bias)
-        parts = [self._gptq(name) for name in names]
-        ordered = merge(parts)
-        marlin = MarlinProduct(ordered) if self._marlin else None
-        packed = ordered if self._keep_packed or marlin is None else None
-        return QuantizedLinear(packed, self._scratch, self._processors, marlin, bias)
+        packed = merge([self._gptq(name) for name in names])
+        many = self._for_many_rows(packed)
+        if self._marlin:
+            few: Linear = MarlinProduct(packed)
+        elif many is not None and not TritonProduct.takes(packed):
+            return QuantizedLinear(many, bias=bias)
+        else:
+            few = TritonProduct(packed, self._processors)
+        is_unpacked = isinstance(many, UnpackedProduct)
+        many_rows = many_rows_from(marlin=self._marlin, unpacked=is_unpacked)
+        return QuantizedLinear(few, many, many_rows, bias)
+
+    def _for_many_rows(self, packed: GptqTensors) -> Linear | None:
+        needed = packed.in_features * packed.out_features * packed.scales.element_size()
+        if needed <= self._unpacked_bytes_left:
+            self._unpacked_bytes_left -= needed
+            return UnpackedProduct(packed)
+        return None if self._scratch is None else DequantizedProduct(packed, self._scratch)
 
     def _gptq(self, name: str) -> GptqTensors:
         layout = self._layout

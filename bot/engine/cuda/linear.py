@@ -1,9 +1,10 @@
 # pyright: basic
-"""A matrix product by the fastest kernel that is there: dense, Marlin, Triton or dequantized.
+"""A matrix product by the fastest kernel that is there: dense, Marlin, Triton or unpacked.
 
 Marlin (https://arxiv.org/abs/2408.11743) is gptqmodel's, compiled by nvcc at first use. The Triton
-product needs no compiler. Hundreds of rows are bound by arithmetic instead of memory: then the
-weights are dequantized into scratch memory, once a product, and cuBLAS does the rest.
+product needs no compiler. Hundreds of rows are bound by arithmetic instead of memory: then cuBLAS
+multiplies by 16-bit weights, which are kept where memory is ample, and otherwise unpacked into
+scratch memory, once a product.
 """
 
 from typing import Protocol
@@ -11,11 +12,6 @@ from typing import Protocol
 import torch
 
 from bot.engine.cuda.gptq import BITS, BLOCK_INPUTS, GptqTensors, dequantize, multiply
-
-# From here on dequantizing and cuBLAS win (measured on an H200, all layers of a 13B model, ms:
-# Marlin 10.4 at 128 rows, 20 at 256; Triton's 12.4 at 16, 38 at 32; dequantized 15 to 19).
-DENSE_ROWS = 256
-DENSE_ROWS_WITHOUT_MARLIN = 20
 
 
 class Linear(Protocol):
@@ -38,48 +34,101 @@ class DenseLinear:
         return torch.nn.functional.linear(x, self.weight, self.bias)
 
 
-class Scratch:
-    """Memory for one layer's dequantized weights, shared by all layers: they run in turn."""
-
-    def __init__(self, elements: int, dtype: torch.dtype, device: torch.device) -> None:
-        self.memory = torch.empty(elements, dtype=dtype, device=device)
-
-
 class QuantizedLinear:
-    """4-bit weights: `few` rows by Marlin or Triton, many by dequantizing."""
+    """One product for few rows, another one from `many_rows` on."""
 
     def __init__(
         self,
-        weights: GptqTensors | None,
-        scratch: Scratch | None,
-        processors: int,
-        marlin: "MarlinProduct | None" = None,
+        few: Linear,
+        many: Linear | None = None,
+        many_rows: int = 0,
         bias: torch.Tensor | None = None,
     ) -> None:
-        """Without `weights` (memory is short), Marlin does many rows too."""
-        if weights is None and marlin is None:
-            raise ValueError("A quantized layer needs weights in one layout at least.")
-        self._weights = weights
-        self._scratch = scratch
-        self._processors = processors
-        self._marlin = marlin
+        self._few = few
+        self._many = many
+        self._many_rows = many_rows
         self._bias = bias
-        self._dense_rows = DENSE_ROWS if marlin is not None else DENSE_ROWS_WITHOUT_MARLIN
-        if marlin is None and weights is not None and weights.in_features % BLOCK_INPUTS:
-            self._dense_rows = 1
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """The product."""
-        out = self._product(x)
+        product = self._many if self._many and len(x) >= self._many_rows else self._few
+        out = product(x)
         return out if self._bias is None else out + self._bias
 
-    def _product(self, x: torch.Tensor) -> torch.Tensor:
-        if self._weights is not None and self._scratch is not None and len(x) >= self._dense_rows:
-            ordered = x if self._weights.order is None else x[:, self._weights.order]
-            return ordered @ dequantize(self._weights, self._scratch.memory)
-        if self._marlin is not None:
-            return self._marlin(x)
-        return multiply(x, self._weights, self._processors)  # type: ignore[arg-type]
+
+def many_rows_from(*, marlin: bool, unpacked: bool) -> int:
+    """The number of rows from which the product for many rows wins.
+
+    Measured on an H200 over all layers of a 13B model, ms: Marlin 3.1 at 1 row, 6.6 at 64, 10.4 at
+    128, 20 at 256; Triton 6.0 at 1, 12.4 at 16, 38 at 32; by cuBLAS 6 to 8 up to 128 where the
+    weights are kept unpacked, and 15 to 19 where they are not.
+    """
+    if marlin:
+        return 96 if unpacked else 256
+    return 4 if unpacked else 20
+
+
+class UnpackedProduct:
+    """4-bit weights kept as 16-bit numbers too: for prompts, where memory is ample."""
+
+    def __init__(self, weights: GptqTensors) -> None:
+        elements = weights.in_features * weights.out_features
+        memory = torch.empty(elements, dtype=weights.scales.dtype, device=weights.words.device)
+        self._weight = dequantize(weights, memory)
+        self._order = weights.order
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """The product, by cuBLAS."""
+        return _ordered(x, self._order) @ self._weight
+
+
+class Scratch:
+    """Memory for one layer's unpacked weights, shared by all layers: they run in turn."""
+
+    def __init__(self, elements: int, dtype: torch.dtype, device: torch.device) -> None:
+        """Takes nothing until the first layer asks."""
+        self._elements, self._dtype, self._device = elements, dtype, device
+        self._memory: torch.Tensor | None = None
+
+    def take(self) -> torch.Tensor:
+        """[elements]."""
+        if self._memory is None:
+            self._memory = torch.empty(self._elements, dtype=self._dtype, device=self._device)
+        return self._memory
+
+
+class DequantizedProduct:
+    """4-bit weights, unpacked into scratch memory for every product."""
+
+    def __init__(self, weights: GptqTensors, scratch: Scratch) -> None:
+        self._weights = weights
+        self._memory = scratch.take()
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """The product, by cuBLAS."""
+        return _ordered(x, self._weights.order) @ dequantize(self._weights, self._memory)
+
+
+class TritonProduct:
+    """4-bit weights, unpacked in registers."""
+
+    def __init__(self, weights: GptqTensors, processors: int) -> None:
+        self._weights = weights
+        self._processors = processors
+
+    @staticmethod
+    def takes(weights: GptqTensors) -> bool:
+        """Whether the inputs come in whole blocks."""
+        return weights.in_features % BLOCK_INPUTS == 0
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """The product."""
+        return multiply(x, self._weights, self._processors)
+
+
+def _ordered(x: torch.Tensor, order: torch.Tensor | None) -> torch.Tensor:
+    """The inputs by group, for weights with act-order."""
+    return x if order is None else x[:, order]
 
 
 class MarlinProduct:
@@ -90,7 +139,7 @@ class MarlinProduct:
 
         inputs = weights.in_features
         places = torch.arange(inputs, device=weights.words.device, dtype=torch.int32)
-        self._order = weights.order  # act-order: the words stand by group, and so must the inputs
+        self._order = weights.order
         layer = MarlinLinear(
             bits=BITS,
             group_size=weights.group_size,
@@ -115,4 +164,4 @@ class MarlinProduct:
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """The product."""
-        return self._layer(x if self._order is None else x[:, self._order])
+        return self._layer(_ordered(x, self._order))
