@@ -11,7 +11,7 @@ from bot.chat.messages import GenerationRecord, Scope, Turn
 from bot.chat.persona import Persona
 from bot.chat.ports import Personas
 from bot.chat.settings import SettingOrigin
-from bot.engine.api import EngineStatus, GenerationStatistics
+from bot.engine.api import EngineStatus, FinishReason, GenerationStatistics
 
 Json: TypeAlias = dict[str, Any]
 
@@ -44,10 +44,17 @@ def turn(turn: Turn) -> Json:
         "name": turn.speaker.name,
         "text": turn.text,
         "state": turn.state.value,
+        "at_limit": _ended_at_limit(turn),
         "at": turn.created_at.isoformat(),
         "swipes": len(turn.swipes),
         "swipe": turn.active_swipe,
     }
+
+
+def _ended_at_limit(turn: Turn) -> bool:
+    """Whether the text that is shown ends where the longest reply does."""
+    shown = (swipe for swipe in turn.swipes if swipe.index == turn.active_swipe)
+    return any(swipe.finish is FinishReason.LENGTH for swipe in shown)
 
 
 def persona(persona: Persona, *, user: str) -> Json:

@@ -181,6 +181,7 @@ class Writer:
                 "name": reply.persona_name,
                 "text": turn.text if turn and was_written else "",
                 "stopped": stopped,
+                "at_limit": outcome is not None and outcome.finish is FinishReason.LENGTH,
                 "speed": views.speed(outcome.statistics) if outcome else None,
             },
         )

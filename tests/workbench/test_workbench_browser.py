@@ -9,6 +9,7 @@ import pytest
 from playwright.async_api import Browser, Locator, Page, async_playwright, expect
 from workbench_parts import HOSTILE, Bench, StartBench
 
+from bot.chat.messages import ChannelKey, Scope
 from bot.engine.fake import FakeEngine
 from bot.errors import EngineFailed
 
@@ -194,6 +195,30 @@ async def test_going_on(visit: Visit) -> None:
     await visit.button("Let it go on").click()
     await expect(visit.replies).to_contain_text("Another one, quite different.")
     await expect(visit.replies).to_contain_text("The first reply")
+
+
+async def test_a_reply_that_reached_its_limit_says_so_until_it_goes_on(
+    start_bench: StartBench, open_page: OpenPage
+) -> None:
+    bench = await start_bench(FakeEngine(["word " * 40, "and so it ends."]))
+    chat = ChannelKey("workbench", "1", is_direct=True)
+    settings = bench.conversations.settings
+    await settings.set(chat, Scope.CHANNEL, "max_reply_tokens", "16", by="person")
+    visit = await open_page(bench)
+    mark = visit.page.locator("#turns .turn.bot .cut-mark")
+    await visit.say("Hello")
+    await expect(mark).to_have_text("cut at the length limit: «Let it go on» writes the rest")
+    await expect(visit.page.locator("#announcer")).to_contain_text("Cut at the length limit.")
+    await visit.page.reload()
+    await expect(mark).to_have_text("cut at the length limit: «Let it go on» writes the rest")
+    await visit.button("Let it go on").click()
+    await expect(visit.replies).to_contain_text("and so it ends.")
+    await expect(mark).to_have_count(0)
+    await visit.say("Again")
+    await expect(mark).to_have_count(1)
+    await visit.say("More")  # the button stands with the newest reply alone
+    await expect(visit.replies).to_have_count(3)
+    await expect(mark).to_have_text("cut at the length limit")
 
 
 async def test_editing_both_sides(bench: Bench, visit: Visit) -> None:

@@ -79,7 +79,8 @@ const handlers = {
   ended(ended) {
     state.live = null;
     transcript.setSpeed(ended.turn, ended.speed);
-    if (ended.text) announce(`${ended.name}: ${ended.text}${ended.stopped ? " Stopped." : ""}`);
+    const how = ended.stopped ? " Stopped." : ended.at_limit ? " Cut at the length limit." : "";
+    if (ended.text) announce(`${ended.name}: ${ended.text}${how}`);
     update();
   },
   busy({ busy }) {

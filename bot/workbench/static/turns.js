@@ -117,11 +117,23 @@ export class Transcript {
       el("span", { className: "who", id: who, textContent: turn.name }),
       el("time", { dateTime: turn.at, textContent: clock.format(new Date(turn.at)) }));
     const body = el("div", { className: "body" }, head, el("div", { className: "text" }));
-    if (turn.state === "cut") body.append(el("p", { className: "cut-mark", textContent: "stopped here" }));
+    const mark = this.cutMark(turn);
+    if (mark) body.append(el("p", { className: "cut-mark", textContent: mark }));
     if (turn.state !== "running") body.append(this.buttons(turn));
     const article = el("article", { attrs: { "aria-labelledby": who } }, body);
     if (turn.role === "bot") article.prepend(avatar(turn.name));
     return el("li", { className: `turn ${turn.role} ${turn.state}`, attrs: { "data-id": turn.id } }, article);
+  }
+
+  /** Why a text ends before its end, "" where it does not. */
+  cutMark(turn) {
+    if (turn.state === "cut") return "stopped here";
+    if (turn.state === "running" || !turn.at_limit) return "";
+    return `cut at the length limit${this.isNewest(turn) ? ": «Let it go on» writes the rest" : ""}`;
+  }
+
+  isNewest(turn) {
+    return turn.id === Math.max(...this.turns.keys());
   }
 
   buttons(turn) {
@@ -132,7 +144,7 @@ export class Transcript {
       return button;
     };
     if (turn.role === "bot" && turn.swipes > 1) bar.append(this.swipes(turn, idle));
-    if (turn.role === "bot" && turn.id === Math.max(...this.turns.keys())) {
+    if (turn.role === "bot" && this.isNewest(turn)) {
       bar.append(
         idle(iconButton("redo", "Write another reply", () => this.actions.regenerate(turn), "regenerate")),
         idle(iconButton("continue", "Let it go on", () => this.actions.continueReply(turn), "continue")));
