@@ -217,7 +217,7 @@ class Delivery:
             edit = partial(notice.edit, content=line, view=None)
             await persistently(edit, self._pace.retry_seconds)
         elif line:
-            await persistently(partial(self._screen.send_line, line), self._pace.retry_seconds)
+            await self._screen.send_line(line, pauses=self._pace.retry_seconds)
 
     def _give_up(self, error: BaseException) -> None:
         level = logging.INFO if isinstance(error, discord.NotFound) else logging.WARNING

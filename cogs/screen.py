@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias, TypeVar
 
 import aiohttp
@@ -168,14 +169,13 @@ class Screen:
             await last.message.edit(view=self._view_of(controls))
         last.controls = controls
 
-    async def send_line(self, text: str, controls: Controls | None = None) -> discord.Message:
-        """Send a line of the bot's own, not part of the turn."""
-        await self._pacer.turn(edit=False)
+    async def send_line(
+        self, text: str, controls: Controls | None = None, *, pauses: Sequence[float] = ()
+    ) -> discord.Message:
+        """Send a line of the bot's own, not part of the turn; again as :func:`persistently`."""
         self._lines += 1
         nonce = self.nonce_of(f"w{self._nonce}", self._lines)
-        async with self._budget.reserved(Priority.REPLY):
-            self._pacer.wrote(edit=False)
-            return await self._send(text, controls, nonce)
+        return await persistently(partial(self._send_line, text, controls, nonce), pauses)
 
     def adopt(self, message: discord.Message, controls: Controls | None) -> None:
         """Let the turn's text replace a line sent before."""
@@ -208,6 +208,12 @@ class Screen:
         self._sent += 1
         partial = self._channel.get_partial_message(message.id)
         self._posted.append(_Posted(partial, piece.content, piece.controls))
+
+    async def _send_line(self, text: str, controls: Controls | None, nonce: str) -> discord.Message:
+        await self._pacer.turn(edit=False)
+        async with self._budget.reserved(Priority.REPLY):
+            self._pacer.wrote(edit=False)
+            return await self._send(text, controls, nonce)
 
     async def _send(self, content: str, controls: Controls | None, nonce: str) -> discord.Message:
         view = self._view_of(controls) or discord.utils.MISSING

@@ -13,6 +13,19 @@ from bot.engine.fake import FakeEngine
 from bot.errors import EngineFailed
 
 
+class Doomed(FakeEngine):
+    """Fails, once it is let, before its first word."""
+
+    def __init__(self, until: asyncio.Semaphore) -> None:
+        super().__init__()
+        self._until = until
+
+    async def generate(self, _: GenerationRequest) -> AsyncGenerator[Chunk, None]:
+        await self._until.acquire()
+        raise EngineFailed("gone")
+        yield Chunk("")
+
+
 async def test_an_engine_that_fails_is_one_plain_line_and_no_history(tmp_path: Path) -> None:
     engine = FakeEngine(["x"], fail_with=EngineFailed("CUDA out of memory"))
     async with talking(tmp_path, engine=engine) as world:
@@ -49,6 +62,30 @@ async def test_the_errors_line_comes_also_after_a_failed_request(tmp_path: Path)
         await world.ask("hello?")
         [line] = world.said()
         assert line.startswith("⚠️ ")
+
+
+async def test_an_errors_line_that_is_sent_again_is_the_same_message(tmp_path: Path) -> None:
+    engine = FakeEngine(["x"], fail_with=EngineFailed("gone"))
+    async with talking(tmp_path, engine=engine) as world:
+        world.env.inject_error("POST", "/channels/*/messages", status=503, times=2)
+        await world.ask("hello?")
+        tries = world.requests("POST", "/messages")
+        assert len(tries) == 3
+        assert len({entry.json["nonce"] for entry in tries}) == 1
+        assert all(entry.json["enforce_nonce"] for entry in tries)
+
+
+async def test_an_errors_line_is_not_the_busy_line_that_failed_before_it(tmp_path: Path) -> None:
+    gate = asyncio.Semaphore(0)
+    async with talking(tmp_path, engine=Doomed(gate)) as world:
+        await world.ask("count")
+        world.env.inject_error("POST", "/channels/*/messages", status=503)
+        await world.pass_time(10.1)
+        let(gate)
+        await world.env.settle()
+        busy, failed = world.requests("POST", "/messages")
+        assert (busy.json["content"][0], failed.json["content"][0]) == ("⏳", "⚠")
+        assert busy.json["nonce"] != failed.json["nonce"]
 
 
 async def test_a_send_that_fails_is_made_again(tmp_path: Path) -> None:
@@ -129,14 +166,7 @@ async def test_a_reply_deleted_while_it_streams_stops(tmp_path: Path) -> None:
 
 async def test_a_busy_line_becomes_the_errors_line(tmp_path: Path) -> None:
     gate = asyncio.Semaphore(0)
-
-    class Doomed(FakeEngine):
-        async def generate(self, _: GenerationRequest) -> AsyncGenerator[Chunk, None]:
-            await gate.acquire()
-            raise EngineFailed("gone")
-            yield Chunk("")
-
-    async with talking(tmp_path, engine=Doomed()) as world:
+    async with talking(tmp_path, engine=Doomed(gate)) as world:
         await world.ask("count")
         await world.pass_time(10.1)
         assert len(world.said()) == 1
