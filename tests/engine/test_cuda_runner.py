@@ -251,6 +251,30 @@ def test_a_thousand_requests_leave_no_growth(runner: Runner) -> None:
     assert max(held[1:]) - min(held[1:]) < 1 << 20
 
 
+def test_memory_that_runs_out_loses_nobodys_reply(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = make_gptq(group_size=64)
+    launch = runner._launch  # type: ignore[attr-defined]
+    steps = iter(range(1000))
+
+    def launch_with_too_little_memory(pieces: Sequence[Any]) -> None:
+        launch(pieces)
+        if next(steps) in (3, 9):
+            torch.empty(1 << 50, dtype=torch.uint8, device="cuda")
+
+    monkeypatch.setattr(runner, "_launch", launch_with_too_little_memory)
+    batch = Batch(runner, Words(), "m")  # type: ignore[arg-type]
+    asked = prompts(30, 70, 130, 20)
+    for number, prompt in enumerate(asked):
+        submit(batch, number, prompt, 24)
+    replies, _ = drain(batch)
+    assert "Memory ran out" in batch.status().shortage
+    for number, prompt in enumerate(asked):
+        assert len(replies[number]) == 24
+        assert_greedy(checkpoint, prompt, replies[number])
+
+
 def test_a_card_that_is_too_small_says_so(tmp_path: Path) -> None:
     total = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.empty_cache()
