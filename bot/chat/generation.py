@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 
 from bot.chat.ports import Engine
 from bot.chat.prompt import Prompt
@@ -30,6 +31,7 @@ class Generation:
         )
         self._raw: list[str] = []
         self._statistics: GenerationStatistics | None = None
+        self._so_far: GenerationStatistics | None = None
         self._began = time.monotonic()
         self._first_token: float | None = None
 
@@ -40,6 +42,7 @@ class Generation:
             async for chunk in chunks:
                 if self._first_token is None:
                     self._first_token = time.monotonic()
+                self._so_far = self._so_far or chunk.so_far
                 self._raw.append(chunk.text)
                 if text := _sendable(self._filter.decode(chunk.text)):
                     yield text
@@ -53,14 +56,14 @@ class Generation:
                     return
 
     async def statistics(self) -> GenerationStatistics:
-        """The engine's statistics, or our own of a generation that was broken off."""
+        """The engine's statistics; of a generation that was broken off, what is known of it."""
         if self._statistics is not None:
             return self._statistics
-        now = time.monotonic()
-        try:
-            reply_tokens = (await self._engine.count_tokens(["".join(self._raw)]))[0]
-        except EngineError:
-            reply_tokens = len(self._raw)  # about one a chunk
+        total_seconds = time.monotonic() - self._began
+        reply_tokens = await self._count_reply()
+        if self._so_far is not None:
+            return replace(self._so_far, reply_tokens=reply_tokens, total_seconds=total_seconds)
+        waited = total_seconds if self._first_token is None else self._first_token - self._began
         return GenerationStatistics(
             model=self._engine.info.name,
             seed=self.request.sampling.seed or 0,
@@ -68,9 +71,15 @@ class Generation:
             cached_prompt_tokens=0,
             reply_tokens=reply_tokens,
             queued_seconds=0.0,
-            first_token_seconds=(self._first_token or now) - self._began,
-            total_seconds=now - self._began,
+            first_token_seconds=waited,
+            total_seconds=total_seconds,
         )
+
+    async def _count_reply(self) -> int:
+        try:
+            return (await self._engine.count_tokens(["".join(self._raw)]))[0]
+        except EngineError:
+            return len(self._raw)  # about one a chunk
 
 
 def _sendable(text: str) -> str:

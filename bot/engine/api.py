@@ -84,6 +84,8 @@ class GenerationStatistics:
 class Chunk:
     """A piece of the reply. Only the last has `finish` and `statistics` (its text may be "").
 
+    The first may have `so_far`, the statistics as they stand then: all that an engine can tell of a
+    reply that is broken off later.
     Texts never contain a stop string or part of one that was completed: partial matches are held
     back. Texts never split a character.
     """
@@ -91,6 +93,7 @@ class Chunk:
     text: str
     finish: FinishReason | None = None
     statistics: GenerationStatistics | None = None
+    so_far: GenerationStatistics | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,7 +192,7 @@ class Batch:
             self.meter.served(now - generation.admitted_at)
             self._forget(number)
             return [(number, writer.last_chunk(text, self._model, now))]
-        return [(number, Chunk(text))] if text else []
+        return [(number, writer.next_chunk(text, self._model, now))] if text else []
 
     def _make_do(self, detail: str) -> list[Event]:
         """Memory ran out: free all slots, put their requests back, and be modest for a while."""

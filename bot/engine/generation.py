@@ -74,6 +74,7 @@ class Writing:
         self._stream = TextStream(tokens, generation.tokens)
         self._stops = StopStrings(request.stop)
         self._max_tokens = request.max_tokens
+        self._is_first = True
 
     def take(self, token: int) -> str:
         """A token was chosen; the text that it makes certain. May set `generation.finish`."""
@@ -94,6 +95,12 @@ class Writing:
             stopped = self._stops.stopped
             generation.finish = FinishReason.STOP if stopped else FinishReason.LENGTH
         return text
+
+    def next_chunk(self, text: str, model: str, now: float) -> Chunk:
+        """A chunk amid the reply."""
+        so_far = self.generation.statistics(model, now) if self._is_first else None
+        self._is_first = False
+        return Chunk(text, so_far=so_far)
 
     def cut(self, model: str, now: float) -> Chunk:
         """The last chunk of a generation that was broken off."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 
 import pytest
 from conversing import HERE, Stage, StageMaker, until
@@ -11,11 +12,12 @@ from conversing import HERE, Stage, StageMaker, until
 from bot.chat.faults import line_for
 from bot.chat.messages import TurnState
 from bot.chat.tasks import complete
-from bot.engine.api import Chunk, GenerationRequest
+from bot.engine.api import Chunk, FinishReason, GenerationRequest, GenerationStatistics
 from bot.engine.fake import FakeEngine
 from bot.errors import (
     CaduceusError,
     EngineError,
+    EngineFailed,
     EngineUnavailable,
     PersonaError,
     SettingsError,
@@ -109,6 +111,47 @@ async def test_where_the_chosen_persona_has_gone_the_default_one_speaks(stage: S
     again = await stage.conversations.regenerate(byrons.turn.turn_id)
     await stage.show(again)
     assert again.turn.state is TurnState.WHOLE
+
+
+class BreakingEngine(FakeEngine):
+    """Writes a word, tells what it knows, and then fails, or waits to be cancelled."""
+
+    so_far = GenerationStatistics(
+        model="fake",
+        seed=7,
+        prompt_tokens=99,
+        cached_prompt_tokens=60,
+        reply_tokens=1,
+        queued_seconds=1.5,
+        first_token_seconds=2.5,
+        total_seconds=2.5,
+    )
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Chunk, None]:
+        yield Chunk("One two three", so_far=self.so_far)
+        yield Chunk(" four")
+        if self.fail_with is not None:
+            raise self.fail_with
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("fault", [None, EngineFailed("gone")])
+async def test_what_the_engine_knew_of_a_broken_off_reply_is_kept(
+    set_stage: StageMaker, fault: EngineError | None
+) -> None:
+    stage = set_stage(engine=BreakingEngine(fail_with=fault))
+    await stage.say("a question")
+    reply = await stage.conversations.next_reply(HERE)
+    assert reply is not None
+    async with asyncio.timeout(5):
+        await stage.show(reply, pieces=1)
+    record = await stage.history.generation(reply.turn.turn_id, 0)
+    assert record is not None
+    assert record.finish is FinishReason.CANCELLED
+    known, kept = BreakingEngine.so_far, record.statistics
+    assert kept == replace(known, reply_tokens=kept.reply_tokens, total_seconds=kept.total_seconds)
+    assert kept.reply_tokens > known.reply_tokens
+    assert kept.total_seconds != known.total_seconds
 
 
 class StubbornEngine(FakeEngine):

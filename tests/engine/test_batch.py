@@ -99,6 +99,19 @@ def test_a_request_is_computed_token_by_token_and_ends_with_its_statistics(
     assert (last.statistics.prompt_tokens, last.statistics.reply_tokens) == (3, 4)
 
 
+def test_the_first_chunk_alone_tells_what_is_known_of_the_prompt(batch: Batch) -> None:
+    batch.add(submission(1, channel="c"))
+    run_dry(batch)
+    batch.add(submission(2, [10, 11, 12, LETTER, 20], channel="c"))
+    first, *others = [event for _, event in run_dry(batch) if isinstance(event, Chunk)]
+    assert first.so_far is not None
+    assert (first.so_far.prompt_tokens, first.so_far.cached_prompt_tokens) == (5, 4)
+    assert first.so_far.first_token_seconds == first.so_far.total_seconds
+    assert first.statistics is None
+    assert len(others) == 3
+    assert all(chunk.so_far is None for chunk in others)
+
+
 def test_only_what_was_computed_is_taken_as_cached(batch: Batch, runner: WritingDown) -> None:
     batch.add(submission(1, channel="c"))
     run_dry(batch)

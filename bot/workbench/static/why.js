@@ -46,7 +46,7 @@ function tiles({ statistics: s }) {
     ["to the first token", seconds(s.first_token_seconds)],
     ["tokens in the prompt", number(s.prompt_tokens)],
     ["tokens in the reply", number(s.reply_tokens)],
-    // Nobody counts them for a stopped reply, nor on a remote server: 0 would be a claim.
+    // Nobody counts them on a remote server: 0 would be a claim.
     ...(s.cached_prompt_tokens ? [["prompt tokens reused", number(s.cached_prompt_tokens)]] : []),
     ["in all", seconds(s.total_seconds)],
   ];
