@@ -6,12 +6,12 @@ padding, no copies, and a row's attention does not depend on its neighbours. It 
 model's own `forward` does; tests compare it token for token with `generate()`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.nn.functional as functional
-from torch import Tensor, nn
+from torch import Tensor
 
 from bot.engine.api import Sampling
 from bot.engine.memory import (
@@ -20,6 +20,7 @@ from bot.engine.memory import (
     give_back_memory,
     telling_out_of_memory,
 )
+from bot.engine.projections import Linear, norm, projection, side_by_side
 from bot.engine.runner import Piece, RunnerLimits
 from bot.engine.sampling import Sampler
 from bot.engine.slots import BLOCK_TOKENS
@@ -35,12 +36,6 @@ ROWS_GPU = 32
 SLOTS_A_ROW = 4  # sequences kept for later, for each that can run
 CHUNK_TOKENS_CPU = 128
 CHUNK_TOKENS_GPU = 512
-TURNED_ROWS = 6  # up to here a product is quicker with the weight on the left (measured)
-TURNED_ROWS_NARROWING = 3  # the same where the weight has more inputs than outputs
-# Up to here a processor multiplies weights by rows faster than rows by weights; from 6 on, alike.
-FEW_ROWS = 4
-
-Linear = Callable[[Tensor], Tensor]
 
 
 def check_architecture(config: Any) -> None:
@@ -72,16 +67,16 @@ class _Layer:
 
     def __init__(self, layer: Any) -> None:
         attention, mlp = layer.self_attn, layer.mlp
-        self.input_norm = _norm(layer.input_layernorm)
-        self.query_key_value = _side_by_side(attention.q_proj, attention.k_proj, attention.v_proj)
-        self.query_norm = _norm(attention.q_norm) if hasattr(attention, "q_norm") else None
-        self.key_norm = _norm(attention.k_norm) if hasattr(attention, "k_norm") else None
-        self.output = _linear(attention.o_proj)
+        self.input_norm = norm(layer.input_layernorm)
+        self.query_key_value = side_by_side(attention.q_proj, attention.k_proj, attention.v_proj)
+        self.query_norm = norm(attention.q_norm) if hasattr(attention, "q_norm") else None
+        self.key_norm = norm(attention.k_norm) if hasattr(attention, "k_norm") else None
+        self.output = projection(attention.o_proj)
         self.scaling = float(attention.scaling)
-        self.mlp_norm = _norm(layer.post_attention_layernorm)
-        self.gate_up = _side_by_side(mlp.gate_proj, mlp.up_proj)
+        self.mlp_norm = norm(layer.post_attention_layernorm)
+        self.gate_up = side_by_side(mlp.gate_proj, mlp.up_proj)
         self.activation = cast(Linear, mlp.act_fn)
-        self.down = _linear(mlp.down_proj)
+        self.down = projection(mlp.down_proj)
 
 
 class LlamaRunner:
@@ -102,8 +97,8 @@ class LlamaRunner:
         self._embed = model.model.embed_tokens
         with torch.no_grad():
             self._layers = [_Layer(layer) for layer in model.model.layers]
-            self._norm = _norm(model.model.norm)
-            self._lm_head = _linear(model.lm_head)
+            self._norm = norm(model.model.norm)
+            self._lm_head = projection(model.lm_head)
             self.context_tokens = loaded.info.context_tokens
             self._cosines, self._sines = _rotations(model.model, self.context_tokens)
         self._dtype = self._cosines.dtype
@@ -272,55 +267,3 @@ def _rotations(model: Any, context_tokens: int) -> tuple[Tensor, Tensor]:
     half = sines.shape[-1] // 2
     signed = torch.cat((-sines[0, :, :half], sines[0, :, half:]), dim=-1)
     return cosines[0].contiguous(), signed
-
-
-def _norm(module: Any) -> Linear:
-    """RMS normalisation in one call. In half precision the module's own rounding is kept."""
-    weight = cast(Tensor, module.weight)
-    if weight.dtype != torch.float32:
-        return cast(Linear, module)
-    epsilon = float(module.variance_epsilon)
-    shape = list(weight.shape)
-    return lambda hidden: torch.rms_norm(hidden, shape, weight, epsilon)
-
-
-def _linear(module: Any) -> Linear:
-    """A projection, without the cost of a module's call where it is a plain one."""
-    if type(module) is not nn.Linear:
-        return cast(Linear, module)
-    return _product(module.weight, module.bias)
-
-
-def _product(weight: Tensor, bias: Tensor | None = None) -> Linear:
-    """A plain projection. On a processor, a few rows take the product the other way round."""
-    if weight.device.type != "cpu":
-        return lambda hidden: functional.linear(hidden, weight, bias)
-
-    def project(hidden: Tensor) -> Tensor:
-        if bias is None and 1 < hidden.shape[0] <= FEW_ROWS:
-            return torch.mm(weight, hidden.t()).t().contiguous()
-        return functional.linear(hidden, weight, bias)
-
-    return project
-
-
-def _is_plain(module: Any) -> bool:
-    return type(module) is nn.Linear and cast("Tensor | None", module.bias) is None
-
-
-def _side_by_side(*modules: Any) -> Linear:
-    """Projections of one input, their results side by side. Plain ones become one product.
-
-    The modules keep working: their weights become views of the merged one, so that nothing is
-    held twice.
-    """
-    if not all(_is_plain(module) for module in modules):
-        linears = [_linear(module) for module in modules]
-        return lambda hidden: torch.cat([linear(hidden) for linear in linears], dim=-1)
-    merged = torch.cat([module.weight for module in modules])
-    row = 0
-    for module in modules:
-        height = module.weight.shape[0]
-        module.weight.data = merged[row : row + height]
-        row += height
-    return _product(merged)

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from bot.engine.api import Sampling
-from bot.engine.llama import ARCHITECTURES, FEW_ROWS, LlamaRunner, check_architecture
+from bot.engine.llama import ARCHITECTURES, LlamaRunner, check_architecture
+from bot.engine.projections import FEW_ROWS
 from bot.engine.runner import Piece, RunnerLimits, build_runner
 from bot.errors import ModelError
 
