@@ -1,7 +1,6 @@
 """The calls that the page makes. Each reads, checks, asks a room, and answers with JSON."""
 
 import json
-import re
 from collections.abc import Mapping
 
 from aiohttp import web
@@ -9,7 +8,6 @@ from aiohttp import web
 from bot.chat.conversation import Conversations
 from bot.chat.messages import Scope
 from bot.chat.settings import definition_of
-from bot.errors import NotFound
 from bot.workbench import views
 from bot.workbench.answers import Refused
 from bot.workbench.events import Event
@@ -23,55 +21,12 @@ from bot.workbench.forms import (
     read_form,
     read_query,
 )
-from bot.workbench.room import PERSON_ID, PLATFORM, Room
-from bot.workbench.writer import MessageNumbers
+from bot.workbench.room import PERSON_ID, Room
+from bot.workbench.rooms import Rooms
 
-CHAT_ID = re.compile(r"[1-9][0-9]{0,8}")
 NUMBER = r"{turn:[0-9]{1,18}}"
 HEARTBEAT_SECONDS = 15
 HEARTBEAT = b": still here\n\n"
-MOST_CHATS = 200
-
-
-class Rooms:
-    """All chats there are."""
-
-    def __init__(self, conversations: Conversations) -> None:
-        self._conversations = conversations
-        self._numbers = MessageNumbers()
-        self._rooms: dict[str, Room] = {}
-
-    async def open(self) -> None:
-        """Find the chats of earlier days; there is always one."""
-        for key in await self._conversations.history.last_seen(PLATFORM):
-            if CHAT_ID.fullmatch(key.channel_id):
-                self._add(key.channel_id)
-        if not self._rooms:
-            self._add("1")
-
-    def all(self) -> list[Room]:
-        """Every chat, the oldest first."""
-        return [self._rooms[chat_id] for chat_id in sorted(self._rooms, key=int)]
-
-    def get(self, chat_id: str) -> Room:
-        """A chat. Raises NotFound."""
-        try:
-            return self._rooms[chat_id]
-        except KeyError:
-            raise NotFound("There is no such chat.", "Choose one from the list.") from None
-
-    async def create(self) -> Room:
-        """A new chat, empty. Raises Refused when there are too many."""
-        if len(self._rooms) >= MOST_CHATS:
-            raise Refused(409, f"There are {MOST_CHATS} chats already.", "Reset one of them.")
-        room = self._add(str(max(map(int, self._rooms)) + 1))
-        await self._conversations.history.note_seen(room.key, self._numbers.next())
-        return room
-
-    def _add(self, chat_id: str) -> Room:
-        room = Room(chat_id, self._conversations, self._numbers)
-        self._rooms[chat_id] = room
-        return room
 
 
 class Api:

@@ -10,8 +10,9 @@ from bot.chat.conversation import Conversations
 from bot.errors import UserError
 from bot.workbench import views
 from bot.workbench.answers import translate_errors
-from bot.workbench.api import Api, Rooms
+from bot.workbench.api import Api
 from bot.workbench.pages import Pages
+from bot.workbench.rooms import Rooms
 from bot.workbench.security import BODY_BYTES, add_headers, guard
 
 HOST = "127.0.0.1"

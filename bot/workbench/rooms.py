@@ -1,0 +1,53 @@
+"""The chats of the workbench, found again after a restart."""
+
+import re
+
+from bot.chat.conversation import Conversations
+from bot.errors import NotFound
+from bot.workbench.answers import Refused
+from bot.workbench.room import PLATFORM, Room
+from bot.workbench.writer import MessageNumbers
+
+CHAT_ID = re.compile(r"[1-9][0-9]{0,8}")
+MOST_CHATS = 200
+
+
+class Rooms:
+    """All chats there are."""
+
+    def __init__(self, conversations: Conversations) -> None:
+        self._conversations = conversations
+        self._numbers = MessageNumbers()
+        self._rooms: dict[str, Room] = {}
+
+    async def open(self) -> None:
+        """Find the chats of earlier days; there is always one."""
+        for key in await self._conversations.history.last_seen(PLATFORM):
+            if CHAT_ID.fullmatch(key.channel_id):
+                self._add(key.channel_id)
+        if not self._rooms:
+            self._add("1")
+
+    def all(self) -> list[Room]:
+        """Every chat, the oldest first."""
+        return [self._rooms[chat_id] for chat_id in sorted(self._rooms, key=int)]
+
+    def get(self, chat_id: str) -> Room:
+        """A chat. Raises NotFound."""
+        try:
+            return self._rooms[chat_id]
+        except KeyError:
+            raise NotFound("There is no such chat.", "Choose one from the list.") from None
+
+    async def create(self) -> Room:
+        """A new chat, empty. Raises Refused when there are too many."""
+        if len(self._rooms) >= MOST_CHATS:
+            raise Refused(409, f"There are {MOST_CHATS} chats already.", "Reset one of them.")
+        room = self._add(str(max(map(int, self._rooms)) + 1))
+        await self._conversations.history.note_seen(room.key, self._numbers.next())
+        return room
+
+    def _add(self, chat_id: str) -> Room:
+        room = Room(chat_id, self._conversations, self._numbers)
+        self._rooms[chat_id] = room
+        return room
