@@ -15,7 +15,8 @@
     │   ├── EngineUnavailable     the engine is starting, restarting or shut down
     │   ├── EngineFailed          the engine died under this request (out of memory, a fault)
     │   └── RemoteEngineError     the OpenAI-compatible server refused, broke off or stalled
-    └── StoreError                the database is unreachable, too new or damaged
+    └── StoreError                the database is unreachable or damaged
+        └── WrongDatabase         a UserError too: the one that is named cannot be used
 
 Every message is one that a person can be shown: what happened and, after it, what to do (`mend`).
 Foreign exceptions are translated once, at the edge that met them, with ``raise ... from``.
@@ -84,4 +85,11 @@ class RemoteEngineError(EngineError):
 
 
 class StoreError(CaduceusError):
-    """The database is unreachable, newer than this program, or damaged."""
+    """The database is unreachable, or damaged."""
+
+
+class WrongDatabase(StoreError, UserError):  # noqa: N818
+    """The database is newer than this program, somebody else's, or not to be opened at all.
+
+    Found at start, before anybody has said anything.
+    """

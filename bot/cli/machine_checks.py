@@ -1,6 +1,7 @@
 """What `doctor` finds of this machine: Python, memory, disk, GPU and the kernels for it."""
 
 import importlib.util
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -30,6 +31,13 @@ def _disk(data_dir: Path) -> Finding:
     folder = data_dir.absolute()
     while not folder.exists():
         folder = folder.parent
+    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        return Finding(
+            Grade.FAIL,
+            "disk",
+            f"DATA_DIR cannot be written: {data_dir}.",
+            "Set it to a folder that this user may change.",
+        )
     free = shutil.disk_usage(folder).free
     if free < LITTLE_DISK_BYTES:
         return Finding(

@@ -10,8 +10,8 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from bot.errors import SettingsError
-from bot.store.faults import translated
+from bot.errors import SettingsError, WrongDatabase
+from bot.store.faults import explain, translated
 
 T = TypeVar("T")
 
@@ -76,9 +76,12 @@ def prepare_file(url: URL) -> None:
     if not is_sqlite(url):
         return
     file = sqlite_file(url)
-    with translated(url):
+    try:
         file.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        explained = explain(url, error)
+        raise WrongDatabase(explained.message, explained.mend) from error
 
 
 def sqlite_engine(

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Select, func, select
 
-from bot.errors import StoreError
+from bot.errors import StoreError, WrongDatabase
 from bot.store.access import now
 from bot.store.connection import is_sqlite, parse_url, run_once, sqlite_file
 from bot.store.migrate import newest_revision, read_chain, stored_revision
@@ -52,7 +52,7 @@ async def export_json(url: str, stream: TextIO, *, progress: Progress | None = N
 
 def _export(url: URL, stream: TextIO, progress: Progress | None) -> int:
     if is_sqlite(url) and not sqlite_file(url).is_file():
-        raise StoreError(f"There is no database at {url.database}.", "Check DATA_DIR.")
+        raise WrongDatabase(f"There is no database at {url.database}.", "Check DATA_DIR.")
     writer = _Writer(stream, progress)
     try:
         run_once(url, partial(_write_all, url=url, chain=read_chain(), writer=writer))

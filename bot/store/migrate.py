@@ -15,7 +15,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, inspect, text
 
-from bot.errors import StoreError
+from bot.errors import StoreError, WrongDatabase
 from bot.store.connection import (
     MIGRATION_PRAGMAS,
     is_sqlite,
@@ -68,20 +68,20 @@ def newest_revision(chain: ScriptDirectory) -> str:
 def stored_revision(connection: Connection, url: URL, chain: ScriptDirectory) -> str | None:
     """The revision of a database, None for an empty one.
 
-    StoreError when it is newer than this program, or not ours.
+    WrongDatabase when it is newer than this program, or not ours.
     """
     current = MigrationContext.configure(connection).get_current_revision()
     if current is None:
         strangers = set(inspect(connection).get_table_names()) & set(Base.metadata.tables)
         if strangers:
-            raise StoreError(
+            raise WrongDatabase(
                 f"The database {url.database} holds tables that are not Caduceus's own: "
                 f"{', '.join(sorted(strangers))}.",
                 "Give Caduceus a database of its own (DATABASE_URL).",
             )
         return None
     if current not in {script.revision for script in chain.walk_revisions()}:
-        raise StoreError(
+        raise WrongDatabase(
             f"The database {url.database} is newer than this program (revision {current}).",
             "Update Caduceus, or put back a backup made before the update.",
         )

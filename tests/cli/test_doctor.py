@@ -1,5 +1,6 @@
 """`doctor`: one line each, the mend, and the exit code."""
 
+import os
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -162,6 +163,24 @@ async def test_a_fresh_checkout_passes() -> None:
     assert "made at the first start" in found["database"].text
     assert found["database"].grade is Grade.OK
     assert not Path("data").exists(), "doctor changes nothing"  # noqa: ASYNC240
+
+
+@pytest.mark.usefixtures("_in_an_empty_folder")
+@pytest.mark.parametrize("data_dir", ["file", "file/data", "locked", "locked/data"])
+async def test_a_data_folder_that_cannot_be_written_is_to_be_mended(
+    data_dir: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "locked").mkdir()
+    may = os.access
+    # Root may write into any folder, so the lock is pretended.
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: "locked" not in str(path) and may(path, mode)
+    )
+    found = await examined(ENGINE="fake", DATA_DIR=data_dir)
+    assert found["disk"].grade is Grade.FAIL
+    assert found["disk"].text.startswith("DATA_DIR cannot be written")
+    assert found["disk"].mend == "Set it to a folder that this user may change."
 
 
 @pytest.mark.usefixtures("_in_an_empty_folder")

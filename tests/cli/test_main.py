@@ -2,9 +2,11 @@
 
 import logging
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 
@@ -76,6 +78,39 @@ def test_a_fault_ends_in_one_line_that_says_what_to_do(
     replace_command(monkeypatch, "workbench", error)
     assert command_line.main(["workbench"]) == code
     assert capsys.readouterr().err == f"caduceus: {error}\n"
+
+
+@pytest.fixture
+def _on_a_database_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENGINE", "fake")
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+
+
+@pytest.mark.usefixtures("_on_a_database_of_its_own")
+@pytest.mark.parametrize(
+    "words", [["workbench", "--port", "0"], ["db", "upgrade"], ["db", "export"]]
+)
+def test_a_database_of_a_newer_version_is_the_persons_to_mend(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command_line.main(["db", "upgrade"]) == 0
+    with closing(sqlite3.connect(tmp_path / "data" / "caduceus.db")) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    assert command_line.main(words) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "is newer than this program (revision 9999). Update Caduceus" in said
+
+
+@pytest.mark.usefixtures("_on_a_database_of_its_own")
+@pytest.mark.parametrize("words", [["workbench", "--port", "0"], ["db", "upgrade"]])
+def test_a_data_folder_that_cannot_be_made_is_the_persons_to_mend(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "data").touch()
+    assert command_line.main(words) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("caduceus: ")
+    assert "DATA_DIR" in said
 
 
 def test_the_traceback_is_there_at_debug(
