@@ -48,11 +48,16 @@ class MemoryPlan:
 
 def free_bytes(device: torch.device) -> int:
     """What this process may still take: the card's free memory, or less by torch's own limit."""
-    free, total = torch.cuda.mem_get_info(device)
-    reserved = torch.cuda.memory_reserved(device)
-    allowed = int(torch.cuda.get_per_process_memory_fraction(device) * total)
-    unused = reserved - torch.cuda.memory_allocated(device)
-    return min(free + unused, allowed - torch.cuda.memory_allocated(device))
+    free, _ = torch.cuda.mem_get_info(device)
+    allocated = torch.cuda.memory_allocated(device)
+    unused = torch.cuda.memory_reserved(device) - allocated
+    return min(free + unused, allowed_bytes(device) - allocated)
+
+
+def allowed_bytes(device: torch.device) -> int:
+    """The card's memory, or less by torch's own limit."""
+    _, total = torch.cuda.mem_get_info(device)
+    return int(torch.cuda.get_per_process_memory_fraction(device) * total)
 
 
 def marlin_is_there() -> bool:
@@ -182,8 +187,8 @@ def _fit(
     chunk = min(plan.chunk_tokens, context_tokens)
     step_bytes = _measure_step(decoder, shape, chunk, device, dtype)
     torch.cuda.empty_cache()
-    total = torch.cuda.get_device_properties(device).total_memory
-    left = free_bytes(device) - step_bytes - RESERVE_BYTES - int(RESERVE_SHARE * total)
+    reserve = RESERVE_BYTES + int(RESERVE_SHARE * allowed_bytes(device))
+    left = free_bytes(device) - step_bytes - reserve
     page_bytes = _token_bytes(shape) * PAGE_TOKENS
     wanted = limits.room_tokens or rows * SLOTS_A_ROW * context_tokens
     pages = min(max(left, 0) // page_bytes, -(-wanted // PAGE_TOKENS))

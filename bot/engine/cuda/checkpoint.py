@@ -12,6 +12,7 @@ from safetensors import safe_open
 from bot.engine.cuda.gptq import (
     BITS,
     GptqTensors,
+    can_merge,
     in_group_order,
     merge,
     unpack_zeros,
@@ -23,6 +24,7 @@ from bot.engine.cuda.linear import (
     MarlinProduct,
     QuantizedLinear,
     Scratch,
+    SideBySide,
     TritonProduct,
     UnpackedProduct,
     many_rows_from,
@@ -142,7 +144,12 @@ class LayerReader:
         if not self._reader.has(f"{names[0]}.qweight"):
             weights = [self._reader.dense(f"{name}.weight") for name in names]
             return DenseLinear(torch.cat(weights), bias)
-        packed = merge([self._gptq(name) for name in names])
+        parts = [self._gptq(name) for name in names]
+        if can_merge(parts):
+            return self._quantized(merge(parts), bias)
+        return SideBySide([self._quantized(part) for part in parts], bias)
+
+    def _quantized(self, packed: GptqTensors, bias: torch.Tensor | None = None) -> Linear:
         many = self._for_many_rows(packed)
         if self._marlin:
             few: Linear = MarlinProduct(packed)

@@ -13,8 +13,6 @@ import torch
 import triton
 import triton.language as tl
 
-from bot.errors import ModelError
-
 BITS = 4
 PER_WORD = 32 // BITS
 SMALLEST_DOT = 16  # columns of a tensor core's tile
@@ -73,25 +71,29 @@ def in_group_order(
     return packed, order
 
 
-def merge(parts: Sequence[GptqTensors]) -> GptqTensors:
-    """Layers with the same input as one, their outputs side by side.
-
-    Raises ModelError when their groups or orders differ: then they cannot be merged.
-    """
+def can_merge(parts: Sequence[GptqTensors]) -> bool:
+    """Whether these layers' inputs are grouped alike: act-order may give each its own order."""
     first = parts[0]
-    for part in parts[1:]:
-        same = (part.order is None) == (first.order is None) and (
-            part.order is None or torch.equal(part.order, first.order)  # type: ignore[arg-type]
-        )
-        if part.group_size != first.group_size or not same:
-            raise ModelError("These layers' groups differ, so they cannot be merged.")
+    return all(
+        part.group_size == first.group_size and _same(part.order, first.order) for part in parts
+    )
+
+
+def merge(parts: Sequence[GptqTensors]) -> GptqTensors:
+    """Layers with the same input as one, their outputs side by side. The caller has asked."""
     return GptqTensors(
         torch.cat([part.words for part in parts], 1).contiguous(),
         torch.cat([part.scales for part in parts], 1).contiguous(),
         torch.cat([part.zeros for part in parts], 1).contiguous(),
-        first.group_size,
-        first.order,
+        parts[0].group_size,
+        parts[0].order,
     )
+
+
+def _same(one: torch.Tensor | None, other: torch.Tensor | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return torch.equal(one, other)
 
 
 @triton.jit

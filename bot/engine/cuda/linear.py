@@ -7,6 +7,7 @@ multiplies by 16-bit weights, which are kept where memory is ample, and otherwis
 scratch memory, once a product.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -56,15 +57,28 @@ class QuantizedLinear:
         return out if self._bias is None else out + self._bias
 
 
+class SideBySide:
+    """Layers with the same input that could not be merged into one."""
+
+    def __init__(self, layers: Sequence[Linear], bias: torch.Tensor | None = None) -> None:
+        self._layers = layers
+        self._bias = bias
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Their products, one beside the other."""
+        out = torch.cat([layer(x) for layer in self._layers], -1)
+        return out if self._bias is None else out + self._bias
+
+
 def many_rows_from(*, marlin: bool, unpacked: bool) -> int:
     """The number of rows from which the product for many rows wins.
 
-    Measured on an H200 over all layers of a 13B model, ms: Marlin 3.1 at 1 row, 6.6 at 64, 10.4 at
-    128, 20 at 256; Triton 6.0 at 1, 12.4 at 16, 38 at 32; by cuBLAS 6 to 8 up to 128 where the
-    weights are kept unpacked, and 15 to 19 where they are not.
+    Measured on an H200 over all layers of a 13B model, ms: Marlin 3.1 at 1 row, 6.7 at 64, 10.1 at
+    80, 19 at 256, 37 at 512; Triton 6.2 at 1, 6.8 at 4, 12.5 at 16, 39 at 32. By cuBLAS 6.4 up to
+    16 rows, 6.9 at 64, 18.5 at 512 where the weights are kept unpacked; 9.3 more where not.
     """
     if marlin:
-        return 96 if unpacked else 256
+        return 65 if unpacked else 256
     return 4 if unpacked else 20
 
 
