@@ -1,8 +1,10 @@
 """What a device is called, how much memory its KV cache may take, and how its end is told."""
 
 import gc
-from collections.abc import Generator
+import logging
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
+from typing import TypeVar
 
 import psutil
 import torch
@@ -11,6 +13,10 @@ from bot.engine.runner import RunnerOutOfMemory
 
 CPU_SHARE = 0.25  # of the memory that is free once the model is loaded
 GPU_SHARE = 0.85  # the rest is for the steps' own tensors
+
+Result = TypeVar("Result")
+
+log = logging.getLogger(__name__)
 
 
 def device_in_words(device: torch.device) -> str:
@@ -38,11 +44,33 @@ def give_back_memory() -> None:
 
 
 def is_out_of_memory(fault: BaseException) -> bool:
-    """Whether a fault of torch's says that there is no memory left."""
+    """Whether a fault of torch's says, or was raised because, there is no memory left."""
     if isinstance(fault, MemoryError | torch.OutOfMemoryError):
         return True
     # torch's allocator for the processor has no exception type of its own.
-    return isinstance(fault, RuntimeError) and "can't allocate memory" in str(fault)
+    if isinstance(fault, RuntimeError) and "can't allocate memory" in str(fault):
+        return True
+    # A graph whose capture ran out of memory fails once more when the capture is ended.
+    earlier = fault.__cause__ or fault.__context__
+    return earlier is not None and is_out_of_memory(earlier)
+
+
+def with_growing_reserve(attempt: Callable[[int], Result], reserves: Iterable[int]) -> Result:
+    """What `attempt` returns for the first of `reserves`, in bytes, that leaves enough memory.
+
+    Raises RunnerOutOfMemory when none does.
+    """
+    detail = ""
+    for reserve in reserves:
+        try:
+            with telling_out_of_memory():
+                return attempt(reserve)
+        except RunnerOutOfMemory as fault:
+            detail = str(fault)
+        # The exception is gone by now, and with it the frames that hold an attempt's tensors.
+        give_back_memory()
+        log.info("%.1f GB kept free were too few: %s", reserve / 1e9, detail)
+    raise RunnerOutOfMemory(detail)
 
 
 @contextmanager

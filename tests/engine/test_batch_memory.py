@@ -1,5 +1,6 @@
 """When memory runs out, nobody's reply is lost and nobody's reply is another."""
 
+import weakref
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Any
@@ -13,7 +14,7 @@ from bot.engine.api import Chunk, FinishReason, GenerationRequest, Sampling
 from bot.engine.batch import Batch
 from bot.engine.generation import Submission
 from bot.engine.llama import LlamaRunner
-from bot.engine.memory import telling_out_of_memory
+from bot.engine.memory import telling_out_of_memory, with_growing_reserve
 from bot.engine.runner import Piece, RunnerLimits, RunnerOutOfMemory
 from bot.engine.slots import BLOCK_TOKENS
 from bot.engine.tokens import TextTokens
@@ -325,3 +326,39 @@ def test_what_torch_raises_without_memory_is_told_apart_from_its_other_faults() 
     with pytest.raises(RuntimeError, match="shapes") as caught, telling_out_of_memory():
         raise RuntimeError("shapes differ")
     assert type(caught.value) is RuntimeError
+
+
+def test_a_fault_that_follows_from_a_lack_of_memory_counts_as_one() -> None:
+    with pytest.raises(RunnerOutOfMemory), telling_out_of_memory():
+        try:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        finally:
+            raise RuntimeError("The capture failed.")
+
+
+def test_the_least_reserve_that_leaves_enough_memory_is_taken() -> None:
+    tried: list[int] = []
+
+    def attempt(reserve: int) -> str:
+        tried.append(reserve)
+        if reserve < 3:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return f"kept {reserve} free"
+
+    assert with_growing_reserve(attempt, [1, 2, 3, 4]) == "kept 3 free"
+    assert tried == [1, 2, 3]
+    with pytest.raises(RunnerOutOfMemory, match="CUDA out"):
+        with_growing_reserve(attempt, [1, 2])
+
+
+def test_a_failed_attempt_leaves_nothing_behind() -> None:
+    taken: list[weakref.ref[torch.Tensor]] = []
+
+    def attempt(reserve: int) -> bool:
+        tensor = torch.zeros(8)
+        if not taken:
+            taken.append(weakref.ref(tensor))
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return taken[0]() is None
+
+    assert with_growing_reserve(attempt, [1, 2])

@@ -1,5 +1,5 @@
 # pyright: basic
-"""Puts a model onto one GPU: which kernels, how much room for keys and values, how many rows."""
+"""Puts a model onto one GPU: which kernels, and what of the weights is kept there twice."""
 
 import glob
 import logging
@@ -12,24 +12,20 @@ from typing import Any
 import torch
 
 from bot.engine.cuda.checkpoint import CheckpointReader, LayerReader, read_decoder, read_shape
+from bot.engine.cuda.fitting import Fitting, free_bytes, token_bytes
 from bot.engine.cuda.gptq import GptqTensors
 from bot.engine.cuda.linear import MarlinProduct, Scratch
 from bot.engine.cuda.llama import LlamaDecoder, LlamaShape
-from bot.engine.cuda.pages import PAGE_TOKENS, PagedCache
 from bot.engine.cuda.runner import CudaRunner
-from bot.engine.memory import device_in_words
+from bot.engine.memory import with_growing_reserve
 from bot.engine.model_folder import ModelFolder
 from bot.engine.runner import RunnerLimits, RunnerOutOfMemory
 from bot.errors import ModelError
 
 log = logging.getLogger(__name__)
 
-ROWS = 64
-SLOTS_A_ROW = 4  # sequences kept for later, for each that can run
 CHUNK_TOKENS = 2048  # of prompts in one step: a step of this size takes some 90 ms on a Hopper card
 SMALL_CHUNK_TOKENS = 512  # where memory is short
-RESERVE_BYTES = 512 << 20  # for the graphs, cuBLAS and what else lives on the card
-RESERVE_SHARE = 0.02
 CONTEXTS_WORTH_A_COPY = 16  # room for so many full contexts must remain beside a second copy
 CONTEXTS_WORTH_UNPACKING = 16  # the same, beside a copy in 16 bits
 MARLIN_CACHE = "~/.cache/gptqmodel/torch_extensions/marlin_fp16/*/*.so"
@@ -44,20 +40,6 @@ class MemoryPlan:
     keep_packed: bool  # GPTQ's own layout beside Marlin's, for prompts
     unpacked_bytes: int  # for layers in 16 bits beside the packed ones, for prompts
     chunk_tokens: int
-
-
-def free_bytes(device: torch.device) -> int:
-    """What this process may still take: the card's free memory, or less by torch's own limit."""
-    free, _ = torch.cuda.mem_get_info(device)
-    allocated = torch.cuda.memory_allocated(device)
-    unused = torch.cuda.memory_reserved(device) - allocated
-    return min(free + unused, allowed_bytes(device) - allocated)
-
-
-def allowed_bytes(device: torch.device) -> int:
-    """The card's memory, or less by torch's own limit."""
-    _, total = torch.cuda.mem_get_info(device)
-    return int(torch.cuda.get_per_process_memory_fraction(device) * total)
 
 
 def marlin_is_there() -> bool:
@@ -82,7 +64,8 @@ def build_cuda_runner(
     plan = _plan_memory(folder, shape, context_tokens, device, marlin=marlin)
     try:
         decoder = _load(folder, config, context_tokens, dtype, device, marlin, plan, report)
-        return _fit(decoder, shape, context_tokens, limits, plan, device, dtype, kernel, report)
+        fitting = Fitting(decoder, context_tokens, plan.chunk_tokens, limits, dtype, kernel, report)
+        return with_growing_reserve(fitting.runner, fitting.reserves())
     except (torch.OutOfMemoryError, RunnerOutOfMemory) as error:
         raise ModelError(
             f"{folder.path.name} does not fit: the card has {free_bytes(device) / 1e9:.1f} GB "
@@ -117,10 +100,6 @@ def _try_marlin(device: torch.device) -> None:
     torch.cuda.synchronize(device)
 
 
-def _token_bytes(shape: LlamaShape, dtype_bytes: int = 2) -> int:
-    return 2 * shape.layers * shape.kv_heads * shape.head_size * dtype_bytes
-
-
 def _plan_memory(
     folder: ModelFolder, shape: LlamaShape, context: int, device: torch.device, *, marlin: bool
 ) -> MemoryPlan:
@@ -131,7 +110,7 @@ def _plan_memory(
             f"card has {free / 1e9:.1f} GB free.",
             "Close what else uses the card, or use a smaller model.",
         )
-    context_bytes = context * _token_bytes(shape)
+    context_bytes = context * token_bytes(shape)
     left = free - (2 if marlin else 1) * folder.bytes
     ample = left > CONTEXTS_WORTH_A_COPY * context_bytes
     return MemoryPlan(
@@ -170,87 +149,3 @@ def _largest_product(config: Any) -> int:
     shape = read_shape(config)
     merged = (shape.heads + 2 * shape.kv_heads) * shape.head_size
     return shape.hidden * max(merged, 2 * int(config.intermediate_size))
-
-
-def _fit(
-    decoder: LlamaDecoder,
-    shape: LlamaShape,
-    context_tokens: int,
-    limits: RunnerLimits,
-    plan: MemoryPlan,
-    device: torch.device,
-    dtype: torch.dtype,
-    kernel: str,
-    report: Report,
-) -> CudaRunner:
-    rows = limits.rows or ROWS
-    chunk = min(plan.chunk_tokens, context_tokens)
-    step_bytes = _measure_step(decoder, shape, chunk, device, dtype)
-    torch.cuda.empty_cache()
-    reserve = RESERVE_BYTES + int(RESERVE_SHARE * allowed_bytes(device))
-    left = free_bytes(device) - step_bytes - reserve
-    page_bytes = _token_bytes(shape) * PAGE_TOKENS
-    wanted = limits.room_tokens or rows * SLOTS_A_ROW * context_tokens
-    pages = min(max(left, 0) // page_bytes, -(-wanted // PAGE_TOKENS))
-    if pages * PAGE_TOKENS < min(context_tokens, PAGE_TOKENS):
-        raise ModelError(
-            f"The weights fit, but only {max(left, 0) / 1e9:.1f} GB are left for the conversation.",
-            "Close what else uses the card, or use a smaller model.",
-        )
-    slots = rows * SLOTS_A_ROW
-    cache = PagedCache(
-        shape.layers,
-        shape.kv_heads,
-        shape.head_size,
-        pages=pages,
-        slots=slots,
-        pages_per_slot=-(-context_tokens // PAGE_TOKENS),
-        dtype=dtype,
-        device=device,
-    )
-    runner = CudaRunner(
-        decoder,
-        cache,
-        rows=rows,
-        slots=slots,
-        room_tokens=pages * PAGE_TOKENS,
-        context_tokens=context_tokens,
-        chunk_tokens=chunk,
-        device=device_in_words(device),
-        kernel=kernel,
-    )
-    runner.warm_up(report)
-    log.info("%s: %s; room for %d tokens, %d rows", runner.device, kernel, runner.room_tokens, rows)
-    return runner
-
-
-def _measure_step(
-    decoder: LlamaDecoder, shape: LlamaShape, chunk: int, device: torch.device, dtype: torch.dtype
-) -> int:
-    """Bytes that the largest step takes at its peak beside what stays."""
-    pages = -(-chunk // PAGE_TOKENS) + 1
-    cache = PagedCache(
-        shape.layers,
-        shape.kv_heads,
-        shape.head_size,
-        pages=pages,
-        slots=1,
-        pages_per_slot=pages,
-        dtype=dtype,
-        device=device,
-    )
-    trial = CudaRunner(
-        decoder,
-        cache,
-        rows=1,
-        slots=1,
-        room_tokens=pages * PAGE_TOKENS,
-        context_tokens=chunk + 1,
-        chunk_tokens=chunk,
-        device="",
-        kernel="",
-    )
-    before = torch.cuda.memory_allocated(device)
-    torch.cuda.reset_peak_memory_stats(device)
-    trial.compute_largest()
-    return torch.cuda.max_memory_allocated(device) - before

@@ -102,7 +102,7 @@ def capture_prompts(
     """A graph for each length, shortest first in the list."""
     device = decoder.embedding.device
     graphs: list[PromptGraph] = []
-    pool = torch.cuda.graph_pool_handle()
+    pool, side = torch.cuda.graph_pool_handle(), torch.cuda.Stream()
     for done, tokens in enumerate(sorted(sizes, reverse=True)):
         report("Capturing prompt steps", done / len(sizes))
         layout = PromptLayout(tokens, rows)
@@ -112,17 +112,19 @@ def capture_prompts(
         def run(inputs: PromptInputs = inputs, chosen: torch.Tensor = chosen) -> None:
             run_prompts(decoder, cache, state, inputs, chosen, idle_slot)
 
-        graphs.append(PromptGraph(_captured(run, pool), layout, inputs, chosen))
+        graphs.append(PromptGraph(_captured(run, pool, side), layout, inputs, chosen))
     return graphs[::-1]
 
 
-def _captured(run: Callable[[], None], pool: Any) -> torch.cuda.CUDAGraph:
-    side = torch.cuda.Stream()
+def _captured(run: Callable[[], None], pool: Any, side: torch.cuda.Stream) -> torch.cuda.CUDAGraph:
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(WARM_UPS):
             run()
     torch.cuda.current_stream().wait_stream(side)
+    # What the warm-up took belongs to its stream, and would be kept for it.
+    torch.cuda.synchronize()
+    torch.cuda.empty_cache()
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph, pool=pool):
         run()
@@ -141,7 +143,7 @@ def capture(
     """A graph for each size, largest first, so that they share one pool of memory."""
     device = decoder.embedding.device
     graphs: dict[int, StepGraph] = {}
-    pool = torch.cuda.graph_pool_handle()
+    pool, side = torch.cuda.graph_pool_handle(), torch.cuda.Stream()
     for done, rows in enumerate(sorted(sizes, reverse=True)):
         report("Capturing decode steps", done / len(sizes))
         slots = torch.full((rows,), idle_slot, dtype=torch.int32, device=device)
@@ -150,6 +152,6 @@ def capture(
         def run(slots: torch.Tensor = slots, chosen: torch.Tensor = chosen) -> None:
             run_decode(decoder, cache, state, slots, chosen, idle_slot)
 
-        graphs[rows] = StepGraph(_captured(run, pool), slots, chosen)
+        graphs[rows] = StepGraph(_captured(run, pool, side), slots, chosen)
     torch.cuda.synchronize()
     return graphs
