@@ -39,6 +39,7 @@ for size in $SMALL_GB; do
     --gpu-memory-gb "$size" --streams 1,8 --penalties 1.15 --baseline-tokens 0 --chat-channels 0 \
     --json "$OUT/$NAME-${size}gb.json" --markdown "$OUT/$NAME-${size}gb.md"
 done
+PYTHONPATH=".${PYTHONPATH:+:$PYTHONPATH}" part "$NAME-products" "$PYTHON" scripts/bench_products.py
 if [ "$TESTS" != 0 ]; then
   part "$NAME-tests" "$PYTHON" -m pytest -m gpu tests/engine -q
 fi
