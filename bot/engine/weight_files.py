@@ -93,18 +93,36 @@ def _parse_header(path: Path, header: bytes) -> tuple[dict[str, TensorEntry], in
         raise ModelError(f"{path} is not a safetensors file.", _DOWNLOAD_AGAIN) from error
     if not isinstance(parsed, dict):
         raise ModelError(f"{path} is not a safetensors file.", _DOWNLOAD_AGAIN)
+    entries = cast("dict[str, object]", parsed)
+    if not _is_map_of_texts(entries.pop("__metadata__", {})):
+        raise ModelError(f"{path} is not a safetensors file.", _DOWNLOAD_AGAIN)
     tensors: dict[str, TensorEntry] = {}
+    places: list[tuple[int, int]] = []
+    for name, entry in entries.items():
+        tensors[name], place = _parse_entry(path, name, entry)
+        places.append(place)
+    return tensors, _end_of_data(path, places)
+
+
+def _is_map_of_texts(value: object) -> bool:
+    if not isinstance(value, dict):
+        return False
+    return all(isinstance(text, str) for text in cast("dict[str, object]", value).values())
+
+
+def _end_of_data(path: Path, places: list[tuple[int, int]]) -> int:
+    """Tensors lie one behind the other: the library reads nothing else."""
     end = 0
-    for name, entry in cast("dict[str, object]", parsed).items():
-        if name == "__metadata__":
-            continue
-        tensor, tensor_end = _parse_entry(path, name, entry)
-        tensors[name] = tensor
-        end = max(end, tensor_end)
-    return tensors, end
+    for begin, next_end in sorted(places):
+        if begin != end:
+            raise ModelError(
+                f"{path} is damaged: its tensors overlap or leave holes.", _DOWNLOAD_AGAIN
+            )
+        end = next_end
+    return end
 
 
-def _parse_entry(path: Path, name: str, entry: object) -> tuple[TensorEntry, int]:
+def _parse_entry(path: Path, name: str, entry: object) -> tuple[TensorEntry, tuple[int, int]]:
     fields = cast("dict[str, object]", entry) if isinstance(entry, dict) else {}
     dtype, shape, offsets = fields.get("dtype"), fields.get("shape"), fields.get("data_offsets")
     if not (isinstance(dtype, str) and dtype in DTYPE_BITS):
@@ -121,7 +139,7 @@ def _parse_entry(path: Path, name: str, entry: object) -> tuple[TensorEntry, int
         raise ModelError(
             f"{path}: the size of the tensor {name[:100]} contradicts itself.", _DOWNLOAD_AGAIN
         )
-    return TensorEntry(path, dtype, sizes), end
+    return TensorEntry(path, dtype, sizes), (begin, end)
 
 
 def _whole_numbers(value: object) -> tuple[int, ...] | None:
@@ -136,7 +154,12 @@ def _whole_numbers(value: object) -> tuple[int, ...] | None:
 
 
 def _refuse_foreign(path: Path, beginning: bytes) -> None:
-    """Name what people really get in place of weights."""
+    """Name what people really get in place of weights.
+
+    A header's length may look like anything; a header begins with a brace, and they do not.
+    """
+    if beginning[LENGTH_BYTES:].startswith(b"{"):
+        return
     if beginning.startswith(b"version https://git-lfs"):
         raise ModelError(
             f"{path} is only a Git LFS pointer, not the weights.",
