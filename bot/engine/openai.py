@@ -200,19 +200,20 @@ class OpenAIEngine:
             stall_seconds=self._stall_seconds,
             characters_limit=request.max_tokens * CHARACTERS_PER_TOKEN_LIMIT,
         )
-        failures = 0
+        failures, plain = 0, self._plain
         while True:
             try:
-                async with aclosing(self._one_try(request, seed, progress)) as chunks:
+                async with aclosing(self._one_try(request, seed, progress, plain)) as chunks:
                     async for chunk in chunks:
+                        self._plain = plain  # this is how it takes them
                         yield chunk
             except RefusedBodyError as error:
-                if self._plain:
+                if plain:
                     raise
                 logger.warning("%s Trying without what only some servers take.", error.message)
-                self._plain = True
+                plain = True
             except PassingError as error:
-                wait = RETRY_SECONDS * 2**failures
+                wait = max(RETRY_SECONDS * 2**failures, error.wait_seconds)
                 failures += 1
                 late = time.monotonic() + wait > progress.first_token_deadline
                 if failures >= TRIES or late or self._state is EngineState.STOPPED:
@@ -223,11 +224,11 @@ class OpenAIEngine:
                 return
 
     async def _one_try(
-        self, request: GenerationRequest, seed: int, progress: Progress
+        self, request: GenerationRequest, seed: int, progress: Progress, plain: bool
     ) -> AsyncGenerator[Chunk, None]:
         if self._http is None:
             raise _shut_down()
-        url, body = f"{self._base_url}/completions", self._body(request, seed)
+        url, body = f"{self._base_url}/completions", self._body(request, seed, plain)
         stops = StopStrings(request.stop)
         finish = FinishReason.STOP
         async with aclosing(stream_completion(self._http, url, body, progress)) as events:
@@ -241,7 +242,7 @@ class OpenAIEngine:
                     break
         yield Chunk(stops.flush(), finish, await self._statistics(request, seed, progress))
 
-    def _body(self, request: GenerationRequest, seed: int) -> dict[str, Any]:
+    def _body(self, request: GenerationRequest, seed: int, plain: bool) -> dict[str, Any]:
         sampling = request.sampling
         body: dict[str, Any] = {
             "model": self.info.name,
@@ -253,8 +254,8 @@ class OpenAIEngine:
             "seed": seed,
         }
         if request.stop:
-            body["stop"] = list(request.stop[:PLAIN_STOPS] if self._plain else request.stop)
-        if not self._plain:
+            body["stop"] = list(request.stop[:PLAIN_STOPS] if plain else request.stop)
+        if not plain:
             # vLLM, text-generation-webui and TabbyAPI say repetition_penalty, llama.cpp
             # repeat_penalty; each ignores the other's name. -1 and 0 are both "off" for top_k.
             body |= {

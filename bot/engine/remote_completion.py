@@ -10,11 +10,13 @@ from typing import Any, cast
 
 import aiohttp
 
+from bot.engine.remote_probe import MEND_REDIRECT, REDIRECTS, redirected
 from bot.engine.remote_stream import CompletionEvent, read_events
 from bot.errors import RemoteEngineError
 
 CHARACTERS_PER_TOKEN_LIMIT = 64  # more than this for every token asked for is no language model
 DETAIL_BYTES = 2_000
+AFTER_THE_END_SECONDS = 5.0  # for the usage, which comes after the last text
 PASSING = {
     HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -25,7 +27,9 @@ PASSING = {
 
 
 class PassingError(RemoteEngineError):
-    """Nothing has been received yet: another try does no harm."""
+    """Nothing has been received yet: another try does no harm, after `wait_seconds` at least."""
+
+    wait_seconds = 0.0
 
 
 class UnreachableError(PassingError):
@@ -49,18 +53,29 @@ class Progress:
     pieces: int = 0
     prompt_tokens: int = 0
     reply_tokens: int = 0
+    waited_seconds: float = 0.0  # for the server, since its last text
+    ended: bool = False  # the server said why it ended: nothing has to come any more
 
     @property
     def next_deadline(self) -> float:
         """Until when the next event has to come."""
-        return time.monotonic() + self.stall_seconds if self.pieces else self.first_token_deadline
+        if self.ended:
+            return time.monotonic() + AFTER_THE_END_SECONDS - self.waited_seconds
+        if not self.pieces:
+            return self.first_token_deadline
+        return time.monotonic() + self.stall_seconds - self.waited_seconds
 
-    def take(self, event: CompletionEvent) -> None:
+    def take(self, event: CompletionEvent, waited_seconds: float) -> None:
         """Count an event. Raises RemoteEngineError at more than was asked for."""
         self.prompt_tokens = event.prompt_tokens or self.prompt_tokens
         self.reply_tokens = event.reply_tokens or self.reply_tokens
+        self.waited_seconds += waited_seconds
+        if event.finish is not None and not self.ended:
+            self.ended = True
+            self.waited_seconds = 0.0
         if not event.text:
             return
+        self.waited_seconds = 0.0
         self.first_token = self.first_token or time.monotonic()
         self.pieces += 1
         self.characters += len(event.text)
@@ -79,22 +94,26 @@ async def stream_completion(
     """
     try:
         async with _until(progress.next_deadline):
-            response = await session.post(url, json=body)
+            # Followed elsewhere, the prompt would reach a server that nobody named.
+            response = await session.post(url, json=body, allow_redirects=False)
         async with response:
             await _raise_for_status(response)
             events = read_events(response)
             while not session.closed:  # a closed one would raise a bare RuntimeError
+                asked = time.monotonic()
                 async with _until(progress.next_deadline):
                     event = await anext(events, None)
                 if event is None:
                     return
-                progress.take(event)
+                progress.take(event, time.monotonic() - asked)
                 yield event
             raise RemoteEngineError("The engine is shut down.", "Try again after a restart.")
     except TimeoutError as error:
-        raise _timed_out(progress) from error
+        if not progress.ended:
+            raise _timed_out(progress) from error
     except aiohttp.ClientError as error:
-        raise _broken_off(progress, error) from error
+        if not progress.ended:
+            raise _broken_off(progress, error) from error
 
 
 def _until(monotonic: float) -> asyncio.Timeout:
@@ -116,9 +135,19 @@ async def _raise_for_status(response: aiohttp.ClientResponse) -> None:
                 message, "Check OPENAI_BASE_URL (it ends in /v1) and OPENAI_MODEL."
             )
         case status if status in PASSING:
-            raise PassingError(message, "Try again in a moment.")
+            passing = PassingError(message, "Try again in a moment.")
+            passing.wait_seconds = _retry_after(response)
+            raise passing
+        case status if status in REDIRECTS:
+            raise RemoteEngineError(redirected(response), MEND_REDIRECT)
         case _:
             raise RemoteEngineError(message, "See the server's log.")
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> float:
+    """Seconds; a date, which no model's server sends, counts as none."""
+    said = response.headers.get("Retry-After", "")
+    return float(said) if said.isascii() and said.isdigit() else 0.0
 
 
 def _timed_out(progress: Progress) -> RemoteEngineError:
@@ -139,7 +168,7 @@ def _broken_off(progress: Progress, error: aiohttp.ClientError) -> RemoteEngineE
         return RemoteEngineError("The model's server broke off in the middle.", "Try again.")
     kind = UnreachableError if isinstance(error, aiohttp.ClientConnectorError) else PassingError
     return kind(
-        f"The model's server cannot be reached ({error}).",
+        f"The model's server cannot be reached ({' '.join(str(error).split())[:200]}).",
         "Is it running? OPENAI_BASE_URL says where it is looked for.",
     )
 

@@ -16,6 +16,8 @@ from bot.errors import RemoteEngineError
 ANSWER_BYTES = 4 << 20
 PROBE_SECONDS = 10.0
 PROBE_TEXT = "one two"
+REDIRECTS = range(300, 400)
+MEND_REDIRECT = "Set OPENAI_BASE_URL to the address where the server really is."
 
 TokenizeShape = Literal["vllm", "llama.cpp"]
 
@@ -69,15 +71,28 @@ def tokenize_count(answer: dict[str, Any]) -> int | None:
     return len(cast("list[Any]", tokens)) if isinstance(tokens, list) else None
 
 
+def redirected(response: aiohttp.ClientResponse) -> str:
+    """Where the server sends us, in words.
+
+    Nothing follows it there: the key and the prompts are meant for the server that was named.
+    """
+    to = " ".join(response.headers.get("Location", "nowhere").split())[:200]
+    return f"The model's server answered {response.status} and sends us to {to}."
+
+
 async def ask_json(
     session: aiohttp.ClientSession, method: str, url: str, body: dict[str, object] | None = None
 ) -> tuple[int, dict[str, Any]]:
     """Status and JSON object of a small answer ({} when it is none).
 
-    Raises aiohttp.ClientError and TimeoutError.
+    Raises aiohttp.ClientError and TimeoutError; RemoteEngineError where it sends us elsewhere.
     """
     timeout = aiohttp.ClientTimeout(total=PROBE_SECONDS)
-    async with session.request(method, url, json=body, timeout=timeout) as response:
+    async with session.request(
+        method, url, json=body, timeout=timeout, allow_redirects=False
+    ) as response:
+        if response.status in REDIRECTS:
+            raise RemoteEngineError(redirected(response), MEND_REDIRECT)
         raw = b""
         async for piece in response.content.iter_chunked(1 << 16):
             raw += piece
@@ -95,6 +110,10 @@ async def _ask(
 ) -> dict[str, Any]:
     try:
         status, answer = await ask_json(session, method, url)
+    except RemoteEngineError:
+        if must_answer:
+            raise
+        return {}
     except (aiohttp.ClientError, TimeoutError) as error:
         if must_answer:
             raise RemoteEngineError(
@@ -118,7 +137,7 @@ async def _tokenize_shape(
             status, answer = await ask_json(
                 session, "POST", url, tokenize_body(shape, model, PROBE_TEXT)
             )
-        except (aiohttp.ClientError, TimeoutError):
+        except (aiohttp.ClientError, TimeoutError, RemoteEngineError):
             return None
         # llama.cpp answers a body without `content` with an empty list: not the shape it means.
         if status == 200 and tokenize_count(answer):

@@ -3,6 +3,7 @@
 Only `data:` lines matter here: a completion's event is one line of JSON, and `[DONE]` ends it.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from bot.engine.api import FinishReason
 from bot.errors import RemoteEngineError
 
 DONE = "[DONE]"
+LINES_AT_ONCE = 1000  # without an event; then the event loop gets its turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +31,16 @@ class CompletionEvent:
 
 async def read_events(response: aiohttp.ClientResponse) -> AsyncGenerator[CompletionEvent, None]:
     """The events of a response. Raises RemoteEngineError when it ends early or is none."""
-    finished = False
+    met = finished = False
+    skipped = 0
     try:
         async for line in response.content:
             if not line.startswith(b"data:"):
+                skipped += 1
+                if skipped % LINES_AT_ONCE == 0:  # lines that are here already need no waiting
+                    await asyncio.sleep(0)
                 continue
+            met = True
             data = line[5:].decode("utf-8", "replace").strip()
             if data == DONE:
                 return
@@ -44,6 +51,8 @@ async def read_events(response: aiohttp.ClientResponse) -> AsyncGenerator[Comple
         raise RemoteEngineError(
             "The model's server sent a line that is too long.", "Is it an OpenAI-compatible server?"
         ) from error
+    if not met:
+        raise _strange()
     if not finished:
         raise RemoteEngineError("The model's server broke off in the middle.", "Try again.")
 
@@ -66,11 +75,16 @@ def parse_event(data: str) -> CompletionEvent:
     counts = cast("dict[str, Any]", usage) if isinstance(usage, dict) else {}
     text = fields.get("text")
     return CompletionEvent(
-        text=text if isinstance(text, str) else "",
+        text=_whole_characters(text) if isinstance(text, str) else "",
         finish=_finish(fields.get("finish_reason")),
         prompt_tokens=_count(counts.get("prompt_tokens")),
         reply_tokens=_count(counts.get("completion_tokens")),
     )
+
+
+def _whole_characters(text: str) -> str:
+    """JSON can spell half a surrogate pair, which is no text and cannot be sent on."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _first_choice(choices: object) -> dict[str, Any]:
