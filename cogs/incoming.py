@@ -9,6 +9,8 @@ from discord.abc import Snowflake
 
 from bot.chat.messages import ChannelKey, IncomingMessage, QuotedMessage, Speaker
 from bot.chat.ports import History
+from bot.chat.trigger import is_out_of_character
+from cogs.screen import WRITE_ERRORS
 
 PLATFORM = "discord"
 NOTICE_MARKS = ("⚠️ ", "⏳ ")  # lines of the bot's own, never part of a conversation
@@ -72,15 +74,23 @@ def readable(content: str, names: Mapping[int, str], own_ids: frozenset[int]) ->
 
 
 def text_of(message: discord.Message, me: discord.ClientUser) -> str:
-    """What a message says, in plain words, what is attached included."""
+    """What a message says, in plain words, what is attached included; an aside stays an aside."""
+    words = words_of(message, me)
+    if is_out_of_character(words):
+        return words
+    attached = [f"[sticker: {sticker.name}]" for sticker in message.stickers]
+    attached += [f"[attachment: {attachment.filename}]" for attachment in message.attachments]
+    return "\n".join(line for line in (words, *attached) if line)
+
+
+def words_of(message: discord.Message, me: discord.ClientUser) -> str:
+    """What was written, in plain words."""
     names = {user.id: user.display_name for user in message.mentions}
     names |= {role.id: f"@{role.name}" for role in message.role_mentions}
     names |= {channel.id: f"#{channel.name}" for channel in message.channel_mentions}
     lines = [readable(message.content, names, own_ids(message, me))]
     for snapshot in message.message_snapshots:
         lines.append(f"[forwarded] {readable(snapshot.content, {}, frozenset())}")
-    lines += [f"[sticker: {sticker.name}]" for sticker in message.stickers]
-    lines += [f"[attachment: {attachment.filename}]" for attachment in message.attachments]
     if message.poll is not None:
         answers = ", ".join(answer.text for answer in message.poll.answers)
         lines.append(f"[poll: {message.poll.question} {answers}]")
@@ -106,6 +116,7 @@ async def to_incoming(
         channel=key,
         author=speaker_of(message.author),
         text=text_of(message, me),
+        words=words_of(message, me),
         sent_at=message.created_at,
         mentions_bot=mentions(message, me),
         replies_to_bot=to_bot,
@@ -136,7 +147,7 @@ async def _replied_message(message: discord.Message) -> discord.Message | None:
         return None  # deleted, or from elsewhere
     try:
         return await message.channel.fetch_message(reference.message_id)
-    except discord.HTTPException:
+    except WRITE_ERRORS:
         return None  # gone, or not ours to read: the message itself can still be answered
 
 

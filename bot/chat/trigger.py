@@ -31,13 +31,14 @@ def is_addressed(message: IncomingMessage, settings: ChannelSettings, roll: floa
         return False
     if message.channel.is_direct or message.mentions_bot or message.replies_to_bot:
         return True
-    if not message.text.strip():
+    words = message.text if message.words is None else message.words
+    if not words.strip():
         return False  # a picture alone wakes nobody up
     match settings.trigger:
         case "always":
             return True
         case "wakeword":
-            return has_wake_word(message.text, settings.wake_words)
+            return has_wake_word(words, settings.wake_words)
         case "chance":
             return roll < settings.chance
         case _:

@@ -6,6 +6,7 @@ from pathlib import Path
 import discord
 import pytest
 import simcord
+from simcord.backend import serializers
 from simcord.backend.models import Role
 from worlds import World, labels, talking
 
@@ -99,8 +100,6 @@ async def test_a_replied_to_message_that_did_not_come_along_is_fetched(tmp_path:
         world.engine.requests.clear()
 
         # The same message as an event that does not carry what it replies to.
-        from simcord.backend import serializers
-
         payload = dict(serializers.message_payload(backend, stored))
         payload.pop("referenced_message", None)
         payload["id"] = str(backend.snowflake())
@@ -109,6 +108,35 @@ async def test_a_replied_to_message_that_did_not_come_along_is_fetched(tmp_path:
         await world.env.settle()
         assert "4711" in world.engine.requests[0].prompt
         assert world.requests("GET", f"/messages/{old.id}")
+
+
+async def test_a_replied_to_message_that_cannot_be_fetched_hinders_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise ConnectionResetError
+
+    async with talking(tmp_path) as world:
+        monkeypatch.setattr(discord.TextChannel, "fetch_message", broken)
+        with world.env._bot_scope():
+            payload = dict(
+                serializers.message_payload(
+                    world.env.backend,
+                    world.env.backend.create_message(
+                        world.channel.id, world.alice.id, "unheard", reference=None
+                    ),
+                )
+            )
+            payload |= {
+                "id": str(world.env.backend.snowflake()),
+                "content": f"{world.me} what is it?",
+                "mentions": [serializers.user_payload(world.env.backend.bot_user)],
+                "type": 19,
+                "message_reference": {"channel_id": str(world.channel.id), "message_id": "1"},
+            }
+            world.env.backend.emit("MESSAGE_CREATE", payload)
+        await world.env.settle()
+        assert world.said() == ["Hello, Alice."]
 
 
 async def test_mentions_are_names_and_the_bots_own_is_stripped(tmp_path: Path) -> None:
@@ -144,6 +172,31 @@ async def test_attachments_are_named(tmp_path: Path) -> None:
             world.channel, f"{world.me} look", attachments=[("cat.png", b"not really")]
         )
         assert (await world.turns())[0].text == "look\n[attachment: cat.png]"
+
+
+@pytest.mark.parametrize("aside", ["((brb))", "// brb"])
+async def test_an_aside_stays_one_with_a_picture(tmp_path: Path, aside: str) -> None:
+    async with talking(tmp_path) as world:
+        picture = [("cat.png", b"not really")]
+        await world.alice.send(world.channel, f"{world.me} {aside}", attachments=picture)
+        assert world.said() == []
+        assert await world.turns() == []
+        question = await world.alice.send(world.channel, f"{world.me} look", attachments=picture)
+        await world.alice.edit(question, aside)
+        assert [turn.role for turn in await world.turns()] == ["bot"]
+
+
+async def test_what_is_attached_wakes_nobody_up(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        picture = [("caduceus.png", b"not really")]
+        await world.chief.slash(world.channel, "settings set", key="wake_words", value="caduceus")
+        for trigger in ("always", "wakeword"):
+            await world.chief.slash(world.channel, "settings set", key="trigger", value=trigger)
+            await world.alice.send(world.channel, "", attachments=picture)
+            assert world.said() == []
+        await world.alice.send(world.channel, "what is it, caduceus?", attachments=picture)
+        assert world.said() == ["Hello, Alice."]
+        assert (await world.turns())[0].text == "what is it, caduceus?\n[attachment: caduceus.png]"
 
 
 async def test_an_edit_changes_what_the_model_sees(tmp_path: Path) -> None:
