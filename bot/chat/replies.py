@@ -51,6 +51,7 @@ class Replies:
         self._random = random
         self._closing = False
         self._beginning: set[asyncio.Task[Reply | None]] = set()
+        self._asked_again: set[int] = set()  # turns to be written again once their channel is free
 
     async def begin_next(self, channel: ChannelKey) -> Reply | None:
         """The reply to what waits in a channel, None when nothing does or the bot is closing."""
@@ -58,10 +59,18 @@ class Replies:
         return await self._begin(channel, state, self._begin_next(channel, state))
 
     async def begin_again(self, turn_id: int, kind: ReplyKind) -> Reply:
-        """A new swipe of a bot's turn, or its continuation."""
+        """A new swipe of a bot's turn, or its continuation. NotAllowed when that is asked twice."""
         turn = await self.bot_turn(turn_id)
-        state = await self._claim(turn.channel)
-        reply = await self._begin(turn.channel, state, self._begin_again(turn_id, state, kind))
+        running = self._channels.running(turn.channel)
+        is_written = running is not None and running.turn.turn_id == turn_id
+        if is_written or turn_id in self._asked_again:
+            raise NotAllowed("That reply is being written.", "Wait for its end, or stop it.")
+        self._asked_again.add(turn_id)
+        try:
+            state = await self._claim(turn.channel)
+            reply = await self._begin(turn.channel, state, self._begin_again(turn_id, state, kind))
+        finally:
+            self._asked_again.discard(turn_id)
         if reply is None:
             raise EngineUnavailable("The bot is about to stop.", "Try again in a minute.")
         return reply

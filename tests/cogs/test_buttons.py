@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from worlds import QUICK, labels, new_bot, talking
+from worlds import QUICK, held, labels, let, new_bot, talking
 
 from bot.chat.messages import TurnState
 from bot.engine.fake import FakeEngine
@@ -177,6 +177,27 @@ async def test_a_button_pressed_twice_acts_once(tmp_path: Path) -> None:
         await world.pass_time(1)
         assert world.said() == ["Second."]
         assert len((await world.turns())[1].swipes) == 2
+
+
+@pytest.mark.parametrize("label", ["Regenerate", "Continue"])
+async def test_a_button_pressed_again_while_another_reply_is_written_acts_once(
+    tmp_path: Path, label: str
+) -> None:
+    engine, gate = held("First.", "Second.", "Third.", "Fourth.", letters=100)
+    async with talking(tmp_path, engine=engine) as world:
+        let(gate, 1)
+        await world.ask("one")
+        first = world.messages()[0]
+        await world.ask("two", world.bob)
+        await world.alice.click(first, label=label)
+        result = await world.alice.click(first, label=label)
+        assert "is being written" in result.followups[0].content
+        let(gate)
+        await world.env.settle()
+        await world.pass_time(3)
+        assert len(engine.requests) == 3
+        await world.alice.click(world.messages()[0], label=label)
+        assert len(engine.requests) == 4  # it can be pressed again
 
 
 async def test_a_regeneration_survives_a_refused_stop_button(tmp_path: Path) -> None:
