@@ -1,5 +1,6 @@
 """`/chat`: reset, undo, continue, regenerate, export."""
 
+import asyncio
 import io
 import json
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from discord.ext import commands
 
 from bot.chat.messages import Turn
 from bot.errors import NotFound
-from cogs.checks import Interaction, require_asker
+from cogs.checks import Interaction, require_asker, require_reader
 from cogs.controls import channel_of, continue_reply, regenerate
 from cogs.incoming import key_of
 from cogs.undo import undo_view
@@ -72,11 +73,12 @@ class ChatCommands(commands.GroupCog, group_name="chat", group_description="This
     ) -> None:
         """Get this conversation as a file."""
         channel = channel_of(interaction)
+        require_reader(interaction)
         await interaction.response.defer(ephemeral=True, thinking=True)
         turns = await self._bot.conversations.history.export(key_of(channel))
         if not turns:
             raise NotFound("There is no conversation here yet.", "Say something to me first.")
-        text = as_json(turns) if format == "json" else as_text(turns)
+        text = await asyncio.to_thread(as_json if format == "json" else as_text, turns)
         name = f"conversation-{channel.id}.{'json' if format == 'json' else 'txt'}"
         file = discord.File(io.BytesIO(text.encode()), filename=name)
         limit = interaction.filesize_limit

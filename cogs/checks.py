@@ -39,6 +39,12 @@ def require_scope(interaction: Interaction, scope: Scope) -> None:
     raise NotAllowed(f"Changing the {scope.value}'s settings needs the permission {needed}.")
 
 
+def require_reader(interaction: Interaction) -> None:
+    """Raise NotAllowed unless the member may read what was said in the channel before."""
+    if interaction.guild_id is not None and not interaction.permissions.read_message_history:
+        raise NotAllowed("This shows what was said before, which you may not read here.")
+
+
 def require_asker(interaction: Interaction, asked_by: Collection[str]) -> None:
     """Raise NotAllowed unless the member asked for this reply or is a moderator."""
     if str(interaction.user.id) in asked_by or is_moderator(interaction):

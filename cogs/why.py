@@ -9,8 +9,8 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.chat.conversation import Explanation
-from bot.errors import NotAllowed, NotFound
-from cogs.checks import Interaction
+from bot.errors import NotFound
+from cogs.checks import Interaction, require_reader
 from cogs.controls import channel_of
 from cogs.incoming import key_of
 
@@ -38,8 +38,7 @@ class Why(commands.Cog):
     async def explain(self, interaction: Interaction, message: discord.Message) -> None:
         """Show the prompt that a reply was written from, rebuilt."""
         key = key_of(channel_of(interaction))
-        if interaction.guild_id is not None and not interaction.permissions.read_message_history:
-            raise NotAllowed("This shows what was said before, which you may not read here.")
+        require_reader(interaction)
         await interaction.response.defer(ephemeral=True, thinking=True)
         conversations = self._bot.conversations
         turn = await conversations.history.turn_of_message(key, str(message.id))

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import discord
 from worlds import labels, talking
 
 from bot.engine.api import EngineState, EngineStatus
@@ -97,6 +98,20 @@ async def test_export_of_nothing_says_so(tmp_path: Path) -> None:
         result = await world.alice.slash(world.channel, "chat export")
         assert result.response is not None
         assert "no conversation here yet" in result.response.content
+        assert world.env.errors
+
+
+async def test_export_is_for_who_may_read_what_was_said(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        everyone = world.guild.default_role
+        blind = discord.PermissionOverwrite(read_message_history=False)
+        channel = world.guild.create_text_channel("blind", overwrites={everyone: blind})
+        await world.alice.send(channel, f"{world.me} one")
+        assert world.said(channel) == ["Hello, Alice."]
+        result = await world.bob.slash(channel, "chat export")
+        assert result.response is not None
+        assert "may not read" in result.response.content
+        assert not result.response.attachments
         assert world.env.errors
 
 
