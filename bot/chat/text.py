@@ -19,7 +19,7 @@ class ReplyFilter:
 
     - Ends at a stop string, and where a line begins with another speaker's name and a colon.
     - Takes the speaker's own name off the beginning, also in bold, also repeated.
-    - Takes blanks off both ends; at the end also the beginning of a stop that was never completed.
+    - Takes blanks off both ends; at the end also the beginning of a header never completed.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class ReplyFilter:
         lines = [
             line for name in others for line in (f"\n{name}:", f"\n**{name}:**", f"\n**{name}**:")
         ]
-        self._headers = tuple(stops)
+        self._headers = tuple(stop for stop in stops if stop not in lines)
         self._stops = StopStrings([*stops, *lines])
         self._own = (f"{speaker}:", f"**{speaker}:**", f"**{speaker}**:")
         self._is_beginning = not continuing
@@ -55,12 +55,15 @@ class ReplyFilter:
     def flush(self) -> str:
         """The text has ended: return the rest of it."""
         held = self._stops.flush()
-        if len(held.strip()) >= _PARTIAL_STOP_CHARACTERS and self._is_header(held):
+        if self._is_header(held):
             held = ""
         shown = self._trim_beginning(held, at_end=True)
         return self._trim_end(shown)
 
     def _is_header(self, held: str) -> bool:
+        mark = held.strip()
+        if len(mark) < _PARTIAL_STOP_CHARACTERS or mark.isalpha():
+            return False  # a reply may well end with "US", whatever begins with it
         return any(stop.startswith(held) for stop in self._headers)
 
     def _trim_beginning(self, text: str, *, at_end: bool = False) -> str:

@@ -50,6 +50,19 @@ def test_what_is_shown(raw: str, shown: str) -> None:
     assert filtered(*raw) == shown
 
 
+@pytest.mark.parametrize("raw", ["Alex", "The best of all?\nSam (2)", "\n\nSam (", "**Alex"])
+def test_a_name_at_the_end_is_no_stop_even_where_its_line_would_be_one(raw: str) -> None:
+    stops = (*STOPS, *(f"\n{name}:" for name in OTHERS))  # as a prompt has them
+    replies = ReplyFilter("Mira", OTHERS, stops)
+    assert "".join([*map(replies.decode, raw), replies.flush()]) == raw.strip()
+
+
+@pytest.mark.parametrize("raw", ["I live in the US", "All of it is new, AS", "Dear USER"])
+def test_a_word_at_the_end_is_no_header_cut_off(raw: str) -> None:
+    replies = ReplyFilter("Mira", OTHERS, FORMATS["vicuna"].stops)
+    assert "".join([*map(replies.decode, raw), replies.flush()]) == raw
+
+
 def test_a_reply_that_goes_on_keeps_its_beginning() -> None:
     assert filtered(" and so on. ", continuing=True) == " and so on."
     assert filtered("Mira: is my name", continuing=True) == "Mira: is my name"
