@@ -31,7 +31,7 @@ def load_owner_defaults(
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} cannot be read: {error}.", "Make it a text file.") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number too long, or too deep a nest
         raise SettingsError(
             f"{path} is not TOML: {error}.", 'Write key = value, texts in "quotes".'
         ) from error

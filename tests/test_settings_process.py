@@ -262,6 +262,8 @@ class TestOwnerDefaults:
             ("top_k = true\n", "top_k"),
             ("[trigger]\nx = 1\n", "trigger"),
             ("temperature: 1\n", "not TOML"),
+            ("top_k = " + "9" * 5000, "not TOML"),
+            ("top_k = " + "[" * 100_000, "not TOML"),
         ],
     )
     def test_faults_name_the_file_and_the_key(self, tmp_path: Path, text: str, named: str) -> None:

@@ -5,6 +5,7 @@ import json
 import re
 import stat
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
@@ -12,11 +13,16 @@ from typing import cast
 from pydantic import ValidationError
 
 from bot.chat.cards import card_fields
+from bot.chat.names import clean_name
 from bot.chat.persona import NAME_CHARACTERS, TEXT_CHARACTERS, Persona
 from bot.errors import PersonaError
 
 FILE_BYTES = 1024 * 1024
+LINE_DOTS = 2_000  # a key of so many parts takes `tomllib` minutes; no prose has so many in a line
+_SINGLE_DOT = re.compile(r"(?<!\.)\.(?!\.)")
+_TOO_MUCH = "it is nested too deeply, or a number is too long."
 _LINE = re.compile(r" ?\(at line (\d+), column \d+\)| \(at end of document\)")
+_LINE_END = re.compile("\r\n?")  # Windows' cards have them
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -38,6 +44,9 @@ def is_persona_file(path: Path) -> bool:
 
 def parse_toml(file_name: str, text: str) -> Persona:
     """A persona as TOML, with exactly the keys of :class:`Persona`. Raises PersonaError."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") > LINE_DOTS and len(_SINGLE_DOT.findall(line)) > LINE_DOTS:
+            raise _fault(file_name, number, "this key has too many parts.")
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -45,8 +54,8 @@ def parse_toml(file_name: str, text: str) -> Persona:
         line = int(where[1]) if where and where[1] else len(text.splitlines())
         said = _LINE.sub("", str(error))
         raise _fault(file_name, line, f"this is not TOML: {said[:1].lower()}{said[1:]}.") from error
-    except RecursionError as error:
-        raise _fault(file_name, None, "it is nested too deeply.") from error
+    except (RecursionError, ValueError) as error:
+        raise _fault(file_name, None, _TOO_MUCH) from error
     return _persona(
         file_name, text, values, lambda key: rf"^[ \t]*[\"']?{re.escape(key)}[\"']?\s*="
     )
@@ -61,9 +70,7 @@ def parse_json(file_name: str, text: str) -> Persona:
     except json.JSONDecodeError as error:
         raise _fault(file_name, error.lineno, _json_expectation(error)) from error
     except (RecursionError, ValueError) as error:
-        raise _fault(
-            file_name, None, "it is nested too deeply, or a number is too long."
-        ) from error
+        raise _fault(file_name, None, _TOO_MUCH) from error
     if not isinstance(values, dict):
         raise _fault(file_name, 1, "expected an object in braces, with a name and a description.")
     fields, keys = card_fields(file_name, cast("dict[str, object]", values))
@@ -98,12 +105,16 @@ def _read_text(path: Path) -> str:
 def _persona(
     file_name: str, text: str, values: Mapping[str, object], pattern: Callable[[str], str]
 ) -> Persona:
-    for key, value in values.items():
+    fields = {
+        key: _LINE_END.sub("\n", value) if isinstance(value, str) else value
+        for key, value in values.items()
+    }
+    for key, value in fields.items():
         if isinstance(value, str) and (bad := _CONTROLS.search(value)):
             line = _line_of(text, pattern(key))
             raise _fault(file_name, line, f"«{key}» holds the control character {bad[0]!r}.")
     try:
-        persona = Persona.model_validate(values)
+        persona = Persona.model_validate(fields)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         key = str(first["loc"][0]) if first["loc"] else ""
@@ -111,6 +122,8 @@ def _persona(
         raise _fault(file_name, line, _expectation(key, first["type"])) from error
     if "\n" in persona.name:
         raise _fault(file_name, _line_of(text, pattern("name")), "a name has only one line.")
+    if not clean_name(persona.name, default=""):
+        raise _fault(file_name, _line_of(text, pattern("name")), "«name» shows nothing.")
     return persona
 
 
@@ -143,8 +156,7 @@ def _json_expectation(error: json.JSONDecodeError) -> str:
 def _no_twins(file_name: str, pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twin = next(key for key in keys if keys.count(key) > 1)
+        twin, _ = Counter(key for key, _ in pairs).most_common(1)[0]
         raise PersonaError(f"{file_name}: the key «{twin[:40]}» stands there twice.", "Keep one.")
     return found
 

@@ -25,7 +25,7 @@ FALLBACK = Persona(
 
 log = logging.getLogger(__name__)
 
-_Stamp = tuple[int, int, int]
+_Stamp = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +121,15 @@ class PersonaLibrary:
                 problems.setdefault(
                     name, f"{name} is left out: another file has a «{first.name}» already."
                 )
-        return _Snapshot(personas, problems)
+        return _Snapshot(personas, {_plain(name): _plain(each) for name, each in problems.items()})
 
     def _read_file(self, path: Path) -> _File:
         known = self._files.get(path.name)
-        stamp = (0, 0, 0)
+        stamp = (0, 0, 0, 0)
         try:
             status = path.stat()
-            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+            # ctime: a right to read that was given changes nothing else.
+            stamp = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
             if known and known.stamp == stamp:
                 return known
             if not path.resolve().is_relative_to(self._folder.resolve()):
@@ -139,6 +140,11 @@ class PersonaLibrary:
         except PersonaError as error:
             problem = str(error)
         return _File(stamp, known.persona if known else None, problem)
+
+
+def _plain(text: str) -> str:
+    """As text that can be sent and printed: a file's name may be any bytes."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _key(name: str) -> str:

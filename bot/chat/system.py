@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bot.chat.macros import expand_macros
 from bot.chat.persona import Persona
 
-_EXAMPLE_START = re.compile(r"^[ \t]*<START>[ \t]*$", re.IGNORECASE | re.MULTILINE)
+_EXAMPLE_START = re.compile("<START>", re.IGNORECASE)
 _STAY = (
     "Stay in character. Write only what {{char}} says and does, and never speak or act for "
     "anybody else."
@@ -57,6 +57,6 @@ def system_text(persona: Persona, *, char: str, user: str, instructions: str = "
 
 
 def example_dialogues(persona: Persona) -> list[str]:
-    """The dialogues of the example text, which `<START>` lines part."""
+    """The dialogues of the example text, which `<START>` marks part."""
     blocks = _EXAMPLE_START.split(persona.example_dialogue)
     return [block.strip() for block in blocks if block.strip()]

@@ -8,6 +8,8 @@ import pytest
 
 from bot.chat import library as module
 from bot.chat.library import FALLBACK, PersonaLibrary
+from bot.chat.persona import Persona
+from bot.errors import PersonaError
 
 SHIPPED = Path(__file__).parents[2] / "personas"
 
@@ -28,6 +30,10 @@ class Folder:
 
     def persona(self, file: str, name: str, description: str = "") -> None:
         self.write(file, f'name = "{name}"\ndescription = "{description}"\n')
+
+
+def refuse(path: Path) -> Persona:
+    raise PersonaError(f"{path.name} cannot be read: Permission denied.")
 
 
 @pytest.fixture
@@ -94,6 +100,27 @@ def test_a_broken_edit_keeps_the_last_good_version_until_it_is_mended(folder: Fo
     folder.persona("a.toml", "Mira", "mended")
     assert library.load()
     assert library.problems() == {}
+
+
+def test_a_file_that_becomes_readable_is_read(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.persona("a.toml", "Mira")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "read_persona", refuse)
+        library = PersonaLibrary(folder.path)
+        assert library.names() == []
+    (folder.path / "a.toml").chmod(0o640)  # leaves the time of the last change alone
+    assert library.load()
+    assert library.names() == ["Mira"]
+
+
+def test_a_file_name_that_is_no_text_is_spelled_so_that_it_can_be_sent(folder: Folder) -> None:
+    Path(os.fsdecode(os.fsencode(folder.path) + b"/\xff.toml")).write_text("nonsense")
+    library = PersonaLibrary(folder.path)
+    ((name, problem),) = library.problems().items()
+    assert name.encode() == b"\\udcff.toml"
+    assert problem.encode().startswith(b"\\udcff.toml, line 1")
 
 
 def test_a_file_that_never_was_good_is_a_problem_and_nothing_else(folder: Folder) -> None:

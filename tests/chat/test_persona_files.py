@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,28 @@ def test_v1_cards_and_the_seeds_own_are_read(tmp_path: Path, card: dict[str, obj
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_line_ends_of_every_kind_are_read_as_one(tmp_path: Path, end: str) -> None:
+    card = {"name": "A", "mes_example": end.join(["<START>", "A: x", "A: y", "<START>", "A: z"])}
+    persona = read_persona(write(tmp_path, "a.json", json.dumps(card)))
+    assert example_dialogues(persona) == ["A: x\nA: y", "A: z"]
+
+
+def test_a_dialogue_may_begin_on_the_line_of_its_mark() -> None:
+    text = "<START>{{user}}: a\n{{char}}: b\n<start> {{user}}: c"
+    assert example_dialogues(Persona(name="A", example_dialogue=text)) == [
+        "{{user}}: a\n{{char}}: b", "{{user}}: c",
+    ]  # fmt: skip
+
+
+def test_many_keys_of_which_two_are_the_same_are_found_soon() -> None:
+    keys = ",".join(f'"{number}": 1' for number in [*range(60_000), 59_999])
+    before = time.perf_counter()
+    with pytest.raises(PersonaError, match="«59999» stands there twice"):
+        parse_json("a.json", f"{{{keys}}}")
+    assert time.perf_counter() - before < 2
+
+
 def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
     assert read_persona(write(tmp_path, "a.json", b'\xef\xbb\xbf{"name": "A"}')).name == "A"
 
@@ -74,6 +97,9 @@ def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
         ("a.toml", 'name = "A\\nB"', r"a\.toml, line 1: a name has only one line"),
         ("a.toml", '\nname = "A\\u0000"', r"a\.toml, line 2: «name» holds the control character"),
         ("a.toml", "a = " + "[" * 100_000, r"a\.toml"),
+        ("a.toml", 'name = "A"\nx = ' + "9" * 5000, r"a\.toml: .*a number is too long"),
+        ("a.toml", "a." * 5_000 + "a = 1", r"a\.toml, line 1: this key has too many parts"),
+        ("a.toml", '\nname = "\u200b"', r"a\.toml, line 2: «name» shows nothing"),
         ("a.json", '{\n "char_name": "A",\n "description": "x"\n "personality": "y"\n}',
          r"a\.json, line 4: expected a comma before this \(perhaps at the end of the line above\)"),
         ("a.json", '{\n "name": "A",\n}', r"a\.json, line 3: expected a key in double quotes"),
@@ -82,6 +108,7 @@ def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
         ("a.json", "[1]", r"a\.json, line 1: expected an object"),
         ("a.json", '{"description": "x"}', r"a\.json: expected the key «name» \(or «char_name»\)"),
         ("a.json", '{\n\n"char_name": 5}', r"a\.json, line 3: expected text in quotes for «name»"),
+        ("a.json", '{"name": "A\\rB"}', r"a\.json, line 1: a name has only one line"),
         ("a.json", '{"name": "A", "name": "B"}', r"a\.json: the key «name» stands there twice"),
         ("a.json", "[" * 100_000, r"a\.json: it is nested too deeply"),
         ("a.json", '{"name": ' + "9" * 5000 + "}", r"a\.json: .*a number is too long"),
