@@ -14,6 +14,8 @@ from bot.engine.runner import RunnerOutOfMemory
 CPU_SHARE = 0.25  # of the memory that is free once the model is loaded
 GPU_SHARE = 0.85  # the rest is for the steps' own tensors
 
+MEMORY_WORDS = ("can't allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
 Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
@@ -47,8 +49,9 @@ def is_out_of_memory(fault: BaseException) -> bool:
     """Whether a fault of torch's says, or was raised because, there is no memory left."""
     if isinstance(fault, MemoryError | torch.OutOfMemoryError):
         return True
-    # torch's allocator for the processor has no exception type of its own.
-    if isinstance(fault, RuntimeError) and "can't allocate memory" in str(fault):
+    # Only torch's own allocator for CUDA has an exception type: the driver, cuBLAS, Triton and the
+    # allocator for the processor say it in words.
+    if isinstance(fault, RuntimeError) and any(words in str(fault) for words in MEMORY_WORDS):
         return True
     # A graph whose capture ran out of memory fails once more when the capture is ended.
     earlier = fault.__cause__ or fault.__context__
@@ -68,7 +71,10 @@ def with_growing_reserve(attempt: Callable[[int], Result], reserves: Iterable[in
         except RunnerOutOfMemory as fault:
             detail = str(fault)
         # The exception is gone by now, and with it the frames that hold an attempt's tensors.
-        give_back_memory()
+        try:
+            give_back_memory()
+        except RuntimeError as fault:  # a broken-off capture can leave torch's allocator unusable
+            raise RunnerOutOfMemory(detail) from fault
         log.info("%.1f GB kept free were too few: %s", reserve / 1e9, detail)
     raise RunnerOutOfMemory(detail)
 

@@ -323,6 +323,13 @@ def test_what_torch_raises_without_memory_is_told_apart_from_its_other_faults() 
         raise torch.OutOfMemoryError("CUDA out of memory.\nTried to ...")
     with pytest.raises(RunnerOutOfMemory), telling_out_of_memory():
         raise MemoryError
+    for words in (
+        "CUDA error: out of memory",
+        "Triton Error [CUDA]: out of memory",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    ):
+        with pytest.raises(RunnerOutOfMemory), telling_out_of_memory():
+            raise RuntimeError(words)
     with pytest.raises(RuntimeError, match="shapes") as caught, telling_out_of_memory():
         raise RuntimeError("shapes differ")
     assert type(caught.value) is RuntimeError
@@ -362,3 +369,17 @@ def test_a_failed_attempt_leaves_nothing_behind() -> None:
         return taken[0]() is None
 
     assert with_growing_reserve(attempt, [1, 2])
+
+
+def test_memory_that_cannot_be_given_back_after_an_attempt_is_told_as_a_lack_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def attempt(_reserve: int) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    def give_back() -> None:
+        raise RuntimeError("captures_underway.empty() INTERNAL ASSERT FAILED")
+
+    monkeypatch.setattr("bot.engine.memory.give_back_memory", give_back)
+    with pytest.raises(RunnerOutOfMemory, match="CUDA out"):
+        with_growing_reserve(attempt, [1, 2])

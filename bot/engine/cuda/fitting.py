@@ -26,6 +26,7 @@ RESERVE_BYTES = 512 << 20  # for the graphs, cuBLAS and what else lives on the c
 RESERVE_SHARE = 0.02
 MORE_RESERVE_BYTES = (0, 512 << 20, 1 << 30, 2 << 30, 3 << 30)  # one after the other
 HALF_BYTES = 2
+LEAST_ROOM_TOKENS = 256  # with less there is no conversation
 
 Report = Callable[[str, float | None], None]
 
@@ -105,7 +106,7 @@ class Fitting:
         wanted = self.limits.room_tokens or rows * SLOTS_A_ROW * self.context_tokens
         page_bytes = token_bytes(self.decoder.shape) * PAGE_TOKENS
         pages = min(left // page_bytes, -(-wanted // PAGE_TOKENS))
-        if pages * PAGE_TOKENS < min(self.context_tokens, PAGE_TOKENS):
+        if pages * PAGE_TOKENS < min(self.context_tokens, wanted, LEAST_ROOM_TOKENS):
             raise ModelError(
                 f"The weights fit, but only {left / 1e9:.1f} GB are left for the conversation.",
                 "Close what else uses the card, or use a smaller model.",

@@ -126,7 +126,8 @@ def _captured(run: Callable[[], None], pool: Any, side: torch.cuda.Stream) -> to
     torch.cuda.synchronize()
     torch.cuda.empty_cache()
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, pool=pool):
+    # The outer one returns to this thread's stream also when the capture breaks off.
+    with torch.cuda.stream(torch.cuda.current_stream()), torch.cuda.graph(graph, pool=pool):
         run()
     return graph
 

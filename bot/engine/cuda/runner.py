@@ -109,7 +109,7 @@ class CudaRunner:
     def compute_largest(self) -> None:
         """The largest step and the smallest, so that kernels are compiled and memory is known."""
         for tokens in (self.chunk_tokens, 1):
-            room = min(tokens + 1, self.context_tokens)
+            room = min(tokens + 1, self.context_tokens, self.room_tokens)
             self.begin(0, room, 0)
             self.sample(0, [1], Sampling(), 0)
             self._prefill([Piece(0, 0, [1] * (room - 1), chooses=True)])
