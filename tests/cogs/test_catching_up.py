@@ -18,7 +18,7 @@ def go_away(world: World) -> None:
     world.bot.ws.open = False  # type: ignore[attr-defined]
 
 
-async def come_back(world: World, *live: str) -> None:
+async def come_back(world: World, *live: str, is_guild_late: bool = False) -> None:
     """A new session, as after one that could not be resumed; `live` is said right after READY."""
     backend = world.env.backend
     socket = world.bot.ws
@@ -30,14 +30,14 @@ async def come_back(world: World, *live: str) -> None:
             {
                 "v": 10,
                 "user": dict(serializers.user_payload(backend.bot_user)),
-                "guilds": [],
+                "guilds": [{"id": str(number), "unavailable": True} for number in backend.guilds],
                 "session_id": "another",
                 "resume_gateway_url": "wss://simcord.invalid",
                 "shard": [0, 1],
                 "application": {"id": str(backend.application_id), "flags": 0},
             },
         )
-        for guild in backend.guilds.values():
+        for guild in () if is_guild_late else backend.guilds.values():
             gateway.feed("GUILD_CREATE", serializers.guild_create_payload(backend, guild))
     for text in live:
         backend.create_message(world.channel.id, world.alice.id, text)
@@ -154,6 +154,77 @@ async def test_a_direct_message_missed_is_answered(tmp_path: Path) -> None:
         await user.send_dm("missed")
         await come_back(world)
         assert world.said(user.dm_channel) == ["First.", "Second."]
+
+
+async def test_a_channel_where_nobody_had_spoken_before_is_caught_up_with(tmp_path: Path) -> None:
+    async with talking(tmp_path, ["First.", "Second.", "Third."]) as world:
+        quiet = world.guild.create_text_channel("quiet")
+        parent = world.bot.get_channel(world.channel.id)
+        assert isinstance(parent, discord.TextChannel)
+        with world.env._bot_scope():
+            await parent.create_thread(name="aside", type=discord.ChannelType.public_thread)
+        [thread] = world.channel.threads
+        await world.ask("before")
+        go_away(world)
+        await world.alice.send(quiet, f"{world.me} are you there?")
+        await world.bob.send(thread, f"{world.me} and here?")
+        await come_back(world)
+        assert len(world.said(quiet)) == len(world.said(thread)) == 1
+        assert [turn.text for turn in await world.turns(quiet)][:-1] == ["are you there?"]
+        go_away(world)
+        await come_back(world)
+        assert len(world.said(quiet)) == len(world.said(thread)) == 1
+
+
+async def test_a_channel_without_news_or_rights_is_not_asked_about(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        old = world.guild.create_text_channel("old")
+        secret = world.guild.create_text_channel(
+            "secret",
+            overwrites={
+                world.guild.default_role: discord.PermissionOverwrite(read_message_history=False)
+            },
+        )
+        go_away(world)
+        await world.alice.send(old, f"{world.me} long ago")
+        await world.env.advance_time(11 * 60)
+        await come_back(world)
+        await world.ask("before")
+        go_away(world)
+        await world.alice.send(secret, f"{world.me} hidden")
+        await come_back(world)
+        asked = {entry.path for entry in world.requests("GET", "/messages")}
+        assert asked <= {f"/channels/{world.channel.id}/messages"}
+        assert world.said(old) == world.said(secret) == []
+
+
+async def test_a_guild_that_comes_late_is_caught_up_with(tmp_path: Path) -> None:
+    async with talking(tmp_path, ["First.", "Second."]) as world:
+        await world.ask("before")
+        go_away(world)
+        await world.ask("missed")
+        await come_back(world, is_guild_late=True)
+        assert world.said() == ["First."]
+        backend = world.env.backend
+        found = backend.guilds[world.guild.id]
+        payload = {**serializers.guild_create_payload(backend, found), "unavailable": False}
+        with world.env._bot_scope():
+            world.bot.ws._gateway.feed("GUILD_CREATE", payload)  # type: ignore[attr-defined]
+        await world.env.settle()
+        assert world.said() == ["First.", "Second."]
+
+
+async def test_who_spoke_last_is_caught_up_with_first(tmp_path: Path) -> None:
+    async with talking(tmp_path, ["x"]) as world:
+        channels = [world.guild.create_text_channel(f"room-{number}") for number in range(3)]
+        for channel in (channels[1], channels[2], channels[0]):
+            await world.alice.send(channel, f"{world.me} before")
+        go_away(world)
+        for channel in channels:
+            await world.alice.send(channel, f"{world.me} missed")
+        await come_back(world)
+        asked = [entry.path.split("/")[2] for entry in world.requests("GET", "/messages")]
+        assert asked == [str(channels[number].id) for number in (0, 2, 1)]
 
 
 async def test_a_channel_deleted_meanwhile_is_left_alone(tmp_path: Path) -> None:
