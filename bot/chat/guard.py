@@ -2,7 +2,8 @@
 
 Headers, speaker lines and special tokens are broken up by an invisible character: people see the
 same text, the model and its tokenizer no longer see a boundary. Texts are compared folded (full
-width, case, accents and invisible characters don't count), so that look-alikes don't get round.
+width, case, accents, invisible characters and the letters' alphabet don't count), so that
+look-alikes don't get round.
 """
 
 import re
@@ -17,9 +18,18 @@ _LINE_ENDS = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 # invisible tag characters, with which texts are hidden from people but not from models.
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\U000e0000-\U000e007f]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")  # blank, but not of class Cf
+# Blank, but not of class Cf.
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 _REMEMBERED_CHARACTERS = 20_000
-_COLONS = frozenset("\ua789\u2236\u0589\u05c3\ufe55\uff1a")  # seen as a colon
+_COLONS = frozenset("\ua789\u2236\u0589\u05c3\u02d0\u02f8\ufe55\uff1a")  # seen as a colon
+# Cyrillic and Greek letters seen as Latin ones, in either case, and what is seen as a number sign.
+_LOOK_ALIKES = str.maketrans(
+    "\u0430\u0432\u0435\u043a\u043c\u043d\u043e\u0440\u0441\u0442\u0443\u0445\u0455\u0456\u0458"
+    "\u0501\u051b\u051d\u04bb\u04cf\u0131\u0251\u0261"
+    "\u03b1\u03b2\u03b5\u03b6\u03b7\u03b9\u03ba\u03bc\u03bd\u03bf\u03c1\u03c4\u03c5\u03c7"
+    "\u266f\u2317\u22d5",
+    "abekmhopctyxsijdqwhiiagabezhikmnoptyx###",
+)
 _ANY_TOKEN = (r"<\|[^<>|\n]{1,64}\|>", r"</?s>", r"\[/?inst\]", r"<</?sys>>")
 # Blanks and decoration before and after a speaker's name. No line ends: each line is read once.
 _LINE_START = r"(?:^|\n)(?:[^\S\n]|[>*_~`#\-\"'(\[])*"
@@ -48,9 +58,10 @@ _folding = _Folding()
 def _fold_character(character: str) -> str:
     if character in _COLONS:
         return ":"
+    plain = unicodedata.normalize("NFKD", character).casefold().translate(_LOOK_ALIKES)
     return "".join(
         part
-        for part in unicodedata.normalize("NFKD", character).casefold()
+        for part in plain
         if unicodedata.category(part) not in ("Cf", "Mn", "Me") and part not in _INVISIBLE
     )
 

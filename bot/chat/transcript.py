@@ -90,7 +90,9 @@ class Transcript:
         text = quoted.text.strip()
         if len(text) > QUOTE_CHARACTERS:
             text = text[: QUOTE_CHARACTERS - 1] + "…"
-        return self._format.quote.format(name=name, text=self._message(text))
+        # Guarded with the bracket that may follow: "[/INST" and that would be a token.
+        text = self._message(f"{text}]").removesuffix("]")
+        return self._format.quote.format(name=name, text=text)
 
     def _message(self, text: str) -> str:
         if text not in self._guarded:

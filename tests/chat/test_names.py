@@ -36,6 +36,11 @@ def test_the_second_of_a_name_gets_a_number_and_the_first_keeps_it() -> None:
     assert names == {"1": "Alex", "2": "ALEX (2)", "3": "Álex (3)"}
 
 
+def test_names_that_look_the_same_are_told_apart_whatever_their_alphabet() -> None:
+    names = assign_names([("1", "Alex"), ("2", "\u0410lex"), ("3", "Al\u0435\u0445")])
+    assert names == {"1": "Alex", "2": "\u0410lex (2)", "3": "Al\u0435\u0445 (3)"}
+
+
 def test_a_number_that_somebody_chose_as_name_is_not_given_twice() -> None:
     names = assign_names([("1", "Alex (2)"), ("2", "Alex"), ("3", "Alex")])
     assert names == {"1": "Alex (2)", "2": "Alex", "3": "Alex (3)"}
