@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from bot.errors import SettingsError
 from bot.settings_checks import (
+    check_api_key,
     check_base_url,
     check_database_url,
     check_model,
@@ -165,6 +166,11 @@ class ProcessSettings(BaseSettings):
     @classmethod
     def _real_token(cls, value: SecretStr | None) -> SecretStr | None:
         return None if value is None else SecretStr(check_token(value.get_secret_value()))
+
+    @field_validator("openai_api_key")
+    @classmethod
+    def _sendable_key(cls, value: SecretStr | None) -> SecretStr | None:
+        return None if value is None else SecretStr(check_api_key(value.get_secret_value()))
 
     @field_validator("data_dir", "personas_dir", "tokenizer")
     @classmethod

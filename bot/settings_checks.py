@@ -63,16 +63,35 @@ def check_base_url(url: str) -> str:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        good = False
+        parts, good = urlsplit(""), False
     if not good:
         raise SettingsError(
             "OPENAI_BASE_URL is not an address.", "Write it like http://127.0.0.1:8000/v1."
+        )
+    if parts.username is not None or parts.password is not None:
+        raise SettingsError(  # it would stand in logs and in /status
+            "OPENAI_BASE_URL has a name or a password in it.",
+            "Take them out; the key goes into OPENAI_API_KEY.",
+        )
+    if parts.query or parts.fragment:
+        raise SettingsError(
+            "OPENAI_BASE_URL has something behind its path.", "End it with the path, such as /v1."
         )
     if url.rstrip("/").endswith("/completions"):
         raise SettingsError(
             "OPENAI_BASE_URL names one endpoint.", "Leave «/completions» (or «/chat/…») out of it."
         )
     return url.rstrip("/")
+
+
+def check_api_key(text: str) -> str:
+    """A key, stripped, that can stand in a request's header."""
+    key = text.strip()
+    if not (key.isascii() and key.isprintable()):
+        raise SettingsError(
+            "OPENAI_API_KEY has characters that no key has.", "Copy it again, on one line."
+        )
+    return key
 
 
 def check_model(model: str) -> None:

@@ -76,7 +76,7 @@ def test_settings_do_not_change_and_do_not_show_secrets() -> None:
     settings = load_settings(
         {
             "DISCORD_TOKEN": f" {TOKEN}\n",
-            "OPENAI_API_KEY": "sk-hidden",
+            "OPENAI_API_KEY": "sk-hidden\n",
             "DATABASE_URL": "postgresql+asyncpg://me:hidden@db/x",
         }
     )
@@ -170,6 +170,11 @@ def test_a_file_that_cannot_be_read_is_named() -> None:
         ("OPENAI_BASE_URL", "localhost:8000"),
         ("OPENAI_BASE_URL", "http://x:99999/v1"),
         ("OPENAI_BASE_URL", "http://x/v1/completions"),
+        ("OPENAI_BASE_URL", "http://me:hidden@x/v1"),
+        ("OPENAI_BASE_URL", "http://x/v1?key=hidden"),
+        ("OPENAI_BASE_URL", "http://x/v1#hidden"),
+        ("OPENAI_API_KEY", "sk-hidden\nX-Header: 1"),
+        ("OPENAI_API_KEY", "sk-hidden-ü"),
         ("DATABASE_URL", "postgres://u:hidden@h/d"),
         ("DATABASE_URL", "sqlite:///x.db"),
         ("DATABASE_URL", "x"),

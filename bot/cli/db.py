@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Protocol
 
-from bot.errors import SettingsError, StoreError
+from bot.errors import SettingsError, UserError
 from bot.store.checks import check
 from bot.store.export import export_json
 from bot.store.migrate import check_migrations, newest_revision, read_chain, upgrade
@@ -84,7 +84,7 @@ def _export(url: str, output: Path | None) -> int:
             turns = asyncio.run(export_json(url, stream, progress=show))
         unfinished.replace(output)
     except OSError as error:
-        raise StoreError(
+        raise UserError(
             f"{output} cannot be written: {error.strerror}.", "Choose another file with --output."
         ) from error
     finally:

@@ -41,6 +41,11 @@ DRIVERS = {
     "postgresql": "postgresql+asyncpg",
     "postgresql+asyncpg": "postgresql+asyncpg",
 }
+# What an address may say behind its question mark; SQLAlchemy hands all of it to the driver.
+POSTGRES_OPTIONS = frozenset(
+    {"host", "port", "ssl", "passfile", "service", "servicefile", "target_session_attrs"}
+    | {"prepared_statement_cache_size"}
+)
 URL_MEND = (
     "Set DATABASE_URL to sqlite+aiosqlite:///path/to/caduceus.db or "
     "postgresql+asyncpg://user:password@host/name."
@@ -58,7 +63,21 @@ def parse_url(url: str) -> URL:
         raise SettingsError(f"DATABASE_URL names a driver «{parsed.drivername}».", URL_MEND)
     if driver.startswith("sqlite") and parsed.database in (None, "", ":memory:"):
         raise SettingsError("DATABASE_URL names no file: history must outlive the bot.", URL_MEND)
-    return parsed.set(drivername=driver)
+    parsed = parsed.set(drivername=driver)
+    return parsed if is_sqlite(parsed) else _with_known_options(parsed)
+
+
+def _with_known_options(url: URL) -> URL:
+    """The address as asyncpg takes it, which calls `ssl` what all others call `sslmode`."""
+    if "sslmode" in url.query:
+        mode = url.query["sslmode"]
+        url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
+    if unknown := sorted(url.query.keys() - POSTGRES_OPTIONS):
+        raise SettingsError(
+            f"DATABASE_URL has the option «{unknown[0][:40]}», which the driver does not know.",
+            f"It knows {', '.join(sorted(POSTGRES_OPTIONS))}, and sslmode.",
+        )
+    return url
 
 
 def is_sqlite(url: URL) -> bool:

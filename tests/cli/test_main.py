@@ -113,6 +113,15 @@ def test_a_data_folder_that_cannot_be_made_is_the_persons_to_mend(
     assert "DATA_DIR" in said
 
 
+@pytest.mark.usefixtures("_on_a_database_of_its_own")
+def test_an_export_that_cannot_be_written_is_the_persons_to_mend(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command_line.main(["db", "upgrade"]) == 0
+    assert command_line.main(["db", "export", "-o", str(tmp_path / "no" / "x.json")]) == 2
+    assert "Choose another file with --output" in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_the_traceback_is_there_at_debug(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

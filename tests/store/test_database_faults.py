@@ -55,6 +55,13 @@ async def test_a_bad_address_is_the_users_mistake(url: str) -> None:
     assert_plain(caught.value)
 
 
+def test_postgres_options_are_the_drivers() -> None:
+    url = connection.parse_url("postgresql://u@h/d?sslmode=require")
+    assert dict(url.query) == {"ssl": "require"}
+    with pytest.raises(SettingsError, match="application_name"):
+        connection.parse_url("postgresql+asyncpg://u:hidden@h/d?application_name=x")
+
+
 async def test_short_addresses_mean_our_drivers(tmp_path: Path) -> None:
     database = await Database.open(f"sqlite:///{tmp_path}/a.db")
     await database.close()
