@@ -1,12 +1,18 @@
 """Small models for the engine's tests."""
 
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from bot.engine.api import ModelInfo
+
+DEVICES = ["cpu"]
+if torch.cuda.is_available():
+    DEVICES += [pytest.param("cuda:0", marks=pytest.mark.gpu)]  # type: ignore[list-item]
 
 CORPUS = [
     "The staff of Hermes has two snakes and two wings.",
@@ -33,9 +39,14 @@ def make_tokenizer() -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>")
 
 
-def make_loaded(kind: str = "llama", *, context_tokens: int = 256, seed: int = 0) -> Any:
+def make_loaded(
+    kind: str = "llama",
+    *,
+    context_tokens: int = 256,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+) -> Any:
     """A tiny model with random weights, float32, as the loader would hand it over."""
-    import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
     tokenizer = make_tokenizer()
@@ -56,13 +67,19 @@ def make_loaded(kind: str = "llama", *, context_tokens: int = 256, seed: int = 0
         **({"sliding_window": None} if kind == "mistral" else {}),
     )
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval().to(device)
     info = ModelInfo(name=f"tiny-{kind}", context_tokens=context_tokens)
     return SimpleNamespace(
-        model=model, tokenizer=tokenizer, info=info, device=torch.device("cpu"), kernel="torch"
+        model=model, tokenizer=tokenizer, info=info, device=torch.device(device), kernel="torch"
     )
 
 
+@pytest.fixture(scope="session", params=DEVICES)
+def device(request: pytest.FixtureRequest) -> torch.device:
+    """Where models run: every test that has this runs on a GPU too, where there is one."""
+    return torch.device(request.param)
+
+
 @pytest.fixture(scope="session")
-def tiny_loader() -> Callable[..., Any]:
-    return make_loaded
+def tiny_loader(device: torch.device) -> Callable[..., Any]:
+    return partial(make_loaded, device=device)

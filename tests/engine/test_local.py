@@ -63,7 +63,7 @@ def text_of(chunks: Sequence[Chunk]) -> str:
 
 def generated(loaded: Any, prompt: str, max_tokens: int, **options: Any) -> str:
     """What transformers writes, one request at a time."""
-    ids = torch.tensor([loaded.tokenizer(prompt).input_ids])
+    ids = torch.tensor([loaded.tokenizer(prompt).input_ids], device=loaded.device)
     found = loaded.model.generate(
         ids,
         attention_mask=torch.ones_like(ids),
@@ -186,9 +186,8 @@ async def test_the_end_token_ends_the_reply(tiny_loader: Callable[..., Any]) -> 
     loaded = tiny_loader()
     async with running(lambda: loaded) as engine:
         whole = text_of(await read(engine, ask()))
-    fifth = loaded.model.generate(
-        torch.tensor([loaded.tokenizer(PROMPTS[0]).input_ids]), max_new_tokens=5, do_sample=False
-    )[0, -1]
+    ids = torch.tensor([loaded.tokenizer(PROMPTS[0]).input_ids], device=loaded.device)
+    fifth = loaded.model.generate(ids, max_new_tokens=5, do_sample=False)[0, -1]
     loaded.model.generation_config.eos_token_id = [int(fifth)]
     async with running(lambda: loaded) as engine:
         chunks = await read(engine, ask())
@@ -426,7 +425,7 @@ async def test_the_status_counts_rows_room_and_the_queue(loaded: Any) -> None:
         assert (status.running, status.waiting, status.slots) == (1, 1, 1)
         assert 0 < status.kv_tokens_used <= status.kv_tokens_total
         assert status.expected_wait_seconds > 0
-        assert status.device.startswith("cpu")
+        assert status.device.startswith(loaded.device.type)
         await first.aclose()
         await second
 

@@ -28,8 +28,6 @@ from bot.engine.sampling import (
     uniform,
 )
 
-CPU = torch.device("cpu")
-
 
 def reference(logits: Tensor, said: list[int], sampling: Sampling) -> Tensor:
     """Probabilities of one row [vocabulary], by Hugging Face's own processors in their order."""
@@ -44,12 +42,12 @@ def reference(logits: Tensor, said: list[int], sampling: Sampling) -> Tensor:
         steps.append(TopPLogitsWarper(sampling.top_p))
     if sampling.min_p:
         steps.append(MinPLogitsWarper(sampling.min_p))
-    return steps(torch.tensor([said]), logits[None].clone())[0].softmax(-1)  # type: ignore[no-any-return]
+    return steps(torch.tensor([said], device=logits.device), logits[None].clone())[0].softmax(-1)  # type: ignore[no-any-return]
 
 
 def ours(logits: Tensor, said: list[list[int]], samplings: list[Sampling]) -> tuple[Tensor, Tensor]:
     """Probabilities [rows, vocabulary] as the sampler draws by them, and which were in doubt."""
-    rows = RowSettings.of(samplings, CPU)
+    rows = RowSettings.of(samplings, logits.device)
     seen = torch.zeros_like(logits, dtype=torch.bool)
     for row, tokens in enumerate(said):
         seen[row, tokens] = True
@@ -81,10 +79,15 @@ samplings_ = st.builds(
 )
 @example([Sampling(top_p=0.5)], 0, 3000, 0.0, False)  # all the same: nothing is likelier
 def test_every_step_equals_hugging_faces_processors(
-    samplings: list[Sampling], seed: int, vocabulary: int, spread: float, ties: bool
+    device: torch.device,
+    samplings: list[Sampling],
+    seed: int,
+    vocabulary: int,
+    spread: float,
+    ties: bool,
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
-    logits = torch.randn(len(samplings), vocabulary, generator=generator) * spread
+    logits = (torch.randn(len(samplings), vocabulary, generator=generator) * spread).to(device)
     if ties:
         logits = logits.mul(2).round().div(2)
     said = torch.randint(vocabulary, (len(samplings), 12), generator=generator).tolist()
@@ -143,7 +146,7 @@ def test_uniform_numbers_depend_on_seed_and_step_alone_and_fill_the_interval() -
     assert math.isfinite(uniform(2**80, 0))
 
 
-def test_a_row_is_chosen_the_same_whatever_stands_beside_it() -> None:
+def test_a_row_is_chosen_the_same_whatever_stands_beside_it(device: torch.device) -> None:
     generator = torch.Generator().manual_seed(5)
     samplings = [
         Sampling(temperature=0, repetition_penalty=1.3),
@@ -151,29 +154,29 @@ def test_a_row_is_chosen_the_same_whatever_stands_beside_it() -> None:
         Sampling(temperature=1.4, top_p=1.0),
         Sampling(temperature=0.7, top_k=9, repetition_penalty=1.2),
     ]
-    together = Sampler(slots=4, vocabulary=500, device=CPU)
-    alone = [Sampler(slots=4, vocabulary=500, device=CPU) for _ in samplings]
+    together = Sampler(slots=4, vocabulary=500, device=device)
+    alone = [Sampler(slots=4, vocabulary=500, device=device) for _ in samplings]
     for slot, sampling in enumerate(samplings):
         for sampler in (together, alone[slot]):
             sampler.begin(slot, [1, 2, slot], sampling, seed=slot)
     for step in range(12):
-        logits = torch.randn(4, 500, generator=generator) * 3
+        logits = (torch.randn(4, 500, generator=generator) * 3).to(device)
         slots = [3, 1, 0, 2] if step % 2 else [0, 1, 2, 3]
         rows = together.choose(logits[slots], slots)
         for slot, token in zip(slots, rows, strict=True):
             assert alone[slot].choose(logits[slot : slot + 1], [slot]) == [token]
 
 
-def test_what_was_chosen_counts_as_said() -> None:
-    sampler = Sampler(slots=1, vocabulary=4, device=CPU)
+def test_what_was_chosen_counts_as_said(device: torch.device) -> None:
+    sampler = Sampler(slots=1, vocabulary=4, device=device)
     sampler.begin(0, [0], Sampling(temperature=0, repetition_penalty=2.0), seed=0)
-    logits = torch.tensor([[3.0, 2.9, 2.8, 0.1]])
+    logits = torch.tensor([[3.0, 2.9, 2.8, 0.1]], device=device)
     assert [sampler.choose(logits, [0])[0] for _ in range(3)] == [1, 2, 0]
 
 
-def test_a_slots_next_request_starts_afresh() -> None:
-    sampler = Sampler(slots=1, vocabulary=4, device=CPU)
-    logits = torch.tensor([[3.0, 2.9, 0.0, 0.0]])
+def test_a_slots_next_request_starts_afresh(device: torch.device) -> None:
+    sampler = Sampler(slots=1, vocabulary=4, device=device)
+    logits = torch.tensor([[3.0, 2.9, 0.0, 0.0]], device=device)
     penalty = Sampling(temperature=0, repetition_penalty=2.0)
     sampler.begin(0, [0], penalty, seed=0)
     assert sampler.choose(logits, [0]) == [1]
@@ -183,14 +186,15 @@ def test_a_slots_next_request_starts_afresh() -> None:
     assert sampler.choose(logits, [0]) == [0]
 
 
-def test_tokens_beyond_the_models_vocabulary_are_no_fault() -> None:
-    sampler = Sampler(slots=1, vocabulary=4, device=CPU)
+def test_tokens_beyond_the_models_vocabulary_are_no_fault(device: torch.device) -> None:
+    sampler = Sampler(slots=1, vocabulary=4, device=device)
     sampler.begin(0, [2, 99], Sampling(temperature=0, repetition_penalty=2.0), seed=0)
-    assert sampler.choose(torch.tensor([[0.0, 0.0, 1.0, 0.6]]), [0]) == [3]
+    logits = torch.tensor([[0.0, 0.0, 1.0, 0.6]], device=device)
+    assert sampler.choose(logits, [0]) == [3]
 
 
-def test_the_smallest_temperature_is_as_good_as_greedy() -> None:
-    sampler = Sampler(slots=1, vocabulary=300, device=CPU)
-    logits = torch.linspace(-40, 40, 300)[None]
+def test_the_smallest_temperature_is_as_good_as_greedy(device: torch.device) -> None:
+    sampler = Sampler(slots=1, vocabulary=300, device=device)
+    logits = torch.linspace(-40, 40, 300, device=device)[None]
     sampler.begin(0, [0], Sampling(temperature=1e-300, repetition_penalty=1), seed=4)
     assert [sampler.choose(logits, [0]) for _ in range(5)] == [[299]] * 5
