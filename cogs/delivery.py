@@ -4,13 +4,13 @@ import asyncio
 import bisect
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import discord
 
 from bot.chat.conversation import Reply
-from bot.chat.messages import Turn
+from bot.chat.messages import ChannelKey, Turn
 from bot.chat.text import split_message
 from cogs.budget import NoRoomError, Priority, RequestBudget
 from cogs.pacing import Pace
@@ -21,6 +21,7 @@ from cogs.screen import (
     Piece,
     Screen,
     delete_quietly,
+    is_gone,
     is_passing,
     persistently,
 )
@@ -62,9 +63,17 @@ class Delivery:
     """One reply on its way to one channel."""
 
     def __init__(
-        self, reply: Reply, screen: Screen, channel: Channel, budget: RequestBudget, pace: Pace
+        self,
+        reply: Reply,
+        screen: Screen,
+        channel: Channel,
+        budget: RequestBudget,
+        pace: Pace,
+        on_gone: Callable[[ChannelKey, Sequence[str]], Awaitable[object]],
     ) -> None:
+        """`on_gone` hears of messages that turn out to be deleted."""
         self._reply = reply
+        self._on_gone = on_gone
         self._screen = screen
         self._channel = channel
         self._budget = budget
@@ -90,7 +99,7 @@ class Delivery:
                 await self._write_to_the_end()
                 await self._say_what_went_wrong()
             except WRITE_ERRORS as error:
-                self._give_up(error)
+                await self._give_up(error)
             finally:
                 typing.cancel()
                 if not self._done:
@@ -133,9 +142,7 @@ class Delivery:
             await self._comes(None)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pace.first_text_seconds):
-                while not self._done:  # a short reply is best shown whole
-                    self._changed.clear()
-                    await self._changed.wait()
+                await self._end()  # a short reply is best shown whole
 
     async def _comes(self, seconds: float | None) -> bool:
         """Wait for text or the end; False when neither comes in time."""
@@ -160,6 +167,11 @@ class Delivery:
         if self._screen.is_empty:
             self._screen.adopt(self._notice, controls)
 
+    async def _end(self) -> None:
+        while not self._done:
+            self._changed.clear()
+            await self._changed.wait()
+
     async def _write_to_the_end(self) -> None:
         if self._had_messages and self._notice is not None and self._has_new_text:
             await delete_quietly(self._notice)
@@ -171,6 +183,12 @@ class Delivery:
                 is_written = await persistently(self._step, self._pace.retry_seconds)
             except NoRoomError:
                 continue  # no room for an edit that the next one makes obsolete
+            except WRITE_ERRORS as error:
+                if is_last or self._screen.is_empty or isinstance(error, discord.NotFound):
+                    raise
+                _log.warning("An edit was refused, the last one is still to come: %s", error)
+                await self._end()
+                continue
             if is_written:
                 await self._report()
             elif is_last:
@@ -214,14 +232,17 @@ class Delivery:
         if notice is not None and not line:
             await delete_quietly(notice)
         elif notice is not None:
-            edit = partial(notice.edit, content=line, view=None)
+            edit = partial(self._screen.edit_line, notice, line)
             await persistently(edit, self._pace.retry_seconds)
         elif line:
             await self._screen.send_line(line, pauses=self._pace.retry_seconds)
 
-    def _give_up(self, error: BaseException) -> None:
+    async def _give_up(self, error: BaseException) -> None:
+        channel = self._reply.turn.channel
         level = logging.INFO if isinstance(error, discord.NotFound) else logging.WARNING
-        _log.log(level, "A reply in %s could not be shown: %s", self._reply.turn.channel, error)
+        _log.log(level, "A reply in %s could not be shown: %s", channel, error)
+        if is_gone(error):  # the news of it may never come, or came before it was known here
+            await self._on_gone(channel, self._screen.message_ids(1))
 
     async def _restore_controls(self) -> None:
         """Where nothing new came, the old text stays, with its buttons."""

@@ -14,6 +14,7 @@ from cogs.budget import Priority, RequestBudget
 from cogs.pacing import EditPacer
 
 NONCE_CHARACTERS = 25  # Discord's limit
+UNKNOWN_MESSAGE = 10008  # Discord's code
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +58,11 @@ class _Posted:
 
 
 WRITE_ERRORS = (discord.HTTPException, discord.RateLimited, OSError, aiohttp.ClientError)
+
+
+def is_gone(error: BaseException) -> bool:
+    """Whether the message that was to be written to has been deleted."""
+    return isinstance(error, discord.NotFound) and error.code == UNKNOWN_MESSAGE
 
 
 def is_passing(error: BaseException) -> bool:
@@ -176,6 +182,13 @@ class Screen:
         self._lines += 1
         nonce = self.nonce_of(f"w{self._nonce}", self._lines)
         return await persistently(partial(self._send_line, text, controls, nonce), pauses)
+
+    async def edit_line(self, message: discord.Message, text: str) -> None:
+        """Replace a line of the bot's own, and take its buttons away."""
+        await self._pacer.turn(edit=True)
+        async with self._budget.reserved(Priority.REPLY):
+            self._pacer.wrote(edit=True)
+            await message.edit(content=text, view=None, allowed_mentions=NOBODY)
 
     def adopt(self, message: discord.Message, controls: Controls | None) -> None:
         """Let the turn's text replace a line sent before."""

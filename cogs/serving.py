@@ -59,8 +59,7 @@ class Serving:
     async def deliver(self, reply: Reply, channel: Channel, nonce: str) -> None:
         """Show a reply that is written anew or goes on, in the turn's own messages."""
         with self._at_work():
-            screen = self._screen(channel, nonce, reply.turn)
-            await Delivery(reply, screen, channel, self._budget, self._pace).run()
+            await self._deliver(reply, self._screen(channel, nonce, reply.turn), channel)
 
     async def show(self, turn: Turn, channel: Channel, nonce: str) -> None:
         """Bring a turn's messages to its active swipe; to the last one of several asked for."""
@@ -167,7 +166,11 @@ class Serving:
             nonce=ids[0] if ids else f"t{reply.turn.turn_id}",
             question=channel.get_partial_message(int(ids[-1])) if ids and in_guild else None,
         )
-        await Delivery(reply, screen, channel, self._budget, self._pace).run()
+        await self._deliver(reply, screen, channel)
+
+    async def _deliver(self, reply: Reply, screen: Screen, channel: Channel) -> None:
+        on_gone = self._conversations.deleted
+        await Delivery(reply, screen, channel, self._budget, self._pace, on_gone).run()
 
     async def _say(self, channel: Channel, line: str) -> None:
         try:

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from worlds import held, labels, let, talking
+from discord.http import Route
+from worlds import QUICK, held, labels, let, talking
 
 from bot.chat.messages import TurnState
 from bot.engine.api import Chunk, GenerationRequest
@@ -162,6 +164,66 @@ async def test_a_reply_deleted_while_it_streams_stops(tmp_path: Path) -> None:
         await world.env.settle()
         assert world.said() == []
         assert [turn.role for turn in await world.turns()] == ["user"]
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, 50035), (403, 50001), (500, 0)])
+async def test_the_last_edit_lands_after_one_that_was_refused(
+    tmp_path: Path, status: int, code: int
+) -> None:
+    engine, gate = held("one two three four")
+    async with talking(tmp_path, engine=engine) as world:
+        await world.ask("count")
+        let(gate, 1)
+        await world.pass_time()
+        times = 1 if status < 500 else 4  # more than are tried again
+        world.env.inject_error(
+            "PATCH", "/channels/*/messages/*", status=status, code=code, times=times
+        )
+        let(gate, 1)
+        await world.pass_time()
+        assert world.said() == ["one two"]
+        let(gate)
+        await world.env.settle()
+        assert world.said() == ["one two three four"]
+        assert labels(world.messages()[0]) == ["Regenerate", "Continue", "Delete"]
+        assert (await world.turns())[1].state is TurnState.WHOLE
+
+
+async def test_a_reply_that_is_gone_by_the_next_edit_is_taken_out(tmp_path: Path) -> None:
+    engine, gate = held("one two three four", "five")
+    async with talking(tmp_path, engine=engine) as world:
+        await world.ask("count")
+        let(gate, 1)
+        await world.pass_time()
+        world.env.inject_error("PATCH", "/channels/*/messages/*", status=404, code=10008)
+        let(gate)  # the deletion itself was never told
+        await world.env.settle()
+        assert [turn.role for turn in await world.turns()] == ["user"]
+        await world.ask("and?")
+        assert world.said()[-1] == "five"
+
+
+async def test_the_errors_line_keeps_its_distance_like_every_edit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = asyncio.Semaphore(0)
+    pace = replace(QUICK, edit_seconds=1.0)
+    async with talking(tmp_path, engine=Doomed(gate), pace=pace) as world:
+        times: dict[str, float] = {}
+        original = world.bot.http.request
+
+        async def noting(route: Route, **options: object) -> object:
+            if "/messages" in route.path:
+                times[route.method] = world.env._virtual_time
+            return await original(route, **options)
+
+        monkeypatch.setattr(world.bot.http, "request", noting)
+        await world.ask("count")
+        await world.pass_time(10.1)  # the busy line has just been sent
+        let(gate)
+        await world.env.settle()
+        assert world.said()[0].startswith("⚠️ ")
+        assert times["PATCH"] - times["POST"] >= 0.999
 
 
 async def test_a_busy_line_becomes_the_errors_line(tmp_path: Path) -> None:
