@@ -96,7 +96,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="GB",
         help="use no more of the card, as if it were smaller",
     )
-    add("--json", type=Path, metavar="FILE", help="write all figures there")
+    add(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write all figures there, not to the end of the output",
+    )
     add("--markdown", type=Path, metavar="FILE", help="write the tables there")
 
 
@@ -132,6 +137,8 @@ def run(args: argparse.Namespace, settings: BenchSettings | None) -> int:
         print_on_terminal(results)
     else:
         print(as_markdown(results))
+    if args.json is None:
+        print(json.dumps(results.as_json()))
     return 0 if results.loads and results.complete else EXIT_INCOMPLETE
 
 

@@ -37,7 +37,7 @@ def test_shapes_are_a_name_or_numbers() -> None:
     assert (shapes.layers, shapes.kv_heads, shapes.vocabulary) == (3, 2, 1000)
 
 
-def test_a_gpu_is_asked_for_what_the_issue_names() -> None:
+def test_a_gpu_is_asked_for_many_streams_of_a_13b() -> None:
     plan = bench.make_plan(parse(), None, on_gpu=True)
     assert (plan.model, plan.shapes and plan.shapes.layers) == ("", 40)
     assert (plan.streams, plan.prompt_tokens, plan.new_tokens) == ((1, 8, 32, 64), 512, 128)
@@ -119,6 +119,17 @@ def test_a_run_measures_all_without_what_only_the_bot_needs(tmp_path: Path) -> N
     assert last["last_cached_tokens_without_reuse"] == 0
     assert done.stdout.strip() == (tmp_path / "found.md").read_text().strip()
     assert os.uname().nodename not in json.dumps(found)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(RUN_SECONDS + 10)
+def test_without_a_file_for_them_the_figures_end_the_output(tmp_path: Path) -> None:
+    options = "--shapes tiny --streams 1 --penalties 1 --prompt-tokens 8 --new-tokens 4 --repeats 1"
+    done = run_command(tmp_path, *options.split(), "--baseline-tokens=0", "--chat-channels=0")
+    assert done.returncode == 0, done.stderr
+    table, figures = done.stdout.rstrip().rsplit("\n", 1)
+    assert "| streams |" in table
+    assert json.loads(figures)["loads"][0]["streams"] == 1
 
 
 @pytest.mark.slow
