@@ -13,6 +13,7 @@ from real_tokenizer import smollm_tokenizer
 from bot.chat.blocks import choose_start
 from bot.chat.formats import FORMATS
 from bot.chat.prompt import Prompt, build_prompt
+from bot.engine.api import ModelInfo
 
 Count = Callable[[Sequence[str]], Awaitable[Sequence[int]]]
 
@@ -67,6 +68,14 @@ async def test_prompt_and_reply_always_fit(
         assert "".join(section.text for section in made.sections) == made.text
         assert f"{at}:" + " word" * lengths[at] in made.text  # the newest is never cut
         assert "You are" in made.text
+
+
+@pytest.mark.parametrize("words", range(80, 90))
+async def test_the_token_that_the_tokenizer_puts_first_has_its_room(words: int) -> None:
+    info = ModelInfo("x", 256, bos_token="<s>")
+    made = await build_prompt(request(said("Alex", "word " * words), info=info), count)
+    assert made.tokens + made.reply_tokens + 1 <= 256
+    assert made.reply_tokens < 128  # all that there is, so that one too many would show
 
 
 @pytest.mark.parametrize("counting", [count, count_really])

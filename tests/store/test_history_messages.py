@@ -123,8 +123,12 @@ async def test_a_deletion_takes_out_what_others_quote_of_it(
 ) -> None:
     await talk.ask("secret", message_id="1")
     quoting = await talk.ask("see there", reply_to=QuotedMessage("1", ANN, "secret"))
+    never_kept = await talk.ask("and there", reply_to=QuotedMessage("2", BEN, "hidden"))
     await history.delete_messages(CHANNEL, ["1"])
     assert (await history.turn(quoting.turn_id)).reply_to is None
+    assert (await history.turn(never_kept.turn_id)).reply_to is not None
+    await history.delete_messages(CHANNEL, ["2"])
+    assert (await history.turn(never_kept.turn_id)).reply_to is None
 
 
 async def test_a_reply_of_several_messages_goes_with_any_one_of_them(
