@@ -18,7 +18,8 @@ class ReplyFilter:
     """Makes a model's raw text the bot's own words.
 
     - Ends at a stop string, and where a line begins with another speaker's name and a colon.
-    - Takes the speaker's own name off the beginning, also in bold, also repeated.
+    - Takes the speaker's own name off the beginning, also in bold, also repeated. A later line that
+      begins with it is a turn more than was asked for: it ends the text, too.
     - Takes blanks off both ends; at the end also the beginning of a header never completed.
     """
 
@@ -31,12 +32,11 @@ class ReplyFilter:
         continuing: bool = False,
     ) -> None:
         """`continuing`: the text goes on where another ended, so its beginning is left alone."""
-        lines = [
-            line for name in others for line in (f"\n{name}:", f"\n**{name}:**", f"\n**{name}**:")
-        ]
+        lines = [f"\n{label}" for name in others for label in _labels(name)]
         self._headers = tuple(stop for stop in stops if stop not in lines)
         self._stops = StopStrings([*stops, *lines])
-        self._own = (f"{speaker}:", f"**{speaker}:**", f"**{speaker}**:")
+        self._own = _labels(speaker)
+        self._own_lines = StopStrings([f"\n{label}" for label in self._own])
         self._is_beginning = not continuing
         self._beginning = ""  # held back while it may be the speaker's name
         self._blanks: list[str] = []  # held back while it may be the end
@@ -46,19 +46,20 @@ class ReplyFilter:
     @property
     def ended(self) -> bool:
         """Whether a stop string or another speaker's line was met: nothing comes after that."""
-        return self._stops.stopped
+        return self._stops.stopped or self._own_lines.stopped
 
     def decode(self, text: str) -> str:
         """Take new text; return what may be shown."""
-        return self._trim_end(self._trim_beginning(self._stops.decode(text)))
+        text = self._trim_beginning(self._stops.decode(text))
+        return self._trim_end(self._own_lines.decode(text))
 
     def flush(self) -> str:
         """The text has ended: return the rest of it."""
         held = self._stops.flush()
         if self._is_header(held):
             held = ""
-        shown = self._trim_beginning(held, at_end=True)
-        return self._trim_end(shown)
+        shown = self._own_lines.decode(self._trim_beginning(held, at_end=True))
+        return self._trim_end(shown + self._own_lines.flush())
 
     def _is_header(self, held: str) -> bool:
         mark = held.strip()
@@ -89,3 +90,8 @@ class ReplyFilter:
             return ""
         blanks, self._blanks = self._blanks, [text[len(shown) :]]
         return "".join(blanks) + shown
+
+
+def _labels(name: str) -> tuple[str, ...]:
+    """How models write who speaks."""
+    return f"{name}:", f"**{name}:**", f"**{name}**:"

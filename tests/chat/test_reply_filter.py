@@ -26,6 +26,10 @@ def filtered(*chunks: str, continuing: bool = False) -> str:
         ("Mira: Hello.", "Hello."),
         (" Mira: Mira: Hello.", "Hello."),
         ("**Mira:** Hello.", "Hello."),
+        ("\n\nMira: \nMira: Hello.", "Hello."),
+        ("Hello.\nMira: And I?", "Hello."),
+        ("Mira: Hello.\n\n**Mira:** And I?", "Hello."),
+        ("Hello.\nMiranda: And I?", "Hello.\nMiranda: And I?"),
         ("Miranda: Hello.", "Miranda: Hello."),
         ("I am Mira: hello", "I am Mira: hello"),
         ("Mir", "Mir"),
@@ -114,6 +118,7 @@ def test_what_is_shown_holds_no_stop_and_no_other_speakers_line(raw: str) -> Non
     shown = filtered(raw)
     assert not any(stop in f"\n{shown}" for stop in STOPS)
     assert "\nAlex:" not in shown
+    assert "\nMira:" not in shown
     assert shown == shown.strip()
 
 
