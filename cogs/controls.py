@@ -35,7 +35,8 @@ def channel_of(interaction: Interaction) -> Channel:
 
 
 class TurnButton(
-    discord.ui.DynamicItem[_Button], template=r"caduceus:(?P<action>[a-z]+):(?P<turn>\d{1,19})"
+    discord.ui.DynamicItem[_Button],
+    template=r"caduceus:(?P<action>stop|regenerate|continue|back|forth|delete):(?P<turn>\d{1,19})",
 ):
     """A button that does something with one of the bot's turns."""
 

@@ -9,7 +9,9 @@ from worlds import QUICK, held, labels, let, new_bot, talking
 from bot.chat.messages import TurnState
 from bot.engine.fake import FakeEngine
 from bot.errors import EngineFailed
-from cogs.undo import pack, unpack
+from cogs.controls import TurnButton, view_of
+from cogs.screen import Controls
+from cogs.undo import UndoButton, pack, undo_view, unpack
 
 DONE = ["Regenerate", "Continue", "Delete"]
 
@@ -198,6 +200,17 @@ async def test_a_button_pressed_again_while_another_reply_is_written_acts_once(
         assert len(engine.requests) == 3
         await world.alice.click(world.messages()[0], label=label)
         assert len(engine.requests) == 4  # it can be pressed again
+
+
+@pytest.mark.parametrize("what", ["restore", "unhide"])
+@pytest.mark.parametrize("numbers", [[7], [7, 8]])
+def test_a_buttons_id_belongs_to_one_kind_of_button(what: str, numbers: list[int]) -> None:
+    kinds = [kind.__discord_ui_compiled_template__ for kind in (TurnButton, UndoButton)]
+    view = view_of(Controls(7, is_running=False, swipes=2))
+    assert view is not None
+    for shown in (*view.children, *undo_view(what, numbers).children):
+        custom_id = shown.item.custom_id  # type: ignore[attr-defined]
+        assert sum(kind.fullmatch(custom_id) is not None for kind in kinds) == 1
 
 
 async def test_a_regeneration_survives_a_refused_stop_button(tmp_path: Path) -> None:
