@@ -93,7 +93,7 @@ def load(
         progress(f"Loading {folder.path.name} for {kernel.name}{waiting}", None)
         try:
             model = load_weights(folder, device, dtype, config=_config(folder, kernel))
-            words = _finish(model, layout, device, progress)
+            words = _finish(model, folder, layout, device, progress)
             gc.collect()  # gptqmodel's temporary folder goes now, not at some odd moment
         except (ModelError, RuntimeError, ImportError, ValueError, NotImplementedError) as error:
             if kernel is kernels[-1]:
@@ -124,7 +124,11 @@ def _config(folder: ModelFolder, kernel: Kernel) -> Any:
 
 
 def _finish(
-    model: "PreTrainedModel", layout: GptqLayout, device: torch.device, progress: Progress
+    model: "PreTrainedModel",
+    folder: ModelFolder,
+    layout: GptqLayout,
+    device: torch.device,
+    progress: Progress,
 ) -> str:
     """Make the loaded layers ready to run; the kernel in words when it is another than asked."""
     from gptqmodel.nn_modules.qlinear import BaseQuantLinear
@@ -136,7 +140,9 @@ def _finish(
     }
     if len(layers) != len(layout.layers):
         raise ModelError(
-            f"{len(layout.layers)} layers are quantized in the weights, {len(layers)} in the model."
+            f"{folder.path / 'config.json'} does not fit the weights: {len(layout.layers)} layers "
+            f"are quantized in them, {len(layers)} in the model that it describes.",
+            "Use the config.json that came with these weights.",
         )
     for layer in layers.values():
         # gptqmodel wraps this in torch.compile, which wants a C++ compiler and takes minutes.

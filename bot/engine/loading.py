@@ -38,6 +38,9 @@ log = logging.getLogger(__name__)
 _SHOWN_NAMES = 3  # of weights that are missing, in an error
 # What old converters wrote and no model needs: rotary tables, and biases of zeros.
 _IGNORED_SUFFIXES = (".rotary_emb.inv_freq", ".masked_bias", ".attn.bias", ".bias")
+# What transformers raises for a config it does not know, or weights that do not fit it.
+_FOREIGN_ERRORS = (ValueError, KeyError, TypeError, AttributeError, RuntimeError, OSError)
+_SIZES_DIFFER = "ignore_mismatched_sizes"  # within its message when they do
 
 
 @dataclass(slots=True)
@@ -75,7 +78,9 @@ def load_model(
     report = progress or _silent
     silence_libraries()
     source = identify(model)
-    folder = stage(fetch(source, data_dir=data_dir, progress=report), data_dir=data_dir)
+    fetched = fetch(source, data_dir=data_dir, progress=report)
+    _check_config(fetched)  # before all that reads it too, and would blame another file
+    folder = stage(fetched, data_dir=data_dir)
     report(f"Loading {source.name}", None)
     tokenizer = load_tokenizer(folder.path)
     device = choose_device()
@@ -101,6 +106,20 @@ def load_model(
         device=device,
         kernel=kernel,
     )
+
+
+def _check_config(folder: ModelFolder) -> None:
+    from huggingface_hub.errors import StrictDataclassError
+    from transformers import AutoConfig
+
+    try:
+        AutoConfig.from_pretrained(str(folder.path), trust_remote_code=False)
+    except (*_FOREIGN_ERRORS, StrictDataclassError) as error:
+        raise ModelError(
+            f"{folder.path / 'config.json'} cannot be used: {' '.join(str(error).split())[:300]}",
+            "The model's kind must be one that transformers knows without code of its own; if it "
+            "is, download that file again.",
+        ) from error
 
 
 def _for_fast_runner(
@@ -197,8 +216,9 @@ def load_weights(
             f"{folder.path.name} does not fit into the memory of {device}.",
             "Use a smaller model or a GPTQ one, or free some memory.",
         ) from error
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, OSError) as error:
-        # What transformers raises for a config it does not know, or weights that do not fit it.
+    except _FOREIGN_ERRORS as error:
+        if _SIZES_DIFFER in str(error):
+            raise _misfit(folder, "sizes differ") from error
         raise ModelError(
             f"{folder.path} cannot be loaded: {first_line(error)}",
             "Check with `python -m bot model inspect`; the model's kind must be one that "
@@ -229,10 +249,7 @@ def _check_account(folder: ModelFolder, account: Mapping[str, Any]) -> None:
         )
     mismatched = [str(entry) for entry in account.get("mismatched_keys", ())]
     if mismatched:
-        raise ModelError(
-            f"{folder.path / 'config.json'} does not fit the weights: {mismatched[0][:200]}.",
-            "Use the config.json that came with these weights.",
-        )
+        raise _misfit(folder, mismatched[0][:200])
     surplus = [
         str(name)
         for name in account.get("unexpected_keys", ())
@@ -245,6 +262,13 @@ def _check_account(folder: ModelFolder, account: Mapping[str, Any]) -> None:
             len(surplus),
             ", ".join(surplus[:_SHOWN_NAMES]),
         )
+
+
+def _misfit(folder: ModelFolder, how: str) -> ModelError:
+    return ModelError(
+        f"{folder.path / 'config.json'} does not fit the weights: {how}.",
+        "Use the config.json that came with these weights.",
+    )
 
 
 def _describe(name: str, folder: ModelFolder, tokenizer: Any, context_tokens: int) -> ModelInfo:

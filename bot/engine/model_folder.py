@@ -25,6 +25,7 @@ INDEX_NAME = "model.safetensors.index.json"
 QUANTIZE_CONFIG_NAME = "quantize_config.json"
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
+TOKENIZER_BYTES = 256 * 1024 * 1024  # the largest known are some tens of megabytes
 
 _SHARD_NAME = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.safetensors")
 
@@ -237,7 +238,13 @@ def _check_embeddings(path: Path, config: JsonObject, tensors: Mapping[str, Tens
 
 
 def _check_tokenizer(path: Path) -> None:
-    if not any((path / name).is_file() for name in TOKENIZER_FILES):
+    found = [path / name for name in TOKENIZER_FILES if (path / name).is_file()]
+    for file in found:
+        if file.stat().st_size > TOKENIZER_BYTES:
+            raise ModelError(
+                f"{file} is far too large for what it should be.", "Download that file again."
+            )
+    if not found:
         raise ModelError(
             f"{path} has no tokenizer ({' or '.join(TOKENIZER_FILES[:2])}).",
             "Download the tokenizer's files too.",

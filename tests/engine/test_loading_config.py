@@ -1,0 +1,59 @@
+"""A config.json that transformers does not take is named, not the file that is read after it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from checkpoints import make_float, make_gptq, write_new_layout, write_old_layout
+
+from bot.engine.loading import load_model
+from bot.engine.model_folder import read_model_folder
+from bot.errors import ModelError
+
+
+def change_config(folder: Path, **changes: object) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rms_norm_eps": "small"},
+        {"num_attention_heads": 3},
+        {"rope_scaling": "x"},
+        {"eos_token_id": "x"},
+        {"dtype": "float99"},
+        {"model_type": "nobody-knows-this"},
+    ],
+)
+def test_a_value_that_cannot_be_is_the_configs_fault(
+    changes: dict[str, object], tmp_path: Path
+) -> None:
+    folder = write_old_layout(make_gptq(), tmp_path / "model")
+    change_config(folder, **changes)
+    with pytest.raises(ModelError) as caught:
+        load_model(str(folder), data_dir=tmp_path / "data")
+    assert str(caught.value).startswith(f"{folder / 'config.json'} cannot be used")
+
+
+def test_sizes_that_contradict_the_weights_say_so(tmp_path: Path) -> None:
+    folder = write_new_layout(make_float(), tmp_path / "model")
+    change_config(folder, intermediate_size=128)
+    with pytest.raises(ModelError, match="does not fit the weights"):
+        load_model(str(folder), data_dir=tmp_path / "data")
+
+
+def test_a_config_with_too_few_quantized_layers_is_named(tmp_path: Path) -> None:
+    folder = write_old_layout(make_gptq(), tmp_path / "model")
+    change_config(folder, num_hidden_layers=1)
+    with pytest.raises(ModelError, match=r"model.*config\.json.*14.*7"):
+        load_model(str(folder), data_dir=tmp_path / "data")
+
+
+def test_a_tokenizer_of_gigabytes_is_not_read(tmp_path: Path) -> None:
+    folder = write_new_layout(make_float(), tmp_path / "model")
+    with (folder / "tokenizer.json").open("wb") as stream:
+        stream.truncate(3 << 30)
+    with pytest.raises(ModelError, match=r"tokenizer\.json is far too large"):
+        read_model_folder(folder)
