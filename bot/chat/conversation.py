@@ -204,12 +204,14 @@ class Conversations:
             return ids
 
     async def undo(self, channel: ChannelKey) -> list[int]:
-        """Stop what is being written, then hide the last exchange. Returns the hidden turns."""
-        await self._replies.stop(channel)
+        """Hide the last exchange and stop what is being written. Returns the hidden turns."""
         async with self._intake(channel) as state:
+            # Before the stop: a reply of which nothing is shown goes then, and the one before it
+            # would be the last.
             hidden = await self.history.hide_last_exchange(channel)
             await self._forget_unheard(channel, state)
-            return hidden
+        await self._replies.stop(channel)
+        return hidden
 
     async def delete_turn(self, turn_id: int) -> Turn:
         """Take a turn out, even a reply being written. Raises NotFound."""

@@ -465,6 +465,23 @@ async def test_reset_and_undo_stop_the_running_reply_first(
     await assert_free(stage)
 
 
+async def test_undo_takes_back_one_exchange_also_before_its_first_word(
+    set_stage: StageMaker,
+) -> None:
+    stage = set_stage(engine=FakeEngine([LONG]))
+    await stage.show(await begin(stage, "the first question"))
+    stage.engine.gate = asyncio.Semaphore(0)
+    task = asyncio.create_task(stage.show(await begin(stage, "another question")))
+    await until(lambda: stage.engine.status().running)
+    async with asyncio.timeout(5):
+        hidden = await stage.conversations.undo(HERE)
+        await task
+    assert await stage.texts() == ["the first question", LONG]
+    await stage.history.unhide(hidden)
+    assert await stage.texts() == ["the first question", LONG, "another question"]
+    await assert_free(stage)
+
+
 async def test_what_is_shown_after_the_end_is_a_mistake(stage: Stage) -> None:
     reply = await begin_and_show(stage)
     with pytest.raises(RuntimeError, match="has ended"):
