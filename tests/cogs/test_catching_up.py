@@ -185,12 +185,10 @@ async def test_a_channel_without_news_or_rights_is_not_asked_about(tmp_path: Pat
                 world.guild.default_role: discord.PermissionOverwrite(read_message_history=False)
             },
         )
+        await world.ask("before")
         go_away(world)
         await world.alice.send(old, f"{world.me} long ago")
         await world.env.advance_time(11 * 60)
-        await come_back(world)
-        await world.ask("before")
-        go_away(world)
         await world.alice.send(secret, f"{world.me} hidden")
         await come_back(world)
         asked = {entry.path for entry in world.requests("GET", "/messages")}

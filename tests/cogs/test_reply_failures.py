@@ -160,6 +160,8 @@ async def test_a_reply_deleted_while_it_streams_stops(tmp_path: Path) -> None:
         await world.pass_time()
         with world.env._bot_scope():
             world.env.backend.delete_message(world.channel.id, world.messages()[0].id)
+        await world.env.settle()
+        assert engine.cancelled  # at once, not when the next word comes
         let(gate)
         await world.env.settle()
         assert world.said() == []
