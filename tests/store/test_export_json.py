@@ -15,7 +15,7 @@ from store_samples import BEN, CHANNEL, OTHER_CHANNEL, Talk, record
 
 from bot.chat.messages import QuotedMessage, Scope, TurnState
 from bot.cli import db
-from bot.errors import SettingsError, StoreError
+from bot.errors import SettingsError, StoreError, UserError
 from bot.store import export
 from bot.store.connection import parse_url, prepare_file
 from bot.store.database import Database
@@ -168,7 +168,7 @@ def test_a_failed_export_keeps_the_former_one(sqlite_url: str, tmp_path: Path) -
         command(sqlite_url, "export", "-o", str(target))
     assert target.read_text() == "former"
     assert os.listdir(tmp_path) == ["all.json"]
-    with pytest.raises(StoreError, match="cannot be written"):
+    with pytest.raises(UserError, match="cannot be written"):
         command(sqlite_url, "export", "-o", str(tmp_path / "nowhere" / "all.json"))
 
 
