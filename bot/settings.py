@@ -6,11 +6,10 @@ in capitals outside; its description, with the default, makes `.env.example` and
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from dotenv.parser import parse_stream
 from pydantic import (
     Field,
     SecretStr,
@@ -30,14 +29,11 @@ from bot.settings_checks import (
     check_persona_folder,
     check_token,
     check_tokenizer,
-    nearest,
 )
+from bot.settings_sources import read_env_file, read_environment
 
 ENV_FILE = Path(".env")
 LEAST_CONTEXT_TOKENS = 256  # below that, a persona and a question leave no room for a reply
-
-# Names that other programs use, though they are a letter off one of ours.
-FOREIGN_NAMES = frozenset({"MODE", "MODELS"})
 
 
 class ProcessSettings(BaseSettings):
@@ -235,80 +231,14 @@ def load_settings(
 ) -> ProcessSettings:
     """Read, check and freeze the settings. Raises SettingsError with the mend."""
     environment = os.environ if environment is None else environment
-    values = _read_env_file(env_file)
-    _refuse_misspelt(environment, "in the environment")
-    values |= _ours(environment)
+    values = read_env_file(env_file, SETTING_NAMES)
+    values |= read_environment(environment, SETTING_NAMES)
     try:
         return ProcessSettings.model_validate(
             {name.lower(): value for name, value in values.items() if value}
         )
     except ValidationError as error:
         raise _translated(error) from None
-
-
-def _ours(values: Mapping[str, str]) -> dict[str, str]:
-    return {name.upper(): value for name, value in values.items() if name.upper() in SETTING_NAMES}
-
-
-def _read_env_file(path: Path) -> dict[str, str]:
-    """The settings in `.env`. All of its keys have to be ours."""
-    try:
-        with path.open(encoding="utf-8-sig") as stream:
-            bindings = list(parse_stream(stream))
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            f"{path} cannot be read: {error}.", "Make it a readable text file in UTF-8."
-        ) from error
-    values: dict[str, str] = {}
-    for binding in bindings:
-        text = binding.original.string  # may begin with blank lines
-        line = binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
-        if binding.error or (binding.key is not None and binding.value is None):
-            raise SettingsError(
-                f"{path}, line {line}, is not a setting.", "Write NAME=value, one a line."
-            )
-        if binding.key is None:
-            continue
-        name = binding.key.upper()
-        if name not in SETTING_NAMES:
-            raise _unknown(binding.key, f"in {path}, line {line}")
-        if not binding.value and re.search(r"=\s*(\"\"|'')", text):
-            _refuse_empty_quotes(name, path, line)
-        values[name] = binding.value or ""
-    return values
-
-
-def _refuse_empty_quotes(name: str, path: Path, line: int) -> None:
-    if name == "DISCORD_TOKEN":
-        raise SettingsError(
-            f"DISCORD_TOKEN is empty in {path}, line {line}.",
-            "Put the token from Discord's developer portal there, or take the line out to use the "
-            "local page.",
-        )
-
-
-def _refuse_misspelt(names: Iterable[str], where: str) -> None:
-    for name in names:
-        upper = name.upper()
-        if upper in SETTING_NAMES or upper in FOREIGN_NAMES:
-            continue
-        if nearest(upper, SETTING_NAMES):
-            raise _unknown(name, where)
-
-
-def _unknown(name: str, where: str) -> SettingsError:
-    meant = nearest(name.upper(), SETTING_NAMES)
-    if meant:
-        return SettingsError(
-            f"There is no setting «{name}» ({where}).", f"It looks like {meant}: rename it."
-        )
-    return SettingsError(
-        f"There is no setting «{name}» ({where}).",
-        "Take it out: .env holds the settings of .env.example alone. What is meant for another "
-        "program goes into the environment.",
-    )
 
 
 _BOUNDS = {

@@ -10,16 +10,13 @@ from hypothesis import strategies as st
 from memory import MemoryPersonas, MemorySettings
 
 from bot.chat.messages import ChannelKey, JsonValue, Scope
-from bot.chat.settings import (
-    DEFINITIONS,
+from bot.chat.setting_definition import (
     TEXT_CHARACTERS,
     WORD_CHARACTERS,
     WORDS,
-    ChannelSettings,
     SettingDefinition,
-    SettingsCascade,
-    definition_of,
 )
+from bot.chat.settings import DEFINITIONS, ChannelSettings, SettingsCascade, definition_of
 from bot.errors import ChannelSettingError, NotFound
 
 GUILD = "1"
