@@ -523,6 +523,7 @@ async def test_a_failure_is_a_line_with_a_way_on(
 
 async def test_a_chat_is_known_by_its_newest_words(visit: Visit) -> None:
     await visit.say("Hello")
+    await expect(visit.replies).to_contain_text("The first reply")
     await visit.idle()
     await visit.button("Edit").last.click()
     editor = visit.page.get_by_label("Text of the message of Mara")
