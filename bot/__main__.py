@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from types import ModuleType, TracebackType
+from typing import NoReturn
 
 from bot import __version__
 from bot.errors import CaduceusError, UserError
@@ -70,9 +71,18 @@ def _command_without_arguments() -> str:
     return "run" if load_settings().discord_token else "workbench"
 
 
+class _Parser(argparse.ArgumentParser):
+    """Ends as every other mistake does: in one line that says what to do."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises UserError."""
+        self.print_usage(sys.stderr)
+        raise UserError(f"{message[:1].upper()}{message[1:]}.", f"See `{self.prog} --help`.")
+
+
 def build_parser(command: str, module: ModuleType | None) -> argparse.ArgumentParser:
     """All commands with one line each; the arguments of `command` alone, which `module` adds."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m bot",
         formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=18),
         description="Caduceus, a self-hosted chat and roleplay bot for Discord.",

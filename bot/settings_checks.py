@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from bot.errors import ModelError, SettingsError
 
@@ -59,12 +59,8 @@ def check_database_url(url: str) -> str:
 
 def check_base_url(url: str) -> str:
     """An http address without its trailing slash."""
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        parts, good = urlsplit(""), False
-    if not good:
+    parts = _http_address(url)
+    if parts is None:
         raise SettingsError(
             "OPENAI_BASE_URL is not an address.", "Write it like http://127.0.0.1:8000/v1."
         )
@@ -82,6 +78,15 @@ def check_base_url(url: str) -> str:
             "OPENAI_BASE_URL names one endpoint.", "Leave «/completions» (or «/chat/…») out of it."
         )
     return url.rstrip("/")
+
+
+def _http_address(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none, or brackets without their twin
+        return None
+    return parts if good else None
 
 
 def check_api_key(text: str) -> str:

@@ -71,7 +71,7 @@ class CatchUp(commands.Cog):
                     if key not in late:
                         await self._catch_up(key, int(mark))
                 for channel, mark in self._new_channels():
-                    self._known |= {channel.id}
+                    self._known.add(channel.id)
                     await self._fetch(channel, mark)
                 await self._answer_what_waits()
             self._seen = {**late, **self._seen}

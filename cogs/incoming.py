@@ -74,9 +74,12 @@ def readable(content: str, names: Mapping[int, str], own_ids: frozenset[int]) ->
 
 
 def text_of(message: discord.Message, me: discord.ClientUser) -> str:
-    """What a message says, in plain words, what is attached included; an aside stays an aside."""
-    words = words_of(message, me)
-    if is_out_of_character(words):
+    """What a message says, in plain words, what is attached included."""
+    return _with_what_is_attached(words_of(message, me), message)
+
+
+def _with_what_is_attached(words: str, message: discord.Message) -> str:
+    if is_out_of_character(words):  # an aside stays an aside
         return words
     attached = [f"[sticker: {sticker.name}]" for sticker in message.stickers]
     attached += [f"[attachment: {attachment.filename}]" for attachment in message.attachments]
@@ -110,17 +113,16 @@ async def to_incoming(
     key = key_of(message.channel, message.guild)
     replied = await _replied_message(message)
     reply_to, to_bot = await _quote(replied, key, me, history) if replied else (None, False)
-    roles = message.author.roles if isinstance(message.author, discord.Member) else []
+    words = words_of(message, me)
     return IncomingMessage(
         message_id=str(message.id),
         channel=key,
         author=speaker_of(message.author),
-        text=text_of(message, me),
-        words=words_of(message, me),
+        text=_with_what_is_attached(words, message),
+        words=words,
         sent_at=message.created_at,
         mentions_bot=mentions(message, me),
         replies_to_bot=to_bot,
-        author_roles=frozenset(str(role.id) for role in roles),
         reply_to=reply_to,
     )
 

@@ -6,13 +6,14 @@ The numbers behind `many_rows_from` in bot/engine/cuda/linear.py. Needs a GPU of
 """
 
 # pyright: basic
-import statistics
 import sys
 
 import torch
 
 if not torch.cuda.is_available():
     sys.exit("There is no CUDA device.")
+
+from triton.testing import do_bench_cudagraph
 
 from bot.bench.checkpoint import LLAMA_13B as MODEL
 from bot.engine.cuda.gptq import PER_WORD, GptqTensors
@@ -28,7 +29,6 @@ from bot.engine.cuda.linear import (
 ROWS = (1, 2, 4, 8, 16, 32, 48, 64, 80, 96, 128, 192, 256, 512, 1024, 2048)
 TRITON_ROWS_MAXIMUM = 64
 LAYERS = 10  # of the model's 40: far more bytes than the second-level cache holds
-REPEATS = 5
 SHAPES = (  # inputs, outputs: q, k and v; o; gate and up; down
     (MODEL.hidden, 3 * MODEL.hidden),
     (MODEL.hidden, MODEL.hidden),
@@ -46,31 +46,15 @@ def random_weights(inputs: int, outputs: int, device: torch.device) -> GptqTenso
 
 
 def milliseconds(products: list[list[Linear]], inputs: list[torch.Tensor]) -> float:
-    """The median of some launches of a captured graph, scaled to the whole model."""
+    """The median of some launches as a graph, scaled to the whole model."""
 
     def run() -> None:
         for layer in products:
             for x, product in zip(inputs, layer, strict=True):
                 product(x)
 
-    run()
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        run()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        run()
-    times = []
-    for _ in range(REPEATS):
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        begin.record()
-        graph.replay()
-        end.record()
-        end.synchronize()
-        times.append(begin.elapsed_time(end))
-    return statistics.median(times) * MODEL.layers / LAYERS
+    found = do_bench_cudagraph(run, return_mode="median")
+    return found * MODEL.layers / LAYERS  # type: ignore[operator]
 
 
 def main() -> None:

@@ -55,7 +55,6 @@ class IncomingMessage:
     sent_at: datetime  # aware, UTC
     mentions_bot: bool = False
     replies_to_bot: bool = False  # to a message of the bot's or of a persona's webhook
-    author_roles: frozenset[str] = frozenset()
     reply_to: QuotedMessage | None = None
     words: str | None = None  # what of `text` was written; the rest tells what is attached
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from bot.cli.findings import Finding, Grade
+from bot.engine.marlin import marlin_is_compiled, marlin_is_there
 
 LITTLE_DISK_BYTES = 2_000_000_000
 GIB = 1 << 30
-MARLIN_CACHE = ".cache/gptqmodel/torch_extensions/marlin_fp16/*/*.so"  # gptqmodel's
 
 
 def check_machine(data_dir: Path, *, local_engine: bool) -> list[Finding]:
@@ -104,10 +104,9 @@ def _triton() -> Finding:
 
 
 def _marlin() -> Finding:
-    compiled = any(Path.home().glob(MARLIN_CACHE))
-    if compiled:
+    if marlin_is_compiled():
         return Finding(Grade.OK, "gptq", "Marlin is compiled already.")
-    if shutil.which("nvcc"):
+    if marlin_is_there():
         text = "nvcc is there: Marlin is compiled at the first load, in about three minutes, once."
         return Finding(Grade.OK, "gptq", text)
     return Finding(

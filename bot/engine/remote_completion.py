@@ -29,7 +29,9 @@ PASSING = {
 class PassingError(RemoteEngineError):
     """Nothing has been received yet: another try does no harm, after `wait_seconds` at least."""
 
-    wait_seconds = 0.0
+    def __init__(self, message: str, mend: str = "", *, wait_seconds: float = 0.0) -> None:
+        super().__init__(message, mend)
+        self.wait_seconds = wait_seconds
 
 
 class UnreachableError(PassingError):
@@ -135,9 +137,8 @@ async def _raise_for_status(response: aiohttp.ClientResponse) -> None:
                 message, "Check OPENAI_BASE_URL (it ends in /v1) and OPENAI_MODEL."
             )
         case status if status in PASSING:
-            passing = PassingError(message, "Try again in a moment.")
-            passing.wait_seconds = _retry_after(response)
-            raise passing
+            wait_seconds = _retry_after(response)
+            raise PassingError(message, "Try again in a moment.", wait_seconds=wait_seconds)
         case status if status in REDIRECTS:
             raise RemoteEngineError(redirected(response), MEND_REDIRECT)
         case _:

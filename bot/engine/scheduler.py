@@ -80,12 +80,8 @@ class Scheduler:
         """KV room that the running requests may come to need."""
         return sum(progress.job.room_tokens for progress in self._running.values())
 
-    def fits_ever(self, room_tokens: int) -> bool:
-        """Whether a request could run if it were alone."""
-        return room_tokens <= self.room_tokens
-
     def add(self, job: Job) -> None:
-        """Queue a request. It must fit (:meth:`fits_ever`)."""
+        """Queue a request. It must fit the room when it is alone."""
         self._queues.setdefault(job.user, deque()).append(job)
 
     def remove(self, number: int) -> None:

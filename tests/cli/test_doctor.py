@@ -229,6 +229,8 @@ def test_a_gpu_with_its_kernels_is_all_well(
     compiled.touch()
     monkeypatch.setattr(machine_checks.shutil, "which", lambda _name: None)
     assert "compiled already" in machine_checks.gpu_kernels()[1].text
+    monkeypatch.setenv("GPTQMODEL_TORCH_EXTENSIONS_DIR", str(tmp_path / "elsewhere"))
+    assert "nvcc is missing" in machine_checks.gpu_kernels()[1].text
 
 
 def test_exit_codes() -> None:

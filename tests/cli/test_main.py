@@ -147,14 +147,22 @@ def test_wrong_settings_stop_every_command_but_doctor(
     assert command_line.main(["doctor"]) == 0
 
 
-@pytest.mark.parametrize("arguments", [["fly"], ["--fly"], ["workbench", "--port", "x"]])
+@pytest.mark.parametrize(
+    ("arguments", "what", "mend"),
+    [
+        (["fly"], "fly", "`python -m bot --help`"),
+        (["--fly"], "COMMAND", "`python -m bot --help`"),
+        (["workbench", "--port", "x"], "--port", "`python -m bot workbench --help`"),
+    ],
+)
 def test_what_is_no_command_is_a_users_mistake(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
+    arguments: list[str], what: str, mend: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as end:
-        command_line.main(arguments)
-    assert end.value.code == 2
-    assert "error:" in capsys.readouterr().err.splitlines()[-1]
+    assert command_line.main(arguments) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("caduceus: ")
+    assert what in last
+    assert mend in last
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:

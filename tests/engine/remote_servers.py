@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -43,11 +43,7 @@ class Server:
         """The next request gets these bytes."""
 
         async def answer(request: web.Request) -> web.StreamResponse:
-            response = web.StreamResponse()
-            await response.prepare(request)
-            for piece in pieces:
-                await response.write(piece)
-            return response
+            return await _sent(request, pieces)
 
         self.answers.append(answer)
 
@@ -61,10 +57,7 @@ class Server:
         """The next request gets these bytes, then nothing until the client goes away."""
 
         async def answer(request: web.Request) -> web.StreamResponse:
-            response = web.StreamResponse()
-            await response.prepare(request)
-            for piece in pieces:
-                await response.write(piece)
+            response = await _sent(request, pieces)
             try:
                 await asyncio.Event().wait()
             finally:
@@ -97,6 +90,14 @@ class Server:
     async def _completions(self, request: web.Request) -> web.StreamResponse:
         self.bodies.append(await request.json())
         return await self.answers.pop(0)(request)
+
+
+async def _sent(request: web.Request, pieces: Sequence[bytes]) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    for piece in pieces:
+        await response.write(piece)
+    return response
 
 
 @asynccontextmanager

@@ -168,11 +168,6 @@ def test_what_is_cached_is_not_computed_again() -> None:
     assert plan.computed(1) == 4
 
 
-def test_what_can_never_fit_is_known_beforehand() -> None:
-    assert scheduler().fits_ever(ROOM)
-    assert not scheduler().fits_ever(ROOM + 1)
-
-
 def test_those_put_back_are_the_next_with_all_that_they_wrote_as_their_prompt() -> None:
     plan = scheduler(rows=2)
     for number in (1, 2, 3):

@@ -1,10 +1,7 @@
 # pyright: basic
 """Puts a model onto one GPU: which kernels, and what of the weights is kept there twice."""
 
-import glob
 import logging
-import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +14,7 @@ from bot.engine.cuda.gptq import GptqTensors
 from bot.engine.cuda.linear import MarlinProduct, Scratch
 from bot.engine.cuda.llama import LlamaDecoder, LlamaShape
 from bot.engine.cuda.runner import CudaRunner
+from bot.engine.marlin import marlin_is_there
 from bot.engine.memory import with_growing_reserve
 from bot.engine.model_folder import ModelFolder
 from bot.engine.runner import RunnerLimits, RunnerOutOfMemory
@@ -28,7 +26,6 @@ CHUNK_TOKENS = 2048  # of prompts in one step: a step of this size takes some 90
 SMALL_CHUNK_TOKENS = 512  # where memory is short
 CONTEXTS_WORTH_A_COPY = 16  # room for so many full contexts must remain beside a second copy
 CONTEXTS_WORTH_UNPACKING = 16  # the same, beside a copy in 16 bits
-MARLIN_CACHE = "~/.cache/gptqmodel/torch_extensions/marlin_fp16/*/*.so"
 
 Report = Callable[[str, float | None], None]
 
@@ -40,12 +37,6 @@ class MemoryPlan:
     keep_packed: bool  # GPTQ's own layout beside Marlin's, for prompts
     unpacked_bytes: int  # for layers in 16 bits beside the packed ones, for prompts
     chunk_tokens: int
-
-
-def marlin_is_there() -> bool:
-    """Whether Marlin has been compiled here, or can be: by nvcc, in about three minutes."""
-    compiled = glob.glob(os.path.expanduser(MARLIN_CACHE))
-    return bool(compiled) or shutil.which("nvcc") is not None
 
 
 def build_cuda_runner(

@@ -28,11 +28,6 @@ class PagedCache:
         self._free = list(range(pages, 0, -1))
         self._of_slot: dict[int, list[int]] = {}
 
-    @property
-    def free_tokens(self) -> int:
-        """Room that no slot has."""
-        return len(self._free) * PAGE_TOKENS
-
     def resize(self, slot: int, tokens: int) -> None:
         """Give a slot pages for `tokens`, keeping those that it has. The caller knows they fit."""
         wanted = -(-tokens // PAGE_TOKENS)
