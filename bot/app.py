@@ -7,10 +7,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.chat.conversation import Conversations
-from bot.chat.formats import FORMATS
-from bot.chat.library import PersonaLibrary
+from bot.chat.personas.library import PersonaLibrary
+from bot.chat.prompt.formats import FORMATS
 from bot.chat.settings import SettingsCascade
+from bot.chat.talk.conversations import Conversations
 from bot.engine.api import Engine
 from bot.errors import SettingsError
 from bot.metrics import MetricsServer

@@ -10,7 +10,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.chat.conversation import Conversations
+from bot.chat.talk.conversations import Conversations
 from cogs.budget import RequestBudget
 from cogs.catchup import CatchUp
 from cogs.chat import Chat

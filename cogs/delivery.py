@@ -9,9 +9,9 @@ from functools import partial
 
 import discord
 
-from bot.chat.conversation import Reply
 from bot.chat.messages import ChannelKey, Turn
-from bot.chat.text import split_message
+from bot.chat.talk.conversations import Reply
+from bot.chat.text.split import split_message
 from cogs.budget import NoRoomError, Priority, RequestBudget
 from cogs.pacing import Pace
 from cogs.screen import (

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import discord
 from discord import app_commands
 
-from bot.chat.faults import line_for
+from bot.chat.talk.faults import line_for
 from bot.errors import CaduceusError, UserError
 from cogs.checks import Interaction
 

@@ -9,7 +9,7 @@ from discord.abc import Snowflake
 
 from bot.chat.messages import ChannelKey, IncomingMessage, QuotedMessage, Speaker
 from bot.chat.ports import History
-from bot.chat.trigger import is_out_of_character
+from bot.chat.text.asides import is_out_of_character
 from cogs.screen import WRITE_ERRORS
 
 PLATFORM = "discord"

@@ -8,9 +8,9 @@ from functools import partial
 
 import discord
 
-from bot.chat.conversation import Conversations, Reply
-from bot.chat.faults import line_for
 from bot.chat.messages import ChannelKey, Turn
+from bot.chat.talk.conversations import Conversations, Reply
+from bot.chat.talk.faults import line_for
 from bot.errors import CaduceusError, NotFound
 from cogs.budget import RequestBudget
 from cogs.delivery import Delivery, finished_controls, show_turn

@@ -8,7 +8,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.chat.conversation import Explanation
+from bot.chat.talk.conversations import Explanation
 from bot.errors import NotFound
 from cogs.checks import Interaction, require_reader
 from cogs.controls import channel_of

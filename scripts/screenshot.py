@@ -20,9 +20,9 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bot.chat.conversation import Conversations  # noqa: E402
-from bot.chat.library import PersonaLibrary  # noqa: E402
+from bot.chat.personas.library import PersonaLibrary  # noqa: E402
 from bot.chat.settings import SettingsCascade  # noqa: E402
+from bot.chat.talk.conversations import Conversations  # noqa: E402
 from bot.engine.api import EngineStatus, ModelInfo  # noqa: E402
 from bot.engine.fake import FakeEngine  # noqa: E402
 from bot.store.database import Database  # noqa: E402

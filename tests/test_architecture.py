@@ -60,7 +60,7 @@ def test_the_engines_contract_loads_nothing_foreign(module: str) -> None:
     [
         ("bot.settings", HEAVY),
         ("bot.logs", HEAVY),
-        ("bot.chat.conversation", HEAVY - {"numpy"}),
+        ("bot.chat.talk.conversations", HEAVY - {"numpy"}),
         ("bot.app", {"torch", "transformers", "gptqmodel", "discord"}),
         ("bot.cli.persona", {"torch", "transformers", "discord", "sqlalchemy"}),
         ("bot.cli.db", {"torch", "transformers", "discord"}),

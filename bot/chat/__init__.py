@@ -1,1 +1,1 @@
-
+"""The conversation core: knows neither discord, torch nor SQL."""

@@ -61,7 +61,7 @@ def _check_machine(settings: ProcessSettings) -> list[Finding]:
 
 
 def _check_personas(settings: ProcessSettings) -> list[Finding]:
-    from bot.chat.library import PersonaLibrary
+    from bot.chat.personas.library import PersonaLibrary
     from bot.owner_defaults import load_owner_defaults
 
     library = PersonaLibrary(settings.personas_dir)

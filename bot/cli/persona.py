@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 from typing import Protocol
 
-from bot.chat.files import read_persona
-from bot.chat.library import PersonaLibrary
 from bot.chat.persona import Persona
+from bot.chat.personas.files import read_persona
+from bot.chat.personas.library import PersonaLibrary
 from bot.errors import NotFound
 
 EXIT_USER = 2

@@ -1,7 +1,7 @@
 """One chat of the workbench: what the person can do in it."""
 
-from bot.chat.conversation import Conversations
 from bot.chat.messages import ChannelKey, IncomingMessage, Speaker, Turn
+from bot.chat.talk.conversations import Conversations
 from bot.errors import NotFound
 from bot.workbench import views
 from bot.workbench.answers import Refused

@@ -2,7 +2,7 @@
 
 import re
 
-from bot.chat.conversation import Conversations
+from bot.chat.talk.conversations import Conversations
 from bot.errors import NotFound
 from bot.workbench.answers import Refused
 from bot.workbench.room import PLATFORM, Room

@@ -6,7 +6,7 @@ import logging
 
 from aiohttp import web
 
-from bot.chat.conversation import Conversations
+from bot.chat.talk.conversations import Conversations
 from bot.errors import UserError
 from bot.workbench import views
 from bot.workbench.answers import translate_errors

@@ -5,12 +5,12 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
-from bot.chat.conversation import Explanation
-from bot.chat.macros import expand_macros
 from bot.chat.messages import GenerationRecord, Scope, Turn
 from bot.chat.persona import Persona
+from bot.chat.personas.macros import expand_macros
 from bot.chat.ports import Personas
 from bot.chat.settings import SettingOrigin
+from bot.chat.talk.conversations import Explanation
 from bot.engine.api import EngineStatus, FinishReason, GenerationStatistics
 
 Json: TypeAlias = dict[str, Any]

@@ -5,8 +5,8 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from bot.chat.conversation import Conversations, Reply
 from bot.chat.messages import ChannelKey, Turn
+from bot.chat.talk.conversations import Conversations, Reply
 from bot.engine.api import EngineState, FinishReason
 from bot.errors import CaduceusError, NotFound
 from bot.workbench import views

@@ -8,12 +8,12 @@ from random import Random
 
 from memory import MemoryPersonas
 
-from bot.chat.conversation import Conversations, Heard
 from bot.chat.messages import ChannelKey, IncomingMessage, JsonValue, QuotedMessage, Speaker, Turn
 from bot.chat.persona import Persona
 from bot.chat.ports import History, SettingsStore
-from bot.chat.reply import Reply
 from bot.chat.settings import SettingsCascade
+from bot.chat.talk.conversations import Conversations, Heard
+from bot.chat.talk.reply import Reply
 from bot.engine.fake import FakeEngine, Script
 
 HERE = ChannelKey("discord", "100", guild_id="1")

@@ -10,9 +10,9 @@ import pytest
 import simcord
 from worlds import QUICK, World, labels, talking
 
-from bot.chat.formats import FORMATS
 from bot.chat.messages import Scope, Turn, TurnState
-from bot.chat.preparation import Preparer
+from bot.chat.prompt.formats import FORMATS
+from bot.chat.prompt.preparation import Preparer
 from bot.engine.api import Chunk, GenerationRequest
 from bot.engine.loading import LoadedModel, load_model
 from bot.engine.local import LocalEngine

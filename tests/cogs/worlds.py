@@ -15,10 +15,10 @@ import discord
 import pytest
 import simcord
 
-from bot.chat.conversation import Conversations
-from bot.chat.library import PersonaLibrary
 from bot.chat.messages import Turn
+from bot.chat.personas.library import PersonaLibrary
 from bot.chat.settings import SettingsCascade
+from bot.chat.talk.conversations import Conversations
 from bot.engine.api import GenerationRequest
 from bot.engine.fake import FakeEngine
 from bot.errors import EngineError

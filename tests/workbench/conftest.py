@@ -8,9 +8,9 @@ import aiohttp
 import pytest
 from workbench_parts import HOSTILE, REPLIES, Bench, Cast, Client, StartBench
 
-from bot.chat.conversation import Conversations
 from bot.chat.persona import Persona
 from bot.chat.settings import SettingsCascade
+from bot.chat.talk.conversations import Conversations
 from bot.engine.fake import FakeEngine
 from bot.store.database import Database
 from bot.workbench import Workbench

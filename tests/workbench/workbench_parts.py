@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from bot.chat.conversation import Conversations
 from bot.chat.persona import Persona
+from bot.chat.talk.conversations import Conversations
 from bot.engine.fake import FakeEngine
 from bot.store.database import Database
 from bot.workbench import Workbench

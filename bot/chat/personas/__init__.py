@@ -1,0 +1,1 @@
+"""Personas: from a file or table to :class:`bot.chat.persona.Persona`."""

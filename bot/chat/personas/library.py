@@ -1,0 +1,151 @@
+"""The persona folder: read at start, read again when a file changes."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bot.chat.persona import Persona
+from bot.chat.personas.files import is_persona_file, read_persona
+from bot.chat.text.guard import fold
+from bot.errors import PersonaError
+
+MOST_FILES = 500
+WATCH_SECONDS = 2.0
+DEFAULT_NAME = "Caduceus"
+
+# Speaks when the owner took the default persona's file away.
+FALLBACK = Persona(
+    name=DEFAULT_NAME,
+    description="You are {{char}}, a friendly and helpful assistant. Answer plainly and briefly.",
+    summary="The bot itself.",
+)
+
+log = logging.getLogger(__name__)
+
+_Stamp = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """What is known of one file: its newest stamp, its last good version, its fault."""
+
+    stamp: _Stamp
+    persona: Persona | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    personas: Mapping[str, Persona] = field(default_factory=dict[str, Persona])  # by folded name
+    problems: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+class PersonaLibrary:
+    """Implements :class:`bot.chat.ports.Personas` on a folder of TOML files and JSON cards.
+
+    Making one and :meth:`load` read the disk: not on the event loop. Everything else answers from
+    memory. A file whose new version is broken keeps its last good one. Of two personas with
+    one name, that of the alphabetically first file counts.
+    """
+
+    def __init__(self, folder: Path, *, default: str = DEFAULT_NAME) -> None:
+        """`default` is the name of the persona that speaks where none is chosen."""
+        self._folder = folder
+        self._default = default
+        self._files: dict[str, _File] = {}
+        self._snapshot = _Snapshot()
+        self._loading = threading.Lock()
+        self.load()
+
+    def names(self) -> list[str]:
+        """Names in alphabetical order."""
+        return sorted((each.name for each in self._snapshot.personas.values()), key=str.casefold)
+
+    def get(self, name: str) -> Persona | None:
+        """The last good version of a persona, whatever the case of `name`."""
+        return self._snapshot.personas.get(_key(name))
+
+    def default(self) -> Persona:
+        """The persona that speaks where none is chosen; a built-in one if its file is gone."""
+        return self.get(self._default) or FALLBACK
+
+    def problems(self) -> Mapping[str, str]:
+        """File name to error, for files whose newest version cannot be used."""
+        return self._snapshot.problems
+
+    def load(self) -> bool:
+        """Read what has changed in the folder. Blocking. Returns whether anything had."""
+        with self._loading:
+            before = self._snapshot
+            try:
+                self._snapshot = self._read_folder()
+            except OSError as error:
+                problem = f"{self._folder} cannot be read: {error.strerror}."
+                self._snapshot = _Snapshot(before.personas, {str(self._folder): problem})
+            for name, problem in self._snapshot.problems.items():
+                if before.problems.get(name) != problem:
+                    log.warning("A persona cannot be used: %s", problem)
+            return self._snapshot != before
+
+    async def refresh(self) -> bool:
+        """As :meth:`load`, off the event loop."""
+        return await asyncio.to_thread(self.load)
+
+    async def watch(self, interval_seconds: float = WATCH_SECONDS) -> None:
+        """Refresh for ever. Cancel to end."""
+        while True:
+            if await self.refresh():
+                log.info("The personas have changed: %s", ", ".join(self.names()))
+            await asyncio.sleep(interval_seconds)
+
+    def _read_folder(self) -> _Snapshot:
+        paths = sorted(path for path in self._folder.iterdir() if is_persona_file(path))
+        problems: dict[str, str] = {}
+        for path in paths[MOST_FILES:]:
+            problems[path.name] = (
+                f"{path.name} is left out: there are more than {MOST_FILES} files."
+            )
+        files = {path.name: self._read_file(path) for path in paths[:MOST_FILES]}
+        self._files = files
+        personas: dict[str, Persona] = {}
+        for name, file in files.items():
+            if file.problem:
+                problems[name] = file.problem
+            if file.persona is None:
+                continue
+            first = personas.setdefault(_key(file.persona.name), file.persona)
+            if first is not file.persona:
+                problems.setdefault(
+                    name, f"{name} is left out: another file has a «{first.name}» already."
+                )
+        return _Snapshot(personas, {_plain(name): _plain(each) for name, each in problems.items()})
+
+    def _read_file(self, path: Path) -> _File:
+        known = self._files.get(path.name)
+        stamp = (0, 0, 0, 0)
+        try:
+            status = path.stat()
+            # ctime: a right to read that was given changes nothing else.
+            stamp = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
+            if known and known.stamp == stamp:
+                return known
+            if not path.resolve().is_relative_to(self._folder.resolve()):
+                raise PersonaError(f"{path.name} is a link that leads out of the folder.")
+            return _File(stamp, read_persona(path))
+        except OSError as error:
+            problem = f"{path.name} cannot be read: {error.strerror}."
+        except PersonaError as error:
+            problem = str(error)
+        return _File(stamp, known.persona if known else None, problem)
+
+
+def _plain(text: str) -> str:
+    """As text that can be sent and printed: a file's name may be any bytes."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _key(name: str) -> str:
+    return " ".join(fold(name).split())

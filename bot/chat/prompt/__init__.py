@@ -1,0 +1,1 @@
+"""From a turn to the prompt that it is written from."""

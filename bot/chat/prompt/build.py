@@ -1,0 +1,106 @@
+"""Turns, persona and budget become a prompt: the text, its sections, what was left out."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from bot.chat.prompt.budget import MINIMUM_REPLY_TOKENS, Budget, Count, LeftOut
+from bot.chat.prompt.draft import Draft, PromptRequest
+from bot.chat.settings import ChannelSettings
+
+__all__ = [
+    "MINIMUM_REPLY_TOKENS",
+    "LeftOut",
+    "Prompt",
+    "PromptRequest",
+    "Section",
+    "build_prompt",
+    "window_turns",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the prompt. The texts of all sections make the prompt, the tokens its tokens.
+
+    `name` is one of persona, examples, instructions, greeting, history, message, reply.
+    """
+
+    name: str
+    text: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the engine is asked, and where every part of it comes from."""
+
+    text: str
+    sections: tuple[Section, ...]
+    tokens: int  # of the whole text, without the BOS
+    stops: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+    format_name: str
+    speaker: str  # the bot's display name
+    others: tuple[str, ...]  # everybody else's, newest first
+    first_turn_id: int | None  # the oldest and the newest turn that it shows
+    last_turn_id: int | None
+    reply_tokens: int  # reserved for the reply: use it as max_tokens
+
+    @property
+    def sha256(self) -> str:
+        """Of the text, in hexadecimal."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def window_turns(settings: ChannelSettings) -> int:
+    """How many turns to ask the history for: the earlier ones and the newest."""
+    return settings.history_turns + 1
+
+
+async def build_prompt(request: PromptRequest, count: Count) -> Prompt:
+    """Fit the conversation into the model's context.
+
+    The reply's room is reserved first (at most half the context); it gives way, down to
+    MINIMUM_REPLY_TOKENS, only when the persona and the newest message need it. Those two are never
+    cut; examples go before history, the oldest first. Raises RequestTooLarge when persona and
+    newest message can't fit.
+    """
+    draft = Draft(request)
+    budget = Budget(draft, request)
+    await budget.measure(count)
+    tokens, choice, parts = 0, budget.choose(), []
+    while not parts or tokens + choice.reply_tokens > budget.context_tokens:
+        if parts:  # the whole has more tokens than its parts have together
+            budget.tighten(tokens + choice.reply_tokens - budget.context_tokens)
+            choice = budget.choose()
+        parts = draft.write(choice)
+        (tokens,) = await count(["".join(text for _, text in parts)])
+    return Prompt(
+        text="".join(text for _, text in parts),
+        sections=await _sections(parts, count),
+        tokens=tokens,
+        stops=draft.stops(choice),
+        left_out=budget.left_out(choice),
+        format_name=request.format.name,
+        speaker=draft.cast.speaker,
+        others=draft.others(choice),
+        first_turn_id=min(draft.turn_ids(choice), default=None),
+        last_turn_id=max(draft.turn_ids(choice), default=None),
+        reply_tokens=choice.reply_tokens,
+    )
+
+
+async def _sections(parts: Sequence[tuple[str, str]], count: Count) -> tuple[Section, ...]:
+    """Parts of one name as one section. Tokens are differences, so that they add up exactly."""
+    texts: dict[str, str] = {}
+    for name, text in parts:
+        texts[name] = texts.get(name, "") + text
+    beginnings = list(accumulate(texts.values()))
+    ends = await count(beginnings)
+    starts = (0, *ends)
+    return tuple(
+        Section(name, text, end - start)
+        for (name, text), start, end in zip(texts.items(), starts, ends, strict=False)
+    )

@@ -1,0 +1,107 @@
+"""Who is in a prompt, and what each of them said."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from bot.chat.messages import HistoryWindow, QuotedMessage, Turn, TurnState
+from bot.chat.prompt.transcript import Line
+from bot.chat.text.guard import Guard
+from bot.chat.text.names import assign_names, clean_name
+
+BLOCK_TURNS = 16  # the most turns that go at once when `history_turns` is reached
+UNKNOWN_USER = "the user"  # {{user}} while nobody has spoken
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """The lines that may be shown, oldest first, and the names in them."""
+
+    lines: tuple[Line, ...]
+    speaker: str  # the bot's name
+    user: str  # {{user}}: the author of the newest user's turn
+    others: tuple[str, ...]  # everybody else's names, newest first
+    humans: int  # how many people speak
+    is_from_start: bool  # the conversation's first turn is among the lines
+
+
+def read_cast(
+    window: HistoryWindow,
+    persona_name: str,
+    history_turns: int,
+    *,
+    reserved_names: Iterable[str] = (),
+    guard: Guard,
+) -> Cast:
+    """The turns of `window` that `history_turns` lets through, with unique display names.
+
+    Nobody gets the bot's name or one of `reserved_names`; `guard` breaks up tokens in names. What
+    is limited moves on in blocks: the first position is a multiple of a power of two, so it stays
+    for many replies.
+    """
+    speaker = guard.name(clean_name(persona_name))
+    start = _first_position(window, history_turns)
+    turns = list(_shown_turns(window, start))
+    bots = {turn.persona: guard.name(clean_name(turn.persona, speaker)) for _, turn in turns}
+    bots[persona_name] = speaker
+    unique = assign_names(_people(turns), taken=(*bots.values(), *reserved_names))
+    names = {speaker_id: guard.name(name) for speaker_id, name in unique.items()}
+    lines = tuple(_lines(turns, names, bots))
+    users = [line.name for line in lines if line.role == "user"]
+    everybody = [name for line in reversed(lines) for name in (line.name, line.quote_name)]
+    return Cast(
+        lines=lines,
+        speaker=speaker,
+        user=users[-1] if users else UNKNOWN_USER,
+        others=tuple(dict.fromkeys(name for name in everybody if name and name != speaker)),
+        humans=len(set(users)),
+        is_from_start=start == 0,
+    )
+
+
+def _first_position(window: HistoryWindow, history_turns: int) -> int:
+    newest = window.skipped + len(window.turns) - 1
+    earliest = max(newest - history_turns, window.skipped, 0)
+    block = 1
+    while block < BLOCK_TURNS and block * 8 <= history_turns:
+        block *= 2
+    return min(-(-earliest // block) * block, max(newest, 0))
+
+
+def _shown_turns(window: HistoryWindow, start: int) -> Iterator[tuple[int, Turn]]:
+    last = window.skipped + len(window.turns) - 1
+    for position, turn in enumerate(window.turns, window.skipped):
+        is_empty = not turn.text.strip() and turn.reply_to is None and position != last
+        if position >= start and turn.state is not TurnState.RUNNING and not is_empty:
+            yield position, turn
+
+
+def _people(turns: Sequence[tuple[int, Turn]]) -> Iterator[tuple[str, str]]:
+    """Ids and raw names of everybody who spoke or is quoted, in order of appearance."""
+    for _, turn in turns:
+        if turn.role == "user":
+            yield turn.speaker.speaker_id, turn.speaker.name
+        if turn.reply_to is not None:
+            yield turn.reply_to.author.speaker_id, turn.reply_to.author.name
+
+
+def _lines(
+    turns: Sequence[tuple[int, Turn]], names: Mapping[str, str], bots: Mapping[str, str]
+) -> Iterator[Line]:
+    for position, turn in turns:
+        is_user = turn.role == "user"
+        yield Line(
+            role=turn.role,
+            name=names[turn.speaker.speaker_id] if is_user else bots[turn.persona],
+            text=turn.text,
+            position=position,
+            turn=turn,
+            quote=turn.reply_to,
+            quote_name=_quote_name(turn.reply_to, names, bots) if turn.reply_to else "",
+        )
+
+
+def _quote_name(quote: QuotedMessage, names: Mapping[str, str], bots: Mapping[str, str]) -> str:
+    """A quoted bot keeps its name: only the platform can say that somebody is a bot."""
+    if quote.author.is_bot and quote.author.name in bots:
+        return bots[quote.author.name]
+    return names[quote.author.speaker_id]

@@ -1,0 +1,192 @@
+"""From a bot's turn to the prompt that it is written from, now or again."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from bot.chat.messages import ChannelKey, GenerationRecord, HistoryWindow, Turn
+from bot.chat.persona import Persona
+from bot.chat.ports import Engine, History, Personas
+from bot.chat.prompt.build import Prompt, PromptRequest, build_prompt, window_turns
+from bot.chat.prompt.formats import PromptFormat, choose_format
+from bot.chat.settings import ChannelSettings, SettingsCascade
+from bot.engine.api import ModelInfo
+from bot.errors import NotFound
+
+ANSWERED_TURNS = 200  # before a reply, among which its questions are looked for
+MOST_TURNS = 10_000  # looked through for a question that long talk has carried off
+ROUND_POSITION = 1 << 20  # where the prompt does not look for a rounder one to begin at
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A prompt, and what it was made with."""
+
+    prompt: Prompt
+    settings: ChannelSettings
+    persona: Persona
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """«Why this reply?»: the prompt, rebuilt."""
+
+    turn: Turn
+    prompt: Prompt
+    record: GenerationRecord | None
+    changed_since: bool  # the history or the settings are no longer what they were
+
+
+class Preparer:
+    """Builds the prompt for a turn from the history before it."""
+
+    def __init__(
+        self,
+        history: History,
+        settings: SettingsCascade,
+        personas: Personas,
+        engine: Engine,
+        *,
+        prompt_format: str,
+        max_reply_tokens: int,
+    ) -> None:
+        """`prompt_format` is `auto` or a format's name; `max_reply_tokens` is the process's."""
+        self._history = history
+        self._settings = settings
+        self._personas = personas
+        self._engine = engine
+        self._prompt_format = prompt_format
+        self._max_reply_tokens = max_reply_tokens
+        self._chosen: tuple[ModelInfo, PromptFormat] | None = None
+
+    def persona(self, settings: ChannelSettings, name: str = "") -> Persona:
+        """The persona called `name`, else the channel's, else the default one."""
+        found = self._personas.get(name) if name else None
+        if found is None and settings.persona:
+            found = self._personas.get(settings.persona)
+        return found or self._personas.default()
+
+    async def questions(self, turn: Turn) -> tuple[Turn, ...]:
+        """What a bot's turn answers, oldest first, as far as it is still there."""
+        before = await self._history.window(turn.channel, ANSWERED_TURNS, before_turn=turn.turn_id)
+        return tuple(asked for asked in before.turns if asked.answered_by == turn.turn_id)
+
+    async def prepare(
+        self,
+        turn: Turn,
+        *,
+        answers: Collection[int] = (),
+        reply_so_far: str = "",
+        first_turn: int | None = None,
+    ) -> Prepared:
+        """The prompt for a bot's turn. Raises EngineError, SettingsError or StoreError.
+
+        All of `answers` are among what the model sees, as far as they fit. `first_turn` makes the
+        prompt begin with that turn, as it did when it was built first.
+        """
+        settings = await self._settings.resolve(turn.channel)
+        persona = self.persona(settings, turn.persona)
+        window = await self._window(turn, settings, min(answers, default=None), first_turn)
+        info = self._engine.info
+        prompt = await build_prompt(
+            PromptRequest(
+                persona=persona,
+                window=window,
+                settings=_reaching_back(settings, window, min(answers, default=first_turn)),
+                format=self._format(info),
+                info=info,
+                reply_tokens=min(settings.max_reply_tokens, self._max_reply_tokens),
+                reply_so_far=reply_so_far,
+            ),
+            self._engine.count_tokens,
+        )
+        return Prepared(prompt, settings, persona)
+
+    def _format(self, info: ModelInfo) -> PromptFormat:
+        if self._chosen is None or self._chosen[0] != info:
+            self._chosen = info, choose_format(self._prompt_format, info)
+        return self._chosen[1]
+
+    async def _window(
+        self, turn: Turn, settings: ChannelSettings, oldest: int | None, first_turn: int | None
+    ) -> HistoryWindow:
+        """The newest turns before `turn`, back to `oldest` at least, or to `first_turn` exactly."""
+        limit = window_turns(settings)
+        window = await self._history.window(turn.channel, limit, before_turn=turn.turn_id)
+        reach = oldest if first_turn is None else first_turn
+        while reach is not None and _stops_short(window, reach) and limit < MOST_TURNS:
+            limit = min(2 * limit + 16, MOST_TURNS)
+            window = await self._history.window(turn.channel, limit, before_turn=turn.turn_id)
+        if first_turn is None and len(window.turns) > window_turns(settings):
+            first_turn = reach  # as far as it must reach, and no further
+        if first_turn is not None:
+            window = _beginning_with(window, first_turn)
+        if settings.context == "addressed":
+            window = await said_to_the_bot(self._history, window)
+        return window
+
+
+async def explain(history: History, preparer: Preparer, turn_id: int) -> Explanation:
+    """Explain a bot's turn, as its active swipe came to be.
+
+    Raises NotFound, and EngineError or SettingsError when the prompt cannot be built any more.
+    """
+    turn = await history.turn(turn_id)
+    if turn.role != "bot":
+        raise NotFound("That is no reply of the bot's.", "Ask about one of its messages.")
+    record = await history.generation(turn_id, turn.active_swipe)
+    answers = [asked.turn_id for asked in await preparer.questions(turn)]
+    prompt = (await preparer.prepare(turn, answers=answers)).prompt
+    if record is None:
+        return Explanation(turn, prompt, None, changed_since=False)
+    if prompt.sha256 != record.prompt_sha256 and record.first_turn_id is not None:
+        # Turns older than the prompt's first one may have gone: they were not in it anyway.
+        prompt = (await preparer.prepare(turn, first_turn=record.first_turn_id)).prompt
+    return Explanation(turn, prompt, record, prompt.sha256 != record.prompt_sha256)
+
+
+async def said_to_the_bot(history: History, window: HistoryWindow) -> HistoryWindow:
+    """A window without what was kept while the channel's `context` was wider than it is now."""
+    known = {message_id: turn for turn in window.turns for message_id in turn.message_ids}
+    turns: list[Turn] = []
+    for turn in window.turns:
+        quoted = turn.reply_to
+        if _is_part(turn) or (
+            quoted is not None
+            and not turn.speaker.is_bot
+            and await concerns_the_bot(history, turn.channel, quoted.message_id, known)
+        ):
+            turns.append(turn)
+    return replace(window, turns=tuple(turns))
+
+
+async def concerns_the_bot(
+    history: History, channel: ChannelKey, message_id: str, known: Mapping[str, Turn]
+) -> bool:
+    turn = known.get(message_id) or await history.turn_of_message(channel, message_id)
+    return turn is not None and _is_part(turn)
+
+
+def _is_part(turn: Turn) -> bool:
+    return turn.role == "bot" or turn.addressed
+
+
+def _stops_short(window: HistoryWindow, turn_id: int) -> bool:
+    return window.skipped > 0 and (not window.turns or window.turns[0].turn_id > turn_id)
+
+
+def _beginning_with(window: HistoryWindow, turn_id: int) -> HistoryWindow:
+    kept = tuple(turn for turn in window.turns if turn.turn_id >= turn_id)
+    is_from_start = not window.skipped and len(kept) == len(window.turns)
+    return replace(window, turns=kept, skipped=0 if is_from_start else ROUND_POSITION)
+
+
+def _reaching_back(
+    settings: ChannelSettings, window: HistoryWindow, turn_id: int | None
+) -> ChannelSettings:
+    """With as many `history_turns` as it takes to show `turn_id`, which is being answered."""
+    if turn_id is None:
+        return settings
+    needed = sum(turn.turn_id >= turn_id for turn in window.turns) - 1
+    if needed <= settings.history_turns * 7 // 8:  # the prompt drops up to an eighth at once
+        return settings
+    return replace(settings, history_turns=max(settings.history_turns, needed * 8 // 7 + 1))

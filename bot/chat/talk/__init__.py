@@ -1,0 +1,1 @@
+"""Who is heard, who answers, and one reply at a time."""

@@ -1,0 +1,258 @@
+"""A message in, a streamed reply out; one reply at a time in a channel."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from random import Random
+
+from bot.chat.messages import ChannelKey, IncomingMessage, Turn
+from bot.chat.ports import Engine, EngineStatus, History, Personas
+from bot.chat.prompt.preparation import Explanation, Preparer, explain
+from bot.chat.settings import SettingsCascade
+from bot.chat.talk.listening import is_addressed, is_kept
+from bot.chat.talk.reply import Reply, ReplyKind
+from bot.chat.talk.turn_taking import (
+    ANSWERED_FOR,
+    ChannelState,
+    ChannelStates,
+    Clock,
+    Replies,
+    utc_now,
+)
+from bot.chat.talk.writer import Outcome
+from bot.chat.text.asides import is_out_of_character
+from bot.errors import NotAllowed, NotFound
+
+__all__ = ["Clock", "Conversations", "Explanation", "Heard", "Outcome", "Reply", "utc_now"]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What became of a message."""
+
+    kept: bool  # it stands in the history
+    addressed: bool  # it is to be answered: call `next_reply` for its channel
+    turn: Turn | None = None
+
+
+class Conversations:
+    """The conversation core, for every channel. Front ends (cogs, workbench) call only this.
+
+    What needs no running reply to be regarded (export, unhiding, restoring, settings) they ask of
+    the ports directly: `history`, `settings`, `personas`, `engine`.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        settings: SettingsCascade,
+        personas: Personas,
+        engine: Engine,
+        *,
+        prompt_format: str = "auto",
+        max_reply_tokens: int = 512,
+        clock: Clock = utc_now,
+        random: Random | None = None,
+    ) -> None:
+        """`max_reply_tokens` bounds every channel's own; `random` decides chances and seeds."""
+        self.history = history
+        self.settings = settings
+        self.personas = personas
+        self.engine = engine
+        self._clock = clock
+        self._random = random or Random()  # noqa: S311 - nothing secret hangs on it
+        self._channels = ChannelStates()
+        self._preparer = Preparer(
+            history,
+            settings,
+            personas,
+            engine,
+            prompt_format=prompt_format,
+            max_reply_tokens=max_reply_tokens,
+        )
+        self._replies = Replies(
+            history, settings, engine, self._preparer, self._channels, clock, self._random
+        )
+
+    # Messages ------------------------------------------------------------------------------------
+
+    async def hear(self, message: IncomingMessage) -> Heard:
+        """Take a message in: keep it if the channel's `context` says so, decide about an answer.
+
+        Idempotent by message id. Never waits for a running reply. What was said more than ten
+        minutes ago is kept, but no longer answered.
+        """
+        message = _without_asides(message)
+        async with self._intake(message.channel) as state:
+            settings = await self.settings.resolve(message.channel)
+            addressed = is_addressed(message, settings, self._random.random())
+            heard = Heard(kept=False, addressed=False)
+            if await is_kept(self.history, message, settings, addressed=addressed):
+                heard = await self._keep(message, state, addressed=addressed)
+            await self.history.note_seen(message.channel, message.message_id)
+            return heard
+
+    async def _keep(
+        self, message: IncomingMessage, state: ChannelState, *, addressed: bool
+    ) -> Heard:
+        turn = await self.history.add_message(message, addressed=addressed)
+        if turn is None:  # it came twice; perhaps nobody got to answering it the first time
+            turn = await self.history.turn_of_message(message.channel, message.message_id)
+            pending = await self.history.pending(message.channel)
+            addressed = turn is not None and any(turn.turn_id == w.turn_id for w in pending)
+        if turn is None:  # deleted in between
+            return Heard(kept=False, addressed=False)
+        if addressed and message.sent_at >= self._clock() - ANSWERED_FOR:
+            state.heard.add(turn.turn_id)
+        return Heard(kept=True, addressed=turn.turn_id in state.heard, turn=turn)
+
+    async def edited(self, channel: ChannelKey, message_id: str, text: str) -> bool:
+        """A user edited a message: the new text stands everywhere, the old one is not kept.
+
+        A message that is out of character now is taken out. False when it is unknown.
+        """
+        async with self._intake(channel) as state:
+            if is_out_of_character(text):
+                count = await self.history.delete_messages(channel, [message_id])
+                await self._forget_unheard(channel, state)
+                return count > 0
+            return await self.history.edit_message(channel, message_id, text)
+
+    async def deleted(self, channel: ChannelKey, message_ids: Sequence[str]) -> int:
+        """Messages were deleted: takes them out everywhere. Returns how many turns went.
+
+        A running reply whose message is among them stops.
+        """
+        async with self._intake(channel) as state:
+            count = await self.history.delete_messages(channel, message_ids)
+            if count and state.running is not None:
+                await state.running.stop_if_gone()
+            await self._forget_unheard(channel, state)
+            return count
+
+    # Replies -------------------------------------------------------------------------------------
+
+    async def next_reply(self, channel: ChannelKey) -> Reply | None:
+        """The reply to everything that waits in this channel; None when nothing does.
+
+        Waits for the channel's running reply to end first. None, too, once the bot is closing.
+        Whoever takes a reply must enter it (``async with``): that is what frees the channel.
+        """
+        return await self._replies.begin_next(channel)
+
+    async def regenerate(self, turn_id: int) -> Reply:
+        """A new swipe of a bot's turn.
+
+        Raises NotFound, NotAllowed for a user's turn, EngineUnavailable once the bot is closing.
+        """
+        return await self._replies.begin_again(turn_id, ReplyKind.SWIPE)
+
+    async def continue_reply(self, turn_id: int) -> Reply:
+        """Go on where a bot's turn ended; the same swipe grows. Raises as :meth:`regenerate`."""
+        return await self._replies.begin_again(turn_id, ReplyKind.CONTINUED)
+
+    async def swipe(self, turn_id: int, step: int) -> Turn:
+        """Go `step` swipes forth or back, round the end. Raises NotFound or NotAllowed."""
+        channel = (await self._replies.bot_turn(turn_id)).channel
+        async with self._intake(channel):
+            if self._is_being_written(channel, turn_id):
+                raise NotAllowed("That reply is being written.", "Wait for its end, or stop it.")
+            turn = await self.history.turn(turn_id)
+            if not turn.swipes:
+                return turn
+            places = sorted(swipe.index for swipe in turn.swipes)
+            place = places.index(turn.active_swipe) if turn.active_swipe in places else 0
+            return await self.history.select_swipe(turn_id, places[(place + step) % len(places)])
+
+    async def placed(self, turn: Turn, message_ids: Sequence[str]) -> bool:
+        """People see a turn's active swipe in these messages now.
+
+        False, and nothing is kept of it, when another swipe or text is the turn's by now or the
+        reply is being written again. Raises NotFound when it is gone.
+        """
+        async with self._intake(turn.channel):
+            now = await self.history.turn(turn.turn_id)
+            if (now.active_swipe, now.text) != (turn.active_swipe, turn.text):
+                return False
+            if self._is_being_written(turn.channel, turn.turn_id):
+                return False
+            await self.history.show_reply(turn.turn_id, turn.text, message_ids)
+            return True
+
+    async def why(self, turn_id: int) -> Explanation:
+        """The prompt of a reply, rebuilt. Raises NotFound, EngineError or SettingsError."""
+        return await explain(self.history, self._preparer, turn_id)
+
+    def running(self, channel: ChannelKey) -> Reply | None:
+        """The reply being written in a channel."""
+        return self._channels.running(channel)
+
+    def engine_status(self) -> EngineStatus:
+        """A snapshot of the engine."""
+        return self.engine.status()
+
+    async def close(self, grace_seconds: float = 20.0) -> None:
+        """No new replies; running ones get `grace_seconds`, then are stopped and finished.
+
+        A second call stops them at once.
+        """
+        await self._replies.close(grace_seconds)
+
+    # What ends a running reply first -------------------------------------------------------------
+
+    async def reset(self, channel: ChannelKey) -> tuple[int, int]:
+        """Stop what is being written, then start a new conversation. Returns (old, new) ids."""
+        await self._replies.stop(channel)
+        async with self._intake(channel) as state:
+            ids = await self.history.reset(channel)
+            await self._forget_unheard(channel, state)
+            return ids
+
+    async def undo(self, channel: ChannelKey) -> list[int]:
+        """Hide the last exchange and stop what is being written. Returns the hidden turns."""
+        async with self._intake(channel) as state:
+            # Before the stop: a reply of which nothing is shown goes then, and the one before it
+            # would be the last.
+            hidden = await self.history.hide_last_exchange(channel)
+            await self._forget_unheard(channel, state)
+        await self._replies.stop(channel)
+        return hidden
+
+    async def delete_turn(self, turn_id: int) -> Turn:
+        """Take a turn out, even a reply being written. Raises NotFound."""
+        turn = await self.history.turn(turn_id)
+        is_written = self._is_being_written(turn.channel, turn_id)
+        if is_written:
+            await self._replies.stop(turn.channel)
+        async with self._intake(turn.channel) as state:
+            try:
+                turn = await self.history.delete_turn(turn_id)
+            except NotFound:
+                if not is_written:
+                    raise
+                return turn  # nothing of it had been shown, so it went when it was stopped
+            await self._forget_unheard(turn.channel, state)
+            return turn
+
+    def _is_being_written(self, channel: ChannelKey, turn_id: int) -> bool:
+        running = self.running(channel)
+        return running is not None and running.turn.turn_id == turn_id
+
+    async def _forget_unheard(self, channel: ChannelKey, state: ChannelState) -> None:
+        """What was taken back is no longer to be answered: keep no note of it."""
+        if state.heard:
+            state.heard &= {turn.turn_id for turn in await self.history.pending(channel)}
+
+    @asynccontextmanager
+    async def _intake(self, channel: ChannelKey) -> AsyncGenerator[ChannelState, None]:
+        """Messages, edits and deletions one after another, in the order in which they came."""
+        with self._channels.use(channel) as state:
+            async with state.intake:
+                yield state
+
+
+def _without_asides(message: IncomingMessage) -> IncomingMessage:
+    """Without a quotation of what was said out of character."""
+    if message.reply_to is not None and is_out_of_character(message.reply_to.text):
+        return replace(message, reply_to=None)
+    return message

@@ -1,0 +1,81 @@
+"""Whom a message is for: whether the bot answers it, and whether it is kept at all."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from bot.chat.messages import IncomingMessage
+from bot.chat.ports import History
+from bot.chat.prompt.preparation import concerns_the_bot
+from bot.chat.settings import ChannelSettings
+from bot.chat.text.asides import is_out_of_character
+
+# Scripts written without spaces between words: Thai to Khmer, kana, Han.
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+
+
+def is_addressed(message: IncomingMessage, settings: ChannelSettings, roll: float) -> bool:
+    """Whether the bot answers. `roll`, from 0 to below 1, decides where `trigger` is `chance`."""
+    if settings.trigger == "off" or message.author.is_bot or is_out_of_character(message.text):
+        return False
+    if message.channel.is_direct or message.mentions_bot or message.replies_to_bot:
+        return True
+    words = message.text if message.words is None else message.words
+    if not words.strip():
+        return False  # a picture alone wakes nobody up
+    match settings.trigger:
+        case "always":
+            return True
+        case "wakeword":
+            return has_wake_word(words, settings.wake_words)
+        case "chance":
+            return roll < settings.chance
+        case _:
+            return False
+
+
+async def is_kept(
+    history: History, message: IncomingMessage, settings: ChannelSettings, *, addressed: bool
+) -> bool:
+    """Whether a message becomes a turn."""
+    if addressed:
+        return True
+    if is_out_of_character(message.text) or not message.text.strip():
+        return False
+    if settings.context == "channel":
+        return True
+    if settings.trigger == "off" or message.author.is_bot or message.reply_to is None:
+        return False
+    return await concerns_the_bot(history, message.channel, message.reply_to.message_id, {})
+
+
+def has_wake_word(text: str, words: Iterable[str]) -> bool:
+    """Whether one of `words` stands in `text` as a whole word, whatever the case.
+
+    In scripts without spaces between words, it may stand anywhere.
+    """
+    text = _fold(text)
+    inside = [word for word in (_fold(word).strip() for word in words) if word and word in text]
+    if not inside:
+        return False
+    edges = {i for i in range(len(text)) if _apart(text[i - 1 : i], text[i])} | {len(text)}
+    return any(
+        start + len(word) in edges and text.startswith(word, start)
+        for word in inside
+        for start in edges
+    )
+
+
+def _fold(text: str) -> str:
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+def _apart(left: str, right: str) -> bool:
+    """Whether a word may begin or end between two characters ("" is the text's beginning)."""
+    if not left or not (_is_word(left) and _is_word(right)):
+        return True
+    return bool(_UNSPACED.match(left) or _UNSPACED.match(right))
+
+
+def _is_word(character: str) -> bool:
+    return character == "_" or unicodedata.category(character)[0] in "LMN"

@@ -1,0 +1,250 @@
+"""A reply being written, from its first word until the channel is free again."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from enum import Enum, auto
+from types import TracebackType
+
+from bot.chat.messages import GenerationRecord, Turn, TurnState
+from bot.chat.ports import History
+from bot.chat.talk.faults import OUR_FAULT
+from bot.chat.talk.tasks import complete
+from bot.chat.talk.writer import Outcome, Writer
+from bot.engine.api import FinishReason
+from bot.errors import NotFound
+
+ENTERED_WITHIN_SECONDS = 60.0  # else nobody wants it, and the channel is freed
+HALT_SECONDS = 5.0  # for an engine to let go of a cancelled request
+
+_log = logging.getLogger(__name__)
+
+RecordMaker = Callable[[Writer], Awaitable[GenerationRecord | None]]
+
+
+class ReplyKind(Enum):
+    """What becomes of the turn when nothing of the reply was shown."""
+
+    NEW = auto()  # it goes
+    SWIPE = auto()  # the new swipe goes
+    CONTINUED = auto()  # it stays as it was
+
+
+class Reply:
+    """A reply being written. An async context manager, within it an async iterator of new text::
+
+        async with reply:
+            async for text in reply:  # deltas, filtered, ready to show
+                ...
+                await reply.shown(all_of_it_so_far, message_ids)  # after each edit that landed
+            # reply.outcome is set; show outcome.error, if any, as a line of its own
+            await reply.shown(all_of_it, message_ids)
+
+    What is kept as the turn's text is what was last reported by :meth:`shown`: "as far as it was
+    shown". Leaving the context ends the turn (whole, cut, or taken out when nothing was shown) and
+    frees the channel. The iterator raises no EngineError: it ends, and `outcome` says why. Text
+    that comes while the consumer is busy is handed over in one piece.
+    """
+
+    def __init__(
+        self,
+        turn: Turn,
+        writer: Writer,
+        history: History,
+        *,
+        kind: ReplyKind,
+        answers: tuple[Turn, ...],
+        asked_by: frozenset[str],
+        expected_wait_seconds: float,
+        record: RecordMaker,
+        release: Callable[[], None],
+    ) -> None:
+        """`record` makes the generation record; `release`, called once, frees the channel."""
+        self.turn = turn
+        self.persona_name = turn.persona
+        self.answers = answers
+        self.asked_by = asked_by
+        self.text_before = turn.text if kind is ReplyKind.CONTINUED else ""
+        self.expected_wait_seconds = expected_wait_seconds
+        self.outcome: Outcome | None = None
+        self._writer = writer
+        self._history = history
+        self._kind = kind
+        self._record = record
+        self._release = release
+        self._task: asyncio.Task[None] | None = None
+        self._coming: list[str] = []
+        self._news = asyncio.Event()
+        self._over = False  # no more text will be handed over
+        self._shown = self.text_before
+        self._gone = False  # somebody deleted the turn
+        self._shutdown = False
+        self._ending = False
+        self._ended = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        self._expiry = loop.call_later(ENTERED_WITHIN_SECONDS, self._expire)
+
+    async def __aenter__(self) -> "Reply":
+        self._expiry.cancel()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await complete(self.end(error))
+
+    def __aiter__(self) -> AsyncGenerator[str, None]:
+        return self._hand_over()
+
+    def stop(self) -> None:
+        """End the reply as it stands; the iterator finishes, outcome.finish is CANCELLED."""
+        if self._over:
+            return
+        self._over = True
+        self._coming.clear()
+        self.outcome = Outcome(FinishReason.CANCELLED)
+        if self._task is not None:
+            self._task.cancel()
+        self._news.set()
+
+    def shut_down(self) -> None:
+        """As :meth:`stop`; but where nothing was shown yet, the question waits for a restart."""
+        self._shutdown = True
+        self.stop()
+
+    async def shown(self, text: str, message_ids: Sequence[str]) -> None:
+        """Report what people see now: the whole text of the turn, and its messages in order.
+
+        When somebody has deleted the turn meanwhile, the reply stops.
+        """
+        if self._ending:
+            raise RuntimeError("The reply has ended: report what is shown inside its context.")
+        if self._gone:
+            return
+        self._shown = text
+        try:
+            await self._history.show_reply(self.turn.turn_id, text, message_ids)
+        except NotFound:
+            self._gone = True
+            self.stop()
+
+    async def stop_if_gone(self) -> None:
+        """Stop when the turn is no longer there."""
+        try:
+            await self._history.turn(self.turn.turn_id)
+        except NotFound:
+            self._gone = True
+            self.stop()
+
+    async def end(self, error: BaseException | None = None) -> None:
+        """Keep what was shown and free the channel; `error` is what broke it off. Idempotent.
+
+        Leaving the context calls this.
+        """
+        if self._ending:
+            return
+        self._ending = True
+        self._expiry.cancel()
+        try:
+            self.stop()  # nothing to do when the text has come to its end
+            await self._halt()
+            await self._keep(error)
+        except NotFound:
+            self._gone = True
+        finally:
+            self._ended.set()
+            self._release()
+
+    async def ended(self) -> None:
+        """Wait until the turn has ended and the channel is free."""
+        await self._ended.wait()
+
+    async def _hand_over(self) -> AsyncGenerator[str, None]:
+        if self._task is None and not self._over:
+            self._task = asyncio.create_task(self._write())
+            self._task.add_done_callback(lambda _: self._news.set())
+        while True:
+            text = "".join(self._coming)
+            self._coming.clear()
+            if text:
+                yield text
+            elif self._over:
+                return
+            elif self._task is not None and self._task.done():
+                self._over = True
+                self.outcome = self._writer.outcome or Outcome(FinishReason.CANCELLED, OUR_FAULT)
+                self._task.result()  # a fault of ours is raised here, not lost
+                return
+            else:
+                self._news.clear()
+                await self._news.wait()
+
+    async def _write(self) -> None:
+        async with aclosing(self._writer.text()) as pieces:
+            async for piece in pieces:
+                self._coming.append(piece)
+                self._news.set()
+
+    def _expire(self) -> None:
+        _log.error("Nobody took up the reply in %s", self.turn.channel)
+        self._expiring = asyncio.ensure_future(self.end(asyncio.CancelledError()))
+
+    async def _halt(self) -> None:
+        if self._task is None:
+            return
+        done, _ = await asyncio.wait({self._task}, timeout=HALT_SECONDS)
+        if not done:
+            _log.error("The engine does not let go of the reply in %s", self.turn.channel)
+        elif not self._task.cancelled() and (fault := self._task.exception()) is not None:
+            _log.error("A reply in %s broke down", self.turn.channel, exc_info=fault)
+
+    async def _keep(self, error: BaseException | None) -> None:
+        if self._gone:
+            return
+        turn_id = self.turn.turn_id
+        if self._shown.strip() and self._shown != self.text_before:
+            record = await self._record(self._writer)
+            if record is not None and self.outcome is not None:
+                record = replace(record, finish=self.outcome.finish)
+            self.turn = await self._history.finish_reply(turn_id, self._state(error), record)
+        elif self._kind is not ReplyKind.CONTINUED:
+            requeue = self._kind is ReplyKind.NEW and self._is_to_be_answered_later(error)
+            await self._history.abandon_reply(turn_id, requeue=requeue)
+            if self._kind is ReplyKind.SWIPE:
+                self.turn = await self._history.turn(turn_id)
+
+    def _state(self, error: BaseException | None) -> TurnState:
+        outcome = self.outcome
+        whole = (
+            error is None
+            and outcome is not None
+            and outcome.finish is not FinishReason.CANCELLED
+            and not outcome.error
+        )
+        return TurnState.WHOLE if whole else TurnState.CUT
+
+    def _is_to_be_answered_later(self, error: BaseException | None) -> bool:
+        """Whether nobody decided against an answer: the bot itself went away."""
+        return self._shutdown or isinstance(error, asyncio.CancelledError | GeneratorExit)
+
+
+def continued_record(record: GenerationRecord, before: GenerationRecord | None) -> GenerationRecord:
+    """The record of a swipe that has grown: its first prompt, and what both parts took.
+
+    The prompt of the second part ends with the first part's text, of which no copy is kept, so
+    that only the first prompt can be rebuilt.
+    """
+    if before is None:
+        return record
+    first, second = before.statistics, record.statistics
+    statistics = replace(
+        first,
+        reply_tokens=first.reply_tokens + second.reply_tokens,
+        total_seconds=first.total_seconds + second.total_seconds,
+    )
+    return replace(before, finish=record.finish, statistics=statistics)

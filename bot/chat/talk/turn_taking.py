@@ -1,0 +1,297 @@
+"""Begins replies, one at a time in a channel, and ends them when the bot closes."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+from bot.chat.messages import ChannelKey, GenerationRecord, Speaker, Turn
+from bot.chat.ports import Engine, History
+from bot.chat.prompt.preparation import Preparer
+from bot.chat.settings import SettingsCascade
+from bot.chat.talk.reply import Reply, ReplyKind, continued_record
+from bot.chat.talk.tasks import complete
+from bot.chat.talk.writer import Writer
+from bot.errors import EngineUnavailable, NotAllowed, NotFound
+
+Clock = Callable[[], datetime]
+
+ANSWERED_FOR = timedelta(minutes=10)  # how long a message that nobody heard in time is answered
+STOPPING_SECONDS = 10.0  # for a stopped reply to be finished by its front end
+
+
+def utc_now() -> datetime:
+    """The time, aware and in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True)
+class ChannelState:
+    """One channel's present.
+
+    `intake` keeps messages, edits and deletions in the order in which they came. `turnstile` lets
+    one reply at a time through. `heard` are the turns addressed to the bot while this process ran
+    and not taken up yet: however long they wait, they are answered.
+    """
+
+    intake: asyncio.Lock = field(default_factory=asyncio.Lock)
+    turnstile: asyncio.Lock = field(default_factory=asyncio.Lock)
+    running: Reply | None = None
+    heard: set[int] = field(default_factory=set[int])
+    users: int = 0
+
+
+class ChannelStates:
+    """The channels where something is going on."""
+
+    def __init__(self) -> None:
+        """No channel at first."""
+        self._states: dict[ChannelKey, ChannelState] = {}
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    @contextmanager
+    def use(self, channel: ChannelKey) -> Generator[ChannelState, None, None]:
+        """A channel's state, which is dropped when its last user leaves and nobody waits."""
+        state = self.enter(channel)
+        try:
+            yield state
+        finally:
+            self.leave(channel)
+
+    def enter(self, channel: ChannelKey) -> ChannelState:
+        """Begin to use a channel's state; :meth:`leave` must follow."""
+        state = self._states.setdefault(channel, ChannelState())
+        state.users += 1
+        return state
+
+    def leave(self, channel: ChannelKey) -> None:
+        """End what :meth:`enter` began."""
+        state = self._states[channel]
+        state.users -= 1
+        if not state.users and not state.heard:
+            del self._states[channel]
+
+    def running(self, channel: ChannelKey) -> Reply | None:
+        """The reply being written in a channel."""
+        state = self._states.get(channel)
+        return state.running if state else None
+
+    def all_running(self) -> list[Reply]:
+        """Every reply being written."""
+        return [state.running for state in self._states.values() if state.running is not None]
+
+
+class Replies:
+    """Every reply begins here."""
+
+    def __init__(
+        self,
+        history: History,
+        settings: SettingsCascade,
+        engine: Engine,
+        preparer: Preparer,
+        channels: ChannelStates,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        """`channels` is shared with whoever hears the messages."""
+        self._history = history
+        self._settings = settings
+        self._engine = engine
+        self._preparer = preparer
+        self._channels = channels
+        self._clock = clock
+        self._random = random
+        self._closing = False
+        self._beginning: set[asyncio.Task[Reply | None]] = set()
+        self._asked_again: set[int] = set()  # turns to be written again once their channel is free
+
+    async def begin_next(self, channel: ChannelKey) -> Reply | None:
+        """The reply to what waits in a channel, None when nothing does or the bot is closing."""
+        state = await self._claim(channel)
+        return await self._begin(channel, state, self._begin_next(channel, state))
+
+    async def begin_again(self, turn_id: int, kind: ReplyKind) -> Reply:
+        """A new swipe of a bot's turn, or its continuation. NotAllowed when that is asked twice."""
+        turn = await self.bot_turn(turn_id)
+        running = self._channels.running(turn.channel)
+        is_written = running is not None and running.turn.turn_id == turn_id
+        if is_written or turn_id in self._asked_again:
+            raise NotAllowed("That reply is being written.", "Wait for its end, or stop it.")
+        self._asked_again.add(turn_id)
+        try:
+            state = await self._claim(turn.channel)
+            reply = await self._begin(turn.channel, state, self._begin_again(turn_id, state, kind))
+        finally:
+            self._asked_again.discard(turn_id)
+        if reply is None:
+            raise EngineUnavailable("The bot is about to stop.", "Try again in a minute.")
+        return reply
+
+    async def bot_turn(self, turn_id: int) -> Turn:
+        """A turn of the bot's. Raises NotFound, or NotAllowed for anybody else's."""
+        turn = await self._history.turn(turn_id)
+        if turn.role != "bot":
+            raise NotAllowed("That is no reply of the bot's.", "Choose one of its messages.")
+        return turn
+
+    async def stop(self, channel: ChannelKey) -> None:
+        """Stop what is being written in a channel, and wait until it has been kept."""
+        running = self._channels.running(channel)
+        if running is not None:
+            running.stop()
+            await _wait_for([running], STOPPING_SECONDS)
+
+    async def close(self, grace_seconds: float) -> None:
+        """See :meth:`Conversations.close`."""
+        hurry, self._closing = self._closing, True
+        if self._beginning:
+            await asyncio.wait(set(self._beginning), timeout=STOPPING_SECONDS)
+        if not hurry:
+            await _wait_for(self._channels.all_running(), grace_seconds)
+        running = self._channels.all_running()
+        for reply in running:
+            reply.shut_down()
+        await _wait_for(running, STOPPING_SECONDS)
+
+    # One reply at a time -------------------------------------------------------------------------
+
+    async def _claim(self, channel: ChannelKey) -> ChannelState:
+        """Wait until no reply runs in a channel, and let no other one begin."""
+        state = self._channels.enter(channel)
+        try:
+            await state.turnstile.acquire()
+        except BaseException:
+            self._channels.leave(channel)
+            raise
+        return state
+
+    def _release(self, channel: ChannelKey) -> None:
+        with self._channels.use(channel) as state:
+            state.running = None
+            state.turnstile.release()
+            self._channels.leave(channel)
+
+    async def _begin(
+        self,
+        channel: ChannelKey,
+        state: ChannelState,
+        work: Coroutine[Any, Any, Reply | None],
+    ) -> Reply | None:
+        """Do the work to its end; where it gives no reply, or nobody takes it, free the channel."""
+        task = asyncio.ensure_future(work)
+        self._beginning.add(task)
+        task.add_done_callback(self._beginning.discard)
+        try:
+            reply = await complete(task)
+        except BaseException as error:
+            if state.running is None:
+                self._release(channel)
+            else:
+                await complete(state.running.end(error))
+            raise
+        if reply is None:
+            self._release(channel)
+        return reply
+
+    async def _begin_next(self, channel: ChannelKey, state: ChannelState) -> Reply | None:
+        if self._closing:
+            return None
+        settings = await self._settings.resolve(channel)
+        persona = self._preparer.persona(settings)
+        speaker = Speaker(f"persona:{persona.name}", persona.name, is_bot=True)
+        # Nothing may be heard between the look at what waits and the reply's place in the history.
+        async with state.intake:
+            answers = await self._waiting(channel, state)
+            if not answers:
+                state.heard.clear()  # deleted meanwhile, or of a conversation that was left
+                return None
+            try:
+                turn = await self._history.begin_reply(
+                    channel,
+                    speaker,
+                    persona=persona.name,
+                    answers=[answered.turn_id for answered in answers],
+                )
+            except NotFound:  # taken out by someone who does not ask us
+                return None
+            state.heard.clear()
+        asked_by = frozenset(answered.speaker.speaker_id for answered in answers)
+        return self._reply(replace(turn, channel=channel), state, ReplyKind.NEW, answers, asked_by)
+
+    async def _waiting(self, channel: ChannelKey, state: ChannelState) -> tuple[Turn, ...]:
+        """What is to be answered: all that this process heard, else what is young enough."""
+        pending = await self._history.pending(channel)
+        oldest = self._clock() - ANSWERED_FOR
+        return tuple(
+            turn for turn in pending if turn.turn_id in state.heard or turn.created_at >= oldest
+        )
+
+    async def _begin_again(
+        self, turn_id: int, state: ChannelState, kind: ReplyKind
+    ) -> Reply | None:
+        if self._closing:
+            return None
+        # Nobody may turn to another swipe between this look at the turn and the reply's beginning.
+        async with state.intake:
+            turn = await self.bot_turn(turn_id)
+            answers = await self._preparer.questions(turn)
+            if kind is ReplyKind.SWIPE:
+                turn = await self._history.begin_swipe(turn_id)
+            return self._reply(turn, state, kind, answers, turn.asked_by)
+
+    def _reply(
+        self,
+        turn: Turn,
+        state: ChannelState,
+        kind: ReplyKind,
+        answers: tuple[Turn, ...],
+        asked_by: frozenset[str],
+    ) -> Reply:
+        asker = answers[-1].speaker.speaker_id if answers else min(asked_by, default="")
+        writer = Writer(
+            self._preparer,
+            self._engine,
+            self._random,
+            turn,
+            answers=[answered.turn_id for answered in answers],
+            user=f"{turn.channel.platform}:{asker}",
+            text_before=turn.text if kind is ReplyKind.CONTINUED else "",
+        )
+
+        async def record(writer: Writer) -> GenerationRecord | None:
+            made = await writer.record(self._clock(), await self._settings.revision())
+            if made is None or kind is not ReplyKind.CONTINUED:
+                return made
+            before = await self._history.generation(turn.turn_id, turn.active_swipe)
+            return continued_record(made, before)
+
+        state.running = Reply(
+            turn,
+            writer,
+            self._history,
+            kind=kind,
+            answers=answers,
+            asked_by=asked_by,
+            expected_wait_seconds=self._engine.status().expected_wait_seconds,
+            record=record,
+            release=lambda: self._release(turn.channel),
+        )
+        return state.running
+
+
+async def _wait_for(replies: Sequence[Reply], seconds: float) -> None:
+    """Wait until all have ended, at most so long."""
+    if not replies:
+        return
+    waits = [asyncio.ensure_future(reply.ended()) for reply in replies]
+    try:
+        await asyncio.wait(waits, timeout=max(0.0, seconds))
+    finally:
+        for wait in waits:
+            wait.cancel()

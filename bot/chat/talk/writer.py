@@ -1,0 +1,200 @@
+"""Writes one reply: drafts the prompt, calls the engine, and once more when nothing came."""
+
+import logging
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from datetime import datetime
+from random import Random
+
+from bot.chat.messages import GenerationRecord, Turn
+from bot.chat.ports import Engine
+from bot.chat.prompt.build import Prompt
+from bot.chat.prompt.preparation import Prepared, Preparer
+from bot.chat.talk.faults import NOTHING_CAME, NOTHING_TO_ADD, line_for
+from bot.chat.text.reply_filter import ReplyFilter
+from bot.engine.api import FinishReason, GenerationRequest, GenerationStatistics
+from bot.errors import CaduceusError, EngineError, EngineUnavailable
+
+ATTEMPTS = 2
+RETRY_TEMPERATURE = 0.7  # greedy, a second attempt would only say nothing again
+SEED_BITS = 31  # what every server takes
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a reply ended. `error` is one plain line for people, "" when all went well."""
+
+    finish: FinishReason
+    error: str = ""
+    statistics: GenerationStatistics | None = None
+
+
+class Generation:
+    """Streams one reply, filtered, and knows afterwards how it went.
+
+    `finish` is CANCELLED until the text has come to its end.
+    """
+
+    def __init__(
+        self, engine: Engine, prompt: Prompt, request: GenerationRequest, *, continues: bool = False
+    ) -> None:
+        """`continues`: the text is to join on to what the reply had already."""
+        self.prompt = prompt
+        self.request = request
+        self.finish = FinishReason.CANCELLED
+        self._engine = engine
+        self._filter = ReplyFilter(
+            prompt.speaker, prompt.others, prompt.stops, continuing=continues
+        )
+        self._raw: list[str] = []
+        self._statistics: GenerationStatistics | None = None
+        self._so_far: GenerationStatistics | None = None
+        self._began = time.monotonic()
+        self._first_token: float | None = None
+
+    async def stream(self) -> AsyncGenerator[str, None]:
+        """New text, piece by piece. Closing it cancels the request. Raises EngineError."""
+        self._began = time.monotonic()
+        async with aclosing(self._engine.generate(self.request)) as chunks:
+            async for chunk in chunks:
+                if self._first_token is None:
+                    self._first_token = time.monotonic()
+                self._so_far = self._so_far or chunk.so_far
+                self._raw.append(chunk.text)
+                if text := _sendable(self._filter.decode(chunk.text)):
+                    yield text
+                if self._filter.ended or chunk.finish is not None:
+                    self._statistics = chunk.statistics
+                    if chunk.finish is FinishReason.CANCELLED:
+                        return
+                    if text := _sendable(self._filter.flush()):
+                        yield text
+                    self.finish = chunk.finish or FinishReason.STOP
+                    return
+
+    async def statistics(self) -> GenerationStatistics:
+        """The engine's statistics; of a generation that was broken off, what is known of it."""
+        if self._statistics is not None:
+            return self._statistics
+        total_seconds = time.monotonic() - self._began
+        reply_tokens = await self._count_reply()
+        if self._so_far is not None:
+            return replace(self._so_far, reply_tokens=reply_tokens, total_seconds=total_seconds)
+        waited = total_seconds if self._first_token is None else self._first_token - self._began
+        return GenerationStatistics(
+            model=self._engine.info.name,
+            seed=self.request.sampling.seed or 0,
+            prompt_tokens=self.prompt.tokens,
+            cached_prompt_tokens=0,
+            reply_tokens=reply_tokens,
+            queued_seconds=0.0,
+            first_token_seconds=waited,
+            total_seconds=total_seconds,
+        )
+
+    async def _count_reply(self) -> int:
+        try:
+            return (await self._engine.count_tokens(["".join(self._raw)]))[0]
+        except EngineError:
+            return len(self._raw)  # about one a chunk
+
+
+def _sendable(text: str) -> str:
+    """Without NUL, which a byte-level model may well write and no chat takes."""
+    return text.replace("\0", "")
+
+
+class Writer:
+    """The text of one turn, as the model makes it. `outcome` is set when it has ended by itself."""
+
+    def __init__(
+        self,
+        preparer: Preparer,
+        engine: Engine,
+        random: Random,
+        turn: Turn,
+        *,
+        answers: Sequence[int],
+        user: str,
+        text_before: str = "",
+    ) -> None:
+        """`user` is whom the engine's queue counts it for; `text_before` is to be gone on with."""
+        self.outcome: Outcome | None = None
+        self._preparer = preparer
+        self._engine = engine
+        self._random = random
+        self._turn = turn
+        self._answers = answers
+        self._user = user
+        self._text_before = text_before
+        self._generation: Generation | None = None
+        self._prepared: Prepared | None = None
+
+    async def text(self) -> AsyncGenerator[str, None]:
+        """New text, ready to show. Ends where an error of ours strikes: `outcome` tells."""
+        try:
+            async with aclosing(self._attempts()) as pieces:
+                async for piece in pieces:
+                    yield piece
+        except CaduceusError as error:
+            _log.warning("A reply in %s failed: %s", self._turn.channel, error, exc_info=error)
+            self.outcome = Outcome(FinishReason.CANCELLED, line_for(error))
+
+    async def record(self, created_at: datetime, revision: int) -> GenerationRecord | None:
+        """How the text came to be; None when no prompt was made."""
+        if self._prepared is None or self._generation is None:
+            return None
+        prompt = self._prepared.prompt
+        return GenerationRecord(
+            prompt_sha256=prompt.sha256,
+            prompt_format=prompt.format_name,
+            persona=self._prepared.persona.name,
+            first_turn_id=prompt.first_turn_id,
+            last_turn_id=prompt.last_turn_id,
+            sampling=self._generation.request.sampling,
+            finish=self._generation.finish,
+            statistics=await self._generation.statistics(),
+            created_at=created_at,
+            settings_revision=revision,
+        )
+
+    async def _attempts(self) -> AsyncGenerator[str, None]:
+        self._prepared = prepared = await self._preparer.prepare(
+            self._turn, answers=self._answers, reply_so_far=self._text_before
+        )
+        for attempt in range(ATTEMPTS):
+            request = self._request(prepared, again=attempt > 0)
+            self._generation = generation = Generation(
+                self._engine, prepared.prompt, request, continues=bool(self._text_before)
+            )
+            came = False
+            async with aclosing(generation.stream()) as pieces:
+                async for piece in pieces:
+                    came = came or bool(piece.strip())
+                    yield piece
+            if generation.finish is FinishReason.CANCELLED:
+                raise EngineUnavailable("The engine was stopped while it wrote.")
+            statistics = await generation.statistics()
+            if came:
+                self.outcome = Outcome(generation.finish, statistics=statistics)
+                return
+            _log.info("Attempt %d at a reply in %s gave nothing", attempt + 1, self._turn.channel)
+            line = NOTHING_TO_ADD if self._text_before else NOTHING_CAME
+            self.outcome = Outcome(generation.finish, line, statistics)
+
+    def _request(self, prepared: Prepared, *, again: bool) -> GenerationRequest:
+        sampling = prepared.settings.sampling(self._random.getrandbits(SEED_BITS))
+        if again and not sampling.temperature:
+            sampling = replace(sampling, temperature=RETRY_TEMPERATURE)
+        return GenerationRequest(
+            prompt=prepared.prompt.text,
+            channel=str(self._turn.channel),
+            user=self._user,
+            max_tokens=prepared.prompt.reply_tokens,
+            sampling=sampling,
+            stop=prepared.prompt.stops,
+        )

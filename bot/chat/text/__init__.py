@@ -1,0 +1,1 @@
+"""Strings in, strings out: guards, names, filters, splitting. Knows nobody."""

@@ -1,0 +1,193 @@
+"""The persona folder is read again when it changes, and a broken edit breaks nothing."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from bot.chat.persona import Persona
+from bot.chat.personas import library as module
+from bot.chat.personas.library import FALLBACK, PersonaLibrary
+from bot.errors import PersonaError
+
+SHIPPED = Path(__file__).parents[3] / "personas"
+
+
+class Folder:
+    """A folder of personas whose every write is a change for certain."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._time = 1_700_000_000
+
+    def write(self, file: str, content: str) -> None:
+        self._time += 1
+        draft = self.path / f".{file}"
+        draft.write_text(content)
+        os.utime(draft, (self._time, self._time))
+        draft.replace(self.path / file)
+
+    def persona(self, file: str, name: str, description: str = "") -> None:
+        self.write(file, f'name = "{name}"\ndescription = "{description}"\n')
+
+
+def refuse(path: Path) -> Persona:
+    raise PersonaError(f"{path.name} cannot be read: Permission denied.")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    path = tmp_path / "personas"
+    path.mkdir()
+    return Folder(path)
+
+
+def test_names_are_sorted_and_found_whatever_the_case(folder: Folder) -> None:
+    folder.persona("z.toml", "alpha")
+    folder.persona("a.toml", "Zoë Möller")
+    folder.write("b.json", '{"char_name": "Mira"}')
+    folder.write("notes.md", "not one")
+    folder.write(".hidden.toml", "not one")
+    library = PersonaLibrary(folder.path)
+    assert library.names() == ["alpha", "Mira", "Zoë Möller"]
+    assert library.problems() == {}
+    for name in ("MIRA", " mira ", "ｍira"):  # noqa: RUF001
+        found = library.get(name)
+        assert found is not None
+        assert found.name == "Mira"
+    assert library.get("nobody") is None
+
+
+def test_the_shipped_default_speaks_as_the_bot_itself() -> None:
+    library = PersonaLibrary(SHIPPED)
+    assert library.default().name == "Caduceus"
+    assert library.default() is library.get("caduceus")
+    assert library.problems() == {}
+
+
+def test_without_the_defaults_file_a_built_in_one_speaks(folder: Folder) -> None:
+    folder.persona("a.toml", "Mira")
+    assert PersonaLibrary(folder.path).default() is FALLBACK
+    assert PersonaLibrary(folder.path, default="mira").default().name == "Mira"
+
+
+async def test_an_edit_a_new_file_and_a_deletion_are_seen(folder: Folder) -> None:
+    await asyncio.to_thread(folder.persona, "a.toml", "Mira", "old")
+    library = await asyncio.to_thread(PersonaLibrary, folder.path)
+    assert not await library.refresh()
+    await asyncio.to_thread(folder.persona, "a.toml", "Mira", "new")
+    await asyncio.to_thread(folder.persona, "b.toml", "Quill")
+    assert await library.refresh()
+    assert library.names() == ["Mira", "Quill"]
+    found = library.get("mira")
+    assert found is not None
+    assert found.description == "new"
+    await asyncio.to_thread((folder.path / "a.toml").unlink)
+    assert await library.refresh()
+    assert library.names() == ["Quill"]
+
+
+def test_a_broken_edit_keeps_the_last_good_version_until_it_is_mended(folder: Folder) -> None:
+    folder.persona("a.toml", "Mira", "good")
+    library = PersonaLibrary(folder.path)
+    folder.write("a.toml", 'name = "Mira\n')
+    assert library.load()
+    found = library.get("Mira")
+    assert found is not None
+    assert found.description == "good"
+    assert "a.toml, line 1" in library.problems()["a.toml"]
+    folder.persona("a.toml", "Mira", "mended")
+    assert library.load()
+    assert library.problems() == {}
+
+
+def test_a_file_that_becomes_readable_is_read(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.persona("a.toml", "Mira")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "read_persona", refuse)
+        library = PersonaLibrary(folder.path)
+        assert library.names() == []
+    (folder.path / "a.toml").chmod(0o640)  # leaves the time of the last change alone
+    assert library.load()
+    assert library.names() == ["Mira"]
+
+
+def test_a_file_name_that_is_no_text_is_spelled_so_that_it_can_be_sent(folder: Folder) -> None:
+    Path(os.fsdecode(os.fsencode(folder.path) + b"/\xff.toml")).write_text("nonsense")
+    library = PersonaLibrary(folder.path)
+    ((name, problem),) = library.problems().items()
+    assert name.encode() == b"\\udcff.toml"
+    assert problem.encode().startswith(b"\\udcff.toml, line 1")
+
+
+def test_a_file_that_never_was_good_is_a_problem_and_nothing_else(folder: Folder) -> None:
+    folder.write("a.toml", "nonsense")
+    folder.persona("b.toml", "Mira")
+    library = PersonaLibrary(folder.path)
+    assert library.names() == ["Mira"]
+    assert list(library.problems()) == ["a.toml"]
+
+
+def test_of_two_files_with_one_name_the_first_counts(folder: Folder) -> None:
+    folder.persona("b.toml", "MIRA", "second")
+    folder.persona("a.toml", "Mira", "first")
+    library = PersonaLibrary(folder.path)
+    found = library.get("mira")
+    assert found is not None
+    assert found.description == "first"
+    assert "another file has a «Mira» already" in library.problems()["b.toml"]
+
+
+def test_links_may_not_lead_out_of_the_folder(folder: Folder, tmp_path: Path) -> None:
+    (tmp_path / "secret.toml").write_text('name = "Secret"')
+    folder.persona("real.toml", "Mira")
+    (folder.path / "out.toml").symlink_to(tmp_path / "secret.toml")
+    (folder.path / "loop.toml").symlink_to(folder.path / "loop.toml")
+    library = PersonaLibrary(folder.path)
+    assert library.names() == ["Mira"]
+    assert "leads out of the folder" in library.problems()["out.toml"]
+    assert "cannot be read" in library.problems()["loop.toml"]
+
+
+def test_more_files_than_allowed_are_left_out(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_FILES", 2)
+    for name in "abc":
+        folder.persona(f"{name}.toml", name)
+    library = PersonaLibrary(folder.path)
+    assert library.names() == ["a", "b"]
+    assert "more than 2 files" in library.problems()["c.toml"]
+
+
+def test_a_missing_folder_is_a_problem_and_keeps_what_was_read(folder: Folder) -> None:
+    folder.persona("a.toml", "Mira")
+    library = PersonaLibrary(folder.path)
+    folder.path.rename(folder.path.with_name("away"))
+    assert library.load()
+    assert library.names() == ["Mira"]
+    assert any("cannot be read" in problem for problem in library.problems().values())
+
+
+async def test_the_watch_sees_a_change(folder: Folder) -> None:
+    changed = asyncio.Event()
+
+    class Watched(PersonaLibrary):
+        async def refresh(self) -> bool:
+            found = await super().refresh()
+            if found:
+                changed.set()
+            return found
+
+    library = await asyncio.to_thread(Watched, folder.path)
+    watching = asyncio.create_task(library.watch(interval_seconds=0.01))
+    await asyncio.to_thread(folder.persona, "a.toml", "Mira")
+    async with asyncio.timeout(10):
+        await changed.wait()
+    assert library.names() == ["Mira"]
+    watching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await watching

@@ -1,0 +1,129 @@
+"""A model's raw text becomes the bot's own words, however it arrives."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.chat.prompt.formats import FORMATS
+from bot.chat.text.reply_filter import ReplyFilter
+
+STOPS = (*FORMATS["alpaca"].stops, "</s>", "<|im_end|>")
+OTHERS = ("Alex", "Sam (2)")
+
+
+def filtered(*chunks: str, continuing: bool = False) -> str:
+    replies = ReplyFilter("Mira", OTHERS, STOPS, continuing=continuing)
+    return "".join([*(replies.decode(chunk) for chunk in chunks), replies.flush()])
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("Hello there.", "Hello there."),
+        (" \n Hello there. \n\n", "Hello there."),
+        ("Mira: Hello.", "Hello."),
+        (" Mira: Mira: Hello.", "Hello."),
+        ("**Mira:** Hello.", "Hello."),
+        ("\n\nMira: \nMira: Hello.", "Hello."),
+        ("Hello.\nMira: And I?", "Hello."),
+        ("Mira: Hello.\n\n**Mira:** And I?", "Hello."),
+        ("Hello.\nMiranda: And I?", "Hello.\nMiranda: And I?"),
+        ("Miranda: Hello.", "Miranda: Hello."),
+        ("I am Mira: hello", "I am Mira: hello"),
+        ("Mir", "Mir"),
+        ("Hello.\nAlex: And I?", "Hello."),
+        ("Hello.\n**Sam (2):** And I?", "Hello."),
+        ("Alex: I speak for you.", ""),
+        ("I asked Alex: no.", "I asked Alex: no."),
+        ("Hello.\n\n### Instruction:\nMore", "Hello."),
+        ("### Response:\nHello.", ""),
+        ("Hello.</s>\nMore", "Hello."),
+        ("Hello.\n### Instr", "Hello."),
+        ("Hello.<|im_", "Hello."),
+        ("Hello. </", "Hello."),
+        ("It is 1 <", "It is 1 <"),
+        ("Best?\nAlex", "Best?\nAlex"),
+        ("", ""),
+        (" \n ", ""),
+    ],
+)
+def test_what_is_shown(raw: str, shown: str) -> None:
+    assert filtered(raw) == shown
+    assert filtered(*raw) == shown
+
+
+@pytest.mark.parametrize("raw", ["Alex", "The best of all?\nSam (2)", "\n\nSam (", "**Alex"])
+def test_a_name_at_the_end_is_no_stop_even_where_its_line_would_be_one(raw: str) -> None:
+    stops = (*STOPS, *(f"\n{name}:" for name in OTHERS))  # as a prompt has them
+    replies = ReplyFilter("Mira", OTHERS, stops)
+    assert "".join([*map(replies.decode, raw), replies.flush()]) == raw.strip()
+
+
+@pytest.mark.parametrize("raw", ["I live in the US", "All of it is new, AS", "Dear USER"])
+def test_a_word_at_the_end_is_no_header_cut_off(raw: str) -> None:
+    replies = ReplyFilter("Mira", OTHERS, FORMATS["vicuna"].stops)
+    assert "".join([*map(replies.decode, raw), replies.flush()]) == raw
+
+
+def test_a_reply_that_goes_on_keeps_its_beginning() -> None:
+    assert filtered(" and so on. ", continuing=True) == " and so on."
+    assert filtered("Mira: is my name", continuing=True) == "Mira: is my name"
+
+
+def test_it_says_when_the_reply_has_ended() -> None:
+    replies = ReplyFilter("Mira", OTHERS, STOPS)
+    assert replies.decode("Yes.\nAl") == "Yes."
+    assert not replies.ended
+    assert replies.decode("ex: no") == ""
+    assert replies.ended
+    assert replies.decode("more") == ""
+
+
+def test_nothing_is_held_back_longer_than_needed() -> None:
+    replies = ReplyFilter("Mira", OTHERS, STOPS)
+    assert replies.decode("M") == ""
+    assert replies.decode("y dear") == "My dear"
+    assert replies.decode(" friend\n") == " friend"
+    assert replies.decode("Alfred") == "\nAlfred"
+
+
+_SCRAPS = st.sampled_from(
+    ["Mira", ":", " ", "\n", "**", "Alex", "Alex:", "###", " Instruction:", "</", "s>", "<", "word",
+     "é", "\u200b", "Sam", " (2)", "Mira: ", "\n### Resp", "\n\n"]
+)  # fmt: skip
+RAW = st.lists(st.one_of(_SCRAPS, st.text(max_size=3)), max_size=20).map("".join)
+
+
+@given(RAW, st.lists(st.integers(1, 9)), st.booleans())
+def test_whatever_the_chunks_the_text_is_the_same(
+    raw: str, lengths: list[int], continuing: bool
+) -> None:
+    chunks: list[str] = []
+    rest = raw
+    for length in lengths:
+        chunks.append(rest[:length])
+        rest = rest[length:]
+    assert filtered(*chunks, rest, continuing=continuing) == filtered(raw, continuing=continuing)
+
+
+@given(st.text(st.characters(exclude_characters=":#<*"), max_size=60))
+def test_nothing_of_an_honest_reply_is_lost(raw: str) -> None:
+    assert filtered(*raw) == raw.strip()
+
+
+@given(RAW)
+def test_what_is_shown_holds_no_stop_and_no_other_speakers_line(raw: str) -> None:
+    shown = filtered(raw)
+    assert not any(stop in f"\n{shown}" for stop in STOPS)
+    assert "\nAlex:" not in shown
+    assert "\nMira:" not in shown
+    assert shown == shown.strip()
+
+
+@pytest.mark.parametrize("hostile", ["\n", " ", "Mira:", "#", "\nAlex", "*", "<"])
+def test_hostile_text_takes_linear_time(hostile: str) -> None:
+    before = time.perf_counter()
+    filtered(*([hostile] * 20_000))
+    assert time.perf_counter() - before < 20
