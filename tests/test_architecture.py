@@ -65,7 +65,7 @@ def test_the_engines_contract_loads_nothing_foreign(module: str) -> None:
         ("bot.cli.persona", {"torch", "transformers", "discord", "sqlalchemy"}),
         ("bot.cli.db", {"torch", "transformers", "discord"}),
         ("bot.cli.doctor", {"torch", "transformers", "discord"}),
-        ("cogs.bot", {"torch", "transformers", "sqlalchemy"}),
+        ("cogs.client", {"torch", "transformers", "sqlalchemy"}),
     ],
 )
 def test_a_part_loads_only_what_it_is_for(module: str, unwanted: set[str]) -> None:

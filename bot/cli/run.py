@@ -15,7 +15,7 @@ from bot.cli.serving import serve
 from bot.errors import CaduceusError, SettingsError
 from bot.settings import ProcessSettings
 from bot.settings_checks import REAL_ONE
-from cogs.bot import CaduceusBot
+from cogs.build_bot import build_bot
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def run(_args: argparse.Namespace, settings: ProcessSettings) -> int:
 
     @asynccontextmanager
     async def front_end(app: App) -> AsyncGenerator[asyncio.Task[None] | None, None]:
-        bot = CaduceusBot(
+        bot = build_bot(
             app.conversations,
             owner_ids=settings.owner_ids,
             version=__version__,

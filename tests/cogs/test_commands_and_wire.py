@@ -15,8 +15,8 @@ from discord import app_commands
 from discord.ext import commands
 from worlds import World, labels, talking
 
-from cogs.bot import intents
-from cogs.screen import Screen
+from cogs.client import intents
+from cogs.showing.screen import Screen
 
 OPENAPI = Path(__file__).parents[3] / "shared" / "discord" / "openapi.json"
 EXPECTED = {
@@ -180,7 +180,7 @@ def test_the_check_does_refuse() -> None:
 
 
 def test_a_nonce_fits_whatever_it_is_made_of() -> None:
-    from cogs.screen import NONCE_CHARACTERS
+    from cogs.showing.screen import NONCE_CHARACTERS
 
     nonces = {Screen.nonce_of(str(2**64 - 1), number) for number in range(1000)}
     assert len(nonces) == 1000

@@ -24,9 +24,9 @@ from bot.chat.messages import ChannelKey, TurnState
 from bot.engine.api import GenerationRequest
 from bot.engine.fake import FakeEngine
 from bot.store.database import Database
-from cogs.bot import CaduceusBot
-from cogs.chat import Chat
-from cogs.pacing import Pace
+from cogs.client import CaduceusBot
+from cogs.listening.messages import MessageListener
+from cogs.showing.pacing import Pace
 
 CHANNELS, PEOPLE, MESSAGES, SECONDS = 20, 50, 200, 10.0
 DISCORD_REQUESTS_PER_SECOND = 50
@@ -101,8 +101,8 @@ async def talk(
 
 async def all_answered(bot: CaduceusBot) -> None:
     """Wait until nothing is being taken in or answered."""
-    chat = bot.get_cog("Chat")
-    assert isinstance(chat, Chat)
+    chat = bot.get_cog("MessageListener")
+    assert isinstance(chat, MessageListener)
     async with asyncio.timeout(60):
         quiet = 0
         while quiet < 5:

@@ -16,7 +16,7 @@ from bot.chat.prompt.preparation import Preparer
 from bot.engine.api import Chunk, GenerationRequest
 from bot.engine.loading import LoadedModel, load_model
 from bot.engine.local import LocalEngine
-from cogs.incoming import key_of
+from cogs.platform import key_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 WAIT_SECONDS = 240  # a busy machine writes a word a second

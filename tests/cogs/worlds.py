@@ -23,9 +23,10 @@ from bot.engine.api import GenerationRequest
 from bot.engine.fake import FakeEngine
 from bot.errors import EngineError
 from bot.store.database import Database
-from cogs.bot import CaduceusBot
-from cogs.incoming import key_of
-from cogs.pacing import Pace
+from cogs.build_bot import build_bot
+from cogs.client import CaduceusBot
+from cogs.platform import key_of
+from cogs.showing.pacing import Pace
 
 mimetypes.init()  # simcord would read its files in the middle of a test, on the loop
 
@@ -182,7 +183,7 @@ def new_bot(
         clock=discord.utils.utcnow,
         random=Random(1),
     )
-    return CaduceusBot(conversations, version="0.1.0", pace=pace, data_dir=data_dir)
+    return build_bot(conversations, version="0.1.0", pace=pace, data_dir=data_dir)
 
 
 @asynccontextmanager

@@ -9,9 +9,10 @@ from worlds import QUICK, held, labels, let, new_bot, talking
 from bot.chat.messages import TurnState
 from bot.engine.fake import FakeEngine
 from bot.errors import EngineFailed
-from cogs.controls import TurnButton, view_of
-from cogs.screen import Controls
-from cogs.undo import UndoButton, pack, undo_view, unpack
+from cogs.commands.buttons import TurnButton
+from cogs.commands.undo import UndoButton, pack, undo_view, unpack
+from cogs.commands.views import view_of
+from cogs.showing.screen import Controls
 
 DONE = ["Regenerate", "Continue", "Delete"]
 
@@ -116,8 +117,8 @@ async def test_a_stop_button_left_behind_becomes_the_others(tmp_path: Path) -> N
         await world.ask("one")
         [reply] = world.messages()
         turn = (await world.turns())[1]
-        from cogs.controls import view_of
-        from cogs.screen import Controls
+        from cogs.commands.views import view_of
+        from cogs.showing.screen import Controls
 
         channel = world.bot.get_partial_messageable(world.channel.id)
         with world.env._bot_scope():

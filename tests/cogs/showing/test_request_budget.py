@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from discord.http import HTTPClient, Route
 
-from cogs.budget import NoRoomError, Priority, RequestBudget
+from cogs.showing.request_budget import NoRoomError, Priority, RequestBudget
 
 
 async def test_no_more_than_the_limit_in_any_second() -> None:

@@ -7,10 +7,15 @@ from typing import Any, Self
 import discord
 
 from bot.errors import NotFound
-from cogs.checks import Interaction
-from cogs.controls import bot_of, channel_of
-from cogs.errors import told
-from cogs.incoming import key_of
+from cogs.interactions import (
+    Interaction,
+    bot_of,
+    channel_of,
+    told,
+)
+from cogs.platform import (
+    key_of,
+)
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _ID_CHARACTERS = 80  # of the 100 that a button's id may have

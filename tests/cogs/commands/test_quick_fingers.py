@@ -8,8 +8,8 @@ import pytest
 from worlds import QUICK, World, labels, talking
 
 from bot.chat.messages import Turn
-from cogs.bot import CaduceusBot
-from cogs.pacing import Pace
+from cogs.client import CaduceusBot
+from cogs.showing.pacing import Pace
 
 SLOW = Pace(
     edit_seconds=1.0,

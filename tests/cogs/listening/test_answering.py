@@ -11,7 +11,7 @@ from simcord.backend.models import Role
 from worlds import World, labels, talking
 
 from bot.chat.messages import ChannelKey
-from cogs.incoming import readable
+from cogs.listening.incoming import readable
 
 
 async def test_a_mention_is_answered_with_buttons_for_who_asked(tmp_path: Path) -> None:

@@ -8,20 +8,21 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import discord
 from discord.ext import commands
 
 from bot.chat.messages import ChannelKey
 from bot.errors import CaduceusError
-from cogs.budget import Priority
-from cogs.chat import Chat
-from cogs.incoming import PLATFORM, key_of
-from cogs.screen import WRITE_ERRORS, Channel
-
-if TYPE_CHECKING:
-    from cogs.bot import CaduceusBot
+from cogs.client import CaduceusBot
+from cogs.listening.messages import MessageListener
+from cogs.platform import (
+    PLATFORM,
+    WRITE_ERRORS,
+    Channel,
+    key_of,
+)
+from cogs.showing.request_budget import Priority
 
 MESSAGES_PER_CHANNEL = 100  # one request; the newest ones
 NEW_CHANNELS = 100  # looked into after one absence, where nobody had spoken before
@@ -33,9 +34,9 @@ _log = logging.getLogger(__name__)
 class CatchUp(commands.Cog):
     """Fetches what was missed in the channels that the bot serves."""
 
-    def __init__(self, bot: "CaduceusBot", chat: Chat) -> None:
+    def __init__(self, bot: CaduceusBot, listener: MessageListener) -> None:
         self._bot = bot
-        self._chat = chat
+        self._listener = listener
         self._seen: Mapping[ChannelKey, str] = {}  # not caught up with yet
         self._known: set[int] = set()  # every channel with a mark
         self._away_since = 0  # the newest message of all that was seen before
@@ -44,8 +45,8 @@ class CatchUp(commands.Cog):
     @commands.Cog.listener()
     async def on_connect(self) -> None:
         """A new session: note how far we had come, before a live message moves the mark."""
-        self._chat.ready_to_hear = asyncio.create_task(self._note_seen())
-        await asyncio.wait([self._chat.ready_to_hear])
+        self._listener.ready_to_hear = asyncio.create_task(self._note_seen())
+        await asyncio.wait([self._listener.ready_to_hear])
 
     @commands.Cog.listener()
     async def on_ready(self) -> None:
@@ -60,8 +61,8 @@ class CatchUp(commands.Cog):
 
     async def _come_back(self) -> None:
         async with self._one_at_a_time:
-            if self._chat.ready_to_hear is not None:
-                await asyncio.wait([self._chat.ready_to_hear])
+            if self._listener.ready_to_hear is not None:
+                await asyncio.wait([self._listener.ready_to_hear])
             seen = dict(self._seen)
             self._seen = {}
             late = {key: mark for key, mark in seen.items() if self._is_late(key)}
@@ -130,9 +131,9 @@ class CatchUp(commands.Cog):
         except WRITE_ERRORS as error:
             _log.info("What was missed in %s cannot be fetched: %s", key_of(channel), error)
             return
-        waits = [message for message in reversed(missed) if await self._chat.hear(message)]
+        waits = [message for message in reversed(missed) if await self._listener.hear(message)]
         if waits:
-            self._chat.serve(waits[-1])
+            self._listener.serve(waits[-1])
 
     async def _answer_what_waits(self) -> None:
         """Messages that were heard before a restart, but not answered any more."""

@@ -9,7 +9,7 @@ from worlds import labels, talking
 from bot.engine.api import EngineState, EngineStatus
 from bot.engine.fake import FakeEngine
 from bot.errors import NotFound
-from cogs.status import describe
+from cogs.commands.status import describe
 
 
 async def test_reset_begins_anew_in_the_open_and_can_be_undone(tmp_path: Path) -> None:

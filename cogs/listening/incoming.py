@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import discord
-from discord.abc import Snowflake
 
 from bot.chat.messages import ChannelKey, IncomingMessage, QuotedMessage, Speaker
 from bot.chat.ports import History
 from bot.chat.text.asides import is_out_of_character
-from cogs.screen import WRITE_ERRORS
-
-PLATFORM = "discord"
-NOTICE_MARKS = ("⚠️ ", "⏳ ")  # lines of the bot's own, never part of a conversation
+from cogs.platform import (
+    NOTICE_MARKS,
+    WRITE_ERRORS,
+    key_of,
+)
 
 _MARKUP = re.compile(
     r"<(?P<sigil>@!|@&|@|\#)(?P<id>\d{1,20})>"
@@ -21,25 +21,6 @@ _MARKUP = re.compile(
     r"|<(?P<command>/[^:<>]{1,110}):\d{1,20}>"
     r"|<t:(?P<time>-?\d{1,12})(?::[tTdDfFR])?>"
 )
-
-
-def key_of(channel: Snowflake, guild: Snowflake | None = None) -> ChannelKey:
-    """The core's key of a channel, thread or direct message."""
-    found = guild or getattr(channel, "guild", None)
-    parent = channel.parent_id if isinstance(channel, discord.Thread) else None
-    return ChannelKey(
-        PLATFORM,
-        str(channel.id),
-        guild_id=str(found.id) if found else None,
-        parent_id=str(parent) if parent else None,
-        is_direct=found is None,
-    )
-
-
-def bare_key(channel_id: int, guild_id: int | None) -> ChannelKey:
-    """A key from ids alone, enough to find a history; a thread's settings need :func:`key_of`."""
-    guild = str(guild_id) if guild_id else None
-    return ChannelKey(PLATFORM, str(channel_id), guild_id=guild, is_direct=guild is None)
 
 
 def speaker_of(user: discord.abc.User) -> Speaker:

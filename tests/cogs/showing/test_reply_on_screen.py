@@ -9,8 +9,8 @@ from worlds import QUICK, World, held, labels, let, talking
 
 from bot.chat.messages import TurnState
 from bot.engine.fake import FakeEngine
-from cogs.incoming import key_of
-from cogs.pacing import Pace
+from cogs.platform import key_of
+from cogs.showing.pacing import Pace
 
 
 async def test_text_streams_into_one_message_under_a_stop_button(tmp_path: Path) -> None:

@@ -2,36 +2,30 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self
 
 import discord
 
 from bot.chat.messages import Turn
 from bot.errors import NotAllowed, NotFound
-from cogs.checks import Interaction, require_asker
-from cogs.errors import tell, told
-from cogs.incoming import key_of
-from cogs.screen import WRITE_ERRORS, Channel, Controls, delete_quietly
-
-if TYPE_CHECKING:
-    from cogs.bot import CaduceusBot
+from cogs.interactions import (
+    Interaction,
+    bot_of,
+    channel_of,
+    require_asker,
+    tell,
+    told,
+)
+from cogs.platform import (
+    WRITE_ERRORS,
+    Channel,
+    key_of,
+)
+from cogs.showing.screen import delete_quietly
 
 _Button = discord.ui.Button[discord.ui.View]
 
 NO_LONGER = "That reply is no longer kept, so its buttons do nothing."
-
-
-def bot_of(interaction: Interaction) -> "CaduceusBot":
-    """The bot that an interaction came to."""
-    return cast("CaduceusBot", interaction.client)
-
-
-def channel_of(interaction: Interaction) -> Channel:
-    """Where an interaction happened. Raises NotFound where nobody can talk."""
-    channel = interaction.channel
-    if isinstance(channel, Channel):
-        return channel
-    raise NotFound("I cannot talk here.", "Use a text channel, a thread or a direct message.")
 
 
 class TurnButton(
@@ -89,24 +83,6 @@ class TurnButton(
         if interaction.channel is None or turn.channel != key_of(interaction.channel):
             raise NotFound(NO_LONGER)
         return turn
-
-
-def view_of(controls: Controls | None) -> discord.ui.View | None:
-    """The buttons of a message."""
-    if controls is None:
-        return None
-    view = discord.ui.View(timeout=None)
-    if controls.is_running:
-        view.add_item(TurnButton("stop", controls.turn_id))
-        return view
-    view.add_item(TurnButton("regenerate", controls.turn_id))
-    view.add_item(TurnButton("continue", controls.turn_id))
-    if controls.swipes > 1:
-        place = f"{controls.swipe}/{controls.swipes} ▶"
-        view.add_item(TurnButton("back", controls.turn_id))
-        view.add_item(TurnButton("forth", controls.turn_id, place))
-    view.add_item(TurnButton("delete", controls.turn_id))
-    return view
 
 
 async def _stop(interaction: Interaction, turn: Turn, channel: Channel) -> None:

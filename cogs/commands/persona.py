@@ -1,7 +1,5 @@
 """`/persona`: who the bot is in a channel."""
 
-from typing import TYPE_CHECKING
-
 import discord
 from discord import app_commands
 from discord.ext import commands
@@ -9,12 +7,9 @@ from discord.ext import commands
 from bot.chat.messages import Scope
 from bot.chat.persona import Persona
 from bot.errors import NotAllowed, NotFound
-from cogs.checks import Interaction, is_moderator, may_change
-from cogs.controls import channel_of
-from cogs.incoming import key_of
-
-if TYPE_CHECKING:
-    from cogs.bot import CaduceusBot
+from cogs.client import CaduceusBot
+from cogs.interactions import Interaction, bot_of, channel_of, is_moderator, may_change
+from cogs.platform import key_of
 
 CHOICES = 25  # Discord shows no more
 DESCRIPTION_CHARACTERS = 4096
@@ -23,8 +18,6 @@ FIELD_CHARACTERS = 1000
 
 async def complete_persona(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """The personas whose names hold what was typed; those that begin with it first."""
-    from cogs.controls import bot_of
-
     typed = typed.casefold()
     names = bot_of(interaction).conversations.personas.names()
     found = [name for name in names if typed in name.casefold()]
@@ -37,7 +30,7 @@ class PersonaCommands(
 ):
     """Commands about personas."""
 
-    def __init__(self, bot: "CaduceusBot") -> None:
+    def __init__(self, bot: CaduceusBot) -> None:
         self._bot = bot
 
     @app_commands.command()

@@ -1,17 +1,16 @@
 """`/status`: how the engine is doing."""
 
 import math
-from typing import TYPE_CHECKING
 
 import discord
 from discord import app_commands
 from discord.ext import commands
 
 from bot.engine.api import EngineState, EngineStatus
-from cogs.checks import Interaction
-
-if TYPE_CHECKING:
-    from cogs.bot import CaduceusBot
+from cogs.client import CaduceusBot
+from cogs.interactions import (
+    Interaction,
+)
 
 _COLOURS = {
     EngineState.READY: discord.Colour.green(),
@@ -24,7 +23,7 @@ _COLOURS = {
 class Status(commands.Cog):
     """What the bot is doing, for everybody."""
 
-    def __init__(self, bot: "CaduceusBot") -> None:
+    def __init__(self, bot: CaduceusBot) -> None:
         self._bot = bot
 
     @app_commands.command()

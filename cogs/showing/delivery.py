@@ -12,19 +12,16 @@ import discord
 from bot.chat.messages import ChannelKey, Turn
 from bot.chat.talk.conversations import Reply
 from bot.chat.text.split import split_message
-from cogs.budget import NoRoomError, Priority, RequestBudget
-from cogs.pacing import Pace
-from cogs.screen import (
+from cogs.platform import (
     WRITE_ERRORS,
     Channel,
-    Controls,
-    Piece,
-    Screen,
-    delete_quietly,
     is_gone,
     is_passing,
     persistently,
 )
+from cogs.showing.pacing import Pace
+from cogs.showing.request_budget import NoRoomError, Priority, RequestBudget
+from cogs.showing.screen import Controls, Piece, Screen, delete_quietly
 
 _log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ import asyncio
 import io
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import discord
 from discord import app_commands
@@ -12,19 +12,24 @@ from discord.ext import commands
 
 from bot.chat.messages import Turn
 from bot.errors import NotFound
-from cogs.checks import Interaction, require_asker, require_reader
-from cogs.controls import channel_of, continue_reply, regenerate
-from cogs.incoming import key_of
-from cogs.undo import undo_view
-
-if TYPE_CHECKING:
-    from cogs.bot import CaduceusBot
+from cogs.client import CaduceusBot
+from cogs.commands.buttons import continue_reply, regenerate
+from cogs.commands.undo import undo_view
+from cogs.interactions import (
+    Interaction,
+    channel_of,
+    require_asker,
+    require_reader,
+)
+from cogs.platform import (
+    key_of,
+)
 
 
 class ChatCommands(commands.GroupCog, group_name="chat", group_description="This conversation"):
     """Commands about the conversation in the channel."""
 
-    def __init__(self, bot: "CaduceusBot") -> None:
+    def __init__(self, bot: CaduceusBot) -> None:
         self._bot = bot
 
     @app_commands.command()

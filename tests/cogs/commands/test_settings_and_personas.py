@@ -60,7 +60,7 @@ async def test_changing_is_checked_for_its_scope(
 
 
 async def _key(world: World):
-    from cogs.incoming import key_of
+    from cogs.platform import key_of
 
     channel = world.bot.get_channel(world.channel.id)
     assert channel is not None

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogs.pacing import KEPT_PACERS, EditPacer, Pacers
+from cogs.showing.pacing import KEPT_PACERS, EditPacer, Pacers
 
 Steps = st.lists(st.tuples(st.booleans(), st.floats(0, 3), st.floats(0, 2)), max_size=40)
 

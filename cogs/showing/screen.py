@@ -1,35 +1,20 @@
 """What people see of one of the bot's turns: its messages, written one request at a time."""
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
-import aiohttp
 import discord
 
-from cogs.budget import Priority, RequestBudget
-from cogs.pacing import EditPacer
+from cogs.platform import NOBODY, WRITE_ERRORS, Channel, is_passing, persistently
+from cogs.showing.pacing import EditPacer
+from cogs.showing.request_budget import Priority, RequestBudget
 
 NONCE_CHARACTERS = 25  # Discord's limit
-UNKNOWN_MESSAGE = 10008  # Discord's code
 
 _log = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
-
-NOBODY = discord.AllowedMentions.none()
-
-Channel: TypeAlias = (
-    discord.TextChannel
-    | discord.VoiceChannel
-    | discord.StageChannel
-    | discord.Thread
-    | discord.DMChannel
-    | discord.PartialMessageable
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,32 +42,7 @@ class _Posted:
     controls: Controls | None
 
 
-WRITE_ERRORS = (discord.HTTPException, discord.RateLimited, OSError, aiohttp.ClientError)
-
-
-def is_gone(error: BaseException) -> bool:
-    """Whether the message that was to be written to has been deleted."""
-    return isinstance(error, discord.NotFound) and error.code == UNKNOWN_MESSAGE
-
-
-def is_passing(error: BaseException) -> bool:
-    """Whether a write that failed so can succeed later."""
-    if isinstance(error, discord.HTTPException):
-        return error.status >= 500 or error.status == 429
-    return isinstance(error, OSError | aiohttp.ClientError | discord.RateLimited)
-
-
-async def persistently(write: Callable[[], Awaitable[Result]], pauses: Sequence[float]) -> Result:
-    """Write, and again after each of `pauses` (seconds) while it fails for a passing reason."""
-    for pause in pauses:
-        try:
-            return await write()
-        except WRITE_ERRORS as error:
-            if not is_passing(error):
-                raise
-            _log.warning("A message could not be written, trying again: %s", error)
-        await asyncio.sleep(pause)
-    return await write()
+ViewOf: TypeAlias = Callable[[Controls | None], discord.ui.View | None]
 
 
 class Screen:
@@ -97,7 +57,7 @@ class Screen:
         channel: Channel,
         pacer: EditPacer,
         budget: RequestBudget,
-        view_of: Callable[[Controls | None], discord.ui.View | None],
+        view_of: ViewOf,
         *,
         nonce: str,
         message_ids: Sequence[str] = (),

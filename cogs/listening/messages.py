@@ -2,26 +2,27 @@
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 import discord
 from discord.ext import commands
 
 from bot.errors import CaduceusError
-from cogs.incoming import bare_key, is_conversation, key_of, text_of, to_incoming
-from cogs.screen import Channel
-
-if TYPE_CHECKING:
-    from cogs.bot import CaduceusBot
+from cogs.client import CaduceusBot
+from cogs.listening.incoming import is_conversation, text_of, to_incoming
+from cogs.platform import (
+    Channel,
+    bare_key,
+    key_of,
+)
 
 _log = logging.getLogger(__name__)
 
 
-class Chat(commands.Cog):
+class MessageListener(commands.Cog):
     """Hands every message to the core, in the order of its channel, and has it answered."""
 
-    def __init__(self, bot: "CaduceusBot") -> None:
+    def __init__(self, bot: CaduceusBot) -> None:
         self._bot = bot
         self._orders: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self.ready_to_hear: asyncio.Task[None] | None = None  # what goes before live messages

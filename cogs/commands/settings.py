@@ -1,7 +1,5 @@
 """`/settings`: what holds in a guild or channel, made from the settings' own definitions."""
 
-from typing import TYPE_CHECKING
-
 import discord
 from discord import app_commands
 from discord.ext import commands
@@ -9,13 +7,10 @@ from discord.ext import commands
 from bot.chat.messages import Scope, SettingChange
 from bot.chat.settings import DEFINITIONS, SettingOrigin, definition_of
 from bot.errors import NotFound
-from cogs.checks import Interaction, require_scope
-from cogs.controls import channel_of
-from cogs.incoming import key_of
-from cogs.personas import CHOICES, complete_persona
-
-if TYPE_CHECKING:
-    from cogs.bot import CaduceusBot
+from cogs.client import CaduceusBot
+from cogs.commands.persona import CHOICES, complete_persona
+from cogs.interactions import Interaction, channel_of, require_scope
+from cogs.platform import key_of
 
 SHOWN_CHARACTERS = 100  # of a long value in a list
 DESCRIPTION_CHARACTERS = 4096
@@ -59,7 +54,7 @@ class SettingsCommands(
 ):
     """Commands about settings. Everybody may look; changing is checked for its scope."""
 
-    def __init__(self, bot: "CaduceusBot") -> None:
+    def __init__(self, bot: CaduceusBot) -> None:
         self._cascade = bot.conversations.settings
 
     @app_commands.command()

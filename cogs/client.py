@@ -4,27 +4,21 @@ import asyncio
 import hashlib
 import json
 import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import discord
 from discord import app_commands
 from discord.ext import commands
 
 from bot.chat.talk.conversations import Conversations
-from cogs.budget import RequestBudget
-from cogs.catchup import CatchUp
-from cogs.chat import Chat
-from cogs.chat_commands import ChatCommands
-from cogs.controls import TurnButton, view_of
-from cogs.errors import CaduceusTree
-from cogs.pacing import Pace
-from cogs.personas import PersonaCommands
-from cogs.screen import NOBODY
-from cogs.serving import Serving
-from cogs.settings import SettingsCommands
-from cogs.status import Status
-from cogs.undo import UndoButton
-from cogs.why import Why
+from cogs.platform import NOBODY
+from cogs.showing.pacing import Pace
+from cogs.showing.request_budget import RequestBudget
+from cogs.showing.screen import ViewOf
+from cogs.showing.serving import Serving
 
 COMMANDS_FILE = "discord-commands.sha256"
 
@@ -36,12 +30,23 @@ def intents() -> discord.Intents:
     return discord.Intents(guilds=True, messages=True, message_content=True)
 
 
+@dataclass(frozen=True, slots=True)
+class BotParts:
+    """What the client is made of besides its connection: it imports none of it."""
+
+    tree: type[app_commands.CommandTree[discord.Client]]
+    buttons: Sequence[type[discord.ui.DynamicItem[Any]]]  # that survive a restart
+    view_of: ViewOf
+    cogs: "Callable[[CaduceusBot], Iterable[commands.Cog]]"
+
+
 class CaduceusBot(commands.Bot):
     """The bot in Discord. It owns nothing but its connection and its own tasks."""
 
     def __init__(
         self,
         conversations: Conversations,
+        parts: BotParts,
         *,
         owner_ids: frozenset[int] = frozenset(),
         version: str = "",
@@ -52,7 +57,7 @@ class CaduceusBot(commands.Bot):
         self.budget = RequestBudget()
         super().__init__(
             commands.when_mentioned,
-            tree_cls=CaduceusTree,
+            tree_cls=parts.tree,
             help_command=None,
             intents=intents(),
             owner_ids=set(owner_ids),
@@ -68,23 +73,15 @@ class CaduceusBot(commands.Bot):
         )
         self.conversations = conversations
         self.version = version
-        self.serving = Serving(conversations, self.budget, pace or Pace(), view_of)
+        self.serving = Serving(conversations, self.budget, pace or Pace(), parts.view_of)
+        self._parts = parts
         self._data_dir = data_dir
 
     async def setup_hook(self) -> None:
         """Before the gateway: buttons that survived, commands, the request budget."""
         self.budget.install(self.http)
-        self.add_dynamic_items(TurnButton, UndoButton)
-        chat = Chat(self)
-        for cog in (
-            chat,
-            CatchUp(self, chat),
-            ChatCommands(self),
-            PersonaCommands(self),
-            SettingsCommands(self),
-            Status(self),
-            Why(self),
-        ):
+        self.add_dynamic_items(*self._parts.buttons)
+        for cog in self._parts.cogs(self):
             await self.add_cog(cog)
         try:
             await self._sync_commands()

@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import discord
 from discord import app_commands
@@ -10,12 +9,15 @@ from discord.ext import commands
 
 from bot.chat.talk.conversations import Explanation
 from bot.errors import NotFound
-from cogs.checks import Interaction, require_reader
-from cogs.controls import channel_of
-from cogs.incoming import key_of
-
-if TYPE_CHECKING:
-    from cogs.bot import CaduceusBot
+from cogs.client import CaduceusBot
+from cogs.interactions import (
+    Interaction,
+    channel_of,
+    require_reader,
+)
+from cogs.platform import (
+    key_of,
+)
 
 DESCRIPTION_CHARACTERS = 4096
 
@@ -23,7 +25,7 @@ DESCRIPTION_CHARACTERS = 4096
 class Why(commands.Cog):
     """Explains the bot's replies to whoever can read the channel."""
 
-    def __init__(self, bot: "CaduceusBot") -> None:
+    def __init__(self, bot: CaduceusBot) -> None:
         self._bot = bot
         self._menu = app_commands.ContextMenu(name="Why this reply?", callback=self.explain)
 

@@ -2,21 +2,25 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
-
-import discord
 
 from bot.chat.messages import ChannelKey, Turn
 from bot.chat.talk.conversations import Conversations, Reply
 from bot.chat.talk.faults import line_for
 from bot.errors import CaduceusError, NotFound
-from cogs.budget import RequestBudget
-from cogs.delivery import Delivery, finished_controls, show_turn
-from cogs.incoming import NOTICE_MARKS
-from cogs.pacing import Pace, Pacers
-from cogs.screen import NOBODY, WRITE_ERRORS, Channel, Controls, Screen, persistently
+from cogs.platform import (
+    NOBODY,
+    NOTICE_MARKS,
+    WRITE_ERRORS,
+    Channel,
+    persistently,
+)
+from cogs.showing.delivery import Delivery, finished_controls, show_turn
+from cogs.showing.pacing import Pace, Pacers
+from cogs.showing.request_budget import RequestBudget
+from cogs.showing.screen import Screen, ViewOf
 
 LAST_WRITES_SECONDS = 10.0
 
@@ -31,7 +35,7 @@ class Serving:
         conversations: Conversations,
         budget: RequestBudget,
         pace: Pace,
-        view_of: Callable[[Controls | None], discord.ui.View | None],
+        view_of: ViewOf,
     ) -> None:
         self._conversations = conversations
         self._budget = budget

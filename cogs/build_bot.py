@@ -1,0 +1,50 @@
+"""Puts the bot in Discord together: the client, its buttons and its cogs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from discord.ext import commands
+
+from bot.chat.talk.conversations import Conversations
+from cogs.client import BotParts, CaduceusBot
+from cogs.commands.buttons import TurnButton
+from cogs.commands.chat import ChatCommands
+from cogs.commands.persona import PersonaCommands
+from cogs.commands.settings import SettingsCommands
+from cogs.commands.status import Status
+from cogs.commands.undo import UndoButton
+from cogs.commands.views import view_of
+from cogs.commands.why import Why
+from cogs.interactions import CaduceusTree
+from cogs.listening.catchup import CatchUp
+from cogs.listening.messages import MessageListener
+from cogs.showing.pacing import Pace
+
+
+def build_bot(
+    conversations: Conversations,
+    *,
+    owner_ids: frozenset[int] = frozenset(),
+    version: str = "",
+    pace: Pace | None = None,
+    data_dir: Path | None = None,
+) -> CaduceusBot:
+    """A client with every command and listener, not connected yet.
+
+    With `data_dir`, commands are only synced when they have changed since the last time.
+    """
+    parts = BotParts(CaduceusTree, (TurnButton, UndoButton), view_of, _cogs)
+    return CaduceusBot(
+        conversations, parts, owner_ids=owner_ids, version=version, pace=pace, data_dir=data_dir
+    )
+
+
+def _cogs(bot: CaduceusBot) -> Iterator[commands.Cog]:
+    listener = MessageListener(bot)
+    yield listener
+    yield CatchUp(bot, listener)
+    yield ChatCommands(bot)
+    yield PersonaCommands(bot)
+    yield SettingsCommands(bot)
+    yield Status(bot)
+    yield Why(bot)

@@ -1,0 +1,1 @@
+"""Slash commands, context menus and buttons: one module a group."""

@@ -1,0 +1,1 @@
+"""Gateway events to the conversation core."""

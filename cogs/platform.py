@@ -1,0 +1,78 @@
+"""Discord's side of the core's words: keys, channels, and which failures pass."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias, TypeVar
+
+import aiohttp
+import discord
+from discord.abc import Snowflake
+
+from bot.chat.messages import ChannelKey
+
+PLATFORM = "discord"
+NOTICE_MARKS = ("⚠️ ", "⏳ ")  # lines of the bot's own, never part of a conversation
+UNKNOWN_MESSAGE = 10008  # Discord's code
+
+_log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+NOBODY = discord.AllowedMentions.none()
+
+Channel: TypeAlias = (
+    discord.TextChannel
+    | discord.VoiceChannel
+    | discord.StageChannel
+    | discord.Thread
+    | discord.DMChannel
+    | discord.PartialMessageable
+)
+
+
+WRITE_ERRORS = (discord.HTTPException, discord.RateLimited, OSError, aiohttp.ClientError)
+
+
+def key_of(channel: Snowflake, guild: Snowflake | None = None) -> ChannelKey:
+    """The core's key of a channel, thread or direct message."""
+    found = guild or getattr(channel, "guild", None)
+    parent = channel.parent_id if isinstance(channel, discord.Thread) else None
+    return ChannelKey(
+        PLATFORM,
+        str(channel.id),
+        guild_id=str(found.id) if found else None,
+        parent_id=str(parent) if parent else None,
+        is_direct=found is None,
+    )
+
+
+def bare_key(channel_id: int, guild_id: int | None) -> ChannelKey:
+    """A key from ids alone, enough to find a history; a thread's settings need :func:`key_of`."""
+    guild = str(guild_id) if guild_id else None
+    return ChannelKey(PLATFORM, str(channel_id), guild_id=guild, is_direct=guild is None)
+
+
+def is_gone(error: BaseException) -> bool:
+    """Whether the message that was to be written to has been deleted."""
+    return isinstance(error, discord.NotFound) and error.code == UNKNOWN_MESSAGE
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether a write that failed so can succeed later."""
+    if isinstance(error, discord.HTTPException):
+        return error.status >= 500 or error.status == 429
+    return isinstance(error, OSError | aiohttp.ClientError | discord.RateLimited)
+
+
+async def persistently(write: Callable[[], Awaitable[Result]], pauses: Sequence[float]) -> Result:
+    """Write, and again after each of `pauses` (seconds) while it fails for a passing reason."""
+    for pause in pauses:
+        try:
+            return await write()
+        except WRITE_ERRORS as error:
+            if not is_passing(error):
+                raise
+            _log.warning("A message could not be written, trying again: %s", error)
+        await asyncio.sleep(pause)
+    return await write()

@@ -1,0 +1,1 @@
+"""What the core says to Discord: messages, streamed, edited and counted."""
