@@ -6,11 +6,14 @@ in capitals outside; its description, with the default, makes `.env.example` and
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
+from dotenv.parser import parse_stream
 from pydantic import (
+    BaseModel,
+    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -18,7 +21,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bot.errors import SettingsError
 from bot.settings_checks import (
@@ -29,24 +31,28 @@ from bot.settings_checks import (
     check_persona_folder,
     check_token,
     check_tokenizer,
+    nearest,
 )
-from bot.settings_sources import read_env_file, read_environment
 
 ENV_FILE = Path(".env")
 LEAST_CONTEXT_TOKENS = 256  # below that, a persona and a question leave no room for a reply
 
 
-class ProcessSettings(BaseSettings):
+# Names that other programs use, though they are a letter off one of ours.
+FOREIGN_NAMES = frozenset({"MODE", "MODELS"})
+
+
+class ProcessSettings(BaseModel):
     """What the person who runs Caduceus decides. Immutable; secrets print as stars."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", validate_default=True)
 
     discord_token: SecretStr | None = Field(
         default=None,
         description="The bot's token, from the Bot page of Discord's developer portal. "
         "Without it, the local page starts instead of the bot.",
     )
-    owner_ids: Annotated[frozenset[int], NoDecode] = Field(
+    owner_ids: frozenset[int] = Field(
         default=frozenset(),
         description="Discord user ids of the bot's owners, separated by commas.",
     )
@@ -130,18 +136,6 @@ class ProcessSettings(BaseSettings):
         le=65535,
         description="Prometheus metrics on this port of 127.0.0.1; 0 is off.",
     )
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what :func:`load_settings` hands in: it has read environment and file itself."""
-        return (init_settings,)
 
     @field_validator("engine", "log_level", "log_format", mode="before")
     @classmethod
@@ -241,6 +235,69 @@ def load_settings(
         raise _translated(error) from None
 
 
+def read_environment(environment: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
+    """The settings among the variables. Raises SettingsError for a name that is nearly one."""
+    for name in environment:
+        upper = name.upper()
+        if upper in names or upper in FOREIGN_NAMES:
+            continue
+        if nearest(upper, names):
+            raise _unknown(name, "in the environment", names)
+    return {name.upper(): value for name, value in environment.items() if name.upper() in names}
+
+
+def read_env_file(path: Path, names: Collection[str]) -> dict[str, str]:
+    """The settings in `.env`, all of whose keys have to be ours. Raises SettingsError."""
+    try:
+        with path.open(encoding="utf-8-sig") as stream:
+            bindings = list(parse_stream(stream))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"{path} cannot be read: {error}.", "Make it a readable text file in UTF-8."
+        ) from error
+    values: dict[str, str] = {}
+    for binding in bindings:
+        text = binding.original.string  # may begin with blank lines
+        line = binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
+        if binding.error or (binding.key is not None and binding.value is None):
+            raise SettingsError(
+                f"{path}, line {line}, is not a setting.", "Write NAME=value, one a line."
+            )
+        if binding.key is None:
+            continue
+        name = binding.key.upper()
+        if name not in names:
+            raise _unknown(binding.key, f"in {path}, line {line}", names)
+        if not binding.value and re.search(r"=\s*(\"\"|'')", text):
+            _refuse_empty_quotes(name, path, line)
+        values[name] = binding.value or ""
+    return values
+
+
+def _refuse_empty_quotes(name: str, path: Path, line: int) -> None:
+    if name == "DISCORD_TOKEN":
+        raise SettingsError(
+            f"DISCORD_TOKEN is empty in {path}, line {line}.",
+            "Put the token from Discord's developer portal there, or take the line out to use the "
+            "local page.",
+        )
+
+
+def _unknown(name: str, where: str, names: Collection[str]) -> SettingsError:
+    meant = nearest(name.upper(), names)
+    if meant:
+        return SettingsError(
+            f"There is no setting «{name}» ({where}).", f"It looks like {meant}: rename it."
+        )
+    return SettingsError(
+        f"There is no setting «{name}» ({where}).",
+        "Take it out: .env holds the settings of .env.example alone. What is meant for another "
+        "program goes into the environment.",
+    )
+
+
 _BOUNDS = {
     "at least": "greater than or equal to",
     "at most": "less than or equal to",
@@ -257,4 +314,4 @@ def _translated(error: ValidationError) -> SettingsError:
         said = "a number"
     for ours, theirs in _BOUNDS.items():
         said = said.replace(theirs, ours)
-    return SettingsError(f"{name} does not do.", f"It takes {said}; see .env.example.")
+    return SettingsError(f"{name} is not valid.", f"It takes {said}; see .env.example.")

@@ -111,7 +111,7 @@ def check_model(model: str) -> None:
     try:
         source = identify(model)
     except ModelError as error:
-        raise SettingsError(f"MODEL does not do: {error.message}", error.mend) from None
+        raise SettingsError(f"MODEL is not valid: {error.message}", error.mend) from None
     if source.kind is SourceKind.FOLDER and source.path is not None:
         _check_folder(source.path)
 

@@ -1,7 +1,7 @@
 """Settings: what is accepted, whose value holds, and what was changed when."""
 
 import math
-from dataclasses import asdict, fields
+from dataclasses import fields
 
 import pytest
 from conversing import ADA, BYRON
@@ -10,13 +10,16 @@ from hypothesis import strategies as st
 from memory import MemoryPersonas, MemorySettings
 
 from bot.chat.messages import ChannelKey, JsonValue, Scope
-from bot.chat.setting_definition import (
+from bot.chat.settings import (
+    DEFINITIONS,
     TEXT_CHARACTERS,
     WORD_CHARACTERS,
     WORDS,
+    ChannelSettings,
     SettingDefinition,
+    SettingsCascade,
+    definition_of,
 )
-from bot.chat.settings import DEFINITIONS, ChannelSettings, SettingsCascade, definition_of
 from bot.errors import ChannelSettingError, NotFound
 
 GUILD = "1"
@@ -145,7 +148,7 @@ def test_what_is_refused(key: str, text: str) -> None:
 
 
 def test_every_key_is_defined_once_with_the_same_default() -> None:
-    settings = asdict(ChannelSettings())
+    settings = ChannelSettings().model_dump()
     assert list(settings) == list(DEFINITIONS)
     for definition in DEFINITIONS.values():
         default = definition.default

@@ -189,4 +189,5 @@ def _reaching_back(
     needed = sum(turn.turn_id >= turn_id for turn in window.turns) - 1
     if needed <= settings.history_turns * 7 // 8:  # the prompt drops up to an eighth at once
         return settings
-    return replace(settings, history_turns=max(settings.history_turns, needed * 8 // 7 + 1))
+    turns = max(settings.history_turns, needed * 8 // 7 + 1)
+    return settings.model_copy(update={"history_turns": turns})
