@@ -10,6 +10,7 @@ TYPES = {
     ".css": "text/css",
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
+    ".txt": "text/plain",
 }
 
 
@@ -22,14 +23,15 @@ class Pages:
     @classmethod
     def read(cls) -> "Pages":
         """Read them. Blocking: call it in a thread."""
-        return cls({file.name: file.read_bytes() for file in FOLDER.iterdir()})
+        files = (path for path in FOLDER.rglob("*") if path.is_file())
+        return cls({path.relative_to(FOLDER).as_posix(): path.read_bytes() for path in files})
 
     def routes(self) -> list[web.RouteDef]:
         """Where they are."""
         return [
             web.get("/", self._serve),
             web.get("/favicon.ico", self._serve),
-            web.get("/static/{file}", self._serve),
+            web.get("/static/{file:.+}", self._serve),
         ]
 
     async def _serve(self, request: web.Request) -> web.Response:
