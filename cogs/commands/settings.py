@@ -73,7 +73,7 @@ class SettingsCommands(
         await interaction.response.send_message(embed=embed, ephemeral=True)
 
     @app_commands.command()
-    @app_commands.describe(key="Which setting", value="Its new value", scope="Where it shall hold")
+    @app_commands.describe(key="Which setting", value="Its new value", scope="Where it applies")
     @app_commands.autocomplete(key=complete_key, value=complete_value)
     @app_commands.choices(scope=SCOPES)
     async def set(
@@ -98,7 +98,7 @@ class SettingsCommands(
         )
 
     @app_commands.command()
-    @app_commands.describe(key="Which setting", scope="Where its value shall be taken back")
+    @app_commands.describe(key="Which setting", scope="Where it is taken back")
     @app_commands.autocomplete(key=complete_key)
     @app_commands.choices(scope=SCOPES)
     async def reset(

@@ -34,9 +34,9 @@ def read_cast(
 ) -> Cast:
     """The turns of `window` that `history_turns` lets through, with unique display names.
 
-    Nobody gets the bot's name or one of `reserved_names`; `guard` breaks up tokens in names. What
-    is limited moves on in blocks: the first position is a multiple of a power of two, so it stays
-    for many replies.
+    Nobody gets the bot's name or one of `reserved_names`; `guard` breaks up tokens in names. Where
+    `history_turns` leaves turns out, it leaves out whole blocks of them: the prompt's first turn
+    stays the same for many replies, and with it the part that the engine has computed already.
     """
     speaker = guard.name(clean_name(persona_name))
     start = _first_position(window, history_turns)

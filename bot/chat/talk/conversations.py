@@ -136,7 +136,8 @@ class Conversations:
         """The reply to everything that waits in this channel; None when nothing does.
 
         Waits for the channel's running reply to end first. None, too, once the bot is closing.
-        Whoever takes a reply must enter it (``async with``): that is what frees the channel.
+        Use it with ``async with``: leaving it frees the channel. A reply that nobody enters
+        keeps its channel locked for a minute.
         """
         return await self._replies.begin_next(channel)
 

@@ -30,7 +30,7 @@ def utc_now() -> datetime:
 
 @dataclass(slots=True)
 class ChannelState:
-    """One channel's present.
+    """What is going on in one channel.
 
     `intake` keeps messages, edits and deletions in the order in which they came. `turnstile` lets
     one reply at a time through. `heard` are the turns addressed to the bot while this process ran
