@@ -86,7 +86,7 @@ def build_engine(settings: ProcessSettings) -> Engine:
 
         return FakeEngine(chunk_seconds=0.05)
     if settings.engine == "openai":
-        from bot.engine.openai import OpenAIEngine
+        from bot.engine.remote.engine import OpenAIEngine
 
         key = settings.openai_api_key
         return OpenAIEngine(
@@ -98,7 +98,7 @@ def build_engine(settings: ProcessSettings) -> Engine:
             tokenizer=settings.tokenizer,
             context_tokens=settings.context_tokens,
         )
-    from bot.engine.local import LocalEngine
+    from bot.engine.local.engine import LocalEngine
 
     return LocalEngine.of_model(settings.model, settings.data_dir, settings.context_tokens)
 

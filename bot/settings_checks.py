@@ -104,7 +104,7 @@ def check_model(model: str) -> None:
 
     Looks at names only; whether the weights are whole is found when they are loaded.
     """
-    from bot.engine.model_source import DEMO, SourceKind, identify
+    from bot.engine.models.source import DEMO, SourceKind, identify
 
     if model == DEMO:
         return

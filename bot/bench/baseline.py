@@ -115,12 +115,12 @@ def load_reference(
 
     For a GPU: there the engine keeps the weights in a form of its own. Raises ModelError.
     """
-    from bot.engine import gptq_loading
-    from bot.engine.loading import check_room, choose_device, choose_dtype, load_weights
-    from bot.engine.model_source import fetch, identify
-    from bot.engine.quiet import silence_libraries
-    from bot.engine.staging import stage
-    from bot.engine.tokenizers import load_tokenizer
+    from bot.engine.models.quiet import silence_libraries
+    from bot.engine.models.source import fetch, identify
+    from bot.engine.models.staging import stage
+    from bot.engine.models.tokenizers import load_tokenizer
+    from bot.engine.portable import gptq_loading
+    from bot.engine.portable.loading import check_room, choose_device, choose_dtype, load_weights
 
     silence_libraries()
     folder = stage(fetch(identify(model), data_dir=data_dir, progress=progress), data_dir=data_dir)

@@ -2,15 +2,13 @@
 
 import random
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bot.engine import folders
+from bot.engine.models.quantize import CALIBRATION_FILE
 
 if TYPE_CHECKING:
-    from bot.engine.tokens import TextTokens
+    from bot.engine.local.tokens import TextTokens
 
-TEXT_FILE = Path(folders.__file__).with_name("calibration.txt")
 FILLER = " a"  # a token of its own nearly everywhere
 FILLERS_MAXIMUM = 8
 
@@ -76,4 +74,4 @@ class RandomWordMaker(PromptMaker):
 
 def fixed_text() -> list[str]:
     """The words of the pages that ship for quantizing."""
-    return TEXT_FILE.read_text(encoding="utf-8").split()
+    return CALIBRATION_FILE.read_text(encoding="utf-8").split()

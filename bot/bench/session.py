@@ -22,12 +22,12 @@ from bot.bench.plan import Plan
 from bot.bench.prompts import PromptMaker, RandomWordMaker, fixed_text
 from bot.bench.results import ChatResult, LoadResult, Results
 from bot.engine.api import EngineState
-from bot.engine.local import LocalEngine
-from bot.engine.tokens import TextTokens
+from bot.engine.local.engine import LocalEngine
+from bot.engine.local.tokens import TextTokens
 from bot.errors import CaduceusError, EngineError, SettingsError
 
 if TYPE_CHECKING:
-    from bot.engine.loading import LoadedModel
+    from bot.engine.portable.loading import LoadedModel
 
 CACHE_NAME = "benchmark"  # under DATA_DIR
 
@@ -71,7 +71,7 @@ class Session:
 
     async def run(self) -> Results:
         """All of it. Raises CaduceusError when the model cannot be loaded or served."""
-        from bot.engine.loading import choose_device
+        from bot.engine.portable.loading import choose_device
 
         plan = self._plan
         device = choose_device()
@@ -101,7 +101,7 @@ class Session:
 
     def _load(self, model: str) -> "LoadedModel":
         """The model as the bot loads it, but nothing it says ends a reply."""
-        from bot.engine.loading import load_model
+        from bot.engine.portable.loading import load_model
 
         loaded = load_model(model, data_dir=self._data_dir, progress=self._report)
         source = cast("Any", loaded if loaded.model is None else loaded.model)

@@ -117,7 +117,7 @@ def run(args: argparse.Namespace, settings: BenchSettings | None) -> int:
             raise SettingsError(f"There is no folder {file.parent}.", "Make it first.")
     from bot.bench.report import as_markdown, print_on_terminal
     from bot.bench.session import Session
-    from bot.engine.loading import choose_device
+    from bot.engine.portable.loading import choose_device
 
     on_gpu = choose_device().type == "cuda"
     plan = make_plan(args, shapes, on_gpu=on_gpu)

@@ -120,7 +120,7 @@ async def _check_engine(settings: ProcessSettings, *, offline: bool) -> list[Fin
 
 
 def _check_model(settings: ProcessSettings) -> list[Finding]:
-    from bot.engine.inspection import inspect_model
+    from bot.engine.models.inspection import inspect_model
 
     seen = inspect_model(settings.model, data_dir=settings.data_dir)
     if not seen.loads:
@@ -136,7 +136,7 @@ def _check_model(settings: ProcessSettings) -> list[Finding]:
 
 async def _check_remote(settings: ProcessSettings, *, offline: bool) -> list[Finding]:
     from bot.app import build_engine
-    from bot.engine.openai import OpenAIEngine
+    from bot.engine.remote.engine import OpenAIEngine
 
     counting = "Tokens are counted by the server's /tokenize, where it has one, else by " + (
         f"TOKENIZER ({settings.tokenizer})." if settings.tokenizer else "a cautious estimate."

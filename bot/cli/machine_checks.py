@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from bot.cli.findings import Finding, Grade
-from bot.engine.marlin import marlin_is_compiled, marlin_is_there
+from bot.engine.models.marlin import marlin_is_compiled, marlin_is_there
 
 LITTLE_DISK_BYTES = 2_000_000_000
 GIB = 1 << 30

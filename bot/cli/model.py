@@ -10,7 +10,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from bot.engine.inspection import Inspection, inspect_model
+from bot.engine.models.inspection import Inspection, inspect_model
 from bot.errors import SettingsError
 
 EXIT_PROBLEMS = 2
@@ -111,7 +111,7 @@ def _size(found: Inspection) -> str:
 
 def _fetch(model: str, data_dir: Path, console: Console) -> int:
     # Imported late, as everything here that is not needed for `inspect`.
-    from bot.engine.model_source import fetch, identify
+    from bot.engine.models.source import fetch, identify
 
     started = time.monotonic()
     source = identify(model)
@@ -126,7 +126,7 @@ def _fetch(model: str, data_dir: Path, console: Console) -> int:
 
 
 def _quantize(args: argparse.Namespace, settings: ModelSettings, console: Console) -> int:
-    from bot.engine.quantize import QuantizeRequest, quantize_model
+    from bot.engine.models.quantize import QuantizeRequest, quantize_model
 
     request = QuantizeRequest(
         model=args.model,

@@ -23,7 +23,7 @@ from bot.cli import serving
 from bot.cli.run import connect
 from bot.engine.api import Engine
 from bot.engine.fake import FakeEngine
-from bot.engine.openai import OpenAIEngine
+from bot.engine.remote.engine import OpenAIEngine
 from bot.errors import CaduceusError, EngineUnavailable, ModelError, SettingsError, UserError
 from bot.settings import ProcessSettings
 

@@ -14,8 +14,8 @@ from bot.chat.messages import Scope, Turn, TurnState
 from bot.chat.prompt.formats import FORMATS
 from bot.chat.prompt.preparation import Preparer
 from bot.engine.api import Chunk, GenerationRequest
-from bot.engine.loading import LoadedModel, load_model
-from bot.engine.local import LocalEngine
+from bot.engine.local.engine import LocalEngine
+from bot.engine.portable.loading import LoadedModel, load_model
 from cogs.platform import key_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from bot.engine.api import Chunk, GenerationRequest
-from bot.engine.openai import OpenAIEngine
+from bot.engine.remote.engine import OpenAIEngine
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from bot.engine.api import Chunk, FinishReason, GenerationRequest, Sampling
-from bot.engine.batch import Batch, Event
-from bot.engine.generation import Submission
-from bot.engine.runner import Piece
-from bot.engine.slots import BLOCK_TOKENS
-from bot.engine.tokens import TextTokens
+from bot.engine.local.batch import Batch, Event
+from bot.engine.local.request import Submission
+from bot.engine.local.runner import Piece
+from bot.engine.local.slots import BLOCK_TOKENS
+from bot.engine.local.tokens import TextTokens
 
 LETTER = 70  # a token of one letter, in the tests' tokenizer
 

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.engine.api import Chunk, FinishReason, GenerationRequest, Sampling
-from bot.engine.batch import Batch
-from bot.engine.generation import Submission
-from bot.engine.llama import LlamaRunner
-from bot.engine.memory import telling_out_of_memory, with_growing_reserve
-from bot.engine.runner import Piece, RunnerLimits, RunnerOutOfMemory
-from bot.engine.slots import BLOCK_TOKENS
-from bot.engine.tokens import TextTokens
+from bot.engine.local.batch import Batch
+from bot.engine.local.memory import telling_out_of_memory, with_growing_reserve
+from bot.engine.local.request import Submission
+from bot.engine.local.runner import Piece, RunnerLimits, RunnerOutOfMemory
+from bot.engine.local.slots import BLOCK_TOKENS
+from bot.engine.local.tokens import TextTokens
+from bot.engine.portable.llama import LlamaRunner
 from bot.errors import EngineFailed
 
 WORDS = 200
@@ -380,6 +380,6 @@ def test_memory_that_cannot_be_given_back_after_an_attempt_is_told_as_a_lack_of_
     def give_back() -> None:
         raise RuntimeError("captures_underway.empty() INTERNAL ASSERT FAILED")
 
-    monkeypatch.setattr("bot.engine.memory.give_back_memory", give_back)
+    monkeypatch.setattr("bot.engine.local.memory.give_back_memory", give_back)
     with pytest.raises(RunnerOutOfMemory, match="CUDA out"):
         with_growing_reserve(attempt, [1, 2])

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from bot.engine.api import Sampling
-from bot.engine.llama import ARCHITECTURES, LlamaRunner, check_architecture
-from bot.engine.projections import FEW_ROWS
-from bot.engine.runner import Piece, RunnerLimits, build_runner
+from bot.engine.local.runner import Piece, RunnerLimits, build_runner
+from bot.engine.portable.llama import ARCHITECTURES, LlamaRunner, check_architecture
+from bot.engine.portable.projections import FEW_ROWS
 from bot.errors import ModelError
 
 GREEDY = Sampling(temperature=0, repetition_penalty=1)

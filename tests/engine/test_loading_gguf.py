@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import pre_tokenizers
 
-from bot.engine import embedded, gguf_cache
-from bot.engine.embedded import EmbeddedModel, find_embedded
-from bot.engine.gguf_file import read_gguf_header
-from bot.engine.inspection import inspect_model
-from bot.engine.loading import LoadedModel, load_model
+from bot.engine.models import embedded, gguf_cache
+from bot.engine.models.embedded import EmbeddedModel, find_embedded
+from bot.engine.models.gguf_file import read_gguf_header
+from bot.engine.models.inspection import inspect_model
+from bot.engine.portable.loading import LoadedModel, load_model
 from bot.errors import ModelError
 
 HEADS, KV_HEADS = 4, 2
@@ -146,7 +146,7 @@ def test_a_conversion_that_breaks_off_leaves_nothing_behind(
     def break_off(_folder: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bot.engine.folders._flush", break_off)
+    monkeypatch.setattr("bot.engine.models.making_folder._flush", break_off)
     with pytest.raises(KeyboardInterrupt):
         load_model(str(tiny), data_dir=tmp_path)
     assert list((tmp_path / "models").iterdir()) == []

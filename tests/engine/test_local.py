@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from bot.engine.api import Chunk, EngineState, FinishReason, GenerationRequest, Sampling
-from bot.engine.llama import LlamaRunner
-from bot.engine.loading import load_model
-from bot.engine.local import LocalEngine
-from bot.engine.runner import Piece, RunnerLimits
+from bot.engine.local.engine import LocalEngine
+from bot.engine.local.runner import Piece, RunnerLimits
+from bot.engine.portable.llama import LlamaRunner
+from bot.engine.portable.loading import load_model
 from bot.errors import EngineFailed, EngineUnavailable, ModelError, RequestTooLarge
 
 GREEDY = Sampling(temperature=0, repetition_penalty=1)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.engine.meter import WINDOW_SECONDS, Meter
+from bot.engine.local.meter import WINDOW_SECONDS, Meter
 
 
 def measured() -> Meter:

@@ -9,7 +9,7 @@ from aiohttp.test_utils import TestServer
 from remote_servers import DONE, USAGE, Server, collect, event, request, serving
 
 from bot.engine.api import EngineState, FinishReason, Sampling
-from bot.engine.openai import OpenAIEngine
+from bot.engine.remote.engine import OpenAIEngine
 from bot.errors import EngineUnavailable, ModelError, RemoteEngineError, RequestTooLarge
 
 
@@ -98,7 +98,7 @@ async def test_closing_the_iterator_closes_the_stream() -> None:
 
 
 async def test_retries_before_the_first_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.engine.openai.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("bot.engine.remote.engine.RETRY_SECONDS", 0.0)
     server = Server()
     server.refuses(503, "loading")
     server.refuses(429)
@@ -109,7 +109,7 @@ async def test_retries_before_the_first_text(monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_gives_up_after_three_tries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.engine.openai.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("bot.engine.remote.engine.RETRY_SECONDS", 0.0)
     server = Server()
     for _ in range(3):
         server.refuses(503, '{"error": {"message": "no slot"}}')
@@ -210,7 +210,7 @@ async def test_a_prompt_over_the_context_is_refused_at_once() -> None:
 
 
 async def test_a_server_that_comes_later_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.engine.openai.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("bot.engine.remote.engine.RETRY_SECONDS", 0.0)
     server = Server()
     http = TestServer(server.app)
     await http.start_server()

@@ -18,7 +18,7 @@ from bot.errors import RemoteEngineError
 
 @pytest.fixture(autouse=True)
 def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.engine.openai.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("bot.engine.remote.engine.RETRY_SECONDS", 0.0)
 
 
 def answers(server: Server, status: int, **headers: str) -> None:
@@ -67,7 +67,7 @@ async def test_a_redirected_server_is_not_taken_for_ready() -> None:
 async def test_a_reply_that_has_ended_needs_nothing_more(
     ends: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.engine.remote_completion.AFTER_THE_END_SECONDS", 0.05)
+    monkeypatch.setattr("bot.engine.remote.completion.AFTER_THE_END_SECONDS", 0.05)
     server = Server()
     if ends == "hangs":
         server.hangs(event("All"), event("", "length"))

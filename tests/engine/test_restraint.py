@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.engine.restraint import CALM_STEPS, CALM_STEPS_LONGEST, Restraint
-from bot.engine.slots import BLOCK_TOKENS
+from bot.engine.local.restraint import CALM_STEPS, CALM_STEPS_LONGEST, Restraint
+from bot.engine.local.slots import BLOCK_TOKENS
 
 ROOM = 64 * BLOCK_TOKENS
 

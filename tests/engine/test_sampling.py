@@ -18,7 +18,7 @@ from transformers.generation.logits_process import (
 )
 
 from bot.engine.api import Sampling
-from bot.engine.sampling import (
+from bot.engine.portable.sampling import (
     RowSettings,
     Sampler,
     draw,

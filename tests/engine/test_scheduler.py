@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.engine.scheduler import Job, Scheduler, Work
+from bot.engine.local.scheduler import Job, Scheduler, Work
 
 ROOM = 100
 

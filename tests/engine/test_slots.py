@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.engine.slots import BLOCK_TOKENS, COPY_TOKENS, SlotTable, Taken, rounded
+from bot.engine.local.slots import BLOCK_TOKENS, COPY_TOKENS, SlotTable, Taken, rounded
 
 B = BLOCK_TOKENS
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.engine.tokens import TextStream, TextTokens
+from bot.engine.local.tokens import TextStream, TextTokens
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,10 @@ from bot.engine.cuda.gptq import GptqTensors
 from bot.engine.cuda.linear import MarlinProduct, Scratch
 from bot.engine.cuda.llama import LlamaDecoder, LlamaShape
 from bot.engine.cuda.runner import CudaRunner
-from bot.engine.marlin import marlin_is_there
-from bot.engine.memory import with_growing_reserve
-from bot.engine.model_folder import ModelFolder
-from bot.engine.runner import RunnerLimits, RunnerOutOfMemory
+from bot.engine.local.memory import with_growing_reserve
+from bot.engine.local.runner import RunnerLimits, RunnerOutOfMemory
+from bot.engine.models.folder import ModelFolder
+from bot.engine.models.marlin import marlin_is_there
 from bot.errors import ModelError
 
 log = logging.getLogger(__name__)

@@ -30,7 +30,7 @@ from bot.engine.cuda.linear import (
     many_rows_from,
 )
 from bot.engine.cuda.llama import LlamaDecoder, LlamaLayer, LlamaShape
-from bot.engine.model_folder import ModelFolder
+from bot.engine.models.folder import ModelFolder
 
 ARCHITECTURES = ("llama", "mistral")
 GROUP_SIZES = (32, 64, 128)

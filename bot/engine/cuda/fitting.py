@@ -14,8 +14,8 @@ import torch
 from bot.engine.cuda.llama import LlamaDecoder, LlamaShape
 from bot.engine.cuda.pages import PAGE_TOKENS, PagedCache
 from bot.engine.cuda.runner import CudaRunner
-from bot.engine.memory import device_in_words
-from bot.engine.runner import RunnerLimits
+from bot.engine.local.memory import device_in_words
+from bot.engine.local.runner import RunnerLimits
 from bot.errors import ModelError
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from bot.engine.cuda.attention import TILE_TOKENS
-from bot.engine.runner import Piece
+from bot.engine.local.runner import Piece
 
 TILE_FIELDS = 4
 ROW_FIELDS = 3

@@ -27,8 +27,8 @@ from bot.engine.cuda.llama import LlamaDecoder
 from bot.engine.cuda.pages import PagedCache
 from bot.engine.cuda.prompts import PromptInputs, PromptLayout, prompt_numbers
 from bot.engine.cuda.sampler import SamplerTensors
-from bot.engine.memory import give_back_memory, telling_out_of_memory
-from bot.engine.runner import Piece
+from bot.engine.local.memory import give_back_memory, telling_out_of_memory
+from bot.engine.local.runner import Piece
 
 PINNED_BUFFERS = 4  # two steps are under way at most, each with one buffer in and one out
 
@@ -44,7 +44,7 @@ class _Ahead:
 
 
 class CudaRunner:
-    """A :class:`~bot.engine.runner.Runner` over a :class:`LlamaDecoder`."""
+    """A :class:`~bot.engine.local.runner.Runner` over a :class:`LlamaDecoder`."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class CudaRunner:
 
     @telling_out_of_memory()
     def begin(self, slot: int, room_tokens: int, cached_tokens: int) -> None:
-        """See :class:`~bot.engine.runner.Runner`."""
+        """See :class:`~bot.engine.local.runner.Runner`."""
         self._room_of[slot] = room_tokens
         self._last_token.pop(slot, None)
         self._cache.resize(slot, room_tokens)
@@ -126,7 +126,7 @@ class CudaRunner:
     @telling_out_of_memory()
     @torch.inference_mode()
     def copy(self, source: int, target: int, tokens: int) -> None:
-        """See :class:`~bot.engine.runner.Runner`."""
+        """See :class:`~bot.engine.local.runner.Runner`."""
         self._cache.copy(source, target, tokens)
 
     @telling_out_of_memory()
@@ -134,7 +134,7 @@ class CudaRunner:
     def sample(
         self, slot: int, prompt: Sequence[int], sampling: Sampling, seed: int, step: int = 0
     ) -> None:
-        """See :class:`~bot.engine.runner.Runner`."""
+        """See :class:`~bot.engine.local.runner.Runner`."""
         state = self._state
         state.seeds[slot] = seed & 0x7FFF_FFFF_FFFF_FFFF
         state.steps[slot] = step
@@ -148,19 +148,19 @@ class CudaRunner:
         state.seen[slot, said.to(self._on)] = 1
 
     def release(self, slot: int) -> None:
-        """See :class:`~bot.engine.runner.Runner`."""
+        """See :class:`~bot.engine.local.runner.Runner`."""
         self._room_of.pop(slot, None)
         self._last_token.pop(slot, None)
         self._cache.release(slot)
 
     def give_back(self) -> None:
-        """See :class:`~bot.engine.runner.Runner`."""
+        """See :class:`~bot.engine.local.runner.Runner`."""
         give_back_memory()
 
     @telling_out_of_memory()
     @torch.inference_mode()
     def step(self, pieces: Sequence[Piece]) -> list[int]:
-        """See :class:`~bot.engine.runner.Runner`."""
+        """See :class:`~bot.engine.local.runner.Runner`."""
         ahead, self._ahead = self._ahead, _Ahead()
         fresh = [piece for piece in pieces if not self._is_ahead(ahead, piece)]
         first = self._prefill(fresh) if fresh else None

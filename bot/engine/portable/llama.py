@@ -14,20 +14,20 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from bot.engine.api import Sampling
-from bot.engine.memory import (
+from bot.engine.local.memory import (
     device_in_words,
     free_room_tokens,
     give_back_memory,
     telling_out_of_memory,
 )
-from bot.engine.projections import Linear, norm, projection, side_by_side
-from bot.engine.runner import Piece, RunnerLimits
-from bot.engine.sampling import Sampler
-from bot.engine.slots import BLOCK_TOKENS
+from bot.engine.local.runner import Piece, RunnerLimits
+from bot.engine.local.slots import BLOCK_TOKENS
+from bot.engine.portable.projections import Linear, norm, projection, side_by_side
+from bot.engine.portable.sampling import Sampler
 from bot.errors import ModelError
 
 if TYPE_CHECKING:
-    from bot.engine.loading import LoadedModel
+    from bot.engine.portable.loading import LoadedModel
 
 ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3")
 ROPE_TYPES = ("default", "linear", "llama3", "yarn")  # those whose angles do not depend on length
@@ -120,7 +120,7 @@ class LlamaRunner:
     @telling_out_of_memory()
     @torch.inference_mode()
     def begin(self, slot: int, room_tokens: int, cached_tokens: int) -> None:
-        """See :class:`~bot.engine.runner.Runner`."""
+        """See :class:`~bot.engine.local.runner.Runner`."""
         old = self._caches.get(slot)
         if old is not None and old.shape[3] == room_tokens:
             return
@@ -136,28 +136,28 @@ class LlamaRunner:
     @telling_out_of_memory()
     @torch.inference_mode()
     def copy(self, source: int, target: int, tokens: int) -> None:
-        """See :class:`~bot.engine.runner.Runner`."""
+        """See :class:`~bot.engine.local.runner.Runner`."""
         self._caches[target][:, :, :, :tokens] = self._caches[source][:, :, :, :tokens]
 
     @telling_out_of_memory()
     def sample(
         self, slot: int, prompt: Sequence[int], sampling: Sampling, seed: int, step: int = 0
     ) -> None:
-        """See :class:`~bot.engine.runner.Runner`."""
+        """See :class:`~bot.engine.local.runner.Runner`."""
         self._sampler.begin(slot, prompt, sampling, seed, step)
 
     def release(self, slot: int) -> None:
-        """See :class:`~bot.engine.runner.Runner`."""
+        """See :class:`~bot.engine.local.runner.Runner`."""
         self._caches.pop(slot, None)
 
     def give_back(self) -> None:
-        """See :class:`~bot.engine.runner.Runner`."""
+        """See :class:`~bot.engine.local.runner.Runner`."""
         give_back_memory()
 
     @telling_out_of_memory()
     @torch.inference_mode()
     def step(self, pieces: Sequence[Piece]) -> list[int]:
-        """See :class:`~bot.engine.runner.Runner`."""
+        """See :class:`~bot.engine.local.runner.Runner`."""
         logits = self.logits(pieces)
         slots = [piece.slot for piece in pieces if piece.chooses]
         return self._sampler.choose(logits, slots) if slots else []

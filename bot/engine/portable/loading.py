@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any, cast
 import psutil
 import torch
 
-from bot.engine import gptq_loading
 from bot.engine.api import ModelInfo
-from bot.engine.gguf_cache import Progress
-from bot.engine.inspection import Inspection, inspect_model
-from bot.engine.model_config import context_length
-from bot.engine.model_folder import ModelFolder
-from bot.engine.model_source import fetch, identify
-from bot.engine.quiet import silence_libraries
-from bot.engine.staging import stage
-from bot.engine.tokenizers import fit_vocabulary, load_tokenizer, special_tokens
+from bot.engine.models.config import context_length
+from bot.engine.models.folder import ModelFolder
+from bot.engine.models.gguf_cache import Progress
+from bot.engine.models.inspection import Inspection, inspect_model
+from bot.engine.models.quiet import silence_libraries
+from bot.engine.models.source import fetch, identify
+from bot.engine.models.staging import stage
+from bot.engine.models.tokenizers import fit_vocabulary, load_tokenizer, special_tokens
+from bot.engine.portable import gptq_loading
 from bot.errors import ModelError
 
 if TYPE_CHECKING:  # transformers is imported late, once it has been silenced

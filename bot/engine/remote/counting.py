@@ -9,7 +9,7 @@ from typing import Protocol
 import aiohttp
 from tokenizers import Tokenizer
 
-from bot.engine.remote_probe import (
+from bot.engine.remote.probe import (
     ServerFacts,
     TokenizeShape,
     ask_json,

@@ -13,10 +13,10 @@ import struct
 from collections.abc import Mapping
 from pathlib import Path
 
-from bot.engine.folders import making_folder
-from bot.engine.gptq_layout import GptqLayout, in_features
-from bot.engine.model_folder import INDEX_NAME, WEIGHTS_NAME, ModelFolder, read_model_folder
-from bot.engine.weight_files import TensorEntry
+from bot.engine.models.folder import INDEX_NAME, WEIGHTS_NAME, ModelFolder, read_model_folder
+from bot.engine.models.gptq_layout import GptqLayout, in_features
+from bot.engine.models.making_folder import making_folder
+from bot.engine.models.weight_files import TensorEntry
 from bot.errors import ModelError
 
 G_IDX_NAME = "caduceus-g_idx.safetensors"

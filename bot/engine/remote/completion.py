@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import aiohttp
 
-from bot.engine.remote_probe import MEND_REDIRECT, REDIRECTS, redirected
-from bot.engine.remote_stream import CompletionEvent, read_events
+from bot.engine.remote.probe import MEND_REDIRECT, REDIRECTS, redirected
+from bot.engine.remote.stream import CompletionEvent, read_events
 from bot.errors import RemoteEngineError
 
 CHARACTERS_PER_TOKEN_LIMIT = 64  # more than this for every token asked for is no language model

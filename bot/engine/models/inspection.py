@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.engine import gguf_cache, hub
-from bot.engine.gguf_file import read_gguf_header
-from bot.engine.model_config import context_length, read_json_object
-from bot.engine.model_folder import ModelFolder, read_model_folder
-from bot.engine.model_source import ModelSource, SourceKind, identify
+from bot.engine.models import gguf_cache, hub
+from bot.engine.models.config import context_length, read_json_object
+from bot.engine.models.folder import ModelFolder, read_model_folder
+from bot.engine.models.gguf_file import read_gguf_header
+from bot.engine.models.source import ModelSource, SourceKind, identify
 from bot.errors import ModelError
 
 

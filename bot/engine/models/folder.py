@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from bot.engine.gptq_layout import GptqLayout, read_gptq_layout
-from bot.engine.model_config import (
+from bot.engine.models.config import (
     JsonObject,
     read_config,
     read_json_object,
     text_part,
     whole_number,
 )
-from bot.engine.weight_files import TensorEntry, read_weight_file
+from bot.engine.models.gptq_layout import GptqLayout, read_gptq_layout
+from bot.engine.models.weight_files import TensorEntry, read_weight_file
 from bot.errors import ModelError
 
 WEIGHTS_NAME = "model.safetensors"

@@ -5,7 +5,7 @@ not be there later. What is allowed grows again after a while without trouble, a
 twice as long after each time that it was too much.
 """
 
-from bot.engine.slots import BLOCK_TOKENS
+from bot.engine.local.slots import BLOCK_TOKENS
 
 CALM_STEPS = 128  # without trouble before more is allowed; doubled before its first use
 CALM_STEPS_LONGEST = 4096

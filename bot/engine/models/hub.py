@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bot.engine.model_folder import read_model_folder
+from bot.engine.models.folder import read_model_folder
 from bot.errors import ModelError
 
 # Never a pickle, and nothing from subfolders (other precisions, other libraries).

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from bot.engine import embedded, gguf_cache, hub
-from bot.engine.gguf_cache import Progress
-from bot.engine.model_folder import PICKLE_SUFFIXES, ModelFolder, read_model_folder
+from bot.engine.models import embedded, gguf_cache, hub
+from bot.engine.models.folder import PICKLE_SUFFIXES, ModelFolder, read_model_folder
+from bot.engine.models.gguf_cache import Progress
 from bot.errors import ModelError
 
 DEMO = "demo"

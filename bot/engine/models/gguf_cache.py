@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from bot.engine.embedded import NAME, find_embedded
-from bot.engine.folders import making_folder
-from bot.engine.gguf_file import read_gguf_header
-from bot.engine.model_folder import WEIGHTS_NAME, ModelFolder, read_model_folder
+from bot.engine.models.embedded import NAME, find_embedded
+from bot.engine.models.folder import WEIGHTS_NAME, ModelFolder, read_model_folder
+from bot.engine.models.gguf_file import read_gguf_header
+from bot.engine.models.making_folder import making_folder
 from bot.errors import ModelError
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _convert(path: Path, target: Path, what: str, progress: Progress) -> None:
 
 def _read(path: Path, what: str, progress: Progress) -> "tuple[PreTrainedModel, Any]":
     # Imported late: looking at models must stay quick, and the libraries must be silenced first.
-    from bot.engine.quiet import silence_libraries
+    from bot.engine.models.quiet import silence_libraries
 
     silence_libraries()
     import torch

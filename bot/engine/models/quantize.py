@@ -12,11 +12,11 @@ from math import gcd
 from pathlib import Path
 from typing import Any
 
-from bot.engine.folders import making_folder
-from bot.engine.gguf_cache import Progress
-from bot.engine.gptq_layout import BITS
-from bot.engine.model_folder import ModelFolder, read_model_folder
-from bot.engine.model_source import fetch, identify
+from bot.engine.models.folder import ModelFolder, read_model_folder
+from bot.engine.models.gguf_cache import Progress
+from bot.engine.models.gptq_layout import BITS
+from bot.engine.models.making_folder import making_folder
+from bot.engine.models.source import fetch, identify
 from bot.errors import ModelError
 
 GROUP_SIZES = (128, 64, 32, 16)  # the largest that divides every layer's inputs is taken
@@ -116,7 +116,7 @@ def calibration_rows(tokens: Sequence[int], row_tokens: int = ROW_TOKENS) -> lis
 
 def _import_gptqmodel(logs: Path) -> None:
     """Import it silently; its logs go to `logs`, not into the folder one stands in."""
-    from bot.engine.quiet import import_gptqmodel, silence_libraries
+    from bot.engine.models.quiet import import_gptqmodel, silence_libraries
 
     silence_libraries()  # before the first import of transformers
     import_gptqmodel()
@@ -137,7 +137,7 @@ def _quantize(
     import torch
     from gptqmodel import BACKEND, GPTQModel, QuantizeConfig
 
-    from bot.engine.tokenizers import load_tokenizer
+    from bot.engine.models.tokenizers import load_tokenizer
 
     progress("Loading the model", 0.0)
     tokenizer = load_tokenizer(folder.path)

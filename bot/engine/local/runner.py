@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from bot.engine.api import Sampling
 
 if TYPE_CHECKING:
-    from bot.engine.loading import LoadedModel
+    from bot.engine.portable.loading import LoadedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def build_runner(loaded: "LoadedModel", limits: RunnerLimits) -> Runner:
             limits,
             loaded.progress or _silent,
         )
-    from bot.engine.llama import LlamaRunner
+    from bot.engine.portable.llama import LlamaRunner
 
     return LlamaRunner(loaded, limits)
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.engine.model_config import JsonObject, whole_number
-from bot.engine.weight_files import TensorEntry
+from bot.engine.models.config import JsonObject, whole_number
+from bot.engine.models.weight_files import TensorEntry
 from bot.errors import ModelError
 
 BITS = (2, 3, 4, 8)

@@ -15,14 +15,14 @@ from bot.engine.api import (
     GenerationRequest,
     ModelInfo,
 )
-from bot.engine.batch import Event
-from bot.engine.generation import Submission
-from bot.engine.runner import Runner, RunnerLimits, build_runner
-from bot.engine.worker import Ready, Worker, WorkerStatus
+from bot.engine.local.batch import Event
+from bot.engine.local.request import Submission
+from bot.engine.local.runner import Runner, RunnerLimits, build_runner
+from bot.engine.local.worker import Ready, Worker, WorkerStatus
 from bot.errors import CaduceusError, EngineError, EngineUnavailable, RequestTooLarge
 
 if TYPE_CHECKING:
-    from bot.engine.loading import LoadedModel
+    from bot.engine.portable.loading import LoadedModel
 
 BACKOFF_SECONDS = (1.0, 60.0)
 JOIN_SECONDS = 30.0  # a step is far shorter; a model being loaded may take longer, and is left
@@ -65,7 +65,7 @@ class LocalEngine:
         """An engine for what the MODEL setting says, found and checked when it is started."""
 
         def load() -> "LoadedModel":
-            from bot.engine.loading import load_model
+            from bot.engine.portable.loading import load_model
 
             return load_model(
                 model, data_dir=data_dir, context_tokens=context_tokens, progress=engine.report

@@ -8,15 +8,15 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from bot.engine.api import EngineState, FinishReason, ModelInfo, Sampling
-from bot.engine.batch import Batch, BatchStatus, Event
-from bot.engine.generation import Submission
-from bot.engine.meter import Meter
-from bot.engine.runner import Piece, Runner, RunnerLimits
-from bot.engine.tokens import TextTokens
+from bot.engine.local.batch import Batch, BatchStatus, Event
+from bot.engine.local.meter import Meter
+from bot.engine.local.request import Submission
+from bot.engine.local.runner import Piece, Runner, RunnerLimits
+from bot.engine.local.tokens import TextTokens
 from bot.errors import CaduceusError, EngineFailed, EngineUnavailable
 
 if TYPE_CHECKING:
-    from bot.engine.loading import LoadedModel
+    from bot.engine.portable.loading import LoadedModel
 
 log = logging.getLogger(__name__)
 
@@ -237,7 +237,7 @@ def _end_tokens(loaded: "LoadedModel") -> Sequence[int]:
 
 
 def _give_back_memory() -> None:
-    from bot.engine.memory import give_back_memory
+    from bot.engine.local.memory import give_back_memory
 
     give_back_memory()
 
@@ -263,6 +263,6 @@ def _summary(fault: Exception) -> str:
 
 
 def _is_out_of_memory(fault: Exception) -> bool:
-    from bot.engine.memory import is_out_of_memory
+    from bot.engine.local.memory import is_out_of_memory
 
     return is_out_of_memory(fault)

@@ -22,10 +22,10 @@ import psutil
 import torch
 from torch import nn
 
-from bot.engine.gguf_cache import Progress
-from bot.engine.gptq_layout import GptqLayout
-from bot.engine.model_folder import ModelFolder
-from bot.engine.quiet import import_gptqmodel
+from bot.engine.models.folder import ModelFolder
+from bot.engine.models.gguf_cache import Progress
+from bot.engine.models.gptq_layout import GptqLayout
+from bot.engine.models.quiet import import_gptqmodel
 from bot.errors import ModelError
 
 if TYPE_CHECKING:  # transformers is imported late, once it has been silenced

@@ -25,7 +25,7 @@ from bot.engine.api import (
     GenerationStatistics,
     ModelInfo,
 )
-from bot.engine.remote_completion import (
+from bot.engine.remote.completion import (
     CHARACTERS_PER_TOKEN_LIMIT,
     PassingError,
     Progress,
@@ -33,9 +33,9 @@ from bot.engine.remote_completion import (
     UnreachableError,
     stream_completion,
 )
-from bot.engine.remote_probe import ServerFacts, probe_server
+from bot.engine.remote.counting import TokenCounter, choose_counter
+from bot.engine.remote.probe import ServerFacts, probe_server
 from bot.engine.stops import StopStrings
-from bot.engine.token_counting import TokenCounter, choose_counter
 from bot.errors import EngineUnavailable, RemoteEngineError, RequestTooLarge
 
 logger = logging.getLogger(__name__)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from bot.engine.api import Chunk, FinishReason, GenerationRequest, GenerationStatistics
+from bot.engine.local.tokens import TextStream, TextTokens
 from bot.engine.stops import StopStrings
-from bot.engine.tokens import TextStream, TextTokens
 
 NO_SLOT = -1
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 import psutil
 import torch
 
-from bot.engine.runner import RunnerOutOfMemory
+from bot.engine.local.runner import RunnerOutOfMemory
 
 CPU_SHARE = 0.25  # of the memory that is free once the model is loaded
 GPU_SHARE = 0.85  # the rest is for the steps' own tensors
