@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from bot.engine.api import Chunk, FinishReason
 from bot.engine.local.meter import Meter
 from bot.engine.local.request import NO_SLOT, Generation, Submission, Writing
-from bot.engine.local.restraint import Restraint
 from bot.engine.local.runner import Piece, Runner, RunnerOutOfMemory
-from bot.engine.local.scheduler import Job, Scheduler, Work
+from bot.engine.local.scheduler import Job, Restraint, Scheduler, Work
 from bot.engine.local.slots import BLOCK_TOKENS, SlotTable, rounded
 from bot.engine.local.tokens import TextTokens
 from bot.errors import EngineError, EngineFailed

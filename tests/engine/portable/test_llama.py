@@ -9,8 +9,7 @@ import torch
 
 from bot.engine.api import Sampling
 from bot.engine.local.runner import Piece, RunnerLimits, build_runner
-from bot.engine.portable.llama import ARCHITECTURES, LlamaRunner, check_architecture
-from bot.engine.portable.projections import FEW_ROWS
+from bot.engine.portable.llama import ARCHITECTURES, FEW_ROWS, LlamaRunner, check_architecture
 from bot.errors import ModelError
 
 GREEDY = Sampling(temperature=0, repetition_penalty=1)
