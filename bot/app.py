@@ -98,9 +98,9 @@ def build_engine(settings: ProcessSettings) -> Engine:
             tokenizer=settings.tokenizer,
             context_tokens=settings.context_tokens,
         )
-    from bot.engine.local.engine import LocalEngine
+    from bot.engine.building import local_engine
 
-    return LocalEngine.of_model(settings.model, settings.data_dir, settings.context_tokens)
+    return local_engine(settings.model, settings.data_dir, settings.context_tokens)
 
 
 def check_prompt_format(name: str) -> None:

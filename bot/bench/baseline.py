@@ -6,7 +6,7 @@
 
 import gc
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -17,6 +17,7 @@ from bot.bench.load import TEMPERATURE, TOP_P, WARM_UP_TOKENS, Load, Round
 from bot.bench.machine import memory_bytes
 from bot.bench.prompts import PromptMaker
 from bot.bench.results import LoadResult
+from bot.engine.models.progress import Progress
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -108,9 +109,7 @@ class Baseline:
         )
 
 
-def load_reference(
-    model: str, data_dir: Path, progress: Callable[[str, float | None], None]
-) -> "tuple[PreTrainedModel, Any]":
+def load_reference(model: str, data_dir: Path, progress: Progress) -> "tuple[PreTrainedModel, Any]":
     """(model, tokenizer) as transformers itself runs them, GPTQ through gptqmodel's kernels.
 
     For a GPU: there the engine keeps the weights in a form of its own. Raises ModelError.
@@ -119,19 +118,12 @@ def load_reference(
     from bot.engine.models.source import fetch, identify
     from bot.engine.models.staging import stage
     from bot.engine.models.tokenizers import load_tokenizer
-    from bot.engine.portable import gptq_loading
-    from bot.engine.portable.loading import check_room, choose_device, choose_dtype, load_weights
+    from bot.engine.portable.loading import choose_device, load_folder
 
     silence_libraries()
     folder = stage(fetch(identify(model), data_dir=data_dir, progress=progress), data_dir=data_dir)
     device = choose_device()
-    if folder.gptq:
-        loaded, _kernel = gptq_loading.load(folder, device, progress, load_weights)
-    else:
-        dtype = choose_dtype(folder, device)
-        check_room(folder, device, dtype)
-        loaded = load_weights(folder, device, dtype)
-    loaded.eval().requires_grad_(requires_grad=False)
+    loaded, _kernel = load_folder(folder, device, progress)
     return loaded, load_tokenizer(folder.path)
 
 

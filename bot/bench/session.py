@@ -22,12 +22,13 @@ from bot.bench.plan import Plan
 from bot.bench.prompts import PromptMaker, RandomWordMaker, fixed_text
 from bot.bench.results import ChatResult, LoadResult, Results
 from bot.engine.api import EngineState
+from bot.engine.building import build_runner
 from bot.engine.local.engine import LocalEngine
 from bot.engine.local.tokens import TextTokens
 from bot.errors import CaduceusError, EngineError, SettingsError
 
 if TYPE_CHECKING:
-    from bot.engine.portable.loading import LoadedModel
+    from bot.engine.local.loaded_model import LoadedModel
 
 CACHE_NAME = "benchmark"  # under DATA_DIR
 
@@ -85,7 +86,9 @@ class Session:
         model = plan.model or await asyncio.to_thread(self._make_checkpoint)
         if device.type == "cuda" and plan.baseline_tokens:
             await asyncio.to_thread(self._measure_baseline_first, model)
-        engine = LocalEngine(lambda: self._load(model), max_rows=plan.rows, model=model)
+        engine = LocalEngine(
+            lambda: self._load(model), build_runner, max_rows=plan.rows, model=model
+        )
         self._say("Starting the engine")
         await engine.start()
         try:
@@ -101,7 +104,7 @@ class Session:
 
     def _load(self, model: str) -> "LoadedModel":
         """The model as the bot loads it, but nothing it says ends a reply."""
-        from bot.engine.portable.loading import load_model
+        from bot.engine.building import load_model
 
         loaded = load_model(model, data_dir=self._data_dir, progress=self._report)
         source = cast("Any", loaded if loaded.model is None else loaded.model)

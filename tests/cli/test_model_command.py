@@ -11,9 +11,9 @@ sys.path.append(str(Path(__file__).parents[1] / "engine"))
 from checkpoints import logits, make_float, make_gptq, write_new_layout, write_old_layout
 
 from bot.cli import model as command
+from bot.engine.building import load_model
 from bot.engine.models.folder import read_model_folder
 from bot.engine.models.quantize import calibration_rows, choose_group_size, read_calibration
-from bot.engine.portable.loading import load_model
 from bot.errors import ModelError
 
 

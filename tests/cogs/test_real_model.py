@@ -14,8 +14,9 @@ from bot.chat.messages import Scope, Turn, TurnState
 from bot.chat.prompt.formats import FORMATS
 from bot.chat.prompt.preparation import Preparer
 from bot.engine.api import Chunk, GenerationRequest
+from bot.engine.building import build_runner, load_model
 from bot.engine.local.engine import LocalEngine
-from bot.engine.portable.loading import LoadedModel, load_model
+from bot.engine.local.loaded_model import LoadedModel
 from cogs.platform import key_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -123,7 +124,7 @@ async def test_two_guilds_talk_with_the_embedded_model(
     tmp_path: Path, model: LoadedModel, prompt_format: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Preparer, "_format", lambda *_: FORMATS[prompt_format])
-    local = LocalEngine(lambda: model)
+    local = LocalEngine(lambda: model, build_runner)
     await local.start()
     async with talking(tmp_path, engine=Outside(local), pace=PACE) as world:  # type: ignore[arg-type]
         elsewhere = world.env.create_guild()

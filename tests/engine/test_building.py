@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from checkpoints import make_float, make_gptq, write_new_layout, write_old_layout
 
+from bot.engine.building import load_model
 from bot.engine.models.folder import read_model_folder
-from bot.engine.portable.loading import load_model
 from bot.errors import ModelError
 
 

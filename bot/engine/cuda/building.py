@@ -2,7 +2,6 @@
 """Puts a model onto one GPU: which kernels, and what of the weights is kept there twice."""
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +17,7 @@ from bot.engine.local.memory import with_growing_reserve
 from bot.engine.local.runner import RunnerLimits, RunnerOutOfMemory
 from bot.engine.models.folder import ModelFolder
 from bot.engine.models.marlin import marlin_is_there
+from bot.engine.models.progress import Progress
 from bot.errors import ModelError
 
 log = logging.getLogger(__name__)
@@ -26,8 +26,6 @@ CHUNK_TOKENS = 2048  # of prompts in one step: a step of this size takes some 90
 SMALL_CHUNK_TOKENS = 512  # where memory is short
 CONTEXTS_WORTH_A_COPY = 16  # room for so many full contexts must remain beside a second copy
 CONTEXTS_WORTH_UNPACKING = 16  # the same, beside a copy in 16 bits
-
-Report = Callable[[str, float | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ def build_cuda_runner(
     config: Any,
     context_tokens: int,
     limits: RunnerLimits,
-    report: Report,
+    report: Progress,
 ) -> CudaRunner:
     """Load, measure, allocate and warm up. Raises ModelError when the card is too small."""
     device = torch.device("cuda", 0)
@@ -66,7 +64,7 @@ def build_cuda_runner(
 
 
 def _choose_kernel(
-    folder: ModelFolder, device: torch.device, dtype: torch.dtype, report: Report
+    folder: ModelFolder, device: torch.device, dtype: torch.dtype, report: Progress
 ) -> tuple[bool, str]:
     name = str(dtype).removeprefix("torch.")
     if folder.gptq is None:
@@ -119,7 +117,7 @@ def _load(
     device: torch.device,
     marlin: bool,
     plan: MemoryPlan,
-    report: Report,
+    report: Progress,
 ) -> LlamaDecoder:
     scratch = None
     if folder.gptq is not None and plan.keep_packed:

@@ -1,7 +1,6 @@
 # pyright: basic
 """Reads a checked Llama folder into the decoder's layers: dense or GPTQ, straight onto the GPU."""
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -31,14 +30,13 @@ from bot.engine.cuda.linear import (
 )
 from bot.engine.cuda.llama import LlamaDecoder, LlamaLayer, LlamaShape
 from bot.engine.models.folder import ModelFolder
+from bot.engine.models.progress import Progress
 
 ARCHITECTURES = ("llama", "mistral")
 GROUP_SIZES = (32, 64, 128)
 HEAD_SIZES = (32, 64, 128)
 VOCABULARY_MULTIPLE = 64  # cuBLAS wants rows of whole tiles
 VOCABULARY_MAXIMUM = 1 << 17  # more logits than this do not fit the sampler's registers
-
-Report = Callable[[str, float | None], None]
 
 
 def read_shape(config: Any) -> LlamaShape:
@@ -189,7 +187,7 @@ def read_decoder(
     layers: LayerReader,
     config: Any,
     context_tokens: int,
-    report: Report,
+    report: Progress,
 ) -> LlamaDecoder:
     """All of a model. The caller has asked :func:`why_not`."""
     shape = read_shape(config)

@@ -6,7 +6,6 @@ captured: a reserve is kept for it, and a larger one when that was too little.
 """
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +15,7 @@ from bot.engine.cuda.pages import PAGE_TOKENS, PagedCache
 from bot.engine.cuda.runner import CudaRunner
 from bot.engine.local.memory import device_in_words
 from bot.engine.local.runner import RunnerLimits
+from bot.engine.models.progress import Progress
 from bot.errors import ModelError
 
 log = logging.getLogger(__name__)
@@ -27,8 +27,6 @@ RESERVE_SHARE = 0.02
 MORE_RESERVE_BYTES = (0, 512 << 20, 1 << 30, 2 << 30, 3 << 30)  # one after the other
 HALF_BYTES = 2
 LEAST_ROOM_TOKENS = 256  # with less there is no conversation
-
-Report = Callable[[str, float | None], None]
 
 
 def free_bytes(device: torch.device) -> int:
@@ -60,7 +58,7 @@ class Fitting:
     limits: RunnerLimits
     dtype: torch.dtype
     kernel: str
-    report: Report
+    report: Progress
 
     @property
     def device(self) -> torch.device:

@@ -5,7 +5,6 @@ import itertools
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot.engine.api import (
@@ -17,12 +16,12 @@ from bot.engine.api import (
 )
 from bot.engine.local.batch import Event
 from bot.engine.local.request import Submission
-from bot.engine.local.runner import Runner, RunnerLimits, build_runner
+from bot.engine.local.runner import Runner, RunnerLimits
 from bot.engine.local.worker import Ready, Worker, WorkerStatus
 from bot.errors import CaduceusError, EngineError, EngineUnavailable, RequestTooLarge
 
 if TYPE_CHECKING:
-    from bot.engine.portable.loading import LoadedModel
+    from bot.engine.local.loaded_model import LoadedModel
 
 BACKOFF_SECONDS = (1.0, 60.0)
 JOIN_SECONDS = 30.0  # a step is far shorter; a model being loaded may take longer, and is left
@@ -35,14 +34,14 @@ class LocalEngine:
     def __init__(
         self,
         load: "Callable[[], LoadedModel]",
+        build: "Callable[[LoadedModel, RunnerLimits], Runner]",
         *,
         max_rows: int = 0,
         room_tokens: int = 0,
-        build: "Callable[[LoadedModel, RunnerLimits], Runner]" = build_runner,
         backoff_seconds: tuple[float, float] = BACKOFF_SECONDS,
         model: str = "",
     ) -> None:
-        """`load` is called in the worker's thread, at every start and restart.
+        """`load` and `build` are called in the worker's thread, at every start and restart.
 
         `max_rows` requests run together, in `room_tokens` of KV cache; 0 leaves that to the
         machine. `model` is the name shown until the model itself is there.
@@ -57,22 +56,6 @@ class LocalEngine:
         self._numbers = itertools.count(1)
         self._activity = ""
         self._progress: float | None = None
-
-    @classmethod
-    def of_model(
-        cls, model: str, data_dir: Path, context_tokens: int = 0, *, max_rows: int = 0
-    ) -> "LocalEngine":
-        """An engine for what the MODEL setting says, found and checked when it is started."""
-
-        def load() -> "LoadedModel":
-            from bot.engine.portable.loading import load_model
-
-            return load_model(
-                model, data_dir=data_dir, context_tokens=context_tokens, progress=engine.report
-            )
-
-        engine = cls(load, max_rows=max_rows, model=model)
-        return engine
 
     def report(self, activity: str, progress: float | None) -> None:
         """What the loader is doing, for :meth:`status`. From any thread."""

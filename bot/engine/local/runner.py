@@ -1,4 +1,4 @@
-"""What computes: the Protocol that the running batch drives, and the choice of its implementation.
+"""What computes: the Protocol that the running batch drives.
 
 A runner never decides. It is told which tokens of which slots to compute, and for which of them
 to choose the next token. Everything with tensors in it lies behind this Protocol.
@@ -6,12 +6,9 @@ to choose the next token. Everything with tensors in it lies behind this Protoco
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from bot.engine.api import Sampling
-
-if TYPE_CHECKING:
-    from bot.engine.portable.loading import LoadedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,24 +77,3 @@ class RunnerLimits:
 
     rows: int = 0
     room_tokens: int = 0
-
-
-def build_runner(loaded: "LoadedModel", limits: RunnerLimits) -> Runner:
-    """The best runner for a model and its device. Raises ModelError for a foreign architecture."""
-    if loaded.model is None and loaded.folder is not None:
-        from bot.engine.cuda.building import build_cuda_runner
-
-        return build_cuda_runner(
-            loaded.folder,
-            loaded.config,
-            loaded.info.context_tokens,
-            limits,
-            loaded.progress or _silent,
-        )
-    from bot.engine.portable.llama import LlamaRunner
-
-    return LlamaRunner(loaded, limits)
-
-
-def _silent(_text: str, _fraction: float | None) -> None:
-    """Where nobody watches."""

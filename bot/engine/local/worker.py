@@ -16,7 +16,7 @@ from bot.engine.local.tokens import TextTokens
 from bot.errors import CaduceusError, EngineFailed, EngineUnavailable
 
 if TYPE_CHECKING:
-    from bot.engine.portable.loading import LoadedModel
+    from bot.engine.local.loaded_model import LoadedModel
 
 log = logging.getLogger(__name__)
 

@@ -9,22 +9,21 @@ a damaged one is made again.
 
 import hashlib
 import shutil
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from bot.engine.models.embedded import NAME, find_embedded
 from bot.engine.models.folder import WEIGHTS_NAME, ModelFolder, read_model_folder
 from bot.engine.models.gguf_file import read_gguf_header
 from bot.engine.models.making_folder import making_folder
+from bot.engine.models.progress import Progress
 from bot.errors import ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
-
-Progress: TypeAlias = Callable[[str, float | None], None]
 
 _VERSION = 1  # of what is written here; an older conversion is made again
 

@@ -5,11 +5,11 @@
 
 import re
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bot.engine.models.folder import read_model_folder
+from bot.engine.models.progress import Progress
 from bot.errors import ModelError
 
 # Never a pickle, and nothing from subfolders (other precisions, other libraries).
@@ -49,7 +49,7 @@ def cached_folder(hub_id: str) -> Path | None:
     return found
 
 
-def download_folder(hub_id: str, progress: Callable[[str, float | None], None]) -> Path:
+def download_folder(hub_id: str, progress: Progress) -> Path:
     """Download a model; what an earlier attempt got is not fetched again. Raises ModelError."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
@@ -94,7 +94,7 @@ def download_folder(hub_id: str, progress: Callable[[str, float | None], None]) 
         ) from error
 
 
-def _bar_class(what: str, progress: Callable[[str, float | None], None]) -> type[Any]:
+def _bar_class(what: str, progress: Progress) -> type[Any]:
     """A tqdm that reports to `progress` in place of drawing: the library asks for a class."""
     from tqdm import tqdm
 

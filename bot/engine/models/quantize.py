@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from bot.engine.models.folder import ModelFolder, read_model_folder
-from bot.engine.models.gguf_cache import Progress
 from bot.engine.models.gptq_layout import BITS
 from bot.engine.models.making_folder import making_folder
+from bot.engine.models.progress import Progress
 from bot.engine.models.source import fetch, identify
 from bot.errors import ModelError
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bot.engine.models import embedded, gguf_cache, hub
 from bot.engine.models.folder import PICKLE_SUFFIXES, ModelFolder, read_model_folder
-from bot.engine.models.gguf_cache import Progress
+from bot.engine.models.progress import Progress
 from bot.errors import ModelError
 
 DEMO = "demo"

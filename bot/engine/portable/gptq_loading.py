@@ -23,8 +23,8 @@ import torch
 from torch import nn
 
 from bot.engine.models.folder import ModelFolder
-from bot.engine.models.gguf_cache import Progress
 from bot.engine.models.gptq_layout import GptqLayout
+from bot.engine.models.progress import Progress
 from bot.engine.models.quiet import import_gptqmodel
 from bot.errors import ModelError
 

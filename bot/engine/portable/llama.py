@@ -26,7 +26,7 @@ from bot.engine.portable.sampling import Sampler
 from bot.errors import ModelError
 
 if TYPE_CHECKING:
-    from bot.engine.portable.loading import LoadedModel
+    from bot.engine.local.loaded_model import LoadedModel
 
 ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3")
 ROPE_TYPES = ("default", "linear", "llama3", "yarn")  # those whose angles do not depend on length

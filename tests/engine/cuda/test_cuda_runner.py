@@ -12,10 +12,10 @@ import torch
 from checkpoints import Checkpoint, make_float, make_gptq, write_new_layout
 
 from bot.engine.api import FinishReason, GenerationRequest, Sampling
+from bot.engine.building import build_runner, load_model
 from bot.engine.local.batch import Batch
 from bot.engine.local.request import Submission
-from bot.engine.local.runner import Runner, RunnerLimits, build_runner
-from bot.engine.portable.loading import load_model
+from bot.engine.local.runner import Runner, RunnerLimits
 from bot.errors import ModelError
 
 pytestmark = [

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from bot.engine.api import Chunk, EngineState, FinishReason, GenerationRequest, Sampling
+from bot.engine.building import build_runner, load_model
 from bot.engine.local.engine import LocalEngine
 from bot.engine.local.runner import Piece, RunnerLimits
 from bot.engine.portable.llama import LlamaRunner
-from bot.engine.portable.loading import load_model
 from bot.errors import EngineFailed, EngineUnavailable, ModelError, RequestTooLarge
 
 GREEDY = Sampling(temperature=0, repetition_penalty=1)
@@ -32,8 +32,10 @@ def loaded(tiny_loader: Callable[..., Any]) -> Any:
 
 
 @asynccontextmanager
-async def running(load: Callable[[], Any], **options: Any) -> AsyncGenerator[LocalEngine, None]:
-    engine = LocalEngine(load, **options)
+async def running(
+    load: Callable[[], Any], *, build: Any = build_runner, **options: Any
+) -> AsyncGenerator[LocalEngine, None]:
+    engine = LocalEngine(load, build, **options)
     await engine.start()
     try:
         yield engine
@@ -256,7 +258,7 @@ async def test_a_model_that_does_not_load_says_so(loaded: Any) -> None:
     def load() -> Any:
         raise ModelError("The folder is empty.", "Download it.")
 
-    engine = LocalEngine(load, model="a/b")
+    engine = LocalEngine(load, build_runner, model="a/b")
     assert engine.status().model == "a/b"
     with pytest.raises(ModelError, match="The folder is empty"):
         await engine.start()
@@ -271,7 +273,7 @@ async def test_a_fault_while_loading_is_told_plainly() -> None:
         raise ZeroDivisionError("by zero")
 
     with pytest.raises(EngineFailed, match="ZeroDivisionError: by zero"):
-        await LocalEngine(load).start()
+        await LocalEngine(load, build_runner).start()
 
 
 @pytest.mark.parametrize(
@@ -351,7 +353,7 @@ async def test_the_waits_between_restarts_double_up_to_a_longest(
         if pieces[0].start > 6 and loads == 1:
             raise ValueError("once")
 
-    engine = LocalEngine(load, build=stepping(fail), backoff_seconds=(0.01, 0.05))
+    engine = LocalEngine(load, stepping(fail), backoff_seconds=(0.01, 0.05))
     await engine.start()
     with pytest.raises(EngineFailed):
         await read(engine, ask())
@@ -364,7 +366,7 @@ async def test_the_waits_between_restarts_double_up_to_a_longest(
 
 
 async def test_closing_the_engine_ends_what_runs_and_what_waits(loaded: Any) -> None:
-    engine = LocalEngine(lambda: loaded, max_rows=1)
+    engine = LocalEngine(lambda: loaded, build_runner, max_rows=1)
     await engine.start()
     runs = engine.generate(ask(channel="a", max_tokens=200))
     await anext(runs)
@@ -391,7 +393,7 @@ async def test_an_engine_closed_while_it_loads_does_not_keep_its_start_waiting(
         assert closed.wait(20)
         return loaded
 
-    engine = LocalEngine(load)
+    engine = LocalEngine(load, build_runner)
     starting = asyncio.ensure_future(engine.start())
     await until(loads.is_set)
     closing = asyncio.ensure_future(engine.close())
@@ -404,7 +406,7 @@ async def test_an_engine_closed_while_it_loads_does_not_keep_its_start_waiting(
 
 
 async def test_before_its_start_the_engine_says_that_it_loads(loaded: Any) -> None:
-    engine = LocalEngine(lambda: loaded)
+    engine = LocalEngine(lambda: loaded, build_runner)
     assert engine.status().state is EngineState.STARTING
     with pytest.raises(EngineUnavailable, match="still being loaded"):
         await read(engine, ask())

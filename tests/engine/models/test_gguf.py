@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import pre_tokenizers
 
+from bot.engine.building import load_model
+from bot.engine.local.loaded_model import LoadedModel
 from bot.engine.models import embedded, gguf_cache
 from bot.engine.models.embedded import EmbeddedModel, find_embedded
 from bot.engine.models.gguf_file import read_gguf_header
 from bot.engine.models.inspection import inspect_model
-from bot.engine.portable.loading import LoadedModel, load_model
 from bot.errors import ModelError
 
 HEADS, KV_HEADS = 4, 2

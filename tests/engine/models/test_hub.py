@@ -11,9 +11,9 @@ import torch
 from checkpoints import logits, make_float, write_new_layout
 from huggingface_hub import constants
 
+from bot.engine.building import load_model
 from bot.engine.models import hub
 from bot.engine.models.inspection import inspect_model
-from bot.engine.portable.loading import load_model
 from bot.errors import ModelError
 
 COMMIT = "a" * 40

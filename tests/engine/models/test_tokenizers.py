@@ -8,8 +8,8 @@ import pytest
 from checkpoints import make_float, write_new_layout
 from transformers.convert_slow_tokenizer import import_protobuf
 
+from bot.engine.building import load_model
 from bot.engine.models import tokenizers
-from bot.engine.portable.loading import load_model
 from bot.errors import ModelError
 
 NORMAL, UNKNOWN, CONTROL, BYTE = 1, 2, 3, 6

@@ -15,10 +15,10 @@ from checkpoints import (
     write_old_layout,
 )
 
+from bot.engine.building import load_model
 from bot.engine.models.folder import read_model_folder
 from bot.engine.models.staging import stage
 from bot.engine.portable import gptq_loading
-from bot.engine.portable.loading import load_model
 from bot.errors import ModelError
 
 EXACT = 1e-5  # float32 against float32

@@ -6,10 +6,10 @@ import pytest
 import torch
 from checkpoints import logits, make_float, make_gptq, write_new_layout, write_old_layout
 
+from bot.engine.building import load_model
 from bot.engine.models.folder import read_model_folder
 from bot.engine.portable import gptq_loading, loading
 from bot.engine.portable.gptq_loading import CUDA_KERNELS, Kernel
-from bot.engine.portable.loading import load_model
 
 pytestmark = [
     pytest.mark.gpu,

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from bot.engine.api import Sampling
-from bot.engine.local.runner import Piece, RunnerLimits, build_runner
+from bot.engine.building import build_runner
+from bot.engine.local.runner import Piece, RunnerLimits
 from bot.engine.portable.llama import ARCHITECTURES, FEW_ROWS, LlamaRunner, check_architecture
 from bot.errors import ModelError
 

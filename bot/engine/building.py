@@ -1,0 +1,172 @@
+"""From a MODEL setting to an engine: the only place that knows every runner.
+
+Importing this loads no torch: what needs it is imported when a model is loaded, in the worker's
+thread.
+"""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# (an edge to a library that is only partly typed)
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from bot.engine.api import ModelInfo
+from bot.engine.local.engine import LocalEngine
+from bot.engine.local.loaded_model import LoadedModel
+from bot.engine.local.runner import Runner, RunnerLimits
+from bot.engine.models.config import context_length
+from bot.engine.models.folder import ModelFolder
+from bot.engine.models.progress import Progress, no_progress
+from bot.engine.models.quiet import silence_libraries
+from bot.engine.models.source import fetch, identify
+from bot.engine.models.staging import stage
+from bot.engine.models.tokenizers import fit_vocabulary, load_tokenizer, special_tokens
+from bot.errors import ModelError
+
+if TYPE_CHECKING:  # transformers is imported late, once it has been silenced
+    import torch
+    from transformers import PreTrainedModel
+
+log = logging.getLogger(__name__)
+
+
+def local_engine(
+    model: str, data_dir: Path, context_tokens: int = 0, *, max_rows: int = 0
+) -> LocalEngine:
+    """An engine for what the MODEL setting says, found and checked when it is started."""
+
+    def load() -> LoadedModel:
+        return load_model(
+            model, data_dir=data_dir, context_tokens=context_tokens, progress=engine.report
+        )
+
+    engine = LocalEngine(load, build_runner, max_rows=max_rows, model=model)
+    return engine
+
+
+def load_model(
+    model: str,
+    *,
+    data_dir: Path,
+    context_tokens: int = 0,
+    progress: Progress | None = None,
+) -> LoadedModel:
+    """Find, check and load what the MODEL setting says. Blocks for seconds to minutes.
+
+    `data_dir` takes conversions and stages. `context_tokens` above 0 makes the context shorter
+    than the model's own. `progress` gets what is being done and how much of it, if known (0 to 1).
+    Raises ModelError, naming the file that is to blame and what to do.
+    """
+    silence_libraries()  # before the next line brings transformers
+    from bot.engine.portable.loading import choose_device, load_folder
+
+    report = progress or no_progress
+    source = identify(model)
+    fetched = fetch(source, data_dir=data_dir, progress=report)
+    _check_config(fetched)  # before all that reads it too, and would blame another file
+    folder = stage(fetched, data_dir=data_dir)
+    report(f"Loading {source.name}", None)
+    tokenizer = load_tokenizer(folder.path)
+    device = choose_device()
+    if device.type == "cuda":
+        fast = _for_fast_runner(source.name, folder, tokenizer, device, context_tokens)
+        if fast is not None:
+            fast.progress = report
+            return fast
+    loaded, kernel = load_folder(folder, device, report)
+    fit_vocabulary(tokenizer, _vocabulary(loaded), folder.path)
+    log.info("loaded %s on %s: %s", source.name, device, kernel)
+    return LoadedModel(
+        model=loaded,
+        tokenizer=tokenizer,
+        info=_describe(source.name, folder, tokenizer, context_tokens),
+        device=device,
+        kernel=kernel,
+    )
+
+
+def build_runner(loaded: LoadedModel, limits: RunnerLimits) -> Runner:
+    """The best runner for a model and its device. Raises ModelError for a foreign architecture."""
+    if loaded.model is None and loaded.folder is not None:
+        from bot.engine.cuda.building import build_cuda_runner
+
+        return build_cuda_runner(
+            loaded.folder,
+            loaded.config,
+            loaded.info.context_tokens,
+            limits,
+            loaded.progress or no_progress,
+        )
+    from bot.engine.portable.llama import LlamaRunner
+
+    return LlamaRunner(loaded, limits)
+
+
+def _check_config(folder: ModelFolder) -> None:
+    from huggingface_hub.errors import StrictDataclassError
+    from transformers import AutoConfig
+
+    from bot.engine.portable.loading import FOREIGN_ERRORS
+
+    try:
+        AutoConfig.from_pretrained(str(folder.path), trust_remote_code=False)
+    except (*FOREIGN_ERRORS, StrictDataclassError) as error:
+        raise ModelError(
+            f"{folder.path / 'config.json'} cannot be used: {' '.join(str(error).split())[:300]}",
+            "The model's kind must be one that transformers knows without code of its own; if it "
+            "is, download that file again.",
+        ) from error
+
+
+def _for_fast_runner(
+    name: str, folder: ModelFolder, tokenizer: Any, device: "torch.device", context_tokens: int
+) -> LoadedModel | None:
+    """The model as :mod:`bot.engine.cuda` takes it; None (and a line in the log) when it cannot."""
+    from transformers import AutoConfig, GenerationConfig
+
+    try:
+        from bot.engine.cuda.checkpoint import why_not
+    except ImportError as error:  # no Triton: Windows, or a build of torch without it
+        log.warning("The fast kernels cannot be used: %s. PyTorch's own are slower.", error)
+        return None
+    config: Any = AutoConfig.from_pretrained(str(folder.path), trust_remote_code=False)
+    reason = why_not(folder, config)
+    if reason:
+        log.warning("The fast kernels do not take %s. PyTorch's own are slower.", reason)
+        return None
+    fit_vocabulary(tokenizer, cast("int", config.vocab_size), folder.path)
+    try:
+        generation_config: Any = GenerationConfig.from_pretrained(str(folder.path))
+    except OSError:  # there is no such file: the config says it too
+        generation_config = GenerationConfig.from_model_config(config)
+    return LoadedModel(
+        model=None,
+        tokenizer=tokenizer,
+        info=_describe(name, folder, tokenizer, context_tokens),
+        device=device,
+        kernel="",
+        folder=folder,
+        config=config,
+        generation_config=generation_config,
+    )
+
+
+def _describe(name: str, folder: ModelFolder, tokenizer: Any, context_tokens: int) -> ModelInfo:
+    own = context_length(folder.config)
+    if context_tokens > own:
+        log.warning("CONTEXT_TOKENS is %d, but %s was made for %d", context_tokens, name, own)
+    template = tokenizer.chat_template
+    return ModelInfo(
+        name=name,
+        context_tokens=min(context_tokens, own) if context_tokens > 0 else own,
+        chat_template=template if isinstance(template, str) else None,
+        special_tokens=special_tokens(tokenizer),
+        eos_token=tokenizer.eos_token or "",
+        bos_token=tokenizer.bos_token or "",
+    )
+
+
+def _vocabulary(model: "PreTrainedModel") -> int:
+    """How many tokens the model knows."""
+    return int(cast("Any", model.get_input_embeddings()).weight.shape[0])

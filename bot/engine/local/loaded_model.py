@@ -1,0 +1,31 @@
+"""A model as the loader hands it to whoever runs it."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bot.engine.api import ModelInfo
+from bot.engine.models.folder import ModelFolder
+from bot.engine.models.progress import Progress
+
+if TYPE_CHECKING:  # importing this loads neither
+    import torch
+    from transformers import PreTrainedModel
+
+
+@dataclass(slots=True)
+class LoadedModel:
+    """A model ready to run, in evaluation mode on its device.
+
+    Where the fast runner for one GPU takes the model, that reads the weights itself: `model` is
+    None, and `folder` says where they lie.
+    """
+
+    model: "PreTrainedModel | None"
+    tokenizer: Any  # transformers' PreTrainedTokenizerBase, which is untyped
+    info: ModelInfo
+    device: "torch.device"
+    kernel: str  # which kernels run, in words
+    folder: ModelFolder | None = None
+    config: Any = None  # transformers' PretrainedConfig
+    generation_config: Any = None
+    progress: Progress | None = None
