@@ -1,13 +1,10 @@
 """`python -m bot model`: what people see of inspecting, fetching and quantizing."""
 
 import argparse
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parents[1] / "engine"))
 from checkpoints import logits, make_float, make_gptq, write_new_layout, write_old_layout
 
 from bot.cli import model as command
