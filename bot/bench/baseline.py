@@ -114,6 +114,7 @@ def load_reference(model: str, data_dir: Path, progress: Progress) -> "tuple[Pre
 
     For a GPU: there the engine keeps the weights in a form of its own. Raises ModelError.
     """
+    from bot.engine.models.config import transformers_config
     from bot.engine.models.quiet import silence_libraries
     from bot.engine.models.source import fetch, identify
     from bot.engine.models.staging import stage
@@ -122,9 +123,10 @@ def load_reference(model: str, data_dir: Path, progress: Progress) -> "tuple[Pre
 
     silence_libraries()
     folder = stage(fetch(identify(model), data_dir=data_dir, progress=progress), data_dir=data_dir)
+    config = transformers_config(folder.path, folder.config)
     device = choose_device()
-    loaded, _kernel = load_folder(folder, device, progress)
-    return loaded, load_tokenizer(folder.path)
+    loaded, _kernel = load_folder(folder, config, device, progress)
+    return loaded, load_tokenizer(folder.path, config)
 
 
 def give_back_memory() -> None:

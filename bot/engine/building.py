@@ -15,14 +15,13 @@ from bot.engine.api import ModelInfo
 from bot.engine.local.engine import LocalEngine
 from bot.engine.local.loaded_model import LoadedModel
 from bot.engine.local.runner import Runner, RunnerLimits
-from bot.engine.models.config import context_length
+from bot.engine.models.config import context_length, transformers_config
 from bot.engine.models.folder import ModelFolder
 from bot.engine.models.progress import Progress, no_progress
 from bot.engine.models.quiet import silence_libraries
 from bot.engine.models.source import fetch, identify
 from bot.engine.models.staging import stage
 from bot.engine.models.tokenizers import fit_vocabulary, load_tokenizer, special_tokens
-from bot.errors import ModelError
 
 if TYPE_CHECKING:  # transformers is imported late, once it has been silenced
     import torch
@@ -64,17 +63,19 @@ def load_model(
     report = progress or no_progress
     source = identify(model)
     fetched = fetch(source, data_dir=data_dir, progress=report)
-    _check_config(fetched)  # before all that reads it too, and would blame another file
+    config = transformers_config(fetched.path, fetched.config)
     folder = stage(fetched, data_dir=data_dir)
+    if folder is not fetched:
+        config = transformers_config(folder.path, folder.config)
     report(f"Loading {source.name}", None)
-    tokenizer = load_tokenizer(folder.path)
+    tokenizer = load_tokenizer(folder.path, config)
     device = choose_device()
     if device.type == "cuda":
-        fast = _for_fast_runner(source.name, folder, tokenizer, device, context_tokens)
+        fast = _for_fast_runner(source.name, folder, config, tokenizer, device, context_tokens)
         if fast is not None:
             fast.progress = report
             return fast
-    loaded, kernel = load_folder(folder, device, report)
+    loaded, kernel = load_folder(folder, config, device, report)
     fit_vocabulary(tokenizer, _vocabulary(loaded), folder.path)
     log.info("loaded %s on %s: %s", source.name, device, kernel)
     return LoadedModel(
@@ -103,34 +104,22 @@ def build_runner(loaded: LoadedModel, limits: RunnerLimits) -> Runner:
     return LlamaRunner(loaded, limits)
 
 
-def _check_config(folder: ModelFolder) -> None:
-    from huggingface_hub.errors import StrictDataclassError
-    from transformers import AutoConfig
-
-    from bot.engine.portable.loading import FOREIGN_ERRORS
-
-    try:
-        AutoConfig.from_pretrained(str(folder.path), trust_remote_code=False)
-    except (*FOREIGN_ERRORS, StrictDataclassError) as error:
-        raise ModelError(
-            f"{folder.path / 'config.json'} cannot be used: {' '.join(str(error).split())[:300]}",
-            "The model's kind must be one that transformers knows without code of its own; if it "
-            "is, download that file again.",
-        ) from error
-
-
 def _for_fast_runner(
-    name: str, folder: ModelFolder, tokenizer: Any, device: "torch.device", context_tokens: int
+    name: str,
+    folder: ModelFolder,
+    config: Any,
+    tokenizer: Any,
+    device: "torch.device",
+    context_tokens: int,
 ) -> LoadedModel | None:
     """The model as :mod:`bot.engine.cuda` takes it; None (and a line in the log) when it cannot."""
-    from transformers import AutoConfig, GenerationConfig
+    from transformers import GenerationConfig
 
     try:
         from bot.engine.cuda.checkpoint import why_not
     except ImportError as error:  # no Triton: Windows, or a build of torch without it
         log.warning("The fast kernels cannot be used: %s. PyTorch's own are slower.", error)
         return None
-    config: Any = AutoConfig.from_pretrained(str(folder.path), trust_remote_code=False)
     reason = why_not(folder, config)
     if reason:
         log.warning("The fast kernels do not take %s. PyTorch's own are slower.", reason)

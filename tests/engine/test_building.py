@@ -1,7 +1,10 @@
-"""A config.json that transformers does not take is named, not the file that is read after it."""
+"""From a model's folder to the loaded model: its config.json is read once, and named when bad."""
 
+import builtins
+import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from checkpoints import make_float, make_gptq, write_new_layout, write_old_layout
@@ -9,6 +12,21 @@ from checkpoints import make_float, make_gptq, write_new_layout, write_old_layou
 from bot.engine.building import load_model
 from bot.engine.models.folder import read_model_folder
 from bot.errors import ModelError
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The files that Python code opened, in order."""
+    found: list[str] = []
+    original = io.open
+
+    def noting(file: Any, *args: Any, **options: Any) -> Any:
+        found.append(str(file))
+        return original(file, *args, **options)
+
+    monkeypatch.setattr(io, "open", noting)  # what pathlib calls
+    monkeypatch.setattr(builtins, "open", noting)
+    return found
 
 
 def change_config(folder: Path, **changes: object) -> None:
@@ -57,3 +75,11 @@ def test_a_tokenizer_of_gigabytes_is_not_read(tmp_path: Path) -> None:
         stream.truncate(3 << 30)
     with pytest.raises(ModelError, match=r"tokenizer\.json is far too large"):
         read_model_folder(folder)
+
+
+def test_config_is_read_once(tmp_path: Path, opened: list[str]) -> None:
+    folder = write_new_layout(make_float(), tmp_path / "model")
+    (folder / "generation_config.json").write_text("{}")  # without it transformers looks again
+    opened.clear()
+    load_model(str(folder), data_dir=tmp_path / "data")
+    assert opened.count(str(folder / "config.json")) == 1

@@ -1,15 +1,22 @@
 """`config.json` and its siblings: read with bounds, and checked for sizes that make sense."""
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# (an edge to a library that is only partly typed)
+
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from bot.errors import ModelError
 
 JsonObject: TypeAlias = Mapping[str, object]
 
 JSON_BYTES = 64 * 1024 * 1024  # an index of a large model is a few megabytes
+
+# What transformers raises for a config that it cannot use.
+CONFIG_ERRORS = (ValueError, KeyError, TypeError, AttributeError, RuntimeError, OSError)
 
 # The largest that any known model comes near, times a few: above it the file is damaged or hostile.
 LARGEST_SIZES: Mapping[str, int] = {
@@ -62,6 +69,29 @@ def read_config(folder: Path) -> dict[str, object]:
         for key, largest in LARGEST_SIZES.items():
             _check_size(path, key, part.get(key), largest)
     return config
+
+
+def transformers_config(path: Path, config: JsonObject) -> Any:
+    """A config that has been read, as transformers' PretrainedConfig. Reads no file.
+
+    `path` is the model's folder. Raises ModelError, naming its config.json, for a model that
+    transformers does not know or values that it does not take.
+    """
+    # Imported late: it brings torch, and the libraries must be silenced first.
+    from huggingface_hub.errors import StrictDataclassError
+    from transformers import CONFIG_MAPPING
+
+    kind = str(config["model_type"])
+    try:
+        if kind not in CONFIG_MAPPING:
+            raise ValueError(f"transformers knows no models of the kind «{kind[:100]}»")
+        return CONFIG_MAPPING[kind].from_dict(deepcopy(dict(config)), name_or_path=str(path))
+    except (*CONFIG_ERRORS, StrictDataclassError) as error:
+        raise ModelError(
+            f"{path / 'config.json'} cannot be used: {' '.join(str(error).split())[:300]}",
+            "The model's kind must be one that transformers knows without code of its own; if it "
+            "is, download that file again.",
+        ) from error
 
 
 def text_part(config: JsonObject) -> JsonObject:

@@ -35,7 +35,7 @@ class ModelFolder:
     """What a folder holds. Everything in it has been checked against everything else."""
 
     path: Path
-    config: JsonObject
+    config: JsonObject  # config.json, read this once: whoever needs it gets it from here
     weight_files: tuple[Path, ...]
     tensors: Mapping[str, TensorEntry] = field(repr=False)
     gptq: GptqLayout | None

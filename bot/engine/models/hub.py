@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from bot.engine.models.folder import read_model_folder
+from bot.engine.models.folder import ModelFolder, read_model_folder
 from bot.engine.models.progress import Progress
 from bot.errors import ModelError
 
@@ -36,17 +36,15 @@ def is_hub_id(model: str) -> bool:
     return _HUB_ID.fullmatch(model) is not None and ".." not in model
 
 
-def cached_folder(hub_id: str) -> Path | None:
+def cached_folder(hub_id: str) -> ModelFolder | None:
     """The folder of a model that was downloaded before, whole; else None."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        found = Path(snapshot_download(hub_id, local_files_only=True))
-        read_model_folder(found)
+        return read_model_folder(Path(snapshot_download(hub_id, local_files_only=True)))
     except (LocalEntryNotFoundError, HfHubHTTPError, ModelError, OSError, ValueError):
         return None
-    return found
 
 
 def download_folder(hub_id: str, progress: Progress) -> Path:

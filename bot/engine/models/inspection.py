@@ -66,7 +66,7 @@ def _inspect(model: str, source: ModelSource, data_dir: Path) -> Inspection:
         if found is None:
             note = "It is not on this machine: it will be downloaded when it is first used."
             return Inspection(model, source.name, _KINDS[source.kind], notes=(note,))
-        return _inspect_folder(model, source, read_model_folder(found))
+        return _inspect_folder(model, source, found)
     if source.path is None:
         raise ModelError(f"{source.name} has no place.")
     if source.kind is SourceKind.FOLDER:

@@ -137,10 +137,11 @@ def _quantize(
     import torch
     from gptqmodel import BACKEND, GPTQModel, QuantizeConfig
 
+    from bot.engine.models.config import transformers_config
     from bot.engine.models.tokenizers import load_tokenizer
 
     progress("Loading the model", 0.0)
-    tokenizer = load_tokenizer(folder.path)
+    tokenizer = load_tokenizer(folder.path, transformers_config(folder.path, folder.config))
     rows = calibration_rows(tokenizer(text, add_special_tokens=False).input_ids)
     examples = [{"input_ids": row, "attention_mask": [1] * len(row)} for row in rows]
     layers = max(_layer_numbers(folder), default=0) + 1

@@ -63,8 +63,9 @@ def fetch(source: ModelSource, *, data_dir: Path, progress: Progress) -> ModelFo
         return gguf_cache.gguf_folder(source.path, data_dir, progress)
     if source.path is not None:
         return read_model_folder(source.path)
-    found = hub.cached_folder(source.name)
-    return read_model_folder(found or hub.download_folder(source.name, progress))
+    return hub.cached_folder(source.name) or read_model_folder(
+        hub.download_folder(source.name, progress)
+    )
 
 
 def _folder_source(path: Path) -> ModelSource:

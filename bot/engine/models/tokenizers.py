@@ -15,8 +15,11 @@ from bot.errors import ModelError
 log = logging.getLogger(__name__)
 
 
-def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a model folder. Raises ModelError, naming the file to blame."""
+def load_tokenizer(folder: Path, config: Any) -> Any:
+    """The tokenizer of a model folder. Raises ModelError, naming the file to blame.
+
+    `config` is the model's, as transformers' PretrainedConfig.
+    """
     # Imported late, for whoever silences the libraries first.
     from transformers import AutoTokenizer
 
@@ -30,7 +33,7 @@ def load_tokenizer(folder: Path) -> Any:
             )
     try:
         tokenizer = AutoTokenizer.from_pretrained(
-            str(folder), trust_remote_code=False, local_files_only=True
+            str(folder), config=config, trust_remote_code=False, local_files_only=True
         )
     except Exception as error:  # the tokenizers library raises bare Exceptions
         raise ModelError(

@@ -15,6 +15,7 @@ fast as the unquantized model; else they stay packed.
 import gc
 import logging
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -76,7 +77,11 @@ LoadWeights: TypeAlias = Callable[..., "PreTrainedModel"]
 
 
 def load(
-    folder: ModelFolder, device: torch.device, progress: Progress, load_weights: LoadWeights
+    folder: ModelFolder,
+    config: Any,
+    device: torch.device,
+    progress: Progress,
+    load_weights: LoadWeights,
 ) -> tuple["PreTrainedModel", str]:
     """(the model, its kernel in words), on the first kernel that runs. Raises ModelError."""
     layout = cast("GptqLayout", folder.gptq)
@@ -92,7 +97,7 @@ def load(
         waiting = f": {kernel.first_use}" if kernel.first_use else ""
         progress(f"Loading {folder.path.name} for {kernel.name}{waiting}", None)
         try:
-            model = load_weights(folder, device, dtype, config=_config(folder, kernel))
+            model = load_weights(folder, _for_kernel(config, kernel), device, dtype)
             words = _finish(model, folder, layout, device, progress)
             gc.collect()  # gptqmodel's temporary folder goes now, not at some odd moment
         except (ModelError, RuntimeError, ImportError, ValueError, NotImplementedError) as error:
@@ -108,19 +113,11 @@ def load(
     )
 
 
-def _config(folder: ModelFolder, kernel: Kernel) -> Any:
+def _for_kernel(config: Any, kernel: Kernel) -> Any:
     """The model's config, with our kernel in place of gptqmodel's choice."""
-    from transformers import AutoConfig
-
-    try:
-        config: Any = AutoConfig.from_pretrained(str(folder.path), trust_remote_code=False)
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        raise ModelError(
-            f"{folder.path / 'config.json'} cannot be used: {str(error)[:300]}",
-            "The model's kind must be one that transformers knows without code of its own.",
-        ) from error
-    config.quantization_config = {**config.quantization_config, "backend": kernel.backend}
-    return config
+    changed = copy(config)
+    changed.quantization_config = {**config.quantization_config, "backend": kernel.backend}
+    return changed
 
 
 def _finish(

@@ -27,21 +27,24 @@ log = logging.getLogger(__name__)
 _SHOWN_NAMES = 3  # of weights that are missing, in an error
 # What old converters wrote and no model needs: rotary tables, and biases of zeros.
 _IGNORED_SUFFIXES = (".rotary_emb.inv_freq", ".masked_bias", ".attn.bias", ".bias")
-# What transformers raises for a config it does not know, or weights that do not fit it.
-FOREIGN_ERRORS = (ValueError, KeyError, TypeError, AttributeError, RuntimeError, OSError)
+# What transformers raises for weights that do not fit the config.
+WEIGHT_ERRORS = (ValueError, KeyError, TypeError, AttributeError, RuntimeError, OSError)
 _SIZES_DIFFER = "ignore_mismatched_sizes"  # within its message when they do
 
 
 def load_folder(
-    folder: ModelFolder, device: torch.device, progress: Progress
+    folder: ModelFolder, config: Any, device: torch.device, progress: Progress
 ) -> "tuple[PreTrainedModel, str]":
-    """(the model in evaluation mode, which kernels run it, in words). Raises ModelError."""
+    """(the model in evaluation mode, which kernels run it, in words). Raises ModelError.
+
+    `config` is the folder's, as transformers' PretrainedConfig.
+    """
     if folder.gptq:
-        loaded, kernel = gptq_loading.load(folder, device, progress, load_weights)
+        loaded, kernel = gptq_loading.load(folder, config, device, progress, load_weights)
     else:
         dtype = choose_dtype(folder, device)
         check_room(folder, device, dtype)
-        loaded = load_weights(folder, device, dtype)
+        loaded = load_weights(folder, config, device, dtype)
         kernel = f"{str(dtype).removeprefix('torch.')}, PyTorch"
     loaded.eval().requires_grad_(requires_grad=False)
     return loaded, kernel
@@ -82,10 +85,7 @@ def free_bytes(device: torch.device) -> int:
 
 
 def load_weights(
-    folder: ModelFolder,
-    device: torch.device,
-    dtype: torch.dtype,
-    **arguments: Any,
+    folder: ModelFolder, config: Any, device: torch.device, dtype: torch.dtype
 ) -> "PreTrainedModel":
     """`from_pretrained` with every weight accounted for. Raises ModelError."""
     from transformers import AutoModelForCausalLM
@@ -94,6 +94,7 @@ def load_weights(
     try:
         loaded, account = from_pretrained(
             str(folder.path),
+            config=config,
             dtype=dtype,
             device_map={"": device} if device.type != "cpu" else None,
             attn_implementation="sdpa",
@@ -101,14 +102,13 @@ def load_weights(
             use_safetensors=True,
             local_files_only=True,
             output_loading_info=True,
-            **arguments,
         )
     except torch.OutOfMemoryError as error:
         raise ModelError(
             f"{folder.path.name} does not fit into the memory of {device}.",
             "Use a smaller model or a GPTQ one, or free some memory.",
         ) from error
-    except FOREIGN_ERRORS as error:
+    except WEIGHT_ERRORS as error:
         if _SIZES_DIFFER in str(error):
             raise _misfit(folder, "sizes differ") from error
         raise ModelError(
