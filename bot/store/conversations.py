@@ -38,7 +38,7 @@ def turn_of_message(connection: Connection, channel: ChannelKey, message_id: str
 
 
 def window(
-    connection: Connection, channel: ChannelKey, limit: int, before_turn: int | None
+    connection: Connection, channel: ChannelKey, limit: int, *, before_turn: int | None = None
 ) -> HistoryWindow:
     """The newest `limit` visible turns. Conversation 0 where nothing was ever said."""
     if before_turn is None:
@@ -56,7 +56,9 @@ def window(
     return HistoryWindow(conversation, turns, skipped)
 
 
-def pending(connection: Connection, channel: ChannelKey, since: datetime | None) -> list[Turn]:
+def pending(
+    connection: Connection, channel: ChannelKey, *, since: datetime | None = None
+) -> list[Turn]:
     """Addressed and unanswered turns of the current conversation, oldest first."""
     conversation = current_conversation(connection, channel)
     if conversation is None:
@@ -68,7 +70,7 @@ def pending(connection: Connection, channel: ChannelKey, since: datetime | None)
 
 
 def channels_with_pending(
-    connection: Connection, platform: str, since: datetime
+    connection: Connection, platform: str, *, since: datetime
 ) -> list[ChannelKey]:
     """Where somebody still waits for an answer, the longest waiting first."""
     rows = connection.execute(

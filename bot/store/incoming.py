@@ -21,7 +21,9 @@ from bot.store.rows import CHANNEL_COLUMNS, batches, channel_key
 from bot.store.tables import ChannelRow, MessageRow, SwipeRow, TurnRow
 
 
-def add_message(connection: Connection, message: IncomingMessage, addressed: bool) -> Turn | None:
+def add_message(
+    connection: Connection, message: IncomingMessage, *, addressed: bool
+) -> Turn | None:
     """Append a user's turn; None when the message is known already."""
     channel = take_channel(connection, message.channel)
     if turn_id_of_message(connection, channel.id, message.message_id) is not None:
@@ -58,16 +60,15 @@ def add_message(connection: Connection, message: IncomingMessage, addressed: boo
     return read_turn(connection, turn_id)
 
 
-def note_seen(connection: Connection, seen: Sequence[tuple[ChannelKey, str]]) -> None:
-    """Remember the newest message seen in each channel. Never goes back."""
-    for key, message_id in sorted(seen, key=lambda item: (item[0].platform, item[0].channel_id)):
-        row = take_channel(connection, key)
-        if is_newer(message_id, row.last_seen_message_id):
-            connection.execute(
-                update(ChannelRow)
-                .where(ChannelRow.id == row.id)
-                .values(last_seen_message_id=message_id)
-            )
+def note_seen(connection: Connection, channel: ChannelKey, message_id: str) -> None:
+    """Remember the newest message seen in a channel. Never goes back."""
+    row = take_channel(connection, channel)
+    if is_newer(message_id, row.last_seen_message_id):
+        connection.execute(
+            update(ChannelRow)
+            .where(ChannelRow.id == row.id)
+            .values(last_seen_message_id=message_id)
+        )
 
 
 def last_seen(connection: Connection, platform: str) -> Mapping[ChannelKey, str]:

@@ -36,6 +36,7 @@ def begin_reply(
     connection: Connection,
     channel: ChannelKey,
     speaker: Speaker,
+    *,
     persona: str,
     answers: Sequence[int],
 ) -> Turn:
@@ -96,7 +97,10 @@ def begin_swipe(connection: Connection, turn_id: int) -> Turn:
 
 
 def show_reply(connection: Connection, turn_id: int, text: str, message_ids: Sequence[str]) -> None:
-    """The active swipe's text as people see it now, and the messages that hold it."""
+    """The active swipe's text as people see it now, and the messages that hold it.
+
+    While another one is being written, that one's.
+    """
     row = take_turn(connection, turn_id, role="bot")
     connection.execute(
         update(SwipeRow).where(SwipeRow.id == _written(connection, row).id).values(text=text)
@@ -119,7 +123,7 @@ def finish_reply(
     return read_turn(connection, turn_id)
 
 
-def abandon_reply(connection: Connection, turn_id: int, requeue: bool) -> None:
+def abandon_reply(connection: Connection, turn_id: int, *, requeue: bool) -> None:
     """A running reply of which nothing was shown: take it (or its new swipe) out.
 
     `requeue` makes the questions pending again; not where an earlier swipe answers them. A reply
@@ -154,7 +158,10 @@ def generation(connection: Connection, turn_id: int, swipe: int) -> GenerationRe
 
 
 def recover(connection: Connection) -> int:
-    """After a crash: running replies with text become CUT, empty ones are taken out."""
+    """After a crash: running replies with text become CUT, empty ones are taken out and their
+
+    questions pend again. Returns how many were finished so. Called once at start.
+    """
     turn_ids = connection.scalars(
         select(SwipeRow.turn_id)
         .where(SwipeRow.state == RUNNING)

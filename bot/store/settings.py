@@ -1,7 +1,6 @@
 """The core's `SettingsStore` port on SQL: what is set now, and every change."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -18,64 +17,18 @@ from sqlalchemy import (
 
 from bot.chat.messages import JsonValue, Scope, SettingChange
 from bot.store.access import LARGEST_ID, is_postgres, now
+from bot.store.binding import OnTransactions, reads, writes
 from bot.store.columns import storable
 from bot.store.rows import to_change
 from bot.store.tables import SettingChangeRow, SettingValueRow
-from bot.store.transactions import Transactions
 
 Scopes = Sequence[tuple[Scope, str]]
 
 
-class SqlSettings:
-    """Raw values of the settings cascade, with their history."""
-
-    def __init__(self, transactions: Transactions) -> None:
-        """The database's."""
-        self._transactions = transactions
-
-    async def values(self, scopes: Scopes) -> Mapping[tuple[Scope, str], Mapping[str, JsonValue]]:
-        """What is set in each scope."""
-        return await self._transactions.read(lambda connection: _values(connection, scopes))
-
-    async def change(
-        self, scope: Scope, scope_id: str, key: str, value: JsonValue, *, by: str
-    ) -> SettingChange:
-        """Set a value (None resets it) and write down the change."""
-        place = {"scope": scope.value, "scope_id": scope_id, "key": key}
-        storable_value = _storable_value(value)
-        return await self._transactions.write(
-            lambda connection: _change(connection, place, storable_value, by)
-        )
-
-    async def changes(self, scopes: Scopes, *, limit: int = 20) -> list[SettingChange]:
-        """The newest changes in these scopes, newest first."""
-        chosen = (
-            select(SettingChangeRow.__table__)
-            .where(_within(SettingChangeRow, scopes))
-            .order_by(SettingChangeRow.id.desc())
-            .limit(max(0, limit))
-        )
-        return await self._transactions.read(
-            lambda connection: [to_change(row) for row in connection.execute(chosen)]
-        )
-
-    async def change_by_id(self, change_id: int) -> SettingChange | None:
-        """One change."""
-        if not 0 < change_id <= LARGEST_ID:
-            return None
-        chosen = select(SettingChangeRow.__table__).where(SettingChangeRow.id == change_id)
-        row = await self._transactions.read(lambda connection: connection.execute(chosen).first())
-        return None if row is None else to_change(row)
-
-    async def revision(self) -> int:
-        """The newest change's id, 0 when there is none."""
-        newest = select(func.max(SettingChangeRow.id))
-        return await self._transactions.read(lambda connection: connection.scalar(newest)) or 0
-
-
-def _values(
+def values(
     connection: Connection, scopes: Scopes
-) -> dict[tuple[Scope, str], dict[str, JsonValue]]:
+) -> Mapping[tuple[Scope, str], Mapping[str, JsonValue]]:
+    """What is set in each scope."""
     found: dict[tuple[Scope, str], dict[str, JsonValue]] = {}
     for row in connection.execute(
         select(SettingValueRow.__table__).where(_within(SettingValueRow, scopes))
@@ -84,9 +37,12 @@ def _values(
     return found
 
 
-def _change(
-    connection: Connection, place: dict[str, Any], value: JsonValue, by: str
+def change(
+    connection: Connection, scope: Scope, scope_id: str, key: str, value: JsonValue, *, by: str
 ) -> SettingChange:
+    """Set a value (None resets it) and write down the change."""
+    place = {"scope": scope.value, "scope_id": scope_id, "key": key}
+    value = _storable_value(value)
     if is_postgres(connection):
         # One change at a time, so that each knows what it replaces; readers don't wait.
         connection.execute(text("LOCK TABLE setting_values IN EXCLUSIVE MODE"))
@@ -110,6 +66,31 @@ def _change(
     return to_change(written.one())
 
 
+def changes(connection: Connection, scopes: Scopes, *, limit: int = 20) -> list[SettingChange]:
+    """The newest changes in these scopes, newest first."""
+    chosen = (
+        select(SettingChangeRow.__table__)
+        .where(_within(SettingChangeRow, scopes))
+        .order_by(SettingChangeRow.id.desc())
+        .limit(max(0, limit))
+    )
+    return [to_change(row) for row in connection.execute(chosen)]
+
+
+def change_by_id(connection: Connection, change_id: int) -> SettingChange | None:
+    """One change."""
+    if not 0 < change_id <= LARGEST_ID:
+        return None
+    chosen = select(SettingChangeRow.__table__).where(SettingChangeRow.id == change_id)
+    row = connection.execute(chosen).first()
+    return None if row is None else to_change(row)
+
+
+def revision(connection: Connection) -> int:
+    """The newest change's id, 0 when there is none."""
+    return connection.scalar(select(func.max(SettingChangeRow.id))) or 0
+
+
 def _within(
     rows: type[SettingValueRow] | type[SettingChangeRow], scopes: Scopes
 ) -> ColumnElement[bool]:
@@ -125,3 +106,13 @@ def _storable_value(value: JsonValue) -> JsonValue:
     if isinstance(value, list):
         return [storable(word) for word in value]
     return value
+
+
+class SqlSettings(OnTransactions):
+    """Raw values of the settings cascade, with their history."""
+
+    values = reads(values)
+    change = writes(change)
+    changes = reads(changes)
+    change_by_id = reads(change_by_id)
+    revision = reads(revision)
