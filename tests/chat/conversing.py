@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from memory import MemoryPersonas
-
 from bot.chat.messages import ChannelKey, IncomingMessage, JsonValue, QuotedMessage, Speaker, Turn
 from bot.chat.persona import Persona
 from bot.chat.ports import History, SettingsStore
@@ -23,6 +21,28 @@ ADA = Persona(name="Ada", description="{{char}} has a clear head.")
 BYRON = Persona(name="Byron", description="{{char}} broods.")
 
 _ids = itertools.count(1000)
+
+
+class GivenPersonas:
+    """Personas that are simply there."""
+
+    def __init__(self, *personas: Persona) -> None:
+        self._personas = personas
+
+    def names(self) -> list[str]:
+        return sorted(persona.name for persona in self._personas)
+
+    def get(self, name: str) -> Persona | None:
+        for persona in self._personas:
+            if persona.name.casefold() == name.strip().casefold():
+                return persona
+        return None
+
+    def default(self) -> Persona:
+        return self._personas[0]
+
+    def problems(self) -> Mapping[str, str]:
+        return {}
 
 
 class Stage:
@@ -41,7 +61,7 @@ class Stage:
         self.history = history
         self.settings_store = settings
         self.engine = engine or FakeEngine(replies)
-        self.personas = MemoryPersonas(ADA, BYRON)
+        self.personas = GivenPersonas(ADA, BYRON)
         self.now = NOON
         self.max_reply_tokens = max_reply_tokens
         self.owner = owner

@@ -4,10 +4,10 @@ import math
 from dataclasses import fields
 
 import pytest
-from conversing import ADA, BYRON
+from at_once import DatabaseAtOnce
+from conversing import ADA, BYRON, GivenPersonas
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from memory import MemoryPersonas, MemorySettings
 
 from bot.chat.messages import ChannelKey, JsonValue, Scope
 from bot.chat.settings import (
@@ -21,6 +21,7 @@ from bot.chat.settings import (
     definition_of,
 )
 from bot.errors import ChannelSettingError, NotFound
+from bot.store.settings import SqlSettings
 
 GUILD = "1"
 HERE = ChannelKey("discord", "100", guild_id=GUILD)
@@ -177,13 +178,13 @@ def test_an_unknown_key_names_the_known_ones() -> None:
 
 
 @pytest.fixture
-def store() -> MemorySettings:
-    return MemorySettings()
+def store() -> SqlSettings:
+    return DatabaseAtOnce().settings
 
 
 @pytest.fixture
-def cascade(store: MemorySettings) -> SettingsCascade:
-    return SettingsCascade(store, MemoryPersonas(ADA, BYRON), {"temperature": 0.5, "top_k": 9})
+def cascade(store: SqlSettings) -> SettingsCascade:
+    return SettingsCascade(store, GivenPersonas(ADA, BYRON), {"temperature": 0.5, "top_k": 9})
 
 
 async def test_the_narrower_scope_wins(cascade: SettingsCascade) -> None:
@@ -225,7 +226,7 @@ async def test_a_direct_message_has_no_guild(cascade: SettingsCascade) -> None:
 
 
 async def test_a_value_that_no_longer_fits_gives_way_to_the_wider_one(
-    cascade: SettingsCascade, store: MemorySettings
+    cascade: SettingsCascade, store: SqlSettings
 ) -> None:
     await store.change(Scope.CHANNEL, "discord:100", "top_k", 10_000, by="an older version")
     await store.change(Scope.CHANNEL, "discord:100", "trigger", "whenever", by="an older version")
@@ -269,7 +270,7 @@ async def test_another_guilds_changes_are_nobodys_business(cascade: SettingsCasc
 
 
 async def test_unknown_keys_and_bad_values_change_nothing(
-    cascade: SettingsCascade, store: MemorySettings
+    cascade: SettingsCascade, store: SqlSettings
 ) -> None:
     with pytest.raises(NotFound):
         await cascade.set(HERE, Scope.CHANNEL, "volume", "11", by="mod")
@@ -277,4 +278,4 @@ async def test_unknown_keys_and_bad_values_change_nothing(
         await cascade.reset(HERE, Scope.CHANNEL, "volume", by="mod")
     with pytest.raises(ChannelSettingError):
         await cascade.set(HERE, Scope.CHANNEL, "top_k", "lots", by="mod")
-    assert store.log == []
+    assert await store.revision() == 0

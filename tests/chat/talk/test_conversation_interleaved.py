@@ -4,18 +4,24 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import pytest
+from at_once import DatabaseAtOnce
 from conversing import HERE, THERE, Stage, until
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from memory import MemoryHistory, MemorySettings
+from sqlalchemy import Connection
 
 from bot.chat.messages import ChannelKey, Turn, TurnState
 from bot.chat.talk.reply import Reply, ReplyKind
 from bot.engine.fake import FakeEngine
 from bot.errors import NotAllowed, NotFound
+from bot.store import conversations
+from bot.store.rows import load_turns, select_turns
+
+T = TypeVar("T")
 
 LINE = "A line of some length, which comes in pieces."
 CHANNELS = (HERE, THERE)
@@ -25,10 +31,10 @@ class World:
     """People who do what they like, and a front end that answers them."""
 
     def __init__(self) -> None:
-        self.history = MemoryHistory()
+        self.database = DatabaseAtOnce()
         self.gate = asyncio.Semaphore(0)
         engine = FakeEngine([LINE], gate=self.gate, chunk_characters=10)
-        self.stage = Stage(self.history, MemorySettings(), engine=engine)
+        self.stage = Stage(self.database.history, self.database.settings, engine=engine)
         self.tasks: list[asyncio.Task[object]] = []
         self.fronts: list[asyncio.Task[object]] = []
         self.writing: Counter[ChannelKey] = Counter()
@@ -38,6 +44,13 @@ class World:
     @property
     def core(self):
         return self.stage.conversations
+
+    def look(self, work: Callable[[Connection], T]) -> T:
+        """What stands in the database at this moment."""
+        return self.database.transactions.look(work)
+
+    def turns(self, channel: ChannelKey) -> list[Turn]:
+        return self.look(partial(conversations.export, channel=channel))
 
     def spawn(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
         task = asyncio.ensure_future(work)
@@ -106,7 +119,8 @@ class World:
         reply = await self.core.next_reply(channel)
         if reply is None:
             return
-        earlier = [turn.turn_id for turn in self.history._pending(channel, None)]
+        waiting = self.look(partial(conversations.pending, channel=channel))
+        earlier = [turn.turn_id for turn in waiting]
         assert all(turn_id > reply.turn.turn_id for turn_id in earlier)
         assert all(asked.turn_id < reply.turn.turn_id for asked in reply.answers)
         await self.show(reply)
@@ -134,7 +148,7 @@ class World:
     # What is true at the end ---------------------------------------------------------------------
 
     def reply_turn(self, channel: ChannelKey, number: int) -> Turn | None:
-        turns = [turn for turn in self.history.turns(channel) if turn.role == "bot"]
+        turns = [turn for turn in self.turns(channel) if turn.role == "bot"]
         return turns[number % len(turns)] if turns else None
 
     async def quietly(self, work: Coroutine[Any, Any, object]) -> None:
@@ -147,9 +161,9 @@ class World:
         while waiting := [task for task in self.tasks if not task.done()]:
             await asyncio.wait(waiting)
         for channel in CHANNELS:  # what a cancelled front end has left, as after a restart
-            while pending := await self.history.pending(channel):
+            while pending := await self.stage.history.pending(channel):
                 await self.answer(channel)
-                assert await self.history.pending(channel) != pending
+                assert await self.stage.history.pending(channel) != pending
         for task in self.tasks:
             if not task.cancelled():
                 task.result()
@@ -158,15 +172,14 @@ class World:
         assert self.stage.is_idle
         assert self.stage.engine.status().running == 0
         assert all(count == 1 for count in self.answered.values())
-        for row in self.history.rows.values():
-            turn = row.turn
+        for turn in self.look(lambda connection: load_turns(connection, select_turns())):
             assert turn.state is not TurnState.RUNNING
             if turn.role == "bot":
                 assert turn.text.startswith(LINE[: len(turn.text)][:10])
             if turn.answered_by is not None:
                 assert turn.turn_id < turn.answered_by
         for channel in CHANNELS:
-            ids = [turn.turn_id for turn in self.history.turns(channel)]
+            ids = [turn.turn_id for turn in self.turns(channel)]
             assert ids == sorted(ids)
 
 
@@ -224,6 +237,6 @@ async def test_closing_at_any_moment_leaves_each_question_answered_or_waiting(ti
     await world.settle()
     world.check()
     for channel in CHANNELS:
-        asked = [turn for turn in world.history.turns(channel) if turn.role == "user"]
+        asked = [turn for turn in world.turns(channel) if turn.role == "user"]
         assert len(asked) == 3
         assert all(turn.answered_by for turn in asked)

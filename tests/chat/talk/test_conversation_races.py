@@ -3,34 +3,37 @@
 import asyncio
 
 import pytest
+from at_once import DatabaseAtOnce
 from conversing import HERE, Stage
-from memory import MemoryHistory, MemorySettings
 
+from bot.chat.messages import Turn
 from bot.errors import NotAllowed
+from bot.store.history import SqlHistory
 
 
-class SlowHistory(MemoryHistory):
+class SlowHistory(SqlHistory):
     """A history that can be held back after it has begun a swipe, before it says so."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, database: DatabaseAtOnce) -> None:
+        super().__init__(database.transactions)
         self.begun = asyncio.Event()
         self.let_go = asyncio.Event()
 
-    async def begin_swipe(self, turn_id: int):
+    async def begin_swipe(self, turn_id: int) -> Turn:
         turn = await super().begin_swipe(turn_id)
         self.begun.set()
         await self.let_go.wait()
         return turn
 
 
-def stage_of(history: MemoryHistory | None = None) -> Stage:
-    return Stage(history or MemoryHistory(), MemorySettings())
+def set_up() -> Stage:
+    database = DatabaseAtOnce()
+    return Stage(database.history, database.settings)
 
 
 @pytest.mark.parametrize("how", ["delete", "aside", "reset", "undo", "delete_turn"])
 async def test_nothing_is_kept_of_a_question_that_was_taken_back(how: str) -> None:
-    stage = stage_of()
+    stage = set_up()
     core = stage.conversations
     await stage.say("one")
     await stage.answer()
@@ -50,7 +53,7 @@ async def test_nothing_is_kept_of_a_question_that_was_taken_back(how: str) -> No
 
 
 async def test_a_question_beside_one_that_was_taken_back_is_answered_however_late() -> None:
-    stage = stage_of()
+    stage = set_up()
     gone = await stage.say("one")
     await stage.say("two")
     assert gone.turn is not None
@@ -62,8 +65,9 @@ async def test_a_question_beside_one_that_was_taken_back_is_answered_however_lat
 
 
 async def test_nobody_turns_to_another_swipe_while_a_new_one_begins() -> None:
-    history = SlowHistory()
-    stage = stage_of(history)
+    database = DatabaseAtOnce()
+    history = SlowHistory(database)
+    stage = Stage(history, database.settings)
     await stage.say("one")
     first = await stage.answer()
     assert first is not None
@@ -81,7 +85,7 @@ async def test_nobody_turns_to_another_swipe_while_a_new_one_begins() -> None:
 
 
 async def test_where_a_swipe_is_shown_is_kept_unless_another_one_is_active_by_then() -> None:
-    stage = stage_of()
+    stage = set_up()
     core = stage.conversations
     await stage.say("one")
     first = await stage.answer()
@@ -98,7 +102,7 @@ async def test_where_a_swipe_is_shown_is_kept_unless_another_one_is_active_by_th
 
 
 async def test_where_a_swipe_is_shown_is_not_kept_while_the_reply_is_written_anew() -> None:
-    stage = stage_of()
+    stage = set_up()
     core = stage.conversations
     await stage.say("one")
     first = await stage.answer()
