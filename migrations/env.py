@@ -1,6 +1,7 @@
-"""For a developer's `alembic` command alone; the program runs the chain in `bot/store/migrate.py`.
+"""What Alembic runs the chain with.
 
-Name the database: `alembic -x url=sqlite+aiosqlite:///some.db ...`.
+The program (`bot/store/migrate.py`) hands in the connection of a transaction that is open. A
+developer names the database: `alembic -x url=sqlite+aiosqlite:///some.db ...`.
 """
 
 from alembic import context
@@ -29,6 +30,10 @@ def migrate(connection: Connection) -> None:
         context.run_migrations()
 
 
-url = parse_url(context.get_x_argument(as_dictionary=True)["url"])
-prepare_file(url)
-run_once(url, migrate, pragmas=MIGRATION_PRAGMAS, alone=True)
+given = context.config.attributes.get("connection")
+if given is not None:
+    migrate(given)
+else:
+    url = parse_url(context.get_x_argument(as_dictionary=True)["url"])
+    prepare_file(url)
+    run_once(url, migrate, pragmas=MIGRATION_PRAGMAS, alone=True)

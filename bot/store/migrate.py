@@ -6,12 +6,11 @@ import logging
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, inspect, text
 
@@ -50,14 +49,18 @@ async def check_migrations() -> list[str]:
 
 def read_chain() -> ScriptDirectory:
     """The migrations, all loaded. Reads files: not for the event loop."""
-    config = Config(stdout=io.StringIO())
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    chain = ScriptDirectory.from_config(config)
+    chain = ScriptDirectory.from_config(_config())
     if not list(chain.walk_revisions()):
         raise StoreError(
             f"There are no migrations in {MIGRATIONS}.", "Get the whole program again."
         )
     return chain
+
+
+def _config() -> Config:
+    config = Config(stdout=io.StringIO())
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
 
 
 def newest_revision(chain: ScriptDirectory) -> str:
@@ -88,8 +91,8 @@ def stored_revision(connection: Connection, url: URL, chain: ScriptDirectory) ->
     return current
 
 
-# Alembic reads files and works long, so all of it runs in a thread; the chain is read before there
-# is a connection, which on PostgreSQL lives on a loop of that thread's own.
+# Alembic reads files and works long, so all of it runs in a thread; on PostgreSQL the connection
+# lives on a loop of that thread's own.
 
 
 def _upgrade(url: URL) -> list[str]:
@@ -121,9 +124,11 @@ def _run_chain(connection: Connection, *, url: URL, chain: ScriptDirectory) -> l
         if script.revision != current
     ]
     steps = list(reversed(waiting))
+    config = _config()
+    config.attributes["connection"] = connection  # `migrations/env.py` works in our transaction
     for number, script in enumerate(steps, 1):
         logger.info("database migration %d of %d: %s", number, len(steps), script.doc)
-        _run_step(connection, chain, script.revision)
+        command.upgrade(config, script.revision)
     if is_sqlite(url):
         broken = connection.execute(text("PRAGMA foreign_key_check")).first()
         if broken is not None:
@@ -133,18 +138,6 @@ def _run_chain(connection: Connection, *, url: URL, chain: ScriptDirectory) -> l
                 "Run `python -m bot db check`; the database is as it was.",
             )
     return [script.revision for script in steps]
-
-
-def _run_step(connection: Connection, chain: ScriptDirectory, revision: str) -> None:
-    """One migration, in the transaction that is open. `migrations/env.py` does the same by hand."""
-
-    def steps(current: Any, _context: MigrationContext) -> Any:
-        return chain._upgrade_revs(revision, current)  # pyright: ignore[reportPrivateUsage]
-
-    with EnvironmentContext(Config(), chain, fn=steps) as environment:
-        environment.configure(connection=connection, render_as_batch=True)
-        with environment.begin_transaction():
-            environment.run_migrations()
 
 
 def _differences(connection: Connection) -> list[str]:
