@@ -17,8 +17,8 @@ from bot.chat.talk.conversations import Conversations
 from cogs.platform import NOBODY
 from cogs.showing.pacing import Pace
 from cogs.showing.request_budget import RequestBudget
-from cogs.showing.screen import ViewOf
 from cogs.showing.serving import Serving
+from cogs.showing.voice import ViewOf
 
 COMMANDS_FILE = "discord-commands.sha256"
 

@@ -21,7 +21,6 @@ from cogs.platform import (
     Channel,
     key_of,
 )
-from cogs.showing.screen import delete_quietly
 
 _Button = discord.ui.Button[discord.ui.View]
 
@@ -132,9 +131,9 @@ async def _forth(interaction: Interaction, turn: Turn, channel: Channel) -> None
 
 
 async def _delete(interaction: Interaction, turn: Turn, channel: Channel) -> None:
-    gone = await bot_of(interaction).conversations.delete_turn(turn.turn_id)
-    for message_id in gone.message_ids:
-        await delete_quietly(channel.get_partial_message(int(message_id)))
+    bot = bot_of(interaction)
+    gone = await bot.conversations.delete_turn(turn.turn_id)
+    await bot.serving.delete_messages(gone, channel)
 
 
 ACTIONS: Mapping[str, Callable[[Interaction, Turn, Channel], Awaitable[None]]] = {

@@ -3,7 +3,7 @@
 import discord
 
 from cogs.commands.buttons import TurnButton
-from cogs.showing.screen import Controls
+from cogs.showing.voice import Controls
 
 
 def view_of(controls: Controls | None) -> discord.ui.View | None:

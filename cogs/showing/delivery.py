@@ -21,7 +21,8 @@ from cogs.platform import (
 )
 from cogs.showing.pacing import Pace
 from cogs.showing.request_budget import NoRoomError, Priority, RequestBudget
-from cogs.showing.screen import Controls, Piece, Screen, delete_quietly
+from cogs.showing.screen import Piece, Screen
+from cogs.showing.voice import Controls
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ class Delivery:
         self._has_new_text = False
         self._done = False
         self._changed = asyncio.Event()
-        self._notice: discord.Message | None = None
+        self._notice: int | None = None  # the line that says the model is busy
         if reply.text_before:
             screen.assume([piece.content for piece in self._pieces()])
 
@@ -152,17 +153,15 @@ class Delivery:
 
     async def _say_busy(self, expected: float) -> None:
         wait = f"about {expected:.0f} s" if expected >= 1 else "a moment"
+        line = f"⏳ The model is busy; your answer takes {wait} longer."
         controls = running_controls(self._reply.turn) if self._screen.is_empty else None
         try:
-            self._notice = await self._screen.send_line(
-                f"⏳ The model is busy; your answer takes {wait} longer.", controls
-            )
+            self._notice = await self._screen.send_line(line, controls)
         except WRITE_ERRORS as error:
             if not is_passing(error):
                 raise
             return
-        if self._screen.is_empty:
-            self._screen.adopt(self._notice, controls)
+        self._screen.adopt(self._notice, line, controls)
 
     async def _end(self) -> None:
         while not self._done:
@@ -170,8 +169,9 @@ class Delivery:
             await self._changed.wait()
 
     async def _write_to_the_end(self) -> None:
-        if self._had_messages and self._notice is not None and self._has_new_text:
-            await delete_quietly(self._notice)
+        notice = self._notice
+        if notice is not None and self._has_new_text and not self._screen.has(notice):
+            await self._screen.delete_line(notice)
             self._notice = None
         while True:
             self._changed.clear()
@@ -227,7 +227,7 @@ class Delivery:
         line = f"⚠️ {outcome.error}" if outcome is not None and outcome.error else ""
         notice = self._notice if not self._has_new_text else None
         if notice is not None and not line:
-            await delete_quietly(notice)
+            await self._screen.delete_line(notice)
         elif notice is not None:
             edit = partial(self._screen.edit_line, notice, line)
             await persistently(edit, self._pace.retry_seconds)

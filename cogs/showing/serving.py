@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
@@ -11,7 +12,6 @@ from bot.chat.talk.conversations import Conversations, Reply
 from bot.chat.talk.faults import line_for
 from bot.errors import CaduceusError, NotFound
 from cogs.platform import (
-    NOBODY,
     NOTICE_MARKS,
     WRITE_ERRORS,
     Channel,
@@ -20,7 +20,8 @@ from cogs.platform import (
 from cogs.showing.delivery import Delivery, finished_controls, show_turn
 from cogs.showing.pacing import Pace, Pacers
 from cogs.showing.request_budget import RequestBudget
-from cogs.showing.screen import Screen, ViewOf
+from cogs.showing.screen import Screen
+from cogs.showing.voice import BotVoice, ViewOf, Voice, delete_quietly
 
 LAST_WRITES_SECONDS = 10.0
 
@@ -63,7 +64,7 @@ class Serving:
     async def deliver(self, reply: Reply, channel: Channel, nonce: str) -> None:
         """Show a reply that is written anew or goes on, in the turn's own messages."""
         with self._at_work():
-            await self._deliver(reply, self._screen(channel, nonce, reply.turn), channel)
+            await self._deliver(reply, self._screen(reply.turn, channel, nonce), channel)
 
     async def show(self, turn: Turn, channel: Channel, nonce: str) -> None:
         """Bring a turn's messages to its active swipe; to the last one of several asked for."""
@@ -73,7 +74,7 @@ class Serving:
         self._showing[turn.turn_id] = False
         try:
             with self._at_work():
-                await self._show(turn, self._screen(channel, nonce, turn))
+                await self._show(turn, self._screen(turn, channel, nonce))
         except NotFound:  # deleted meanwhile, with the messages that it was known to have
             return
         finally:
@@ -105,7 +106,7 @@ class Serving:
 
     async def refresh_controls(self, turn: Turn, channel: Channel) -> None:
         """Give a turn's last message the buttons of a turn that is written."""
-        screen = self._screen(channel, "", turn)
+        screen = self._screen(turn, channel)
         await screen.set_controls(finished_controls(turn))
 
     async def close(self) -> None:
@@ -120,13 +121,25 @@ class Serving:
         if late:
             await asyncio.wait(late)
 
-    def _screen(self, channel: Channel, nonce: str, turn: Turn) -> Screen:
+    async def delete_messages(self, turn: Turn, channel: Channel) -> None:
+        """Take away what people see of a turn; it does no harm if some of it stays."""
+        voice = self._voice_for(turn, BotVoice(channel, self._view_of))
+        for message_id in turn.message_ids:
+            await delete_quietly(voice, int(message_id))
+
+    def _voice_for(self, _turn: Turn, own_voice: BotVoice) -> Voice:
+        """Who a turn is spoken by: the one place that decides it."""
+        return own_voice
+
+    def _screen(
+        self, turn: Turn, channel: Channel, nonce: str = "", question_id: int | None = None
+    ) -> Screen:
+        own_voice = BotVoice(channel, self._view_of, nonce=nonce, question_id=question_id)
         return Screen(
-            channel,
+            self._voice_for(turn, own_voice),
+            own_voice,
             self._pacers.of(channel.id),
             self._budget,
-            self._view_of,
-            nonce=nonce,
             message_ids=turn.message_ids,
         )
 
@@ -162,14 +175,9 @@ class Serving:
     async def _answer(self, reply: Reply, channel: Channel) -> None:
         ids = [number for turn in reply.answers for number in turn.message_ids]
         in_guild = not reply.turn.channel.is_direct
-        screen = Screen(
-            channel,
-            self._pacers.of(channel.id),
-            self._budget,
-            self._view_of,
-            nonce=ids[0] if ids else f"t{reply.turn.turn_id}",
-            question=channel.get_partial_message(int(ids[-1])) if ids and in_guild else None,
-        )
+        nonce = ids[0] if ids else f"t{reply.turn.turn_id}"
+        question_id = int(ids[-1]) if ids and in_guild else None
+        screen = self._screen(reply.turn, channel, nonce, question_id)
         await self._deliver(reply, screen, channel)
 
     async def _deliver(self, reply: Reply, screen: Screen, channel: Channel) -> None:
@@ -177,8 +185,9 @@ class Serving:
         await Delivery(reply, screen, channel, self._budget, self._pace, on_gone).run()
 
     async def _say(self, channel: Channel, line: str) -> None:
+        voice = BotVoice(channel, self._view_of, nonce=secrets.token_hex(8))
         try:
-            say = partial(channel.send, line, allowed_mentions=NOBODY)
+            say = partial(voice.send, line, None, "w0")
             await persistently(say, self._pace.retry_seconds)
         except WRITE_ERRORS as error:
             _log.warning("A line could not be shown: %s", error)

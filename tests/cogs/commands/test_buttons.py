@@ -12,7 +12,7 @@ from bot.errors import EngineFailed
 from cogs.commands.buttons import TurnButton
 from cogs.commands.undo import UndoButton, pack, undo_view, unpack
 from cogs.commands.views import view_of
-from cogs.showing.screen import Controls
+from cogs.showing.voice import Controls
 
 DONE = ["Regenerate", "Continue", "Delete"]
 
@@ -118,7 +118,7 @@ async def test_a_stop_button_left_behind_becomes_the_others(tmp_path: Path) -> N
         [reply] = world.messages()
         turn = (await world.turns())[1]
         from cogs.commands.views import view_of
-        from cogs.showing.screen import Controls
+        from cogs.showing.voice import Controls
 
         channel = world.bot.get_partial_messageable(world.channel.id)
         with world.env._bot_scope():
