@@ -22,11 +22,15 @@ class Piece:
 class _Posted:
     message_id: int
     content: str | None  # None: not known here
-    controls: Controls | None
+    controls: Controls | None  # None also where they are not known
 
 
 class Screen:
-    """The messages of one turn, brought step by step to what they should be."""
+    """The messages of one turn, brought step by step to what they should be.
+
+    A write that failed may have been made all the same, its answer lost on the way: what it would
+    have shown is not known until a later one succeeds.
+    """
 
     def __init__(
         self,
@@ -47,6 +51,7 @@ class Screen:
         self._budget = budget
         self._sent = 0
         self._lines = 0
+        self._unheard: set[Piece] = set()  # tried for the next new message, and failed
         self._posted = [_Posted(int(number), None, None) for number in message_ids]
 
     @property
@@ -92,7 +97,7 @@ class Screen:
                 await self._write(index, pieces[index])
         return True
 
-    async def set_controls(self, controls: Controls | None) -> None:
+    async def set_controls(self, controls: Controls) -> None:
         """Change the buttons of the last message, leaving its text."""
         if not self._posted or self._posted[-1].controls == controls:
             return
@@ -100,8 +105,9 @@ class Screen:
         await self._pacer.turn(edit=True)
         async with self._budget.reserved(Priority.REPLY):
             self._pacer.wrote(edit=True)
+            last.controls = None
             await self._voice.set_controls(last.message_id, controls)
-        last.controls = controls
+            last.controls = controls
 
     async def send_line(
         self, text: str, controls: Controls | None = None, *, pauses: Sequence[float] = ()
@@ -149,12 +155,19 @@ class Screen:
     async def _write(self, index: int, piece: Piece) -> None:
         if index < len(self._posted):
             posted = self._posted[index]
+            posted.content = posted.controls = None
             await self._voice.edit(posted.message_id, piece.content, piece.controls)
             posted.content, posted.controls = piece.content, piece.controls
             return
+        self._unheard.add(piece)
         message_id = await self._voice.send(piece.content, piece.controls, str(self._sent))
         self._sent += 1
-        self._posted.append(_Posted(message_id, piece.content, piece.controls))
+        is_known = len(self._unheard) == 1  # else an earlier one may be what is there
+        self._unheard.clear()
+        posted = _Posted(message_id, None, None)
+        if is_known:
+            posted.content, posted.controls = piece.content, piece.controls
+        self._posted.append(posted)
 
     async def _send_line(self, text: str, controls: Controls | None, tag: str) -> int:
         await self._pacer.turn(edit=False)
