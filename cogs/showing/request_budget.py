@@ -108,21 +108,33 @@ class RequestBudget:
         finally:
             _permit.reset(token)
 
+    @asynccontextmanager
+    async def one_request(self) -> AsyncGenerator[None, None]:
+        """Around one request: it takes the room reserved for it, else waits for some.
+
+        What the client tries again by itself is counted by :meth:`trace`.
+        """
+        permit = _permit.get()
+        if permit is not None and not permit.used:
+            permit.used = True
+        else:
+            await self.acquire(_priority.get())
+        token = _attempt.set(_Attempt(_priority.get()))
+        try:
+            yield
+        finally:
+            _attempt.reset(token)
+
     def install(self, http: HTTPClient) -> None:
-        """Let every request of discord.py's client pass through here."""
+        """Let every request of discord.py's client pass through here.
+
+        Webhooks have a client of their own: their requests are made within :meth:`one_request`.
+        """
         original = http.request
 
         async def request(route: Route, **options: Any) -> Any:
-            permit = _permit.get()
-            if permit is not None and not permit.used:
-                permit.used = True
-            else:
-                await self.acquire(_priority.get())
-            token = _attempt.set(_Attempt(_priority.get()))
-            try:
+            async with self.one_request():
                 return await original(route, **options)
-            finally:
-                _attempt.reset(token)
 
         http.request = request
 

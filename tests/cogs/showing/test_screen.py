@@ -2,12 +2,12 @@
 
 import asyncio
 import itertools
-from collections.abc import Iterable, Sequence
-from enum import Enum
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from walls import Outcome, Wall
 
 from cogs.showing.pacing import EditPacer
 from cogs.showing.request_budget import Priority, RequestBudget
@@ -16,58 +16,6 @@ from cogs.showing.voice import Controls, Voice
 
 STOP = Controls(1, is_running=True)
 DONE = Controls(1, is_running=False)
-
-
-class Outcome(Enum):
-    """What becomes of one request."""
-
-    HEARD = "done, and heard of"
-    LOST = "never arrived"
-    UNHEARD = "done, but the answer was lost"
-
-
-class Wall:
-    """A voice on a wall in memory. A tag is taken once, as Discord takes a nonce."""
-
-    def __init__(self, outcomes: Iterable[Outcome] = ()) -> None:
-        self.seen: dict[int, Piece] = {}
-        self.outcomes = itertools.chain(outcomes, itertools.repeat(Outcome.HEARD))
-        self.writes = 0
-        self._ids: dict[str, int] = {}
-
-    async def send(self, content: str, controls: Controls | None, tag: str) -> int:
-        outcome = self._outcome()
-        if tag not in self._ids:
-            self._ids[tag] = len(self._ids) + 1
-            self.seen[self._ids[tag]] = Piece(content, controls)
-        self._answer(outcome)
-        return self._ids[tag]
-
-    async def edit(self, message_id: int, content: str, controls: Controls | None) -> None:
-        outcome = self._outcome()
-        assert message_id in self.seen
-        self.seen[message_id] = Piece(content, controls)
-        self._answer(outcome)
-
-    async def set_controls(self, message_id: int, controls: Controls | None) -> None:
-        outcome = self._outcome()
-        self.seen[message_id] = Piece(self.seen[message_id].content, controls)
-        self._answer(outcome)
-
-    async def delete(self, message_id: int) -> None:
-        self.writes += 1
-        del self.seen[message_id]
-
-    def _outcome(self) -> Outcome:
-        self.writes += 1
-        outcome = next(self.outcomes)
-        if outcome is Outcome.LOST:
-            raise ConnectionResetError("before")
-        return outcome
-
-    def _answer(self, outcome: Outcome) -> None:
-        if outcome is Outcome.UNHEARD:
-            raise ConnectionResetError("after")
 
 
 def screen_of(voice: Voice, own_voice: Voice | None = None, ids: Sequence[str] = ()) -> Screen:
