@@ -15,6 +15,7 @@ from bot.engine.api import ModelInfo
 from bot.engine.local.engine import LocalEngine
 from bot.engine.local.loaded_model import LoadedModel
 from bot.engine.local.runner import Runner, RunnerLimits
+from bot.engine.models.architectures import check_portable, why_not_fast
 from bot.engine.models.config import context_length, transformers_config
 from bot.engine.models.folder import ModelFolder
 from bot.engine.models.progress import Progress, no_progress
@@ -75,6 +76,7 @@ def load_model(
         if fast is not None:
             fast.progress = report
             return fast
+    check_portable(fetched.path, folder.config)
     loaded, kernel = load_folder(folder, config, device, report)
     fit_vocabulary(tokenizer, _vocabulary(loaded), folder.path)
     log.info("loaded %s on %s: %s", source.name, device, kernel)
@@ -116,11 +118,11 @@ def _for_fast_runner(
     from transformers import GenerationConfig
 
     try:
-        from bot.engine.cuda.checkpoint import why_not
+        import bot.engine.cuda.building  # noqa: F401  # pyright: ignore[reportUnusedImport]
     except ImportError as error:  # no Triton: Windows, or a build of torch without it
         log.warning("The fast kernels cannot be used: %s. PyTorch's own are slower.", error)
         return None
-    reason = why_not(folder, config)
+    reason = why_not_fast(folder.config, folder.gptq)
     if reason:
         log.warning("The fast kernels do not take %s. PyTorch's own are slower.", reason)
         return None

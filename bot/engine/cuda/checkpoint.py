@@ -9,7 +9,6 @@ import torch
 from safetensors import safe_open
 
 from bot.engine.cuda.gptq import (
-    BITS,
     GptqTensors,
     can_merge,
     in_group_order,
@@ -32,11 +31,7 @@ from bot.engine.cuda.llama import LlamaDecoder, LlamaLayer, LlamaShape
 from bot.engine.models.folder import ModelFolder
 from bot.engine.models.progress import Progress
 
-ARCHITECTURES = ("llama", "mistral")
-GROUP_SIZES = (32, 64, 128)
-HEAD_SIZES = (32, 64, 128)
 VOCABULARY_MULTIPLE = 64  # cuBLAS wants rows of whole tiles
-VOCABULARY_MAXIMUM = 1 << 17  # more logits than this do not fit the sampler's registers
 
 
 def read_shape(config: Any) -> LlamaShape:
@@ -51,25 +46,6 @@ def read_shape(config: Any) -> LlamaShape:
         vocabulary=int(config.vocab_size),
         norm_eps=float(config.rms_norm_eps),
     )
-
-
-def why_not(folder: ModelFolder, config: Any) -> str:
-    """Why this decoder cannot run a model, in words; "" when it can."""
-    if config.model_type not in ARCHITECTURES:
-        return f"models of the kind {config.model_type}"
-    if getattr(config, "sliding_window", None):
-        return "a sliding window"
-    if getattr(config, "hidden_act", "silu") != "silu":
-        return f"the activation {config.hidden_act}"
-    shape = read_shape(config)
-    if shape.head_size not in HEAD_SIZES:
-        return f"heads of {shape.head_size}"
-    if shape.vocabulary > VOCABULARY_MAXIMUM:
-        return f"a vocabulary of {shape.vocabulary}"
-    layout = folder.gptq
-    if layout is not None and (layout.bits != BITS or layout.group_size not in GROUP_SIZES):
-        return layout.words
-    return ""
 
 
 class CheckpointReader:
@@ -189,7 +165,7 @@ def read_decoder(
     context_tokens: int,
     report: Progress,
 ) -> LlamaDecoder:
-    """All of a model. The caller has asked :func:`why_not`."""
+    """All of a model. The caller has asked `why_not_fast`."""
     shape = read_shape(config)
     read: list[LlamaLayer] = []
     for index in range(shape.layers):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.engine.models import gguf_cache, hub
+from bot.engine.models.architectures import check_portable, why_not_fast
 from bot.engine.models.config import context_length, read_json_object
 from bot.engine.models.folder import ModelFolder, read_model_folder
 from bot.engine.models.gguf_file import read_gguf_header
@@ -84,6 +85,18 @@ def _inspect_folder(model: str, source: ModelSource, folder: ModelFolder) -> Ins
         notes.append("g_idx is missing and will be filled in from the group size.")
     if "auto_map" in folder.config:
         notes.append("It brings code of its own (`auto_map`), which is never run.")
+    problems: tuple[str, ...] = ()
+    not_fast = why_not_fast(folder.config, folder.gptq)
+    try:
+        check_portable(folder.path, folder.config)
+    except ModelError as error:
+        if not_fast:
+            problems = (str(error),)
+        else:
+            notes.append("It runs on an NVIDIA GPU only.")
+    else:
+        if not_fast:
+            notes.append(f"On a GPU it runs slower: the fast kernels do not take {not_fast}.")
     dtypes = {tensor.dtype for tensor in folder.tensors.values()}
     return Inspection(
         model,
@@ -97,6 +110,7 @@ def _inspect_folder(model: str, source: ModelSource, folder: ModelFolder) -> Ins
         context_tokens=context_length(folder.config),
         has_chat_template=_has_template(folder.path),
         notes=tuple(notes),
+        problems=problems,
     )
 
 

@@ -23,13 +23,10 @@ from bot.engine.local.memory import (
 from bot.engine.local.runner import Piece, RunnerLimits
 from bot.engine.local.slots import BLOCK_TOKENS
 from bot.engine.portable.sampling import Sampler
-from bot.errors import ModelError
 
 if TYPE_CHECKING:
     from bot.engine.local.loaded_model import LoadedModel
 
-ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3")
-ROPE_TYPES = ("default", "linear", "llama3", "yarn")  # those whose angles do not depend on length
 ROWS_CPU = 8
 ROWS_GPU = 32
 SLOTS_A_ROW = 4  # sequences kept for later, for each that can run
@@ -39,30 +36,6 @@ CHUNK_TOKENS_GPU = 512
 FEW_ROWS = 4
 
 Linear = Callable[[Tensor], Tensor]
-
-
-def check_architecture(config: Any) -> None:
-    """Raises ModelError for a model that this forward pass does not compute."""
-    kind = str(getattr(config, "model_type", "unknown"))
-    if kind not in ARCHITECTURES:
-        raise ModelError(
-            f"The engine cannot run models of the kind «{kind}».",
-            f"It runs {', '.join(ARCHITECTURES)}; serve others with vLLM and ENGINE=openai.",
-        )
-    parameters = cast("dict[str, Any]", getattr(config, "rope_parameters", None) or {})
-    rope = str(parameters.get("rope_type", "default"))
-    if rope not in ROPE_TYPES:
-        raise ModelError(
-            f"The engine cannot stretch positions the way this model asks for («{rope}»).",
-            f"It knows {', '.join(ROPE_TYPES)}; serve this model with vLLM and ENGINE=openai.",
-        )
-    layers = cast("Sequence[str]", getattr(config, "layer_types", None) or ())
-    window = getattr(config, "sliding_window", None)
-    if any(layer != "full_attention" for layer in layers) or (window and kind == "mistral"):
-        raise ModelError(
-            "This model attends over a sliding window, which the engine does not compute.",
-            "Take a model with full attention, or serve this one with vLLM and ENGINE=openai.",
-        )
 
 
 class _Layer:
@@ -89,7 +62,6 @@ class LlamaRunner:
         """Takes over the model: projections of one input come to share one storage."""
         model = cast(Any, loaded.model)
         config = model.config
-        check_architecture(config)
         on_cpu = loaded.device.type == "cpu"
         self._device = loaded.device
         self._heads = int(config.num_attention_heads)

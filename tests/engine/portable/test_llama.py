@@ -1,17 +1,15 @@
 """The forward pass computes what the models' own does."""
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from bot.engine.api import Sampling
-from bot.engine.building import build_runner
 from bot.engine.local.runner import Piece, RunnerLimits
-from bot.engine.portable.llama import ARCHITECTURES, FEW_ROWS, LlamaRunner, check_architecture
-from bot.errors import ModelError
+from bot.engine.models.architectures import ARCHITECTURES
+from bot.engine.portable.llama import FEW_ROWS, LlamaRunner
 
 GREEDY = Sampling(temperature=0, repetition_penalty=1)
 LIMITS = RunnerLimits(rows=4, room_tokens=1024)
@@ -21,10 +19,6 @@ TOKENS = [317, 304, 107, 36, 107, 213, 138, 263, 66, 222, 5, 6, 7, 8, 9, 10]
 def logits_of(loaded: Any, tokens: list[int]) -> torch.Tensor:
     with torch.no_grad():
         return loaded.model(torch.tensor([tokens], device=loaded.device)).logits[0]  # type: ignore[no-any-return]
-
-
-def in_words(error: ModelError) -> str:
-    return str(error)
 
 
 @pytest.mark.parametrize("kind", ARCHITECTURES)
@@ -152,33 +146,6 @@ def test_foreign_linear_layers_are_called_as_they_are(tiny_loader: Callable[...,
     runner.begin(0, 64, 0)
     found = runner.logits([Piece(0, 0, TOKENS, chooses=True)])
     torch.testing.assert_close(found[0], expected[-1], atol=1e-4, rtol=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("config", "words"),
-    [
-        ({"model_type": "gpt2"}, "models of the kind «gpt2»"),
-        ({}, "models of the kind «unknown»"),
-        ({"model_type": "llama", "rope_parameters": {"rope_type": "dynamic"}}, "«dynamic»"),
-        ({"model_type": "mistral", "sliding_window": 4096}, "sliding window"),
-        ({"model_type": "qwen2", "layer_types": ["full_attention", "sliding"]}, "sliding window"),
-    ],
-)
-def test_models_that_it_cannot_compute_are_refused_with_the_mend(
-    config: dict[str, Any], words: str
-) -> None:
-    with pytest.raises(ModelError, match=words) as caught:
-        check_architecture(SimpleNamespace(**config))
-    assert "vLLM" in in_words(caught.value)
-
-
-def test_a_foreign_model_is_refused_before_anything_is_computed() -> None:
-    foreign: Any = SimpleNamespace(
-        model=SimpleNamespace(config=SimpleNamespace(model_type="mamba")),
-        device=torch.device("cpu"),
-    )
-    with pytest.raises(ModelError, match="mamba"):
-        build_runner(foreign, LIMITS)
 
 
 def test_greedy_tokens_equal_generate_beside_a_prompt_that_comes_in_parts(
