@@ -1,7 +1,7 @@
 """Safetensors files, checked by their headers before anything loads them. Imports no torch.
 
-Format: https://github.com/huggingface/safetensors#format (the header's length in eight bytes, the
-header as JSON, the data).
+The safetensors library reads the headers (https://github.com/huggingface/safetensors#format); here
+is what people are told when it refuses one.
 """
 
 import json
@@ -9,32 +9,50 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
+
+from safetensors import SafetensorError, safe_open
 
 from bot.errors import ModelError
 
-HEADER_BYTES = 100_000_000  # the safetensors library refuses more
-LENGTH_BYTES = 8
+LENGTH_BYTES = 8  # the header's length, at the beginning of the file
 
-DTYPE_BITS: Mapping[str, int] = {
-    "BOOL": 8,
-    "U8": 8,
-    "I8": 8,
-    "F8_E4M3": 8,
-    "F8_E5M2": 8,
-    "I16": 16,
-    "U16": 16,
-    "F16": 16,
-    "BF16": 16,
-    "I32": 32,
-    "U32": 32,
-    "F32": 32,
-    "I64": 64,
-    "U64": 64,
-    "F64": 64,
-}
+# What torch can hold; the library knows types of a few bits besides.
+DTYPES = frozenset(
+    [
+        "BOOL",
+        "U8",
+        "I8",
+        "F8_E4M3",
+        "F8_E5M2",
+        "I16",
+        "U16",
+        "F16",
+        "BF16",
+        "I32",
+        "U32",
+        "F32",
+        "I64",
+        "U64",
+        "F64",
+    ]
+)
 
 _DOWNLOAD_AGAIN = "Download that file again and check its size."
+_UNFINISHED = "file not fully covered"  # the library's words for a wrong size, too small or large
+# Its words for the rest, and ours.
+_WORDS: Mapping[str, str] = {
+    "header too small": "is not a safetensors file",
+    "header too large": "is not a safetensors file",
+    "invalid UTF-8": "is not a safetensors file",
+    "invalid start": "is not a safetensors file",
+    "unknown variant": "has a tensor of an unknown type, or is damaged",
+    "invalid JSON": "is not a safetensors file",
+    "invalid header length": "is cut off: its header alone is longer than the file",
+    "invalid offset": "is damaged: its tensors overlap or leave holes",
+    "invalid shape": "is damaged: the size of a tensor contradicts itself",
+    "overflow": "is damaged: the size of a tensor contradicts itself",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +60,7 @@ class TensorEntry:
     """One tensor as its file's header describes it."""
 
     file: Path
-    dtype: str  # a key of DTYPE_BITS
+    dtype: str  # one of DTYPES
     shape: tuple[int, ...]
 
     @property
@@ -57,100 +75,51 @@ def read_weight_file(path: Path) -> dict[str, TensorEntry]:
     Raises ModelError, naming the file, when it is missing, cut off, or something else.
     """
     try:
-        size = path.stat().st_size
         with path.open("rb") as stream:
-            beginning = stream.read(LENGTH_BYTES)
-            _refuse_foreign(path, beginning + stream.read(64))
-            length = int.from_bytes(beginning, "little")
-            if len(beginning) < LENGTH_BYTES or length > HEADER_BYTES:
-                raise ModelError(f"{path} is not a safetensors file.", _DOWNLOAD_AGAIN)
-            stream.seek(LENGTH_BYTES)
-            header = stream.read(length)
+            _refuse_foreign(path, stream.read(LENGTH_BYTES + 64))
+        with cast("Any", safe_open(str(path), framework="np")) as opened:
+            names = cast("list[str]", opened.keys())
+            return {name: _entry(path, name, opened.get_slice(name)) for name in names}
     except OSError as error:
         raise ModelError(
             f"{path} cannot be read: {error.strerror or error}.",
             "Check that the file is there and may be read.",
         ) from error
-    if len(header) < length:
-        raise _cut_off(path, f"its header alone has {length} bytes, the file {size}")
-    described, end = _parse_header(path, header)
-    expected = LENGTH_BYTES + length + end
-    if size < expected:
-        raise _cut_off(path, f"it has {size} of {expected} bytes")
-    if size > expected:
+    except SafetensorError as error:
+        raise _refused(path, str(error)) from error
+
+
+def _entry(path: Path, name: str, tensor: Any) -> TensorEntry:
+    dtype = cast("str", tensor.get_dtype())
+    if dtype not in DTYPES:
         raise ModelError(
-            f"{path} is damaged: it has {size - expected} bytes after its last tensor.",
-            _DOWNLOAD_AGAIN,
+            f"{path}: the tensor {name[:100]} has the unknown type {dtype[:20]}.",
+            "This model needs a newer Caduceus.",
         )
-    return described
+    return TensorEntry(path, dtype, tuple(cast("list[int]", tensor.get_shape())))
 
 
-def _parse_header(path: Path, header: bytes) -> tuple[dict[str, TensorEntry], int]:
-    """The tensors, and where the last one ends within the data."""
-    try:
-        parsed: object = json.loads(header)
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path} is not a safetensors file.", _DOWNLOAD_AGAIN) from error
-    if not isinstance(parsed, dict):
-        raise ModelError(f"{path} is not a safetensors file.", _DOWNLOAD_AGAIN)
-    entries = cast("dict[str, object]", parsed)
-    if not _is_map_of_texts(entries.pop("__metadata__", {})):
-        raise ModelError(f"{path} is not a safetensors file.", _DOWNLOAD_AGAIN)
-    tensors: dict[str, TensorEntry] = {}
-    places: list[tuple[int, int]] = []
-    for name, entry in entries.items():
-        tensors[name], place = _parse_entry(path, name, entry)
-        places.append(place)
-    return tensors, _end_of_data(path, places)
+def _refused(path: Path, reason: str) -> ModelError:
+    """What the library refused a file for, in our words."""
+    if _UNFINISHED in reason:
+        size, expected = path.stat().st_size, _expected_bytes(path)
+        if size < expected:
+            how = f"is cut off: it has {size} of {expected} bytes"
+        else:
+            how = f"is damaged: it has {size - expected} bytes after its last tensor"
+        return ModelError(f"{path} {how}.", _DOWNLOAD_AGAIN)
+    how = next((ours for theirs, ours in _WORDS.items() if theirs in reason), "")
+    return ModelError(f"{path} {how or f'is damaged: {reason[:200]}'}.", _DOWNLOAD_AGAIN)
 
 
-def _is_map_of_texts(value: object) -> bool:
-    if not isinstance(value, dict):
-        return False
-    return all(isinstance(text, str) for text in cast("dict[str, object]", value).values())
-
-
-def _end_of_data(path: Path, places: list[tuple[int, int]]) -> int:
-    """Tensors lie one behind the other: the library reads nothing else."""
-    end = 0
-    for begin, next_end in sorted(places):
-        if begin != end:
-            raise ModelError(
-                f"{path} is damaged: its tensors overlap or leave holes.", _DOWNLOAD_AGAIN
-            )
-        end = next_end
-    return end
-
-
-def _parse_entry(path: Path, name: str, entry: object) -> tuple[TensorEntry, tuple[int, int]]:
-    fields = cast("dict[str, object]", entry) if isinstance(entry, dict) else {}
-    dtype, shape, offsets = fields.get("dtype"), fields.get("shape"), fields.get("data_offsets")
-    if not (isinstance(dtype, str) and dtype in DTYPE_BITS):
-        raise ModelError(
-            f"{path}: the tensor {name[:100]} has the unknown type {str(dtype)[:20]}.",
-            "This model needs a newer Caduceus, or the file is damaged.",
-        )
-    sizes = _whole_numbers(shape)
-    places = _whole_numbers(offsets)
-    if sizes is None or places is None or len(places) != 2:
-        raise ModelError(f"{path}: the tensor {name[:100]} is not described.", _DOWNLOAD_AGAIN)
-    begin, end = places
-    if (end - begin) * 8 != prod(sizes) * DTYPE_BITS[dtype]:
-        raise ModelError(
-            f"{path}: the size of the tensor {name[:100]} contradicts itself.", _DOWNLOAD_AGAIN
-        )
-    return TensorEntry(path, dtype, sizes), (begin, end)
-
-
-def _whole_numbers(value: object) -> tuple[int, ...] | None:
-    if not isinstance(value, list):
-        return None
-    numbers: list[int] = []
-    for number in cast("list[object]", value):
-        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
-            return None
-        numbers.append(number)
-    return tuple(numbers)
+def _expected_bytes(path: Path) -> int:
+    """How long a file should be whose header the library finds right. It does not tell."""
+    with path.open("rb") as stream:
+        length = int.from_bytes(stream.read(LENGTH_BYTES), "little")
+        header = cast("dict[str, dict[str, list[int]]]", json.loads(stream.read(length)))
+    header.pop("__metadata__", None)
+    ends = [entry["data_offsets"][1] for entry in header.values()]
+    return LENGTH_BYTES + length + max(ends, default=0)
 
 
 def _refuse_foreign(path: Path, beginning: bytes) -> None:
@@ -174,7 +143,3 @@ def _refuse_foreign(path: Path, beginning: bytes) -> None:
         raise ModelError(f"{path} is a GGUF file by another name.", "Rename it to end in .gguf.")
     if beginning.lstrip().lower().startswith((b"<!doctype", b"<html")):
         raise ModelError(f"{path} is a web page, not weights.", _DOWNLOAD_AGAIN)
-
-
-def _cut_off(path: Path, how: str) -> ModelError:
-    return ModelError(f"{path} is cut off: {how}.", _DOWNLOAD_AGAIN)
