@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from difflib import SequenceMatcher
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -170,19 +171,12 @@ def nearest(name: str, names: Iterable[str]) -> str:
     """The one of `names` that `name` misspells, or ""."""
     for candidate in names:
         allowed = 1 if len(candidate) <= SHORT_NAME_CHARACTERS else 2
-        if abs(len(name) - len(candidate)) <= allowed and edits(name, candidate) <= allowed:
+        if abs(len(name) - len(candidate)) <= allowed and wrong_letters(name, candidate) <= allowed:
             return candidate
     return ""
 
 
-def edits(first: str, second: str) -> int:
-    """Letters to add, drop, replace or swap with their neighbour to get from one to the other."""
-    before: list[int] = []
-    row = list(range(len(second) + 1))
-    for i, left in enumerate(first, 1):
-        before, previous, row = row, before, [i]
-        for j, right in enumerate(second, 1):
-            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (left != right))
-            swapped = i > 1 and j > 1 and left == second[j - 2] and first[i - 2] == right
-            row.append(min(cost, previous[j - 2] + 1) if swapped else cost)
-    return row[-1]
+def wrong_letters(name: str, meant: str) -> int:
+    """How many letters were added, left out, replaced or swapped with their neighbour."""
+    alike = SequenceMatcher(None, name, meant, autojunk=False).get_matching_blocks()
+    return max(len(name), len(meant)) - sum(block.size for block in alike)

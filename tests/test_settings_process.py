@@ -11,7 +11,7 @@ from sqlalchemy import make_url
 from bot.errors import SettingsError
 from bot.owner_defaults import load_owner_defaults
 from bot.settings import SETTING_NAMES, ProcessSettings, load_settings
-from bot.settings_checks import edits, nearest
+from bot.settings_checks import nearest, wrong_letters
 
 ROOT = Path(__file__).parent.parent
 # The shape of a token; nobody's.
@@ -235,12 +235,25 @@ def test_one_wrong_letter_is_always_noticed(name: str, data: st.DataObject) -> N
         assert wrong in SETTING_NAMES or nearest(wrong, SETTING_NAMES)
 
 
-@given(st.text("abc", max_size=6), st.text("abc", max_size=6))
-def test_the_edit_distance_is_a_distance(first: str, second: str) -> None:
-    assert edits(first, second) == edits(second, first)
-    assert (edits(first, second) == 0) == (first == second)
-    assert edits(first, second) >= abs(len(first) - len(second))
-    assert edits(first + "x", second + "x") <= edits(first, second)
+@pytest.mark.parametrize(
+    ("name", "meant", "wrong"),
+    [
+        ("MODEL", "MODEL", 0),
+        ("MODLE", "MODEL", 1),
+        ("MDEL", "MODEL", 1),
+        ("MOODEL", "MODEL", 1),
+        ("MEDEL", "MODEL", 1),
+        ("DISCROD_TOKN", "DISCORD_TOKEN", 2),
+        ("", "MODEL", 5),
+    ],
+)
+def test_wrong_letters_are_counted(name: str, meant: str, wrong: int) -> None:
+    assert wrong_letters(name, meant) == wrong
+
+
+@pytest.mark.parametrize("name", ["OPENAI_API_BASE", "OPENAI_ORG", "LOG_FILE", "DATA", "MOD"])
+def test_other_programs_settings_are_no_misspellings(name: str) -> None:
+    assert not nearest(name, SETTING_NAMES)
 
 
 class TestOwnerDefaults:
