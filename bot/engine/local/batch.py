@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from bot.engine.api import Chunk, FinishReason
 from bot.engine.local.meter import Meter
-from bot.engine.local.request import NO_SLOT, Generation, Submission, Writing
+from bot.engine.local.request import NO_SLOT, AdmittedRequest, Submission, Writing
 from bot.engine.local.runner import Piece, Runner, RunnerOutOfMemory
 from bot.engine.local.scheduler import Job, Restraint, Scheduler, Work
 from bot.engine.local.slots import BLOCK_TOKENS, SlotTable, rounded
@@ -104,10 +104,10 @@ class Batch:
         now = self._clock()
         writer = self._writers.get(number)
         if writer is None:
-            generation = Generation(submission, NO_SLOT, 0, admitted_at=now)
-            generation.finish = FinishReason.CANCELLED
-            generation.tokens = list(submission.prompt)
-            last = Chunk("", FinishReason.CANCELLED, generation.statistics(self._model, now))
+            admitted = AdmittedRequest(submission, NO_SLOT, 0, admitted_at=now)
+            admitted.finish = FinishReason.CANCELLED
+            admitted.tokens = list(submission.prompt)
+            last = Chunk("", FinishReason.CANCELLED, admitted.statistics(self._model, now))
         else:
             last = writer.cut(self._model, now)
         self._forget(number)
@@ -143,9 +143,9 @@ class Batch:
         return BatchStatus(
             rows=self._scheduler.rows,
             running_since=tuple(
-                writer.generation.admitted_at
+                writer.admitted.admitted_at
                 for writer in self._writers.values()
-                if writer.generation.slot != NO_SLOT
+                if writer.admitted.slot != NO_SLOT
             ),
             waiting=self._scheduler.waiting,
             room_tokens=self._scheduler.room_tokens,
@@ -156,7 +156,7 @@ class Batch:
 
     def _begin(self, submission: Submission) -> None:
         writer = self._writers.get(submission.number)  # there if it ran before
-        prompt = submission.prompt if writer is None else tuple(writer.generation.tokens)
+        prompt = submission.prompt if writer is None else tuple(writer.admitted.tokens)
         request, room = submission.request, rounded(submission.room_tokens)
         taken = self._slots.take(request.channel, prompt, room)
         for slot in taken.release:
@@ -168,27 +168,25 @@ class Batch:
         self._runner.sample(taken.slot, prompt, request.sampling, submission.seed, written)
         self._scheduler.skip(submission.number, taken.cached_tokens)
         if writer is not None:
-            writer.generation.slot = taken.slot
+            writer.admitted.slot = taken.slot
             return
-        generation = Generation(submission, taken.slot, taken.cached_tokens, self._clock())
-        self._writers[submission.number] = generation.open(
-            self._tokens, self._runner.context_tokens
-        )
+        admitted = AdmittedRequest(submission, taken.slot, taken.cached_tokens, self._clock())
+        self._writers[submission.number] = admitted.open(self._tokens, self._runner.context_tokens)
 
     def _piece(self, work: Work) -> Piece:
-        generation = self._writers[work.number].generation
-        tokens = generation.tokens[work.start : work.start + work.count]
-        return Piece(generation.slot, work.start, tokens, work.chooses)
+        admitted = self._writers[work.number].admitted
+        tokens = admitted.tokens[work.start : work.start + work.count]
+        return Piece(admitted.slot, work.start, tokens, work.chooses)
 
     def _take(self, number: int, token: int, now: float) -> Sequence[Event]:
         writer = self._writers[number]
-        generation = writer.generation
-        if generation.first_token_at is None:
-            generation.first_token_at = now
-            self.meter.first_token(now - generation.admitted_at)
+        admitted = writer.admitted
+        if admitted.first_token_at is None:
+            admitted.first_token_at = now
+            self.meter.first_token(now - admitted.admitted_at)
         text = writer.take(token)
-        if generation.finish is not None:
-            self.meter.served(now - generation.admitted_at)
+        if admitted.finish is not None:
+            self.meter.served(now - admitted.admitted_at)
             self._forget(number)
             return [(number, writer.last_chunk(text, self._model, now))]
         return [(number, writer.next_chunk(text, self._model, now))] if text else []
@@ -201,7 +199,7 @@ class Batch:
             self._runner.release(slot)
         self._runner.give_back()
         for writer in self._writers.values():
-            writer.generation.slot = NO_SLOT
+            writer.admitted.slot = NO_SLOT
         self._scheduler.put_back()
         self._restraint.tighten(running=running, used_tokens=used)
         self._obey_restraint()
@@ -214,7 +212,7 @@ class Batch:
     def _give_up_hopeless(self, number: int) -> list[Event]:
         """Fail a request that ran out of memory alone, if it gained nothing since it last did."""
         writer = self._writers.get(number)
-        written = writer.generation.reply_tokens if writer is not None else 0
+        written = writer.admitted.reply_tokens if writer is not None else 0
         if self._too_large_at.get(number) != written:
             self._too_large_at[number] = written
             return []
@@ -244,6 +242,6 @@ class Batch:
         writer = self._writers.pop(number, None)
         computed = self._scheduler.computed(number)
         self._scheduler.remove(number)
-        if writer is not None and writer.generation.slot != NO_SLOT:
-            generation = writer.generation
-            self._slots.keep(generation.slot, generation.tokens[:computed])
+        if writer is not None and writer.admitted.slot != NO_SLOT:
+            admitted = writer.admitted
+            self._slots.keep(admitted.slot, admitted.tokens[:computed])

@@ -16,8 +16,8 @@ if TYPE_CHECKING:  # importing this loads neither
 class LoadedModel:
     """A model ready to run, in evaluation mode on its device.
 
-    Where the fast runner for one GPU takes the model, that reads the weights itself: `model` is
-    None, and `folder` says where they lie.
+    The fast runner reads the weights itself: what is made for it has no `model`, and `folder` says
+    where the weights are.
     """
 
     model: "PreTrainedModel | None"

@@ -1,4 +1,4 @@
-"""What a device is called, how much memory its KV cache may take, and how its end is told."""
+"""What a device is called, how much memory its KV cache may take, and when memory ran out."""
 
 import gc
 import logging

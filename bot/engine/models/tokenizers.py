@@ -20,7 +20,7 @@ def load_tokenizer(folder: Path, config: Any) -> Any:
 
     `config` is the model's, as transformers' PretrainedConfig.
     """
-    # Imported late, for whoever silences the libraries first.
+    # Imported late: it brings torch, and the libraries must be silenced first.
     from transformers import AutoTokenizer
 
     file = folder / "tokenizer.json"

@@ -16,7 +16,7 @@ import aiohttp
 from aiohttp.http_exceptions import LineTooLong
 
 from bot.engine.api import FinishReason
-from bot.engine.remote.probe import MEND_REDIRECT, REDIRECTS, redirected
+from bot.engine.remote.probe import FIX_REDIRECT, REDIRECTS, redirected
 from bot.errors import RemoteEngineError
 
 CHARACTERS_PER_TOKEN_LIMIT = 64  # more than this for every token asked for is no language model
@@ -60,7 +60,7 @@ class CompletionEvent:
 
 
 @dataclass(slots=True)
-class Progress:
+class Exchange:
     """One request's clock (seconds of :func:`time.monotonic`) and counts, over all its tries."""
 
     started: float
@@ -105,14 +105,14 @@ class Progress:
 
 
 async def stream_completion(
-    session: aiohttp.ClientSession, url: str, body: dict[str, Any], progress: Progress
+    session: aiohttp.ClientSession, url: str, body: dict[str, Any], exchange: Exchange
 ) -> AsyncGenerator[CompletionEvent, None]:
     """The events of one try. Closing this generator closes the connection.
 
     Raises PassingError and RefusedBodyError before the first text only, else RemoteEngineError.
     """
     try:
-        async with _until(progress.next_deadline):
+        async with _until(exchange.next_deadline):
             # Followed elsewhere, the prompt would reach a server that nobody named.
             response = await session.post(url, json=body, allow_redirects=False)
         async with response:
@@ -120,19 +120,19 @@ async def stream_completion(
             events = read_events(response)
             while not session.closed:  # a closed one would raise a bare RuntimeError
                 asked = time.monotonic()
-                async with _until(progress.next_deadline):
+                async with _until(exchange.next_deadline):
                     event = await anext(events, None)
                 if event is None:
                     return
-                progress.take(event, time.monotonic() - asked)
+                exchange.take(event, time.monotonic() - asked)
                 yield event
             raise RemoteEngineError("The engine is shut down.", "Try again after a restart.")
     except TimeoutError as error:
-        if not progress.ended:
-            raise _timed_out(progress) from error
+        if not exchange.ended:
+            raise _timed_out(exchange) from error
     except aiohttp.ClientError as error:
-        if not progress.ended:
-            raise _broken_off(progress, error) from error
+        if not exchange.ended:
+            raise _broken_off(exchange, error) from error
 
 
 def _until(monotonic: float) -> asyncio.Timeout:
@@ -157,7 +157,7 @@ async def _raise_for_status(response: aiohttp.ClientResponse) -> None:
             wait_seconds = _retry_after(response)
             raise PassingError(message, "Try again in a moment.", wait_seconds=wait_seconds)
         case status if status in REDIRECTS:
-            raise RemoteEngineError(redirected(response), MEND_REDIRECT)
+            raise RemoteEngineError(redirected(response), FIX_REDIRECT)
         case _:
             raise RemoteEngineError(message, "See the server's log.")
 
@@ -168,21 +168,21 @@ def _retry_after(response: aiohttp.ClientResponse) -> float:
     return float(said) if said.isascii() and said.isdigit() else 0.0
 
 
-def _timed_out(progress: Progress) -> RemoteEngineError:
-    if progress.pieces:
+def _timed_out(exchange: Exchange) -> RemoteEngineError:
+    if exchange.pieces:
         return RemoteEngineError(
-            f"The model's server has sent nothing for {progress.stall_seconds:g} s.",
+            f"The model's server has sent nothing for {exchange.stall_seconds:g} s.",
             "Try again; OPENAI_STALL_SECONDS sets the limit.",
         )
-    waited = progress.first_token_deadline - progress.started
+    waited = exchange.first_token_deadline - exchange.started
     return RemoteEngineError(
         f"The model's server gave no first word in {waited:g} s.",
         "Try again later; OPENAI_FIRST_TOKEN_SECONDS sets the limit.",
     )
 
 
-def _broken_off(progress: Progress, error: aiohttp.ClientError) -> RemoteEngineError:
-    if progress.pieces:
+def _broken_off(exchange: Exchange, error: aiohttp.ClientError) -> RemoteEngineError:
+    if exchange.pieces:
         return RemoteEngineError("The model's server broke off in the middle.", "Try again.")
     kind = UnreachableError if isinstance(error, aiohttp.ClientConnectorError) else PassingError
     return kind(

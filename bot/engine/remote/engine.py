@@ -27,8 +27,8 @@ from bot.engine.api import (
 )
 from bot.engine.remote.completion import (
     CHARACTERS_PER_TOKEN_LIMIT,
+    Exchange,
     PassingError,
-    Progress,
     RefusedBodyError,
     UnreachableError,
     stream_completion,
@@ -194,7 +194,7 @@ class OpenAIEngine:
         seed = request.sampling.seed
         seed = random.getrandbits(31) if seed is None else seed
         started = time.monotonic()
-        progress = Progress(
+        exchange = Exchange(
             started=started,
             first_token_deadline=started + self._first_token_seconds,
             stall_seconds=self._stall_seconds,
@@ -203,7 +203,7 @@ class OpenAIEngine:
         failures, plain = 0, self._plain
         while True:
             try:
-                async with aclosing(self._one_try(request, seed, progress, plain)) as chunks:
+                async with aclosing(self._one_try(request, seed, exchange, plain)) as chunks:
                     async for chunk in chunks:
                         self._plain = plain  # this is how it takes them
                         yield chunk
@@ -215,7 +215,7 @@ class OpenAIEngine:
             except PassingError as error:
                 wait = max(RETRY_SECONDS * 2**failures, error.wait_seconds)
                 failures += 1
-                late = time.monotonic() + wait > progress.first_token_deadline
+                late = time.monotonic() + wait > exchange.first_token_deadline
                 if failures >= TRIES or late or self._state is EngineState.STOPPED:
                     raise
                 logger.warning("%s Trying again in %.1f s.", error.message, wait)
@@ -224,14 +224,14 @@ class OpenAIEngine:
                 return
 
     async def _one_try(
-        self, request: GenerationRequest, seed: int, progress: Progress, plain: bool
+        self, request: GenerationRequest, seed: int, exchange: Exchange, plain: bool
     ) -> AsyncGenerator[Chunk, None]:
         if self._http is None:
             raise _shut_down()
         url, body = f"{self._base_url}/completions", self._body(request, seed, plain)
         stops = StopStrings(request.stop)
         finish = FinishReason.STOP
-        async with aclosing(stream_completion(self._http, url, body, progress)) as events:
+        async with aclosing(stream_completion(self._http, url, body, exchange)) as events:
             async for event in events:
                 finish = event.finish or finish
                 text = stops.decode(event.text)
@@ -240,7 +240,7 @@ class OpenAIEngine:
                 if stops.stopped:
                     finish = FinishReason.STOP
                     break
-        yield Chunk(stops.flush(), finish, await self._statistics(request, seed, progress))
+        yield Chunk(stops.flush(), finish, await self._statistics(request, seed, exchange))
 
     def _body(self, request: GenerationRequest, seed: int, plain: bool) -> dict[str, Any]:
         sampling = request.sampling
@@ -268,10 +268,10 @@ class OpenAIEngine:
         return body
 
     async def _statistics(
-        self, request: GenerationRequest, seed: int, progress: Progress
+        self, request: GenerationRequest, seed: int, exchange: Exchange
     ) -> GenerationStatistics:
         ended = time.monotonic()
-        prompt_tokens = progress.prompt_tokens
+        prompt_tokens = exchange.prompt_tokens
         if not prompt_tokens:
             (prompt_tokens,) = await self.count_tokens([request.prompt])
         statistics = GenerationStatistics(
@@ -279,10 +279,10 @@ class OpenAIEngine:
             seed=seed,
             prompt_tokens=prompt_tokens,
             cached_prompt_tokens=0,
-            reply_tokens=progress.reply_tokens or progress.pieces,
+            reply_tokens=exchange.reply_tokens or exchange.pieces,
             queued_seconds=0.0,
-            first_token_seconds=(progress.first_token or ended) - progress.started,
-            total_seconds=ended - progress.started,
+            first_token_seconds=(exchange.first_token or ended) - exchange.started,
+            total_seconds=ended - exchange.started,
         )
         self._first_token_average = _average(
             self._first_token_average, statistics.first_token_seconds

@@ -17,7 +17,7 @@ ANSWER_BYTES = 4 << 20
 PROBE_SECONDS = 10.0
 PROBE_TEXT = "one two"
 REDIRECTS = range(300, 400)
-MEND_REDIRECT = "Set OPENAI_BASE_URL to the address where the server really is."
+FIX_REDIRECT = "Set OPENAI_BASE_URL to the address where the server really is."
 
 TokenizeShape = Literal["vllm", "llama.cpp"]
 
@@ -92,7 +92,7 @@ async def ask_json(
         method, url, json=body, timeout=timeout, allow_redirects=False
     ) as response:
         if response.status in REDIRECTS:
-            raise RemoteEngineError(redirected(response), MEND_REDIRECT)
+            raise RemoteEngineError(redirected(response), FIX_REDIRECT)
         raw = b""
         async for piece in response.content.iter_chunked(1 << 16):
             raw += piece
