@@ -1,6 +1,6 @@
 """What the core needs of the world: implemented by the store, the persona folder, the engine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -27,6 +27,17 @@ class History(Protocol):
 
     Methods that take a `turn_id` raise :class:`~bot.errors.NotFound` when that turn is gone.
     """
+
+    async def serve(
+        self, platform: str, account: str, on_waiting: Callable[[ChannelKey], None]
+    ) -> None:
+        """From now on this program answers as `account` on a platform ("" where there is but one).
+
+        Pending turns and what was last seen are an account's own. `on_waiting` is told of a channel
+        where a question of the account's waits and nobody takes it up: another program, which has
+        ended, left it. What nobody in particular had heard goes to the first who serves.
+        """
+        ...
 
     async def add_message(self, message: IncomingMessage, *, addressed: bool) -> Turn | None:
         """Append a user's turn to the channel's current conversation, made if there is none.
@@ -92,7 +103,10 @@ class History(Protocol):
     async def begin_reply(
         self, channel: ChannelKey, speaker: Speaker, *, persona: str, answers: Sequence[int]
     ) -> Turn:
-        """Insert the bot's running turn (empty) and mark `answers` as answered by it."""
+        """Insert the bot's running turn (empty) and mark `answers` as answered by it.
+
+        NotFound when they are gone, or another program was quicker.
+        """
         ...
 
     async def begin_swipe(self, turn_id: int) -> Turn:
@@ -146,13 +160,6 @@ class History(Protocol):
 
     async def export(self, channel: ChannelKey) -> list[Turn]:
         """Every visible turn of the current conversation."""
-        ...
-
-    async def recover(self) -> int:
-        """After a crash: running replies with text become CUT, empty ones are taken out and their
-
-        questions pend again. Returns how many were mended. Called once at start.
-        """
         ...
 
 

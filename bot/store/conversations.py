@@ -57,20 +57,22 @@ def window(
 
 
 def pending(
-    connection: Connection, channel: ChannelKey, *, since: datetime | None = None
+    connection: Connection, channel: ChannelKey, *, since: datetime | None, heard_by: str = ""
 ) -> list[Turn]:
-    """Addressed and unanswered turns of the current conversation, oldest first."""
+    """What an account is still to answer in the current conversation, oldest first."""
     conversation = current_conversation(connection, channel)
     if conversation is None:
         return []
-    statement = select_turns().where(_visible(conversation), TurnRow.is_pending)
+    statement = select_turns().where(
+        _visible(conversation), TurnRow.is_pending, TurnRow.heard_by == heard_by
+    )
     if since is not None:
         statement = statement.where(TurnRow.created_at >= since)
     return load_turns(connection, statement.order_by(TurnRow.id))
 
 
 def channels_with_pending(
-    connection: Connection, platform: str, *, since: datetime
+    connection: Connection, platform: str, *, since: datetime, heard_by: str = ""
 ) -> list[ChannelKey]:
     """Where somebody still waits for an answer, the longest waiting first."""
     rows = connection.execute(
@@ -81,6 +83,7 @@ def channels_with_pending(
             ChannelRow.platform == platform,
             ConversationRow.is_current,
             TurnRow.is_pending,
+            TurnRow.heard_by == heard_by,
             TurnRow.hidden_at.is_(None),
             TurnRow.created_at >= since,
         )

@@ -1,16 +1,15 @@
 """The database as the program opens it."""
 
 import asyncio
-import logging
 
 from bot.store.connection import parse_url
 from bot.store.erasure import remove_traces
 from bot.store.history import SqlHistory
+from bot.store.locks import locks_for
 from bot.store.migrate import upgrade
+from bot.store.runs import Run
 from bot.store.settings import SqlSettings
 from bot.store.transactions import Transactions, open_transactions
-
-logger = logging.getLogger(__name__)
 
 
 class Database:
@@ -19,12 +18,15 @@ class Database:
     def __init__(self, transactions: Transactions) -> None:
         """Use :meth:`open`."""
         self._transactions = transactions
-        self.history = SqlHistory(transactions)
+        self.run = Run(transactions)
+        self.history = SqlHistory(transactions, self.run)
         self.settings = SqlSettings(transactions)
 
     @classmethod
     async def open(cls, url: str) -> "Database":
-        """Migrate, connect, and mend what a crash left half done.
+        """Migrate, connect, and put right what dead runs left half done.
+
+        Other programs may work on the same database meanwhile.
 
         Raises SettingsError for a bad address, StoreError for a database that is unreachable,
         locked, damaged or newer than this program.
@@ -34,14 +36,14 @@ class Database:
         await asyncio.to_thread(remove_traces, parsed)
         database = cls(await asyncio.to_thread(open_transactions, parsed))
         try:
-            mended = await database.history.recover()
+            locks = await asyncio.to_thread(locks_for, parsed, database.run.wake)
+            await database.run.begin(locks)
         except BaseException:
             await database.close()
             raise
-        if mended:
-            logger.info("Mended %d replies that the last run left unfinished", mended)
         return database
 
     async def close(self) -> None:
-        """Close every connection. Idempotent."""
+        """End this run, and close every connection. Idempotent."""
+        await self.run.close()
         await self._transactions.close()

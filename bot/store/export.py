@@ -27,6 +27,7 @@ from bot.store.tables import (
     ChannelRow,
     ConversationRow,
     GenerationRow,
+    SeenRow,
     SettingChangeRow,
     SettingValueRow,
     SwipeRow,
@@ -105,7 +106,7 @@ def _write_all(
     writer.write(_open(head, "channels"))
     comma = "\n"
     for channel in _pages(connection, select(ChannelRow.__table__), ChannelRow.id):
-        writer.write(comma + _open(_channel(channel), "conversations"))
+        writer.write(comma + _open(_channel(connection, channel), "conversations"))
         _write_conversations(connection, channel.id, writer)
         writer.write("]}")
         comma = ",\n"
@@ -151,7 +152,8 @@ def _write_turns(connection: Connection, conversation_id: int, writer: _Writer) 
         for turn, row in page:
             fields = dataclasses.asdict(turn)
             del fields["channel"], fields["conversation_id"]  # it stands within them
-            fields |= {"is_pending": row.is_pending, "hidden_at": row.hidden_at}
+            fields |= {"is_pending": row.is_pending, "heard_by": row.heard_by}
+            fields |= {"hidden_at": row.hidden_at}
             fields["swipes"] = swipes.get(row.id, [])
             writer.write(comma + _text(fields))
             writer.turn_written()
@@ -187,11 +189,12 @@ def _swipes(connection: Connection, turn_ids: list[int]) -> dict[int, list[dict[
     return found
 
 
-def _channel(row: AnyRow) -> dict[str, Any]:
-    return {
-        **dataclasses.asdict(channel_key(row)),
-        "last_seen_message_id": row.last_seen_message_id,
-    }
+def _channel(connection: Connection, row: AnyRow) -> dict[str, Any]:
+    marks = connection.execute(
+        select(SeenRow.seen_by, SeenRow.message_id).where(SeenRow.channel_id == row.id)
+    )
+    seen = {mark.seen_by: mark.message_id for mark in marks}
+    return {**dataclasses.asdict(channel_key(row)), "last_seen": seen}
 
 
 def _setting(row: AnyRow) -> dict[str, Any]:

@@ -1,39 +1,119 @@
 """The core's `History` port on SQL: the contract stands in `bot/chat/ports.py`."""
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from bot.chat.messages import (
+    ChannelKey,
+    GenerationRecord,
+    IncomingMessage,
+    Speaker,
+    Turn,
+    TurnState,
+)
 from bot.store import access, conversations, incoming, replies
 from bot.store.binding import OnTransactions, reads, writes
+from bot.store.runs import Run
+from bot.store.transactions import Transactions
 
 
 class SqlHistory(OnTransactions):
-    """Every channel's turns. Each method is one transaction: durable when it returns."""
+    """Every channel's turns. Each method is one transaction: durable when it returns.
+
+    What is written out below, and not bound, says also for which account or run it is done.
+    """
+
+    def __init__(self, transactions: Transactions, run: Run) -> None:
+        """The database's, and this program's own run."""
+        super().__init__(transactions)
+        self._run = run
+        self.serve = run.serve
 
     # What people say
-    add_message = writes(incoming.add_message)
-    note_seen = writes(incoming.note_seen)
-    last_seen = reads(incoming.last_seen)
     edit_message = writes(incoming.edit_message, erases=True)
     delete_messages = writes(incoming.delete_messages, erases=True)
     delete_turn = writes(incoming.delete_turn, erases=True)
     edit_turn = writes(incoming.edit_turn, erases=True)
+    _add_message = writes(incoming.add_message)
+    _note_seen = writes(incoming.note_seen)
+    _last_seen = reads(incoming.last_seen)
+
+    async def add_message(self, message: IncomingMessage, *, addressed: bool) -> Turn | None:
+        """Append a user's turn, which waits for our account where it is addressed."""
+        account = self._run.account(message.channel.platform)
+        return await self._add_message(message, addressed=addressed, heard_by=account)
+
+    async def note_seen(self, channel: ChannelKey, message_id: str) -> None:
+        """Remember the newest message that our account has seen in a channel."""
+        account = self._run.account(channel.platform)
+        await self._note_seen(channel, message_id, seen_by=account)
+
+    async def last_seen(self, platform: str) -> Mapping[ChannelKey, str]:
+        """The newest message id that our account has seen, for every channel of `platform`."""
+        return await self._last_seen(platform, seen_by=self._run.account(platform))
 
     # Reading
     turn = reads(access.read_turn)
     turn_of_message = reads(conversations.turn_of_message)
     window = reads(conversations.window)
-    pending = reads(conversations.pending)
-    channels_with_pending = reads(conversations.channels_with_pending)
     last_reply = reads(conversations.last_reply)
     export = reads(conversations.export)
+    _pending = reads(conversations.pending)
+    _channels_with_pending = reads(conversations.channels_with_pending)
+
+    async def pending(self, channel: ChannelKey, *, since: datetime | None = None) -> list[Turn]:
+        """What our account is still to answer in a channel's conversation, oldest first."""
+        account = self._run.account(channel.platform)
+        return await self._pending(channel, since=since, heard_by=account)
+
+    async def channels_with_pending(self, platform: str, *, since: datetime) -> list[ChannelKey]:
+        """Where somebody waits for our account, the longest waiting first."""
+        account = self._run.account(platform)
+        return await self._channels_with_pending(platform, since=since, heard_by=account)
 
     # The bot's own turns
-    begin_reply = writes(replies.begin_reply)
-    begin_swipe = writes(replies.begin_swipe)
-    show_reply = writes(replies.show_reply)
-    finish_reply = writes(replies.finish_reply)
-    abandon_reply = writes(replies.abandon_reply, erases=True)
     select_swipe = writes(replies.select_swipe)
     generation = reads(replies.generation)
-    recover = writes(replies.recover)
+    _begin_reply = writes(replies.begin_reply)
+    _begin_swipe = writes(replies.begin_swipe)
+    _show_reply = writes(replies.show_reply)
+    _finish_reply = writes(replies.finish_reply)
+    _abandon_reply = writes(replies.abandon_reply, erases=True)
+
+    async def begin_reply(
+        self, channel: ChannelKey, speaker: Speaker, *, persona: str, answers: Sequence[int]
+    ) -> Turn:
+        """Insert the bot's running turn, which is our run's while that lives."""
+        turn = await self._begin_reply(
+            channel, speaker, persona=persona, answers=answers, run_id=self._run.id
+        )
+        self._run.writing[turn.turn_id] = turn.active_swipe
+        return turn
+
+    async def begin_swipe(self, turn_id: int) -> Turn:
+        """Add an empty, running swipe, which is our run's while that lives."""
+        turn = await self._begin_swipe(turn_id, run_id=self._run.id)
+        self._run.writing[turn_id] = turn.active_swipe
+        return turn
+
+    async def show_reply(self, turn_id: int, text: str, message_ids: Sequence[str]) -> None:
+        """What people see now of the swipe that our run began, else of the active one."""
+        begun = self._run.writing.get(turn_id)
+        await self._show_reply(turn_id, text, message_ids, position=begun)
+
+    async def finish_reply(
+        self, turn_id: int, state: TurnState, record: GenerationRecord | None
+    ) -> Turn:
+        """End what our run writes in a turn."""
+        begun = self._run.writing.pop(turn_id, None)
+        turn = await self._finish_reply(turn_id, state, record, position=begun)
+        self._run.has_answered = True
+        return turn
+
+    async def abandon_reply(self, turn_id: int, *, requeue: bool) -> None:
+        """Take out what our run began in a turn, of which nothing was shown."""
+        self._run.writing.pop(turn_id, None)
+        await self._abandon_reply(turn_id, requeue=requeue)
 
     # Turning a conversation over
     reset = writes(conversations.reset)

@@ -18,15 +18,26 @@ from bot.store.access import (
     take_turn,
 )
 from bot.store.rows import CHANNEL_COLUMNS, batches, channel_key
-from bot.store.tables import ChannelRow, MessageRow, SwipeRow, TurnRow
+from bot.store.tables import ChannelRow, MessageRow, SeenRow, SwipeRow, TurnRow
 
 
 def add_message(
-    connection: Connection, message: IncomingMessage, *, addressed: bool
+    connection: Connection, message: IncomingMessage, *, addressed: bool, heard_by: str = ""
 ) -> Turn | None:
-    """Append a user's turn; None when the message is known already."""
+    """Append a user's turn; None when the message is known already.
+
+    What another account had heard without being addressed waits for `heard_by` now.
+    """
     channel = take_channel(connection, message.channel)
-    if turn_id_of_message(connection, channel.id, message.message_id) is not None:
+    known = turn_id_of_message(connection, channel.id, message.message_id)
+    if known is not None:
+        if addressed:
+            connection.execute(
+                update(TurnRow)
+                .where(TurnRow.id == known, TurnRow.role == "user", ~TurnRow.addressed)
+                .where(TurnRow.heard_by != heard_by)
+                .values(addressed=True, is_pending=True, heard_by=heard_by)
+            )
         return None
     quoted = message.reply_to
     turn_id = new_turn(
@@ -42,6 +53,7 @@ def add_message(
             "persona": "",
             "addressed": addressed,
             "is_pending": addressed,
+            "heard_by": heard_by,
             "active_swipe": 0,
             "quoted_message_id": quoted and quoted.message_id,
             "quoted_speaker_id": quoted and quoted.author.speaker_id,
@@ -60,25 +72,30 @@ def add_message(
     return read_turn(connection, turn_id)
 
 
-def note_seen(connection: Connection, channel: ChannelKey, message_id: str) -> None:
+def note_seen(
+    connection: Connection, channel: ChannelKey, message_id: str, *, seen_by: str = ""
+) -> None:
     """Remember the newest message seen in a channel. Never goes back."""
-    row = take_channel(connection, channel)
-    if is_newer(message_id, row.last_seen_message_id):
-        connection.execute(
-            update(ChannelRow)
-            .where(ChannelRow.id == row.id)
-            .values(last_seen_message_id=message_id)
-        )
+    channel_id: int = take_channel(connection, channel).id
+    mark = (SeenRow.channel_id == channel_id) & (SeenRow.seen_by == seen_by)
+    newest = connection.scalar(select(SeenRow.message_id).where(mark))
+    if newest is None:
+        values = {"channel_id": channel_id, "seen_by": seen_by, "message_id": message_id}
+        connection.execute(insert(SeenRow), values)
+    elif is_newer(message_id, newest):
+        connection.execute(update(SeenRow).where(mark).values(message_id=message_id))
 
 
-def last_seen(connection: Connection, platform: str) -> Mapping[ChannelKey, str]:
+def last_seen(
+    connection: Connection, platform: str, *, seen_by: str = ""
+) -> Mapping[ChannelKey, str]:
     """The newest message id seen, for every channel of `platform`."""
     rows = connection.execute(
-        select(ChannelRow.last_seen_message_id.label("newest"), *CHANNEL_COLUMNS).where(
-            ChannelRow.platform == platform, ChannelRow.last_seen_message_id.is_not(None)
-        )
+        select(SeenRow.message_id, *CHANNEL_COLUMNS)
+        .join(ChannelRow, ChannelRow.id == SeenRow.channel_id)
+        .where(ChannelRow.platform == platform, SeenRow.seen_by == seen_by)
     )
-    return {channel_key(row): row.newest for row in rows}
+    return {channel_key(row): row.message_id for row in rows}
 
 
 def edit_message(connection: Connection, channel: ChannelKey, message_id: str, text: str) -> bool:
@@ -150,8 +167,8 @@ def turn_id_of_message(connection: Connection, channel_id: int, message_id: str)
     )
 
 
-def is_newer(message_id: str, than: str | None) -> bool:
+def is_newer(message_id: str, than: str) -> bool:
     """Whether a message id is newer: by number where both are numbers, else the later call wins."""
-    if than is not None and all(text.isascii() and text.isdecimal() for text in (message_id, than)):
+    if all(text.isascii() and text.isdecimal() for text in (message_id, than)):
         return int(message_id) > int(than)
     return message_id != than

@@ -3,10 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import (
+    Connection,
+    delete,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
 from bot.chat.messages import ChannelKey, GenerationRecord, Speaker, Turn, TurnState
-from bot.errors import NotFound
+from bot.errors import NotAllowed, NotFound
 from bot.store.access import (
     LARGEST_ID,
     message_ids_of,
@@ -25,11 +32,15 @@ from bot.store.tables import (
     ConversationRow,
     GenerationRow,
     MessageRow,
+    RunRow,
     SwipeRow,
     TurnRow,
 )
 
 RUNNING = TurnState.RUNNING.value
+# The value stands in the statement: as a parameter it would hide from SQLite that the index of what
+# is running holds all of them.
+IS_RUNNING = SwipeRow.state == literal_column(f"'{RUNNING}'")
 
 
 def begin_reply(
@@ -39,16 +50,22 @@ def begin_reply(
     *,
     persona: str,
     answers: Sequence[int],
+    run_id: int | None = None,
 ) -> Turn:
     """Insert the bot's running turn and mark `answers` as answered by it.
 
     It stands in the conversation of what it answers, else in the current one. NotFound when all
-    that it would answer is gone.
+    that it would answer is gone, some of it is answered already, or another run is writing in this
+    channel: what waits then is offered again (see :mod:`bot.store.runs`).
     """
     channel_id: int = take_channel(connection, channel).id
     questions = _questions(connection, channel_id, answers)
     if answers and not questions:
         raise NotFound("What was asked is no longer there.", "It was deleted meanwhile.")
+    if any(_is_taken(question) for question in questions):
+        raise NotFound("What was asked has an answer already.", "Another program took it up.")
+    if answers and channel_id in channels_written_in(connection, but_by=run_id):
+        raise NotFound("Another program is writing in this channel.", "Wait for its end.")
     conversation = (
         questions[0].conversation_id if questions else take_conversation(connection, channel_id)
     )
@@ -68,7 +85,7 @@ def begin_reply(
             "active_swipe": 0,
         },
     )
-    _add_swipe(connection, turn_id, 0)
+    _add_swipe(connection, turn_id, 0, run_id)
     askers = sorted({question.speaker_id for question in questions})
     if askers:
         connection.execute(
@@ -83,11 +100,16 @@ def begin_reply(
     return read_turn(connection, turn_id)
 
 
-def begin_swipe(connection: Connection, turn_id: int) -> Turn:
-    """Add an empty, running swipe to a bot's turn and make it the active one."""
+def begin_swipe(connection: Connection, turn_id: int, run_id: int | None = None) -> Turn:
+    """Add an empty, running swipe to a bot's turn and make it the active one.
+
+    NotAllowed while another run writes one.
+    """
     row = take_turn(connection, turn_id, role="bot")
+    if turn_id in _turns_written(connection, but_by=run_id):
+        raise NotAllowed("That reply is being written.", "Wait for its end.")
     position = _swipes(connection, turn_id)[-1].position + 1
-    _add_swipe(connection, turn_id, position)
+    _add_swipe(connection, turn_id, position, run_id)
     connection.execute(
         update(TurnRow)
         .where(TurnRow.id == turn_id)
@@ -96,24 +118,38 @@ def begin_swipe(connection: Connection, turn_id: int) -> Turn:
     return read_turn(connection, turn_id)
 
 
-def show_reply(connection: Connection, turn_id: int, text: str, message_ids: Sequence[str]) -> None:
+def show_reply(
+    connection: Connection,
+    turn_id: int,
+    text: str,
+    message_ids: Sequence[str],
+    position: int | None = None,
+) -> None:
     """The active swipe's text as people see it now, and the messages that hold it.
 
-    While another one is being written, that one's.
+    `position` is the swipe that the caller began. Where its run was taken for dead meanwhile, it
+    runs again; NotFound when others have gone on with the turn since.
     """
     row = take_turn(connection, turn_id, role="bot")
-    connection.execute(
-        update(SwipeRow).where(SwipeRow.id == _written(connection, row).id).values(text=text)
-    )
+    swipe = _written(connection, row, position)
+    values = {"text": text} if position is None else {"text": text, "state": RUNNING}
+    connection.execute(update(SwipeRow).where(SwipeRow.id == swipe.id).values(values))
     _set_messages(connection, row, list(dict.fromkeys(message_ids)))
 
 
 def finish_reply(
-    connection: Connection, turn_id: int, state: TurnState, record: GenerationRecord | None
+    connection: Connection,
+    turn_id: int,
+    state: TurnState,
+    record: GenerationRecord | None,
+    position: int | None = None,
 ) -> Turn:
-    """End a running reply as WHOLE or CUT, and keep how it came to be."""
+    """End a running reply as WHOLE or CUT, and keep how it came to be.
+
+    `position` as for :func:`show_reply`.
+    """
     row = take_turn(connection, turn_id, role="bot")
-    swipe = _written(connection, row)
+    swipe = _written(connection, row, position)
     values: dict[str, Any] = {"state": state.value}
     if record is not None:
         values["finish"] = record.finish.value
@@ -157,30 +193,52 @@ def generation(connection: Connection, turn_id: int, swipe: int) -> GenerationRe
     return None if row is None else to_record(row)
 
 
-def recover(connection: Connection) -> int:
-    """After a crash: running replies with text become CUT, empty ones are taken out and their
-
-    questions pend again. Returns how many were finished so. Called once at start.
-    """
-    turn_ids = connection.scalars(
+def left_running(connection: Connection) -> list[int]:
+    """The turns whose writer is no run any more."""
+    rows = connection.scalars(
         select(SwipeRow.turn_id)
-        .where(SwipeRow.state == RUNNING)
-        .distinct()
-        .order_by(SwipeRow.turn_id)
-    ).all()
-    for turn_id in turn_ids:
-        row = take_turn(connection, turn_id)
-        running = [swipe for swipe in _swipes(connection, turn_id) if _runs(swipe)]
-        if any(swipe.text for swipe in running):
-            connection.execute(
-                update(SwipeRow)
-                .where(SwipeRow.id.in_([swipe.id for swipe in running]))
-                .values(state=TurnState.CUT.value)
+        .where(IS_RUNNING)
+        .where(SwipeRow.run_id.is_(None) | SwipeRow.run_id.not_in(select(RunRow.id)))
+    )
+    return sorted(set(rows))
+
+
+def channels_written_in(connection: Connection, *, but_by: int | None = None) -> set[int]:
+    """The channels in which runs are writing."""
+    found: set[int] = set()
+    for piece in batches(_turns_written(connection, but_by=but_by)):
+        found.update(
+            connection.scalars(
+                select(ConversationRow.channel_id)
+                .join(TurnRow, TurnRow.conversation_id == ConversationRow.id)
+                .where(TurnRow.id.in_(piece))
             )
-            _forget_swipe_before(connection, row)
-        else:
-            _take_out(connection, row, requeue=True)
-    return len(turn_ids)
+        )
+    return found
+
+
+def recover(connection: Connection, turn_id: int) -> bool:
+    """A reply whose writer is gone: with text it is CUT, else it is taken out and its questions
+
+    wait again. Whether there was anything to do.
+    """
+    try:
+        row = take_turn(connection, turn_id)
+    except NotFound:
+        return False
+    if turn_id not in left_running(connection):  # somebody else was here first
+        return False
+    running = [swipe for swipe in _swipes(connection, turn_id) if _runs(swipe)]
+    if any(swipe.text for swipe in running):
+        connection.execute(
+            update(SwipeRow)
+            .where(SwipeRow.id.in_([swipe.id for swipe in running]))
+            .values(state=TurnState.CUT.value)
+        )
+        _forget_swipe_before(connection, row)
+    else:
+        _take_out(connection, row, requeue=True)
+    return True
 
 
 def _swipes(connection: Connection, turn_id: int) -> Sequence[AnyRow]:
@@ -193,16 +251,35 @@ def _runs(swipe: AnyRow) -> bool:
     return swipe.state == RUNNING
 
 
-def _written(connection: Connection, row: AnyRow) -> AnyRow:
-    """The swipe being written; of a reply that is continued, the active one."""
+def _written(connection: Connection, row: AnyRow, position: int | None) -> AnyRow:
+    """The swipe that the caller began; else the one being written, or the active one."""
     swipes = _swipes(connection, row.id)
-    active = [swipe for swipe in swipes if swipe.position == row.active_swipe]
-    return next((swipe for swipe in swipes if _runs(swipe)), None) or active[0]
+    running = next((swipe for swipe in swipes if _runs(swipe)), None)
+    if position is None:
+        active = [swipe for swipe in swipes if swipe.position == row.active_swipe]
+        return running or active[0]
+    begun = next((swipe for swipe in swipes if swipe.position == position), None)
+    if begun is None or (not _runs(begun) and (running or row.active_swipe != position)):
+        raise NotFound("That reply is no longer this program's.", "Another one went on with it.")
+    return begun
 
 
-def _add_swipe(connection: Connection, turn_id: int, position: int) -> None:
+def _add_swipe(connection: Connection, turn_id: int, position: int, run_id: int | None) -> None:
     values = {"turn_id": turn_id, "position": position, "text": "", "state": RUNNING}
-    connection.execute(insert(SwipeRow), values)
+    connection.execute(insert(SwipeRow), values | {"run_id": run_id})
+
+
+def _turns_written(connection: Connection, *, but_by: int | None) -> list[int]:
+    """What runs that have not ended are writing. By its own index: few, whatever is stored."""
+    chosen = select(SwipeRow.turn_id).where(IS_RUNNING, SwipeRow.run_id.in_(select(RunRow.id)))
+    if but_by is not None:
+        chosen = chosen.where(SwipeRow.run_id != but_by)
+    return list(connection.scalars(chosen))
+
+
+def _is_taken(question: AnyRow) -> bool:
+    already_taken_up = question.addressed and not question.is_pending
+    return question.answered_by is not None or already_taken_up
 
 
 def _forget_swipe_before(connection: Connection, row: AnyRow) -> None:
@@ -214,7 +291,14 @@ def _questions(connection: Connection, channel_id: int, turn_ids: Sequence[int])
     found: list[AnyRow] = []
     for piece in batches(usable_ids(turn_ids)):
         found += connection.execute(
-            select(TurnRow.id, TurnRow.conversation_id, TurnRow.speaker_id)
+            select(
+                TurnRow.id,
+                TurnRow.conversation_id,
+                TurnRow.speaker_id,
+                TurnRow.addressed,
+                TurnRow.is_pending,
+                TurnRow.answered_by,
+            )
             .join(ConversationRow, ConversationRow.id == TurnRow.conversation_id)
             .where(TurnRow.id.in_(piece), ConversationRow.channel_id == channel_id)
             .order_by(TurnRow.id)

@@ -28,6 +28,9 @@ __all__ = [
     "ConversationRow",
     "GenerationRow",
     "MessageRow",
+    "ReclaimingRow",
+    "RunRow",
+    "SeenRow",
     "SettingChangeRow",
     "SettingValueRow",
     "SwipeRow",
@@ -73,7 +76,30 @@ class ChannelRow(Base):
     guild_id: Mapped[str | None]
     parent_id: Mapped[str | None]
     is_direct: Mapped[bool]
-    last_seen_message_id: Mapped[str | None]
+
+
+class SeenRow(Base):
+    """The newest message of a channel that somebody who serves it has seen."""
+
+    __tablename__ = "seen_marks"
+
+    channel_id: Mapped[int] = mapped_column(
+        RowId, ForeignKey("channels.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    seen_by: Mapped[str] = mapped_column(primary_key=True)  # an account; "": whoever serves next
+    message_id: Mapped[str]
+
+
+class RunRow(Base):
+    """A program at work on this database; gone when it has ended, or was found dead."""
+
+    __tablename__ = "runs"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True, autoincrement=False)  # by chance
+    program: Mapped[str]  # for people: which process, on which machine
+    is_locked: Mapped[bool]  # it also holds a lock that ends with its process
+    started_at: Mapped[datetime]
+    seen_at: Mapped[datetime]  # its last heartbeat
 
 
 class ConversationRow(Base):
@@ -125,6 +151,7 @@ class TurnRow(Base):
     persona: Mapped[str]
     addressed: Mapped[bool]
     is_pending: Mapped[bool]  # addressed, and no reply taken up; stays False if the reply goes
+    heard_by: Mapped[str] = mapped_column(server_default="")  # the account to answer it
     answered_by: Mapped[int | None] = mapped_column(
         RowId, ForeignKey("turns.id", ondelete="SET NULL"), index=True
     )
@@ -173,6 +200,8 @@ class SwipeRow(Base):
     text: Mapped[str]
     state: Mapped[str]
     finish: Mapped[str | None]
+    # The run that writes it. No foreign key: where it is no longer there, nobody writes.
+    run_id: Mapped[int | None] = mapped_column(RowId)
 
 
 class AskerRow(Base):
@@ -217,6 +246,15 @@ class GenerationRow(Base):
     queued_seconds: Mapped[float]
     first_token_seconds: Mapped[float]
     total_seconds: Mapped[float]
+
+
+class ReclaimingRow(Base):
+    """How far a pass against traces of what was erased has come: see :mod:`bot.store.erasure`."""
+
+    __tablename__ = "reclaiming"
+
+    stage: Mapped[str] = mapped_column(primary_key=True)
+    after_row: Mapped[int] = mapped_column(RowId)
 
 
 class SettingValueRow(Base):

@@ -2,6 +2,7 @@
 
 import re
 
+from bot.chat.messages import ChannelKey
 from bot.chat.talk.conversations import Conversations
 from bot.errors import NotFound
 from bot.workbench.answers import Refused
@@ -22,6 +23,7 @@ class Rooms:
 
     async def open(self) -> None:
         """Find the chats of earlier days; there is always one."""
+        await self._conversations.history.serve(PLATFORM, "", self._answer)
         for key in await self._conversations.history.last_seen(PLATFORM):
             if CHAT_ID.fullmatch(key.channel_id):
                 self._add(key.channel_id)
@@ -46,6 +48,12 @@ class Rooms:
         room = self._add(str(max(map(int, self._rooms)) + 1))
         await self._conversations.history.note_seen(room.key, self._numbers.next())
         return room
+
+    def _answer(self, key: ChannelKey) -> None:
+        """Another page's program, or an earlier one, has left a question behind."""
+        if CHAT_ID.fullmatch(key.channel_id):
+            room = self._rooms.get(key.channel_id) or self._add(key.channel_id)
+            room.writer.write()
 
     def _add(self, chat_id: str) -> Room:
         room = Room(chat_id, self._conversations, self._numbers)

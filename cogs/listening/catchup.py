@@ -41,6 +41,12 @@ class CatchUp(commands.Cog):
         self._known: set[int] = set()  # every channel with a mark
         self._away_since = 0  # the newest message of all that was seen before
         self._one_at_a_time = asyncio.Lock()
+        self._left_behind: set[asyncio.Task[None]] = set()
+
+    async def cog_load(self) -> None:
+        """Once who we are is known: what waits and was seen is this application's own."""
+        account = str(self._bot.application_id or "")
+        await self._bot.conversations.history.serve(PLATFORM, account, self._answer_soon)
 
     @commands.Cog.listener()
     async def on_connect(self) -> None:
@@ -146,13 +152,23 @@ class CatchUp(commands.Cog):
             _log.error("What still waits for an answer cannot be known: %s", error)
             return
         for key in keys:
-            try:
-                channel = await self._channel(key)
-            except WRITE_ERRORS as error:
-                _log.info("Channel %s cannot be answered in: %s", key, error)
-                continue
-            if channel is not None:
-                self._bot.serving.serve(key, channel)
+            await self._answer_in(key)
+
+    def _answer_soon(self, key: ChannelKey) -> None:
+        """Another process has left a question behind. Before we are ready, they are all seen to."""
+        if self._bot.is_ready():
+            task = asyncio.create_task(self._answer_in(key), name=f"left behind in {key}")
+            self._left_behind.add(task)
+            task.add_done_callback(self._left_behind.discard)
+
+    async def _answer_in(self, key: ChannelKey) -> None:
+        try:
+            channel = await self._channel(key)
+        except WRITE_ERRORS as error:
+            _log.info("Channel %s cannot be answered in: %s", key, error)
+            return
+        if channel is not None:
+            self._bot.serving.serve(key, channel)
 
     async def _channel(self, key: ChannelKey) -> Channel | None:
         channel_id = int(key.channel_id)

@@ -51,7 +51,7 @@ async def test_everything_is_in_it(database: Database, database_url: str) -> Non
 
     document = await exported(database_url)
     here, there = document["channels"]
-    assert (here["channel_id"], there["last_seen_message_id"]) == ("100", "77")
+    assert (here["channel_id"], there["last_seen"]) == ("100", {"": "77"})
     old, new = here["conversations"]
     assert (old["is_current"], new["is_current"]) == (False, True)
     assert [turn["text"] for turn in old["turns"]] == ["“why?” 👋\n", "or else"]
@@ -147,7 +147,7 @@ def test_the_command_upgrades_checks_and_exports(
     assert command(sqlite_url, "check") == 1
     assert "There is no database" in capsys.readouterr().err
     assert command(sqlite_url, "upgrade") == 0
-    assert "0001" in capsys.readouterr().out
+    assert "0002" in capsys.readouterr().out
     assert command(sqlite_url, "upgrade") == 0
     assert "already" in capsys.readouterr().out
     assert command(sqlite_url, "check") == 0

@@ -5,7 +5,6 @@ from store_samples import ANN, BEN, BOT, CHANNEL, OTHER_CHANNEL, Talk, record
 
 from bot.chat.messages import FinishReason, TurnState
 from bot.errors import NotFound
-from bot.store.database import Database
 from bot.store.history import SqlHistory
 
 
@@ -196,25 +195,3 @@ async def test_last_reply_is_the_newest_visible_one(history: SqlHistory, talk: T
     await history.hide_last_exchange(CHANNEL)
     assert await history.last_reply(CHANNEL) == first
     assert await history.last_reply(OTHER_CHANNEL) is None
-
-
-async def test_recovery_mends_what_a_crash_left(database: Database, talk: Talk) -> None:
-    history = database.history
-    shown = await history.begin_reply(
-        CHANNEL, BOT, persona="", answers=[(await talk.ask("shown?")).turn_id]
-    )
-    await history.show_reply(shown.turn_id, "As far as", ["10"])
-    elsewhere = Talk(history, OTHER_CHANNEL)
-    question = await elsewhere.ask("empty?")
-    empty = await history.begin_reply(OTHER_CHANNEL, BOT, persona="", answers=[question.turn_id])
-    swiped = await elsewhere.answer(await elsewhere.ask("swiped?"), text="zero")
-    await history.begin_swipe(swiped.turn_id)
-
-    assert await history.recover() == 3
-    cut = await history.turn(shown.turn_id)
-    assert (cut.text, cut.state) == ("As far as", TurnState.CUT)
-    with pytest.raises(NotFound):
-        await history.turn(empty.turn_id)
-    assert [turn.turn_id for turn in await history.pending(OTHER_CHANNEL)] == [question.turn_id]
-    assert await history.turn(swiped.turn_id) == swiped
-    assert await history.recover() == 0

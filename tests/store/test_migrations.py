@@ -7,10 +7,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 from store_samples import Talk
 
+from bot.chat.messages import ChannelKey, TurnState
 from bot.errors import StoreError
 from bot.store import migrate
+from bot.store.connection import parse_url, run_once
 from bot.store.database import Database
 from bot.store.migrate import check_migrations, compare, newest_revision, read_chain, upgrade
 
@@ -58,7 +61,7 @@ def add_migration(monkeypatch: pytest.MonkeyPatch, folder: Path, source: str) ->
 
 
 async def test_the_chain_makes_exactly_the_tables(bare_url: str) -> None:
-    assert await upgrade(bare_url) == ["0001"]
+    assert await upgrade(bare_url) == ["0001", "0002"]
     assert await compare(bare_url) == []
     assert await upgrade(bare_url) == []
     assert await check_migrations() == []
@@ -74,7 +77,7 @@ async def test_a_difference_is_found(sqlite_url: str, sqlite_file: Path) -> None
 
 async def test_starts_at_once_migrate_once(bare_url: str) -> None:
     done = await asyncio.gather(*(upgrade(bare_url) for _ in range(5)))
-    assert sorted(done) == [[], [], [], [], ["0001"]]
+    assert sorted(done) == [[], [], [], [], ["0001", "0002"]]
 
 
 async def test_a_migration_that_fails_leaves_all_as_it_was(
@@ -128,4 +131,42 @@ async def test_somebody_elses_tables_are_left_alone(sqlite_url: str, sqlite_file
 async def test_progress_is_logged(sqlite_url: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "bot.store")
     await upgrade(sqlite_url)
-    assert "database migration 1 of 1" in caplog.text
+    assert "database migration 2 of 2" in caplog.text
+
+
+BEFORE_RUNS = """
+INSERT INTO channels (id, platform, platform_channel_id, is_direct, last_seen_message_id)
+    VALUES (1, 'discord', '100', false, '5');
+INSERT INTO conversations (id, channel_id, is_current, created_at)
+    VALUES (1, 1, true, '2024-05-17 08:00:00');
+INSERT INTO turns (id, conversation_id, role, speaker_id, speaker_name, speaker_is_bot, text,
+    created_at, persona, addressed, is_pending, active_swipe)
+    VALUES (1, 1, 'user', 'ann', 'Ann', false, 'hi', '2024-05-17 08:00:00', '', true, true, 0),
+    (2, 1, 'bot', 'bot', 'Bot', true, '', '2024-05-17 08:00:00', '', false, false, 0);
+INSERT INTO swipes (turn_id, position, text, state) VALUES (2, 0, 'Half', 'running')
+"""
+
+
+async def test_what_was_there_before_runs_goes_to_who_serves_next(
+    bare_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(connection: Connection) -> None:
+        for statement in BEFORE_RUNS.split(";"):
+            connection.exec_driver_sql(statement)
+
+    with monkeypatch.context() as patch:
+        copy = tmp_path / "migrations"
+        later = shutil.ignore_patterns("__pycache__", "000[2-9]*")
+        await asyncio.to_thread(shutil.copytree, migrate.MIGRATIONS, copy, ignore=later)
+        patch.setattr(migrate, "MIGRATIONS", copy)
+        assert await upgrade(bare_url) == ["0001"]
+    await asyncio.to_thread(run_once, parse_url(bare_url), fill, pragmas=(), alone=True)
+
+    database = await Database.open(bare_url)
+    channel = ChannelKey("discord", "100")
+    await database.history.serve("discord", "1", lambda _: None)
+    assert await database.history.last_seen("discord") == {channel: "5"}
+    assert [turn.turn_id for turn in await database.history.pending(channel)] == [1]
+    assert (await database.history.turn(2)).state is TurnState.CUT
+    await database.close()
+    assert await compare(bare_url) == []

@@ -1,12 +1,15 @@
 """What the page can ask for."""
 
 import json
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
-from workbench_parts import HOSTILE, Bench, Client
+from workbench_parts import HOSTILE, REPLIES, Bench, Client
 
 from bot.chat.messages import ChannelKey, IncomingMessage, Speaker
 from bot.chat.settings import DEFINITIONS
+from bot.store.database import Database
 from bot.workbench import views
 from bot.workbench.forms import MESSAGE_CHARACTERS
 
@@ -365,3 +368,47 @@ async def test_the_status_names_the_version_and_the_engine(client: Client) -> No
     status = await client.ok("GET", "api/status")
     assert status["version"] == "1.2.3"
     assert status["engine"]["state"] == "ready"
+
+
+async def test_what_another_page_left_unanswered_is_answered(
+    bench: Bench, client: Client, tmp_path: Path
+) -> None:
+    """A second page beside the first, and then the first one's process dies."""
+    url = f"sqlite+aiosqlite:///{tmp_path}/workbench.db"
+    other = await Database.open(url)
+    await other.history.serve("workbench", "", lambda _: None)
+    key = ChannelKey("workbench", "7", is_direct=True)  # a chat that this page does not know
+    message = IncomingMessage("1", key, Speaker("person", "Ines"), "hello?", datetime.now(UTC))
+    asked = await other.history.add_message(message, addressed=True)
+    assert asked is not None
+    speaker = Speaker("persona:Mara", "Mara", is_bot=True)
+    await other.history.begin_reply(key, speaker, persona="Mara", answers=[asked.turn_id])
+    await bench.database.run.look()
+    assert len((await client.ok("GET", "api/chats"))["chats"]) == 1
+    await other.run._locks.release()  # type: ignore[union-attr]
+    other.run._locks = None
+    await other.close()
+    for _ in range(2):
+        await bench.database.run.look()
+    turns = (await client.idle(7))["turns"]
+    assert [turn["text"] for turn in turns] == ["hello?", REPLIES[0]]
+
+
+async def test_a_page_beside_the_bot_takes_nothing_of_discords(
+    bench: Bench, client: Client, tmp_path: Path
+) -> None:
+    bot = await Database.open(f"sqlite+aiosqlite:///{tmp_path}/workbench.db")
+    await bot.history.serve("discord", "1", lambda _: None)
+    key = ChannelKey("discord", "7", guild_id="1")
+    message = IncomingMessage("1", key, Speaker("ann", "Ann"), "hello?", datetime.now(UTC))
+    await bot.history.add_message(message, addressed=True)
+    await bot.history.note_seen(key, "1")
+    for _ in range(3):
+        await bench.database.run.look()
+    await client.talked("Hello")
+    assert len(await bot.history.pending(key)) == 1
+    assert await bot.history.last_seen("discord") == {key: "1"}
+    assert [key.platform for key in await bench.database.history.last_seen("workbench")] == [
+        "workbench"
+    ]
+    await bot.close()

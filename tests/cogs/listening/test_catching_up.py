@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import discord
@@ -9,8 +10,12 @@ import pytest
 from simcord.backend import serializers
 from worlds import QUICK, World, labels, new_bot, talking
 
-from bot.chat.messages import ChannelKey
+from bot.chat.messages import ChannelKey, Speaker
 from bot.engine.fake import FakeEngine
+from bot.store import runs
+from bot.store.database import Database
+from cogs.listening.incoming import to_incoming
+from cogs.platform import key_of
 
 
 def go_away(world: World) -> None:
@@ -258,3 +263,41 @@ async def test_commands_that_cannot_be_synced_keep_nobody_from_talking(tmp_path:
         await world.ask("hello")
         assert world.said() == ["Hello, Alice."]
         assert isinstance(world.bot.user, discord.ClientUser)
+
+
+async def test_a_rolling_restart_loses_no_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old process is killed while it answers, and the new one is up already."""
+    # The store's clock is the real one, the message's is simulated.
+    monkeypatch.setattr(runs, "OFFERED_FOR", timedelta(days=36_500))
+    async with talking(tmp_path, ["First.", "Second."]) as world:
+        await world.ask("before")
+        go_away(world)
+        question = await world.ask("are you there?")  # only the old one hears it
+        world.bot.ws.open = True  # type: ignore[attr-defined]
+        key = key_of(question.channel)  # type: ignore[arg-type]
+        old = await Database.open(f"sqlite+aiosqlite:///{tmp_path / 'test.db'}")
+        account = str(world.bot.application_id)
+        await old.history.serve("discord", account, lambda _: None)
+        me = world.bot.user
+        message = await to_incoming(question, me, old.history)  # type: ignore[arg-type]
+        asked = await old.history.add_message(message, addressed=True)
+        assert asked is not None
+        bot = Speaker("bot", "Caduceus", is_bot=True)
+        await old.history.begin_reply(key, bot, persona="Ada", answers=[asked.turn_id])
+        with world.env._bot_scope():
+            for _ in range(3):
+                await world.database.run.look()
+        await world.env.settle()
+        assert world.said() == ["First."]  # the old one is at it
+
+        await old.run._locks.release()  # type: ignore[union-attr]
+        old.run._locks = None
+        await old.close()
+        with world.env._bot_scope():
+            for _ in range(3):
+                await world.database.run.look()
+        await world.env.settle()
+        assert world.said() == ["First.", "Second."]
+        assert [turn.text for turn in await world.turns()][-2:] == ["are you there?", "Second."]
