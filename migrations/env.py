@@ -7,7 +7,7 @@ developer names the database: `alembic -x url=sqlite+aiosqlite:///some.db ...`.
 from alembic import context
 from sqlalchemy import Connection, TypeDecorator
 
-from bot.store.connection import MIGRATION_PRAGMAS, parse_url, prepare_file, run_once
+from bot.store.connection import MAINTENANCE_PRAGMAS, parse_url, prepare_file, run_once
 from bot.store.tables import Base
 
 
@@ -36,4 +36,4 @@ if given is not None:
 else:
     url = parse_url(context.get_x_argument(as_dictionary=True)["url"])
     prepare_file(url)
-    run_once(url, migrate, pragmas=MIGRATION_PRAGMAS, alone=True)
+    run_once(url, migrate, pragmas=MAINTENANCE_PRAGMAS, alone=True)

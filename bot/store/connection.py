@@ -29,9 +29,9 @@ WRITER_PRAGMAS = (
     "secure_delete = ON",  # what is deleted is overwritten
     "temp_store = MEMORY",
 )
-# SQLite rebuilds a table by dropping the old one: with foreign keys on, that would take with it
-# everything that refers to it.
-MIGRATION_PRAGMAS = ("foreign_keys = OFF", *WRITER_PRAGMAS[1:])
+# SQLite rebuilds a table by dropping the old one, and we take rows out to put them back: with
+# foreign keys on, that would take with it everything that refers to them.
+MAINTENANCE_PRAGMAS = ("foreign_keys = OFF", *WRITER_PRAGMAS[1:])
 READER_PRAGMAS = ("query_only = ON", "temp_store = MEMORY")
 
 DRIVERS = {

@@ -3,10 +3,10 @@
 import asyncio
 
 from bot.store.connection import parse_url
-from bot.store.erasure import remove_traces
 from bot.store.history import SqlHistory
 from bot.store.locks import locks_for
 from bot.store.migrate import upgrade
+from bot.store.reclaiming import Reclaiming
 from bot.store.runs import Run
 from bot.store.settings import SqlSettings
 from bot.store.transactions import Transactions, open_transactions
@@ -19,6 +19,7 @@ class Database:
         """Use :meth:`open`."""
         self._transactions = transactions
         self.run = Run(transactions)
+        self._reclaiming = Reclaiming(transactions, self.run)
         self.history = SqlHistory(transactions, self.run)
         self.settings = SqlSettings(transactions)
 
@@ -33,17 +34,26 @@ class Database:
         """
         await upgrade(url)
         parsed = parse_url(url)
-        await asyncio.to_thread(remove_traces, parsed)
         database = cls(await asyncio.to_thread(open_transactions, parsed))
         try:
             locks = await asyncio.to_thread(locks_for, parsed, database.run.wake)
             await database.run.begin(locks)
+            database._reclaiming.begin()
         except BaseException:
             await database.close()
             raise
         return database
 
+    async def reclaim(self) -> None:
+        """Free the files at once of what was erased, else done bit by bit when nobody writes.
+
+        Writes the whole SQLite file anew: everybody who writes waits meanwhile. PostgreSQL vacuums
+        by itself. Raises StoreError, for example while another program writes.
+        """
+        await self._transactions.reclaim_all()
+
     async def close(self) -> None:
         """End this run, and close every connection. Idempotent."""
+        await self._reclaiming.close()
         await self.run.close()
         await self._transactions.close()

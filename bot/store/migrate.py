@@ -16,7 +16,7 @@ from sqlalchemy import URL, Connection, inspect, text
 
 from bot.errors import StoreError, WrongDatabase
 from bot.store.connection import (
-    MIGRATION_PRAGMAS,
+    MAINTENANCE_PRAGMAS,
     is_sqlite,
     parse_url,
     prepare_file,
@@ -99,7 +99,7 @@ def _upgrade(url: URL) -> list[str]:
     chain = read_chain()
     prepare_file(url)
     work = partial(_run_chain, url=url, chain=chain)
-    return run_once(url, work, pragmas=MIGRATION_PRAGMAS, alone=True)
+    return run_once(url, work, pragmas=MAINTENANCE_PRAGMAS, alone=True)
 
 
 def _compare(url: URL) -> list[str]:

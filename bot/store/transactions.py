@@ -8,6 +8,7 @@ times as long, and a transaction that waits for a busy loop holds up every other
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,13 +20,14 @@ from sqlalchemy import URL, Connection
 from bot.errors import CaduceusError, StoreError
 from bot.store.connection import (
     BUSY_TIMEOUT_SECONDS,
+    MAINTENANCE_PRAGMAS,
     READER_PRAGMAS,
     WRITER_PRAGMAS,
     is_sqlite,
     postgres_engine,
     sqlite_engine,
 )
-from bot.store.erasure import note_traces
+from bot.store.erasure import begin_pass, end_pass, has_traces, note_traces, reclaim_step
 from bot.store.faults import translated
 
 logger = logging.getLogger(__name__)
@@ -49,6 +51,18 @@ class Transactions(Protocol):
 
         `erases`: what it deletes or replaces must not linger in the files.
         """
+        ...
+
+    def quiet_seconds(self) -> float:
+        """How long nothing has been written."""
+        ...
+
+    async def reclaim(self) -> bool:
+        """One small step towards files without traces of what was erased. Whether there is more."""
+        ...
+
+    async def reclaim_all(self) -> None:
+        """Free the files of such traces at once; writers wait meanwhile."""
         ...
 
     async def close(self) -> None:
@@ -84,6 +98,9 @@ class SqliteTransactions:
         self._read_threads = ThreadPoolExecutor(READERS, "store-read")
         self._queue: deque[_Job] = deque()
         self._log_holds_traces = False
+        self._maintenance = sqlite_engine(url, MAINTENANCE_PRAGMAS)
+        self._written_at = time.monotonic()
+        self._under_way: Any = None  # the connection that reclaims: who comes meanwhile goes first
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """One consistent view."""
@@ -92,9 +109,24 @@ class SqliteTransactions:
     async def write(self, work: Callable[[Connection], T], *, erases: bool = False) -> T:
         """Durable when it returns."""
         job = _Job(work, erases)
+        self._written_at = time.monotonic()
         self._queue.append(job)
+        if (under_way := self._under_way) is not None:
+            under_way.interrupt()
         _submit(self._write_thread, self._write_what_waits)
         return await asyncio.wrap_future(job.done)
+
+    def quiet_seconds(self) -> float:
+        """How long nothing has been written."""
+        return time.monotonic() - self._written_at
+
+    async def reclaim(self) -> bool:
+        """One small step, in the thread that writes: nobody waits for longer than it takes."""
+        return await asyncio.wrap_future(_submit(self._write_thread, self._reclaim))
+
+    async def reclaim_all(self) -> None:
+        """Write the whole file anew."""
+        await asyncio.wrap_future(_submit(self._write_thread, self._reclaim_all))
 
     async def close(self) -> None:
         """Finish what was begun and close every connection."""
@@ -132,14 +164,52 @@ class SqliteTransactions:
     def _commit(self, jobs: Sequence[_Job]) -> list[Outcome]:
         with translated(self._url):
             with self._writer.begin() as connection:
-                outcomes = [_attempt(connection, job.work) for job in jobs]
-                erases = any(job.erases for job in jobs)
+                outcomes: list[Outcome] = []
+                erases = False
+                for job in jobs:
+                    before = _changes(connection)
+                    outcomes.append(_attempt(connection, job.work))
+                    # What was asked to go is often not there: then there is nothing to reclaim.
+                    erases |= job.erases and _changes(connection) > before
                 if erases:
                     note_traces(connection)
             self._log_holds_traces |= erases
             if self._log_holds_traces:
                 self._empty_the_log()
         return outcomes
+
+    def _reclaim(self) -> bool:
+        if self._queue:
+            return True
+        try:
+            with translated(self._url), self._maintenance.begin() as connection:
+                self._under_way = connection.connection.dbapi_connection
+                if not has_traces(connection):
+                    return False
+                more = reclaim_step(connection)
+                self._log_holds_traces |= not has_traces(connection)
+        except StoreError:
+            if self._queue:  # somebody came: the step is taken back, and made another time
+                return True
+            raise
+        finally:
+            self._under_way = None
+        if self._log_holds_traces:
+            self._empty_the_log()
+        return more
+
+    def _reclaim_all(self) -> None:
+        with translated(self._url):
+            with self._maintenance.begin() as connection:
+                begin_pass(connection)
+            pooled = self._maintenance.raw_connection()
+            try:
+                pooled.cursor().execute("VACUUM").close()
+            finally:
+                pooled.close()
+            with self._maintenance.begin() as connection:
+                end_pass(connection)
+            self._empty_the_log()
 
     def _empty_the_log(self) -> None:
         """Bring the write-ahead log into the file and cut it to nothing: old pages stand in it.
@@ -161,6 +231,7 @@ class SqliteTransactions:
     def _close(self) -> None:
         self._read_threads.shutdown()
         self._write_thread.shutdown()
+        self._maintenance.dispose()
         self._reader.dispose()
         self._writer.dispose()
 
@@ -172,6 +243,12 @@ def _attempt(connection: Connection, work: Callable[[Connection], Any]) -> Outco
             return work(connection), None
     except CaduceusError as error:
         return None, error
+
+
+def _changes(connection: Connection) -> int:
+    """How many rows this connection has ever changed."""
+    driver = connection.connection.dbapi_connection
+    return 0 if driver is None else driver.total_changes
 
 
 def _settle(job: _Job, outcome: Outcome) -> None:
@@ -211,6 +288,17 @@ class PostgresTransactions:
         with translated(self._url):
             async with self._engine.begin() as connection:
                 return await connection.run_sync(work)
+
+    def quiet_seconds(self) -> float:
+        """Of no interest here: the server has idle moments of its own."""
+        return 0.0
+
+    async def reclaim(self) -> bool:
+        """Nothing: the server vacuums by itself."""
+        return False
+
+    async def reclaim_all(self) -> None:
+        """Nothing: the server vacuums by itself."""
 
     async def close(self) -> None:
         """Close every connection."""
