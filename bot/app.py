@@ -7,7 +7,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bot.chat.personas.homes import EveryHome
 from bot.chat.personas.library import PersonaLibrary
+from bot.chat.ports import Personas
 from bot.chat.prompt.formats import FORMATS
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.conversations import Conversations
@@ -31,7 +33,7 @@ class App:
     conversations: Conversations
     database: Database
     engine: Engine
-    personas: PersonaLibrary
+    personas: Personas
     engine_start: asyncio.Task[None]  # raises what the engine's start raised
 
     async def close_conversations(self, grace_seconds: float = GRACE_SECONDS) -> None:
@@ -54,9 +56,10 @@ async def open_app(
     check_prompt_format(settings.prompt_format)
     await asyncio.to_thread(_make_data_dir, settings.data_dir)
     async with AsyncExitStack() as stack:
-        personas = await asyncio.to_thread(PersonaLibrary, settings.personas_dir)
-        owner = await asyncio.to_thread(load_owner_defaults, settings.data_dir, personas)
-        stack.push_async_callback(_cancel, asyncio.create_task(personas.watch(), name="personas"))
+        library = await asyncio.to_thread(PersonaLibrary, settings.personas_dir)
+        personas = EveryHome([library], library.default)
+        owner = await load_owner_defaults(settings.data_dir, personas)
+        stack.push_async_callback(_cancel, asyncio.create_task(library.watch(), name="personas"))
         database = await Database.open(settings.database_url)
         stack.push_async_callback(database.close)
         engine = engine or build_engine(settings)

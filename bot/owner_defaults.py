@@ -5,8 +5,10 @@
     temperature = 0.8
     trigger = "wakeword"
     wake_words = ["caduceus", "hey bot"]
+    persona = "Mira Solenne"  # or its id, which a new name does not change: "file:mira"
 """
 
+import asyncio
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,13 +22,16 @@ from bot.settings_checks import nearest
 FILE_NAME = "defaults.toml"
 
 
-def load_owner_defaults(
-    data_dir: Path, personas: Personas | None = None
-) -> Mapping[str, JsonValue]:
+async def load_owner_defaults(data_dir: Path, personas: Personas) -> Mapping[str, JsonValue]:
     """The values, checked. No file means none. Raises SettingsError naming the file and key."""
     path = data_dir / FILE_NAME
+    table = await asyncio.to_thread(_read, path)
+    return {key: await _checked(path, key, value, personas) for key, value in table.items()}
+
+
+def _read(path: Path) -> Mapping[str, object]:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
@@ -35,10 +40,9 @@ def load_owner_defaults(
         raise SettingsError(
             f"{path} is not TOML: {error}.", 'Write key = value, texts in "quotes".'
         ) from error
-    return {key: _checked(path, key, value, personas) for key, value in table.items()}
 
 
-def _checked(path: Path, key: str, value: object, personas: Personas | None) -> JsonValue:
+async def _checked(path: Path, key: str, value: object, personas: Personas) -> JsonValue:
     try:
         definition = definition_of(key)
     except NotFound as error:
@@ -49,12 +53,10 @@ def _checked(path: Path, key: str, value: object, personas: Personas | None) -> 
         checked = definition.check(value)
     except ChannelSettingError as error:
         raise SettingsError(f"{path}: {error.message}", error.mend) from None
-    if definition.kind == "persona" and personas is not None:
-        persona = personas.get(str(checked))
-        if persona is None:
-            raise SettingsError(
-                f"{path}: there is no persona «{checked}».",
-                f"There are: {', '.join(personas.names())}.",
-            )
-        return persona.name
-    return checked
+    if definition.kind != "persona":
+        return checked
+    persona = await personas.find(None, str(checked))
+    if persona is None:
+        names = ", ".join(each.name for each in await personas.listed(None))
+        raise SettingsError(f"{path}: there is no persona «{checked}».", f"There are: {names}.")
+    return persona.id

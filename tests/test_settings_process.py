@@ -1,6 +1,8 @@
 """The settings of the process: what is taken, what is refused, and with which mend."""
 
+import asyncio
 import runpy
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import make_url
 
+from bot.chat.messages import JsonValue
+from bot.chat.personas.library import PersonaLibrary
 from bot.errors import SettingsError
 from bot.owner_defaults import load_owner_defaults
 from bot.settings import SETTING_NAMES, ProcessSettings, load_settings
@@ -256,15 +260,27 @@ def test_other_programs_settings_are_no_misspellings(name: str) -> None:
     assert not nearest(name, SETTING_NAMES)
 
 
-class TestOwnerDefaults:
-    def test_no_file_means_none(self, tmp_path: Path) -> None:
-        assert load_owner_defaults(tmp_path) == {}
+async def loaded(folder: Path) -> Mapping[str, JsonValue]:
+    personas = await asyncio.to_thread(PersonaLibrary, ROOT / "personas")
+    return await load_owner_defaults(folder, personas)
 
-    def test_values_are_checked_and_kept(self, tmp_path: Path) -> None:
+
+class TestOwnerDefaults:
+    @pytest.mark.parametrize("reference", ["mira solenne", "file:mira", "FILE:MIRA"])
+    async def test_a_persona_is_named_or_referred_to_by_its_id(
+        self, tmp_path: Path, reference: str
+    ) -> None:
+        (tmp_path / "defaults.toml").write_text(f'persona = "{reference}"\n')
+        assert await loaded(tmp_path) == {"persona": "file:mira"}
+
+    async def test_no_file_means_none(self, tmp_path: Path) -> None:
+        assert await loaded(tmp_path) == {}
+
+    async def test_values_are_checked_and_kept(self, tmp_path: Path) -> None:
         (tmp_path / "defaults.toml").write_text(
             'temperature = 0.5\ntop_k = 40\ntrigger = "Always"\nwake_words = ["a", "b"]\n'
         )
-        assert load_owner_defaults(tmp_path) == {
+        assert await loaded(tmp_path) == {
             "temperature": 0.5,
             "top_k": 40,
             "trigger": "always",
@@ -277,6 +293,7 @@ class TestOwnerDefaults:
             ("temperature = 3\n", "temperature"),
             ("temperatur = 1\n", "temperature"),
             ("colour = 1\n", "colour"),
+            ('persona = "nobody"\n', "There are: Caduceus, Mira Solenne, Quill"),
             ("top_k = true\n", "top_k"),
             ("[trigger]\nx = 1\n", "trigger"),
             ("temperature: 1\n", "not TOML"),
@@ -284,10 +301,12 @@ class TestOwnerDefaults:
             ("top_k = " + "[" * 100_000, "not TOML"),
         ],
     )
-    def test_faults_name_the_file_and_the_key(self, tmp_path: Path, text: str, named: str) -> None:
+    async def test_faults_name_the_file_and_the_key(
+        self, tmp_path: Path, text: str, named: str
+    ) -> None:
         (tmp_path / "defaults.toml").write_text(text)
         with pytest.raises(SettingsError) as caught:
-            load_owner_defaults(tmp_path)
+            await loaded(tmp_path)
         assert "defaults.toml" in str(caught.value)
         assert named in str(caught.value)
 

@@ -99,7 +99,8 @@ class Turn:
     swipes: tuple[Swipe, ...] = ()  # of a bot's turn
     active_swipe: int = 0
     asked_by: frozenset[str] = frozenset()  # speaker ids whose messages a bot's turn answers
-    persona: str = ""  # a bot's turn: which persona spoke
+    persona: str = ""  # a bot's turn: the name under which a persona spoke
+    persona_id: str = ""  # which one that was; "" in turns of before personas had ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,8 @@ class GenerationRecord:
     statistics: GenerationStatistics
     created_at: datetime
     settings_revision: int = 0  # the newest setting change at that time
+    persona_id: str = ""  # "" in records of before personas had ids, as is the version
+    persona_version: str = ""
 
 
 class Scope(StrEnum):

@@ -101,11 +101,18 @@ class History(Protocol):
         ...
 
     async def begin_reply(
-        self, channel: ChannelKey, speaker: Speaker, *, persona: str, answers: Sequence[int]
+        self,
+        channel: ChannelKey,
+        speaker: Speaker,
+        *,
+        persona: str,
+        answers: Sequence[int],
+        persona_id: str = "",
     ) -> Turn:
         """Insert the bot's running turn (empty) and mark `answers` as answered by it.
 
-        NotFound when they are gone, or another program was quicker.
+        `persona` is the name that people see, `persona_id` whose it is. NotFound when they are
+        gone, or another program was quicker.
         """
         ...
 
@@ -194,17 +201,24 @@ class SettingsStore(Protocol):
 
 
 class Personas(Protocol):
-    """The personas that are there."""
+    """The personas that are there: the owner's everywhere, a guild's own in that guild alone.
 
-    def names(self) -> list[str]:
-        """Names in alphabetical order, as `/persona use` takes them."""
+    `guild_id` is that of a channel's key: None outside of guilds, where the owner's are.
+    """
+
+    async def find(self, guild_id: str | None, reference: str) -> Persona | None:
+        """The last good version of a persona, by its id or name, whatever the case.
+
+        An id goes before a name, and a guild's own persona before the owner's. None also for
+        another guild's.
+        """
         ...
 
-    def get(self, name: str) -> Persona | None:
-        """The last good version of a persona, by its name, whatever the case."""
+    async def listed(self, guild_id: str | None) -> list[Persona]:
+        """Those that can be chosen, in alphabetical order; each name stands once."""
         ...
 
-    def default(self) -> Persona:
+    async def default(self) -> Persona:
         """The persona that speaks where none is chosen."""
         ...
 

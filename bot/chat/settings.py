@@ -6,7 +6,7 @@ autocomplete, the workbench's controls and the README's table are all made from
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
 from bot.chat.messages import ChannelKey, JsonValue, Scope, SettingChange
+from bot.chat.persona import Persona
 from bot.chat.ports import Personas, SettingsStore
 from bot.engine.api import Sampling
 from bot.errors import ChannelSettingError, NotFound
@@ -230,6 +231,7 @@ class SettingOrigin:
     definition: SettingDefinition
     value: JsonValue
     origin: Scope | None
+    shown: str = ""  # the value as people read it: of a persona, its name
 
 
 def definition_of(key: str) -> SettingDefinition:
@@ -255,11 +257,40 @@ class SettingsCascade:
 
     async def resolve(self, channel: ChannelKey) -> ChannelSettings:
         """The settings in force in `channel`."""
-        values = {o.definition.key: o.value for o in await self.explain(channel)}
+        values = {o.definition.key: o.value for o in await self._origins(channel)}
         return ChannelSettings.model_validate(values)
+
+    async def persona(self, channel: ChannelKey, settings: ChannelSettings) -> Persona:
+        """Who speaks in `channel`: its settings' persona, or the default one if that is gone."""
+        found = None
+        if settings.persona:
+            found = await self._personas.find(channel.guild_id, settings.persona)
+        return found or await self._personas.default()
 
     async def explain(self, channel: ChannelKey) -> list[SettingOrigin]:
         """Every setting with its value here and where it comes from."""
+        default = await self._personas.default()
+        gone = f"gone: {default.name} speaks instead"
+        return [
+            replace(o, shown=await self._show(channel, o.definition, o.value, gone))
+            for o in await self._origins(channel)
+        ]
+
+    async def show(
+        self, channel: ChannelKey, definition: SettingDefinition, value: JsonValue
+    ) -> str:
+        """A value as people read it in `channel`: a persona's id as its name."""
+        return await self._show(channel, definition, value, "gone")
+
+    async def _show(
+        self, channel: ChannelKey, definition: SettingDefinition, value: JsonValue, gone: str
+    ) -> str:
+        if definition.kind != "persona" or value in ("", None):
+            return definition.show(value)
+        persona = await self._personas.find(channel.guild_id, str(value))
+        return persona.name if persona else f"{value} ({gone})"
+
+    async def _origins(self, channel: ChannelKey) -> list[SettingOrigin]:
         scopes = self.scopes(channel)
         stored = await self._store.values(scopes)
         layers: list[tuple[Scope, Mapping[str, JsonValue]]] = [(Scope.OWNER, self._owner)]
@@ -273,12 +304,12 @@ class SettingsCascade:
         definition = definition_of(key)
         value = definition.parse(text)
         if definition.kind == "persona":
-            persona = self._personas.get(str(value))
+            persona = await self._personas.find(channel.guild_id, str(value))
             if persona is None:
                 raise ChannelSettingError(
                     f"There is no persona «{str(value)[:40]}».", "See `/persona list`."
                 )
-            value = persona.name
+            value = persona.id
         return await self._store.change(
             scope, self.scope_id(channel, scope), definition.key, value, by=by
         )

@@ -44,7 +44,7 @@ async def examine(*, offline: bool) -> AsyncIterator[Finding]:
     yield Finding(Grade.OK, "settings", f"Read; ENGINE={settings.engine}, MODEL={settings.model}.")
     for finding in await asyncio.to_thread(_check_machine, settings):
         yield finding
-    for finding in await asyncio.to_thread(_check_personas, settings):
+    for finding in await _check_personas(settings):
         yield finding
     for finding in await _check_database(settings):
         yield finding
@@ -60,11 +60,11 @@ def _check_machine(settings: ProcessSettings) -> list[Finding]:
     return check_machine(settings.data_dir, local_engine=settings.engine == "local")
 
 
-def _check_personas(settings: ProcessSettings) -> list[Finding]:
+async def _check_personas(settings: ProcessSettings) -> list[Finding]:
     from bot.chat.personas.library import PersonaLibrary
     from bot.owner_defaults import load_owner_defaults
 
-    library = PersonaLibrary(settings.personas_dir)
+    library = await asyncio.to_thread(PersonaLibrary, settings.personas_dir)
     findings = [
         Finding(
             Grade.WARN,
@@ -74,13 +74,13 @@ def _check_personas(settings: ProcessSettings) -> list[Finding]:
         )
         for name, problem in library.problems().items()
     ]
-    if names := library.names():
+    if names := [persona.name for persona in await library.listed(None)]:
         findings.append(Finding(Grade.OK, "personas", f"{len(names)}: {', '.join(names)}."))
     else:
         text = f"None in {settings.personas_dir}: the bot speaks as itself."
         findings.append(Finding(Grade.WARN, "personas", text))
     try:
-        load_owner_defaults(settings.data_dir, library)
+        await load_owner_defaults(settings.data_dir, library)
     except SettingsError as error:
         findings.append(from_error("defaults", error))
     return findings

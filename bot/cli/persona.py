@@ -1,6 +1,7 @@
 """`python -m bot persona`: the personas without Discord."""
 
 import argparse
+import asyncio
 import sys
 from pathlib import Path
 from typing import Protocol
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="action")
     actions.add_parser("list", help="every persona in the folder, and files that cannot be used")
     showing = actions.add_parser("show", help="everything a persona's file says")
-    showing.add_argument("name", metavar="NAME", help="the persona's name, whatever the case")
+    showing.add_argument("name", metavar="NAME", help="the persona's name or id, whatever the case")
     checking = actions.add_parser("check", help="whether a file can be used as a persona")
     checking.add_argument("files", metavar="FILE", nargs="+", type=Path, help="TOML or JSON")
 
@@ -39,25 +40,24 @@ def run(args: argparse.Namespace, settings: PersonaSettings) -> int:
     if args.action == "check":
         return _check(args.files)
     library = PersonaLibrary(settings.personas_dir)
-    return _list(library) if args.action == "list" else _show(library, args.name)
+    return asyncio.run(_list(library) if args.action == "list" else _show(library, args.name))
 
 
-def _list(library: PersonaLibrary) -> int:
-    default = library.default().name
-    for name in library.names():
-        persona = library.get(name)
-        if persona is not None:
-            mark = " (default)" if name == default else ""
-            print(f"{name}{mark}: {persona.summary or _first_line(persona)}")
+async def _list(library: PersonaLibrary) -> int:
+    default = await library.default()
+    for persona in await library.listed(None):
+        mark = " (default)" if persona.id == default.id else ""
+        print(f"{persona.name}{mark}: {persona.summary or _first_line(persona)}")
     for problem in library.problems().values():
         print(problem, file=sys.stderr)
     return EXIT_USER if library.problems() else 0
 
 
-def _show(library: PersonaLibrary, name: str) -> int:
-    persona = library.get(name)
+async def _show(library: PersonaLibrary, name: str) -> int:
+    persona = await library.find(None, name)
     if persona is None:
-        raise NotFound(f"There is no persona «{name[:80]}».", f"There are: {_all(library)}.")
+        names = ", ".join(each.name for each in await library.listed(None)) or "none"
+        raise NotFound(f"There is no persona «{name[:80]}».", f"There are: {names}.")
     print(persona.name)
     if persona.summary:
         print(persona.summary)
@@ -82,7 +82,3 @@ def _check(files: list[Path]) -> int:
 def _first_line(persona: Persona) -> str:
     line = persona.description.partition("\n")[0]
     return line if len(line) <= 100 else f"{line[:99]}…"
-
-
-def _all(library: PersonaLibrary) -> str:
-    return ", ".join(library.names()) or "none"

@@ -81,11 +81,22 @@ class SqlHistory(OnTransactions):
     _abandon_reply = writes(replies.abandon_reply, erases=True)
 
     async def begin_reply(
-        self, channel: ChannelKey, speaker: Speaker, *, persona: str, answers: Sequence[int]
+        self,
+        channel: ChannelKey,
+        speaker: Speaker,
+        *,
+        persona: str,
+        answers: Sequence[int],
+        persona_id: str = "",
     ) -> Turn:
         """Insert the bot's running turn, which is our run's while that lives."""
         turn = await self._begin_reply(
-            channel, speaker, persona=persona, answers=answers, run_id=self._run.id
+            channel,
+            speaker,
+            persona=persona,
+            answers=answers,
+            persona_id=persona_id,
+            run_id=self._run.id,
         )
         self._run.writing[turn.turn_id] = turn.active_swipe
         return turn

@@ -51,6 +51,7 @@ def begin_reply(
     persona: str,
     answers: Sequence[int],
     run_id: int | None = None,
+    persona_id: str = "",
 ) -> Turn:
     """Insert the bot's running turn and mark `answers` as answered by it.
 
@@ -80,6 +81,7 @@ def begin_reply(
             "text": "",
             "created_at": now(),
             "persona": persona,
+            "persona_id": persona_id or None,
             "addressed": False,
             "is_pending": False,
             "active_swipe": 0,

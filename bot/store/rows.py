@@ -177,6 +177,7 @@ def _turn(row: AnyRow, parts: _Parts) -> Turn:
         active_swipe=row.active_swipe,
         asked_by=frozenset(parts.askers),
         persona=row.persona,
+        persona_id=row.persona_id or "",
     )
 
 
@@ -216,6 +217,8 @@ def to_record(row: AnyRow) -> GenerationRecord:
         ),
         created_at=row.created_at,
         settings_revision=row.settings_revision,
+        persona_id=row.persona_id or "",
+        persona_version=row.persona_version or "",
     )
 
 
@@ -227,6 +230,8 @@ def from_record(record: GenerationRecord, swipe_id: int) -> dict[str, Any]:
         "prompt_sha256": record.prompt_sha256,
         "prompt_format": record.prompt_format,
         "persona": record.persona,
+        "persona_id": record.persona_id or None,
+        "persona_version": record.persona_version or None,
         "first_turn_id": record.first_turn_id,
         "last_turn_id": record.last_turn_id,
         "settings_revision": record.settings_revision,

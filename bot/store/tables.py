@@ -148,7 +148,8 @@ class TurnRow(Base):
     speaker_is_bot: Mapped[bool]
     text: Mapped[str]  # a user's; "" for a bot's, whose texts are its swipes'
     created_at: Mapped[datetime]
-    persona: Mapped[str]
+    persona: Mapped[str]  # the name that people saw
+    persona_id: Mapped[str | None]  # NULL in a user's, and in those of before there were ids
     addressed: Mapped[bool]
     is_pending: Mapped[bool]  # addressed, and no reply taken up; stays False if the reply goes
     heard_by: Mapped[str] = mapped_column(server_default="")  # the account to answer it
@@ -228,6 +229,8 @@ class GenerationRow(Base):
     prompt_sha256: Mapped[str]
     prompt_format: Mapped[str]
     persona: Mapped[str]
+    persona_id: Mapped[str | None]  # NULL, as is the version, in those of before there were ids
+    persona_version: Mapped[str | None]
     first_turn_id: Mapped[int | None] = mapped_column(RowId)  # no foreign key: it may be deleted
     last_turn_id: Mapped[int | None] = mapped_column(RowId)
     settings_revision: Mapped[int] = mapped_column(RowId)

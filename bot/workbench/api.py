@@ -83,10 +83,10 @@ class Api:
         """Who can be talked with, and which files are broken."""
         name = read_query(request, WhoAsks).name
         personas = self._conversations.personas
-        found = [personas.get(name) for name in personas.names()]
+        found = await personas.listed(None)
         return web.json_response(
             {
-                "personas": [views.persona(one, user=name) for one in found if one],
+                "personas": [views.persona(one, user=name) for one in found],
                 "problems": views.problems(personas.problems()),
             }
         )
@@ -236,7 +236,7 @@ class Api:
 
     async def _line(self, room: Room) -> views.Json:
         settings = await self._conversations.settings.resolve(room.key)
-        persona = views.persona_in_force(self._conversations.personas, settings.persona)
+        persona = await self._conversations.settings.persona(room.key, settings)
         window = await self._conversations.history.window(room.key, 1)
         newest = window.turns[-1] if window.turns else None
         return views.chat(room.key.channel_id, persona.name, newest)

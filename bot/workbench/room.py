@@ -131,9 +131,9 @@ class Room:
             revision = self.hub.revision
             window = await self._history.window(self.key, WINDOW_TURNS)
             settings = await self._conversations.settings.resolve(self.key)
+            persona = await self._conversations.settings.persona(self.key, settings)
             if revision == self.hub.revision:
                 break
-        persona = views.persona_in_force(self._conversations.personas, settings.persona)
         return {
             "chat": self.key.channel_id,
             "persona": views.persona(persona, user=self._person),

@@ -8,7 +8,6 @@ from typing import Any, TypeAlias
 from bot.chat.messages import GenerationRecord, Scope, Turn
 from bot.chat.persona import Persona
 from bot.chat.personas.macros import expand_macros
-from bot.chat.ports import Personas
 from bot.chat.settings import SettingOrigin
 from bot.chat.talk.conversations import Explanation
 from bot.engine.api import EngineStatus, FinishReason, GenerationStatistics
@@ -60,16 +59,12 @@ def _ended_at_limit(turn: Turn) -> bool:
 def persona(persona: Persona, *, user: str) -> Json:
     """A persona as the page shows it to somebody."""
     return {
+        "id": persona.id,
         "name": persona.name,
         "summary": persona.summary,
         "description": expand_macros(persona.description, char=persona.name, user=user),
         "greeting": expand_macros(persona.greeting, char=persona.name, user=user),
     }
-
-
-def persona_in_force(personas: Personas, name: str) -> Persona:
-    """The persona of that name, or the one that speaks where none is chosen."""
-    return (personas.get(name) if name else None) or personas.default()
 
 
 def engine(status: EngineStatus) -> Json:
@@ -110,7 +105,7 @@ def setting(origin: SettingOrigin) -> Json:
         "minimum": definition.minimum,
         "maximum": definition.maximum,
         "above_minimum": definition.above_minimum,
-        "value": definition.show(origin.value) if isinstance(origin.value, list) else origin.value,
+        "value": origin.shown if definition.kind in ("words", "persona") else origin.value,
         "default": definition.show(definition.default),
         "is_set": origin.origin is Scope.CHANNEL,
         "origin": ORIGINS[origin.origin],
@@ -137,6 +132,8 @@ def explanation(why: Explanation) -> Json:
     prompt = why.prompt
     return {
         "changed_since": why.changed_since,
+        "persona": why.persona.name,
+        "persona_since": why.persona_since.value,
         "format": prompt.format_name,
         "text": prompt.text,
         "tokens": prompt.tokens,

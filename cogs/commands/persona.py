@@ -19,8 +19,10 @@ FIELD_CHARACTERS = 1000
 async def complete_persona(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """The personas whose names hold what was typed; those that begin with it first."""
     typed = typed.casefold()
-    names = bot_of(interaction).conversations.personas.names()
-    found = [name for name in names if typed in name.casefold()]
+    guild_id = key_of(channel_of(interaction)).guild_id
+    personas = await bot_of(interaction).conversations.personas.listed(guild_id)
+    # The name is also the value: an id may be longer than Discord takes.
+    found = [persona.name for persona in personas if typed in persona.name.casefold()]
     found.sort(key=lambda name: not name.casefold().startswith(typed))
     return [app_commands.Choice(name=name, value=name) for name in found[:CHOICES]]
 
@@ -36,15 +38,15 @@ class PersonaCommands(
     @app_commands.command()
     async def list(self, interaction: Interaction) -> None:
         """See the personas there are."""
+        key = key_of(channel_of(interaction))
         personas = self._bot.conversations.personas
-        settings = await self._bot.conversations.settings.resolve(key_of(channel_of(interaction)))
-        here = (personas.get(settings.persona) or personas.default()).name
+        cascade = self._bot.conversations.settings
+        here = await cascade.persona(key, await cascade.resolve(key))
         lines: list[str] = []
-        for name in personas.names():
-            persona = personas.get(name)
-            summary = f": {persona.summary}" if persona and persona.summary else ""
-            mark = " (here)" if name == here else ""
-            lines.append(f"**{discord.utils.escape_markdown(name)}**{mark}{summary}")
+        for persona in await personas.listed(key.guild_id):
+            summary = f": {persona.summary}" if persona.summary else ""
+            mark = " (here)" if persona.id == here.id else ""
+            lines.append(f"**{discord.utils.escape_markdown(persona.name)}**{mark}{summary}")
         if is_moderator(interaction):
             lines += [f"⚠️ `{file}`: {fault}" for file, fault in personas.problems().items()]
         embed = discord.Embed(title="Personas", description=_fitting(lines))
@@ -55,7 +57,7 @@ class PersonaCommands(
     @app_commands.autocomplete(name=complete_persona)
     async def show(self, interaction: Interaction, name: str) -> None:
         """Read what a persona is told to be."""
-        persona = self._persona(name)
+        persona = await self._persona(interaction, name)
         await interaction.response.send_message(embed=describe(persona), ephemeral=True)
 
     @app_commands.command()
@@ -66,8 +68,8 @@ class PersonaCommands(
         key = key_of(channel_of(interaction))
         cascade = self._bot.conversations.settings
         await self._require_choice(interaction)
-        persona = self._persona(name)
-        await cascade.set(key, Scope.CHANNEL, "persona", persona.name, by=str(interaction.user.id))
+        persona = await self._persona(interaction, name)
+        await cascade.set(key, Scope.CHANNEL, "persona", persona.id, by=str(interaction.user.id))
         shown = discord.utils.escape_markdown(persona.name)
         await interaction.response.send_message(f"**{shown}** speaks here from now on.")
 
@@ -79,8 +81,9 @@ class PersonaCommands(
             "Choosing the persona here needs the permission Manage Channels or Manage Server."
         )
 
-    def _persona(self, name: str) -> Persona:
-        persona = self._bot.conversations.personas.get(name)
+    async def _persona(self, interaction: Interaction, name: str) -> Persona:
+        guild_id = key_of(channel_of(interaction)).guild_id
+        persona = await self._bot.conversations.personas.find(guild_id, name)
         if persona is None:
             raise NotFound(f"There is no persona «{name[:80]}».", "See `/persona list`.")
         return persona

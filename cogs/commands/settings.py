@@ -4,7 +4,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.chat.messages import Scope, SettingChange
+from bot.chat.messages import ChannelKey, Scope, SettingChange
 from bot.chat.settings import DEFINITIONS, SettingOrigin, definition_of
 from bot.errors import NotFound
 from cogs.client import CaduceusBot
@@ -87,10 +87,9 @@ class SettingsCommands(
         where = Scope(scope)
         definition = definition_of(key)
         require_scope(interaction, where)
-        change = await self._cascade.set(
-            key_of(channel_of(interaction)), where, key, value, by=str(interaction.user.id)
-        )
-        new = cut(definition.show(change.new), 1500)
+        channel = key_of(channel_of(interaction))
+        change = await self._cascade.set(channel, where, key, value, by=str(interaction.user.id))
+        new = cut(await self._cascade.show(channel, definition, change.new), 1500)
         await interaction.response.send_message(
             f"`{definition.key}` is now {new} for {in_words(where)}. "
             f"(`/settings undo {change.change_id}` takes it back.)",
@@ -114,7 +113,7 @@ class SettingsCommands(
         now = next(o for o in origins if o.definition.key == definition.key)
         await interaction.response.send_message(
             f"`{definition.key}` is no longer set for {in_words(where)}; here it is now "
-            f"{cut(definition.show(now.value), 1500)} ({source(now)}). "
+            f"{cut(now.shown, 1500)} ({source(now)}). "
             f"(`/settings undo {change.change_id}` takes it back.)",
             ephemeral=True,
         )
@@ -122,8 +121,9 @@ class SettingsCommands(
     @app_commands.command()
     async def history(self, interaction: Interaction) -> None:
         """See who changed what, newest first."""
-        changes = await self._cascade.history(key_of(channel_of(interaction)), limit=CHANGES_SHOWN)
-        lines = [line_of_change(change) for change in changes]
+        channel = key_of(channel_of(interaction))
+        changes = await self._cascade.history(channel, limit=CHANGES_SHOWN)
+        lines = [await self._line_of_change(channel, change) for change in changes]
         embed = discord.Embed(
             title="Changes", description=fitting(lines) if lines else "Nothing was changed yet."
         )
@@ -140,14 +140,25 @@ class SettingsCommands(
         require_scope(interaction, found.scope)
         change = await self._cascade.undo(channel, id, by=str(interaction.user.id))
         await interaction.response.send_message(
-            f"Change {id} is taken back: {line_of_change(change)}", ephemeral=True
+            f"Change {id} is taken back: {await self._line_of_change(channel, change)}",
+            ephemeral=True,
         )
+
+    async def _line_of_change(self, channel: ChannelKey, change: SettingChange) -> str:
+        definition = DEFINITIONS.get(change.key)
+        if definition is None:
+            raise NotFound(f"There is no setting «{change.key}» any more.")
+        old, new = [
+            "not set" if value is None else await self._cascade.show(channel, definition, value)
+            for value in (change.old, change.new)
+        ]
+        return line_of_change(change, old, new)
 
 
 def line_of(origin: SettingOrigin) -> str:
     """A setting in a list."""
     definition = origin.definition
-    value = cut(definition.show(origin.value), SHOWN_CHARACTERS)
+    value = cut(origin.shown, SHOWN_CHARACTERS)
     return f"`{definition.key}` {discord.utils.escape_markdown(value)} · {source(origin)}"
 
 
@@ -156,7 +167,7 @@ def describe_one(origin: SettingOrigin) -> discord.Embed:
     definition = origin.definition
     embed = discord.Embed(
         title=definition.key,
-        description=cut(definition.show(origin.value), DESCRIPTION_CHARACTERS),
+        description=cut(origin.shown, DESCRIPTION_CHARACTERS),
     )
     embed.add_field(name="Comes from", value=source(origin))
     embed.add_field(name="Takes", value=definition.range_text)
@@ -164,17 +175,11 @@ def describe_one(origin: SettingOrigin) -> discord.Embed:
     return embed
 
 
-def line_of_change(change: SettingChange) -> str:
-    """A change in a list."""
-    definition = DEFINITIONS.get(change.key)
-    if definition is None:
-        raise NotFound(f"There is no setting «{change.key}» any more.")
-    old, new = (
-        "not set" if value is None else cut(definition.show(value), SHOWN_CHARACTERS)
-        for value in (change.old, change.new)
-    )
+def line_of_change(change: SettingChange, old: str, new: str) -> str:
+    """A change in a list, with its values as people read them."""
     when = discord.utils.format_dt(change.changed_at, "R")
-    text = discord.utils.escape_markdown(f"{old} → {new}")
+    values = f"{cut(old, SHOWN_CHARACTERS)} → {cut(new, SHOWN_CHARACTERS)}"
+    text = discord.utils.escape_markdown(values)
     who = f"<@{change.changed_by}>" if change.changed_by.isdecimal() else change.changed_by
     where = in_words(change.scope)
     return f"**{change.change_id}** `{change.key}` {text} for {where}, by {who} {when}"

@@ -7,7 +7,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.chat.talk.conversations import Explanation
+from bot.chat.talk.conversations import Explanation, PersonaSince
 from bot.errors import NotFound
 from cogs.client import CaduceusBot
 from cogs.interactions import (
@@ -78,12 +78,28 @@ def describe(explanation: Explanation) -> discord.Embed:
             value=f"{took.first_token_seconds:.1f} s to the first word, {took.reply_tokens} tokens "
             f"at {took.tokens_per_second:.1f} a second",
         )
-    if explanation.changed_since:
-        embed.set_footer(
-            text="The conversation or the settings have changed since: this is the prompt as it "
-            "would be now."
-        )
+    if since := what_changed(explanation):
+        embed.set_footer(text=since)
     return embed
+
+
+def what_changed(explanation: Explanation) -> str:
+    """What is no longer as it was when the reply was written, "" where nothing is known to be."""
+    name = explanation.persona.name
+    match explanation.persona_since:
+        case PersonaSince.GONE:
+            return f"The persona is gone: this is the prompt as it would be now, for {name}."
+        case PersonaSince.EDITED if explanation.changed_since:
+            return f"{name} has been edited since: this is the prompt as it would be now."
+        case PersonaSince.EDITED:
+            return f"{name} has been edited since, but this prompt is the same."
+        case PersonaSince.SAME if explanation.changed_since:
+            return (
+                "The conversation or the settings have changed since: this is the prompt as it "
+                "would be now."
+            )
+        case PersonaSince.SAME:
+            return ""
 
 
 def _in_code(head: str, lines: Sequence[str]) -> str:

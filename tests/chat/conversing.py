@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from random import Random
 
+from given_personas import GivenPersonas
+
 from bot.chat.messages import ChannelKey, IncomingMessage, JsonValue, QuotedMessage, Speaker, Turn
 from bot.chat.persona import Persona
 from bot.chat.ports import History, SettingsStore
@@ -17,32 +19,10 @@ from bot.engine.fake import FakeEngine, Script
 HERE = ChannelKey("discord", "100", guild_id="1")
 THERE = ChannelKey("discord", "200", guild_id="1")
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
-ADA = Persona(name="Ada", description="{{char}} has a clear head.")
-BYRON = Persona(name="Byron", description="{{char}} broods.")
+ADA = Persona(id="test:ada", name="Ada", description="{{char}} has a clear head.")
+BYRON = Persona(id="test:byron", name="Byron", description="{{char}} broods.")
 
 _ids = itertools.count(1000)
-
-
-class GivenPersonas:
-    """Personas that are simply there."""
-
-    def __init__(self, *personas: Persona) -> None:
-        self._personas = personas
-
-    def names(self) -> list[str]:
-        return sorted(persona.name for persona in self._personas)
-
-    def get(self, name: str) -> Persona | None:
-        for persona in self._personas:
-            if persona.name.casefold() == name.strip().casefold():
-                return persona
-        return None
-
-    def default(self) -> Persona:
-        return self._personas[0]
-
-    def problems(self) -> Mapping[str, str]:
-        return {}
 
 
 class Stage:

@@ -5,11 +5,13 @@ from dataclasses import fields
 
 import pytest
 from at_once import DatabaseAtOnce
-from conversing import ADA, BYRON, GivenPersonas
+from conversing import ADA, BYRON
+from given_personas import GivenPersonas
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bot.chat.messages import ChannelKey, JsonValue, Scope
+from bot.chat.personas.homes import EveryHome
 from bot.chat.settings import (
     DEFINITIONS,
     TEXT_CHARACTERS,
@@ -235,11 +237,59 @@ async def test_a_value_that_no_longer_fits_gives_way_to_the_wider_one(
     assert settings.trigger == "mention"
 
 
-async def test_personas_are_set_by_their_own_name(cascade: SettingsCascade) -> None:
-    change = await cascade.set(HERE, Scope.CHANNEL, "persona", "bYRON", by="mod")
-    assert change.new == "Byron"
+async def shown_persona(cascade: SettingsCascade) -> str:
+    return next(o.shown for o in await cascade.explain(HERE) if o.definition.key == "persona")
+
+
+async def test_a_persona_is_typed_and_shown_by_its_name_and_kept_by_its_id(
+    cascade: SettingsCascade,
+) -> None:
+    assert await shown_persona(cascade) == "(none)"
+    for typed in ("bYRON", BYRON.id):
+        change = await cascade.set(HERE, Scope.CHANNEL, "persona", typed, by="mod")
+        assert change.new == (await cascade.resolve(HERE)).persona == BYRON.id
+    assert await shown_persona(cascade) == "Byron"
+    assert await cascade.show(HERE, DEFINITIONS["persona"], change.new) == "Byron"
     with pytest.raises(ChannelSettingError, match="no persona «Shelley»"):
         await cascade.set(HERE, Scope.CHANNEL, "persona", "Shelley", by="mod")
+
+
+async def test_a_renamed_persona_stays_the_chosen_one_and_a_deleted_one_is_said_to_be_gone(
+    store: SqlSettings,
+) -> None:
+    personas = GivenPersonas(ADA, BYRON)
+    cascade = SettingsCascade(store, personas)
+    await cascade.set(HERE, Scope.CHANNEL, "persona", "Byron", by="mod")
+    settings = await cascade.resolve(HERE)
+    personas.personas[1] = renamed = BYRON.model_copy(update={"name": "Lord Byron"})
+    assert await cascade.persona(HERE, settings) == renamed
+    assert await shown_persona(cascade) == "Lord Byron"
+    del personas.personas[1]
+    assert await cascade.persona(HERE, settings) == ADA
+    assert await shown_persona(cascade) == "test:byron (gone: Ada speaks instead)"
+    assert await cascade.show(HERE, DEFINITIONS["persona"], BYRON.id) == "test:byron (gone)"
+    personas.personas.append(BYRON)
+    assert await cascade.persona(HERE, settings) == BYRON
+
+
+async def test_a_name_that_was_kept_before_there_were_ids_still_counts(
+    cascade: SettingsCascade, store: SqlSettings
+) -> None:
+    await store.change(Scope.CHANNEL, "discord:100", "persona", "byron", by="an older version")
+    assert await cascade.persona(HERE, await cascade.resolve(HERE)) == BYRON
+    assert await shown_persona(cascade) == "Byron"
+
+
+async def test_another_guilds_persona_cannot_be_set(store: SqlSettings) -> None:
+    owner = GivenPersonas(ADA)
+    theirs = BYRON.model_copy(update={"guild_id": "2"})
+    cascade = SettingsCascade(store, EveryHome([GivenPersonas(theirs), owner], owner.default))
+    for reference in (theirs.name, theirs.id):
+        with pytest.raises(ChannelSettingError, match="no persona"):
+            await cascade.set(HERE, Scope.CHANNEL, "persona", reference, by="mod")
+    await cascade.set(ELSEWHERE, Scope.GUILD, "persona", theirs.name, by="mod")
+    assert await cascade.persona(ELSEWHERE, await cascade.resolve(ELSEWHERE)) == theirs
+    assert await cascade.show(HERE, DEFINITIONS["persona"], theirs.id) == "test:byron (gone)"
 
 
 async def test_history_and_undo(cascade: SettingsCascade) -> None:

@@ -195,7 +195,7 @@ async def test_the_app_builds_all_and_takes_all_down(settings: ProcessSettings) 
     async with open_app(settings, engine=engine) as app:
         await app.engine_start
         assert app.conversations.engine is engine
-        assert "Caduceus" in app.personas.names()
+        assert "Caduceus" in [persona.name for persona in await app.personas.listed(None)]
         before = {task.get_name() for task in asyncio.all_tasks()}
         assert "personas" in before
     assert "personas" not in {task.get_name() for task in asyncio.all_tasks()}
@@ -209,7 +209,7 @@ async def test_the_owners_defaults_reach_the_conversation(settings: ProcessSetti
     (settings.data_dir / "defaults.toml").write_text('top_k = 7\npersona = "quill"\n')
     async with open_app(settings) as app:
         found = await app.conversations.settings.resolve(CHANNEL)
-        assert (found.top_k, found.persona) == (7, "Quill")
+        assert (found.top_k, found.persona) == (7, "file:quill")
     (settings.data_dir / "defaults.toml").write_text('persona = "nobody"\n')
     with pytest.raises(SettingsError, match="nobody"):
         async with open_app(settings):

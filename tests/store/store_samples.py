@@ -69,6 +69,8 @@ def record(*, seed: int = 7, finish: FinishReason = FinishReason.STOP) -> Genera
         ),
         created_at=MORNING,
         settings_revision=3,
+        persona_id="file:ada",
+        persona_version="0123456789abcdef",
     )
 
 
@@ -102,7 +104,11 @@ class Talk:
     ) -> Turn:
         """A whole reply."""
         turn = await self.history.begin_reply(
-            self.channel, BOT, persona="Ada", answers=[question.turn_id for question in questions]
+            self.channel,
+            BOT,
+            persona="Ada",
+            persona_id="file:ada",
+            answers=[question.turn_id for question in questions],
         )
         await self.history.show_reply(turn.turn_id, text, ids or (f"reply-{turn.turn_id}",))
         return await self.history.finish_reply(turn.turn_id, TurnState.WHOLE, record())

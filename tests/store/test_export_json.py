@@ -20,6 +20,7 @@ from bot.store import export
 from bot.store.connection import parse_url, prepare_file
 from bot.store.database import Database
 from bot.store.export import export_json
+from bot.store.migrate import newest_revision, read_chain
 
 
 async def exported(url: str) -> dict[str, Any]:
@@ -64,6 +65,10 @@ async def test_everything_is_in_it(database: Database, database_url: str) -> Non
         ("or else", "cut"),
     ]
     assert swipes[1]["generations"][0]["statistics"]["seed"] == 2**63
+    assert [turn["persona_id"] for turn in old["turns"]] == ["", "file:ada"]
+    generation = swipes[1]["generations"][0]
+    assert generation["persona_id"] == "file:ada"
+    assert generation["persona_version"] == "0123456789abcdef"
     assert [turn["text"] for turn in new["turns"]] == ["anew"]
     assert document["settings"] == [
         {"scope": "guild", "scope_id": "discord:1", "key": "top_k", "value": 6}
@@ -147,7 +152,7 @@ def test_the_command_upgrades_checks_and_exports(
     assert command(sqlite_url, "check") == 1
     assert "There is no database" in capsys.readouterr().err
     assert command(sqlite_url, "upgrade") == 0
-    assert "0002" in capsys.readouterr().out
+    assert newest_revision(read_chain()) in capsys.readouterr().out
     assert command(sqlite_url, "upgrade") == 0
     assert "already" in capsys.readouterr().out
     assert command(sqlite_url, "check") == 0

@@ -11,10 +11,10 @@ from bot.store.history import SqlHistory
 async def test_a_reply_runs_and_ends(history: SqlHistory, talk: Talk) -> None:
     one, two = await talk.ask("one"), await talk.ask("two", author=BEN)
     running = await history.begin_reply(
-        CHANNEL, BOT, persona="Ada", answers=[one.turn_id, two.turn_id]
+        CHANNEL, BOT, persona="Ada", persona_id="file:ada", answers=[one.turn_id, two.turn_id]
     )
     assert (running.role, running.state, running.text) == ("bot", TurnState.RUNNING, "")
-    assert (running.persona, running.speaker) == ("Ada", BOT)
+    assert (running.persona, running.persona_id, running.speaker) == ("Ada", "file:ada", BOT)
     assert running.asked_by == {ANN.speaker_id, BEN.speaker_id}
     assert await history.pending(CHANNEL) == []
     assert (await history.turn(one.turn_id)).answered_by == running.turn_id

@@ -7,7 +7,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import create_async_engine
 from store_samples import Talk
 
 from bot.chat.messages import ChannelKey, TurnState
@@ -52,6 +53,21 @@ def head() -> str:
     return newest_revision(read_chain())
 
 
+def all_revisions() -> list[str]:
+    return [script.revision for script in read_chain().walk_revisions()][::-1]
+
+
+def end_chain_with(monkeypatch: pytest.MonkeyPatch, folder: Path, last: str) -> None:
+    """Let the program have no migration after one of its own, as an older release."""
+    copy = folder / "older migrations"
+    shutil.copytree(migrate.MIGRATIONS, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    revisions = all_revisions()
+    for revision in revisions[revisions.index(last) + 1 :]:
+        (later,) = (copy / "versions").glob(f"{revision}_*.py")
+        later.unlink()
+    monkeypatch.setattr(migrate, "MIGRATIONS", copy)
+
+
 def add_migration(monkeypatch: pytest.MonkeyPatch, folder: Path, source: str) -> None:
     """Let the program have one migration more than it has."""
     copy = folder / "migrations"
@@ -61,7 +77,7 @@ def add_migration(monkeypatch: pytest.MonkeyPatch, folder: Path, source: str) ->
 
 
 async def test_the_chain_makes_exactly_the_tables(bare_url: str) -> None:
-    assert await upgrade(bare_url) == ["0001", "0002"]
+    assert await upgrade(bare_url) == await asyncio.to_thread(all_revisions)
     assert await compare(bare_url) == []
     assert await upgrade(bare_url) == []
     assert await check_migrations() == []
@@ -77,7 +93,7 @@ async def test_a_difference_is_found(sqlite_url: str, sqlite_file: Path) -> None
 
 async def test_starts_at_once_migrate_once(bare_url: str) -> None:
     done = await asyncio.gather(*(upgrade(bare_url) for _ in range(5)))
-    assert sorted(done) == [[], [], [], [], ["0001", "0002"]]
+    assert sorted(done) == [[], [], [], [], await asyncio.to_thread(all_revisions)]
 
 
 async def test_a_migration_that_fails_leaves_all_as_it_was(
@@ -131,7 +147,49 @@ async def test_somebody_elses_tables_are_left_alone(sqlite_url: str, sqlite_file
 async def test_progress_is_logged(sqlite_url: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "bot.store")
     await upgrade(sqlite_url)
-    assert "database migration 2 of 2" in caplog.text
+    steps = len(await asyncio.to_thread(all_revisions))
+    assert f"database migration 1 of {steps}" in caplog.text
+    assert f"database migration {steps} of {steps}" in caplog.text
+
+
+# As the release before wrote it: the columns of its tables, and nothing that came later.
+BEFORE_IDS = """
+INSERT INTO channels (id, platform, platform_channel_id, is_direct)
+VALUES (1, 'discord', '100', false);
+INSERT INTO conversations (id, channel_id, is_current, created_at)
+VALUES (1, 1, true, '2024-05-17 08:00:00');
+INSERT INTO turns (id, conversation_id, role, speaker_id, speaker_name, speaker_is_bot, text,
+created_at, persona, addressed, is_pending, active_swipe)
+VALUES (1, 1, 'bot', 'persona:Ada', 'Ada', true, '',
+'2024-05-17 08:00:00', 'Ada', false, false, 0);
+INSERT INTO swipes (id, turn_id, position, text, state) VALUES (1, 1, 0, 'Aye.', 'whole');
+INSERT INTO generations (swipe_id, created_at, prompt_sha256, prompt_format, persona,
+settings_revision, temperature, top_k, top_p, min_p, repetition_penalty, finish, model, seed,
+prompt_tokens, cached_prompt_tokens, reply_tokens, queued_seconds, first_token_seconds,
+total_seconds)
+VALUES (1, '2024-05-17 08:00:00', 'ab', 'alpaca', 'Ada', 0, 1, 0, 1, 0, 1, 'stop', 'demo', '7',
+1, 0, 1, 0, 0, 0)
+"""
+
+
+async def test_turns_of_before_there_were_persona_ids_keep_their_name(
+    bare_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        await asyncio.to_thread(end_chain_with, patch, tmp_path, "0001")
+        assert await upgrade(bare_url) == ["0001"]
+    engine = create_async_engine(bare_url)
+    async with engine.begin() as connection:
+        for statement in BEFORE_IDS.split(";"):
+            await connection.execute(text(statement))
+    await engine.dispose()
+    database = await Database.open(bare_url)
+    turn = await database.history.turn(1)
+    assert (turn.persona, turn.persona_id, turn.text) == ("Ada", "", "Aye.")
+    record = await database.history.generation(1, 0)
+    assert record is not None
+    assert (record.persona, record.persona_id, record.persona_version) == ("Ada", "", "")
+    await database.close()
 
 
 BEFORE_RUNS = """

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from workbench_parts import HOSTILE, REPLIES, Bench, Cast, Client, StartBench
+from given_personas import GivenPersonas
+from workbench_parts import HOSTILE, REPLIES, Bench, Client, StartBench
 
 from bot.chat.persona import Persona
 from bot.chat.settings import SettingsCascade
@@ -28,15 +29,16 @@ async def start_bench(tmp_path: Path) -> AsyncIterator[StartBench]:
             stack.push_async_callback(engine.close)
             database = await Database.open(f"sqlite+aiosqlite:///{tmp_path}/workbench.db")
             stack.push_async_callback(database.close)
-            cast = Cast(
+            cast = GivenPersonas(
                 Persona(
+                    id="test:mara",
                     name="Mara",
                     summary="Keeps a lighthouse",
                     description="{{char}} keeps the light.",
                     greeting="*The door is open.* Come in, {{user}}.",
                 ),
-                Persona(name="Tobias", summary="A ferryman"),
-                Persona(name=HOSTILE[:80], greeting=HOSTILE, summary=HOSTILE),
+                Persona(id="test:tobias", name="Tobias", summary="A ferryman"),
+                Persona(id="test:hostile", name=HOSTILE[:80], greeting=HOSTILE, summary=HOSTILE),
             )
             settings = SettingsCascade(database.settings, cast)
             conversations = Conversations(database.history, settings, cast, engine)

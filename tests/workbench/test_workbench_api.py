@@ -260,14 +260,18 @@ async def test_settings_are_each_chats_own(client: Client) -> None:
 async def test_the_chosen_persona_speaks(bench: Bench, client: Client) -> None:
     await client.ok("PUT", "api/chats/1/settings/persona", {"value": "Tobias"})
     assert (await client.talked("Hello"))["turns"][1]["name"] == "Tobias"
-    bench.cast.personas = [one for one in bench.cast.personas if one.name != "Tobias"]
+    tobias = bench.cast.personas[1]
+    bench.cast.personas[1] = tobias.model_copy(update={"name": "Old Tobias"})
+    assert (await client.chat())["persona"]["name"] == "Old Tobias"
+    assert (await client.chat())["turns"][1]["name"] == "Tobias"  # the name under which it spoke
+    bench.cast.personas = [one for one in bench.cast.personas if one.id != tobias.id]
     assert (await client.chat())["persona"]["name"] == "Mara"  # its file went away
 
 
 async def test_personas_and_broken_files_are_listed(bench: Bench, client: Client) -> None:
     bench.cast.broken = {"bad.toml": "line 3: no closing quote"}
     answer = await client.ok("GET", "api/personas?name=Zo%C3%AB")
-    assert [one["name"] for one in answer["personas"]] == bench.cast.names()
+    assert [one["id"] for one in answer["personas"]] == ["test:hostile", "test:mara", "test:tobias"]
     assert answer["personas"][1]["greeting"] == "*The door is open.* Come in, Zoë."
     assert answer["problems"] == [{"file": "bad.toml", "problem": "line 3: no closing quote"}]
 
@@ -325,6 +329,17 @@ async def test_why_says_that_things_have_changed(client: Client) -> None:
     why = await client.ok("GET", f"api/chats/1/turns/{reply['id']}/why")
     assert why["changed_since"]
     assert "Goodbye" in why["text"]
+
+
+async def test_why_says_that_the_persona_was_edited(bench: Bench, client: Client) -> None:
+    reply = (await client.talked("Hello"))["turns"][1]
+    path = f"api/chats/1/turns/{reply['id']}/why"
+    assert (await client.ok("GET", path))["persona_since"] == "same"
+    mara = bench.cast.personas[0]
+    bench.cast.personas[0] = mara.model_copy(update={"name": "Mira", "personality": "dry"})
+    why = await client.ok("GET", path)
+    assert (why["persona"], why["persona_since"], why["changed_since"]) == ("Mira", "edited", True)
+    assert why["record"]["persona"] == "Mara"
 
 
 async def test_why_of_a_persons_message_is_refused(client: Client) -> None:

@@ -264,13 +264,21 @@ async def test_deleting_asks_first(bench: Bench, visit: Visit) -> None:
     await expect(visit.replies).to_have_text("Another one, quite different.")
 
 
-async def test_choosing_a_persona(visit: Visit) -> None:
+async def test_choosing_a_persona(bench: Bench, visit: Visit) -> None:
     await visit.page.get_by_role("button", name="Choose a persona").click()
     await visit.page.locator("#persona-list").get_by_role("button", name="Tobias").click()
     await expect(visit.page.locator("#bar-name")).to_have_text("Tobias")
     await expect(visit.page.locator("#greeting")).to_contain_text("Tobias is listening.")
     await visit.say("Hello")
     await expect(visit.page.locator("#turns .turn.bot .who")).to_have_text("Tobias")
+    bench.cast.personas[1] = bench.cast.personas[1].model_copy(update={"name": "Old Tobias"})
+    await visit.page.locator("#open-personas").click()
+    chosen = visit.page.locator("#persona-list [aria-pressed=true]")
+    await expect(chosen).to_contain_text("Old Tobias")
+    await visit.page.keyboard.press("Escape")
+    await visit.button("Why this reply?").click()
+    dialog = visit.page.get_by_role("dialog", name="Why this reply?")
+    await expect(dialog).to_contain_text("Old Tobias has been edited since: this is the prompt")
 
 
 async def test_sampling_takes_effect_in_the_next_request(bench: Bench, visit: Visit) -> None:

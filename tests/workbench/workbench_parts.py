@@ -2,12 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 import aiohttp
+from given_personas import GivenPersonas
 
-from bot.chat.persona import Persona
 from bot.chat.talk.conversations import Conversations
 from bot.engine.fake import FakeEngine
 from bot.store.database import Database
@@ -21,26 +21,6 @@ REPLIES = (
 )
 
 
-class Cast:
-    """Personas that tests can add to."""
-
-    def __init__(self, *personas: Persona) -> None:
-        self.personas = list(personas)
-        self.broken: dict[str, str] = {}
-
-    def names(self) -> list[str]:
-        return sorted(persona.name for persona in self.personas)
-
-    def get(self, name: str) -> Persona | None:
-        return next((one for one in self.personas if one.name.lower() == name.lower()), None)
-
-    def default(self) -> Persona:
-        return self.personas[0]
-
-    def problems(self) -> Mapping[str, str]:
-        return self.broken
-
-
 @dataclass
 class Bench:
     """All parts of a running workbench."""
@@ -48,7 +28,7 @@ class Bench:
     workbench: Workbench
     conversations: Conversations
     engine: FakeEngine
-    cast: Cast
+    cast: GivenPersonas
     database: Database
     url: str
 

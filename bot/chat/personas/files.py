@@ -12,7 +12,7 @@ from typing import cast
 
 from pydantic import ValidationError
 
-from bot.chat.persona import NAME_CHARACTERS, TEXT_CHARACTERS, Persona
+from bot.chat.persona import NAME_CHARACTERS, TEXT_CHARACTERS, PersonaText
 from bot.chat.personas.cards import card_fields
 from bot.chat.text.names import clean_name
 from bot.errors import PersonaError
@@ -26,7 +26,7 @@ _LINE_END = re.compile("\r\n?")  # Windows' cards have them
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-def read_persona(path: Path) -> Persona:
+def read_persona(path: Path) -> PersonaText:
     """The persona in a TOML file or a JSON card. Blocking. Raises PersonaError."""
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
@@ -42,8 +42,8 @@ def is_persona_file(path: Path) -> bool:
     return path.suffix.lower() in _READERS and not path.name.startswith((".", "~", "#"))
 
 
-def parse_toml(file_name: str, text: str) -> Persona:
-    """A persona as TOML, with exactly the keys of :class:`Persona`. Raises PersonaError."""
+def parse_toml(file_name: str, text: str) -> PersonaText:
+    """A persona as TOML, with exactly the keys of :class:`PersonaText`. Raises PersonaError."""
     for number, line in enumerate(text.split("\n"), 1):
         if line.count(".") > LINE_DOTS and len(_SINGLE_DOT.findall(line)) > LINE_DOTS:
             raise _fault(file_name, number, "this key has too many parts.")
@@ -61,7 +61,7 @@ def parse_toml(file_name: str, text: str) -> Persona:
     )
 
 
-def parse_json(file_name: str, text: str) -> Persona:
+def parse_json(file_name: str, text: str) -> PersonaText:
     """A persona as JSON: a flat card (V1, or the seed's keys). Raises PersonaError."""
     try:
         values: object = json.loads(
@@ -79,7 +79,10 @@ def parse_json(file_name: str, text: str) -> Persona:
     )
 
 
-_READERS: Mapping[str, Callable[[str, str], Persona]] = {".toml": parse_toml, ".json": parse_json}
+_READERS: Mapping[str, Callable[[str, str], PersonaText]] = {
+    ".toml": parse_toml,
+    ".json": parse_json,
+}
 
 
 def _read_text(path: Path) -> str:
@@ -104,7 +107,7 @@ def _read_text(path: Path) -> str:
 
 def _persona(
     file_name: str, text: str, values: Mapping[str, object], pattern: Callable[[str], str]
-) -> Persona:
+) -> PersonaText:
     fields = {
         key: _LINE_END.sub("\n", value) if isinstance(value, str) else value
         for key, value in values.items()
@@ -114,7 +117,7 @@ def _persona(
             line = _line_of(text, pattern(key))
             raise _fault(file_name, line, f"«{key}» holds the control character {bad[0]!r}.")
     try:
-        persona = Persona.model_validate(fields)
+        persona = PersonaText.model_validate(fields)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         key = str(first["loc"][0]) if first["loc"] else ""
@@ -129,8 +132,8 @@ def _persona(
 
 def _expectation(key: str, kind: str) -> str:
     if kind == "extra_forbidden":
-        known = ", ".join(Persona.model_fields)
-        near = difflib.get_close_matches(key, Persona.model_fields, 1)
+        known = ", ".join(PersonaText.model_fields)
+        near = difflib.get_close_matches(key, PersonaText.model_fields, 1)
         question = f" Did you mean «{near[0]}»?" if near else ""
         return f"there is no key «{key[:40]}».{question} There are: {known}."
     if kind == "missing":

@@ -7,17 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bot.chat.persona import Persona
+from bot.chat.persona import Persona, PersonaText
 from bot.chat.personas.files import is_persona_file, read_persona
-from bot.chat.text.guard import fold
+from bot.chat.personas.homes import PersonaHome, in_order, persona_key
 from bot.errors import PersonaError
 
 MOST_FILES = 500
 WATCH_SECONDS = 2.0
+FILE_ID = "file:{}"  # with the file's name, but for its ending: it outlasts every edit
+DEFAULT_ID = FILE_ID.format("caduceus")
 DEFAULT_NAME = "Caduceus"
 
 # Speaks when the owner took the default persona's file away.
 FALLBACK = Persona(
+    id="built-in",
     name=DEFAULT_NAME,
     description="You are {{char}}, a friendly and helpful assistant. Answer plainly and briefly.",
     summary="The bot itself.",
@@ -33,26 +36,28 @@ class _File:
     """What is known of one file: its newest stamp, its last good version, its fault."""
 
     stamp: _Stamp
-    persona: Persona | None
+    text: PersonaText | None
     problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
-    personas: Mapping[str, Persona] = field(default_factory=dict[str, Persona])  # by folded name
+    by_id: Mapping[str, Persona] = field(default_factory=dict[str, Persona])
+    by_name: Mapping[str, Persona] = field(default_factory=dict[str, Persona])
     problems: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-class PersonaLibrary:
-    """Implements :class:`bot.chat.ports.Personas` on a folder of TOML files and JSON cards.
+class PersonaLibrary(PersonaHome):
+    """The owner's home of personas: a folder of TOML files and JSON cards, used in every guild.
 
-    Making one and :meth:`load` read the disk: not on the event loop. Everything else answers from
-    memory. A file whose new version is broken keeps its last good one. Of two personas with
-    one name, that of the alphabetically first file counts.
+    With :meth:`default` it implements :class:`bot.chat.ports.Personas`, too. Making one and
+    :meth:`load` read the disk: not on the event loop. Everything else answers from memory. A file
+    whose new version is broken keeps its last good one. Of two personas with one name, that of the
+    alphabetically first file can be chosen; where the other one was chosen before, it speaks on.
     """
 
-    def __init__(self, folder: Path, *, default: str = DEFAULT_NAME) -> None:
-        """`default` is the name of the persona that speaks where none is chosen."""
+    def __init__(self, folder: Path, *, default: str = DEFAULT_ID) -> None:
+        """`default` is the id or name of the persona that speaks where none is chosen."""
         self._folder = folder
         self._default = default
         self._files: dict[str, _File] = {}
@@ -60,17 +65,23 @@ class PersonaLibrary:
         self._loading = threading.Lock()
         self.load()
 
-    def names(self) -> list[str]:
-        """Names in alphabetical order."""
-        return sorted((each.name for each in self._snapshot.personas.values()), key=str.casefold)
+    async def by_id(self, guild_id: str | None, persona_id: str) -> Persona | None:
+        """The last good version of the persona in the file that the id names."""
+        key = persona_key(persona_id)
+        return FALLBACK if key == FALLBACK.id else self._snapshot.by_id.get(key)
 
-    def get(self, name: str) -> Persona | None:
+    async def by_name(self, guild_id: str | None, name: str) -> Persona | None:
         """The last good version of a persona, whatever the case of `name`."""
-        return self._snapshot.personas.get(_key(name))
+        return self._snapshot.by_name.get(persona_key(name))
 
-    def default(self) -> Persona:
+    async def listed(self, guild_id: str | None) -> list[Persona]:
+        """The personas in alphabetical order: the same ones in every guild."""
+        return in_order(self._snapshot.by_name.values())
+
+    async def default(self) -> Persona:
         """The persona that speaks where none is chosen; a built-in one if its file is gone."""
-        return self.get(self._default) or FALLBACK
+        chosen = await self.find(None, self._default)
+        return chosen or await self.by_name(None, DEFAULT_NAME) or FALLBACK
 
     def problems(self) -> Mapping[str, str]:
         """File name to error, for files whose newest version cannot be used."""
@@ -84,7 +95,9 @@ class PersonaLibrary:
                 self._snapshot = self._read_folder()
             except OSError as error:
                 problem = f"{self._folder} cannot be read: {error.strerror}."
-                self._snapshot = _Snapshot(before.personas, {str(self._folder): problem})
+                self._snapshot = _Snapshot(
+                    before.by_id, before.by_name, {str(self._folder): problem}
+                )
             for name, problem in self._snapshot.problems.items():
                 if before.problems.get(name) != problem:
                     log.warning("A persona cannot be used: %s", problem)
@@ -98,7 +111,8 @@ class PersonaLibrary:
         """Refresh for ever. Cancel to end."""
         while True:
             if await self.refresh():
-                log.info("The personas have changed: %s", ", ".join(self.names()))
+                names = [persona.name for persona in await self.listed(None)]
+                log.info("The personas have changed: %s", ", ".join(names))
             await asyncio.sleep(interval_seconds)
 
     def _read_folder(self) -> _Snapshot:
@@ -110,18 +124,27 @@ class PersonaLibrary:
             )
         files = {path.name: self._read_file(path) for path in paths[:MOST_FILES]}
         self._files = files
-        personas: dict[str, Persona] = {}
+        by_id: dict[str, Persona] = {}
+        by_name: dict[str, Persona] = {}
         for name, file in files.items():
             if file.problem:
                 problems[name] = file.problem
-            if file.persona is None:
+            if file.text is None:
                 continue
-            first = personas.setdefault(_key(file.persona.name), file.persona)
-            if first is not file.persona:
+            persona = Persona(id=_file_id(name), **file.text.model_dump())
+            if by_id.setdefault(persona_key(persona.id), persona) is not persona:
                 problems.setdefault(
-                    name, f"{name} is left out: another file has a «{first.name}» already."
+                    name, f"{name} is left out: another file has that name but for its ending."
                 )
-        return _Snapshot(personas, {_plain(name): _plain(each) for name, each in problems.items()})
+                continue
+            first = by_name.setdefault(persona_key(persona.name), persona)
+            if first is not persona:
+                problems.setdefault(
+                    name, f"{name} cannot be chosen: another file has a «{first.name}» already."
+                )
+        return _Snapshot(
+            by_id, by_name, {_plain(name): _plain(each) for name, each in problems.items()}
+        )
 
     def _read_file(self, path: Path) -> _File:
         known = self._files.get(path.name)
@@ -139,7 +162,7 @@ class PersonaLibrary:
             problem = f"{path.name} cannot be read: {error.strerror}."
         except PersonaError as error:
             problem = str(error)
-        return _File(stamp, known.persona if known else None, problem)
+        return _File(stamp, known.text if known else None, problem)
 
 
 def _plain(text: str) -> str:
@@ -147,5 +170,5 @@ def _plain(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
-def _key(name: str) -> str:
-    return " ".join(fold(name).split())
+def _file_id(file_name: str) -> str:
+    return FILE_ID.format(_plain(Path(file_name).stem))

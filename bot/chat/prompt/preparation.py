@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from bot.chat.messages import ChannelKey, GenerationRecord, HistoryWindow, Turn
 from bot.chat.persona import Persona
@@ -26,6 +27,14 @@ class Prepared:
     persona: Persona
 
 
+class PersonaSince(StrEnum):
+    """What has become of a persona since a reply of its was written."""
+
+    SAME = "same"
+    EDITED = "edited"
+    GONE = "gone"  # the prompt is rebuilt with the one that speaks there now
+
+
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """«Why this reply?»: the prompt, rebuilt."""
@@ -33,7 +42,9 @@ class Explanation:
     turn: Turn
     prompt: Prompt
     record: GenerationRecord | None
-    changed_since: bool  # the history or the settings are no longer what they were
+    changed_since: bool  # history, settings or persona: the prompt is no longer what it was
+    persona: Persona  # with which the prompt is rebuilt
+    persona_since: PersonaSince = PersonaSince.SAME
 
 
 class Preparer:
@@ -58,12 +69,15 @@ class Preparer:
         self._max_reply_tokens = max_reply_tokens
         self._chosen: tuple[ModelInfo, PromptFormat] | None = None
 
-    def persona(self, settings: ChannelSettings, name: str = "") -> Persona:
-        """The persona called `name`, else the channel's, else the default one."""
-        found = self._personas.get(name) if name else None
-        if found is None and settings.persona:
-            found = self._personas.get(settings.persona)
-        return found or self._personas.default()
+    async def persona(
+        self, channel: ChannelKey, settings: ChannelSettings, turn: Turn | None = None
+    ) -> Persona:
+        """Who spoke in `turn`; where nobody did, or that one is gone, who speaks in `channel`."""
+        for reference in (turn.persona_id, turn.persona) if turn else ():
+            found = await self._personas.find(channel.guild_id, reference) if reference else None
+            if found is not None:
+                return found
+        return await self._settings.persona(channel, settings)
 
     async def questions(self, turn: Turn) -> tuple[Turn, ...]:
         """What a bot's turn answers, oldest first, as far as it is still there."""
@@ -84,7 +98,7 @@ class Preparer:
         prompt begin with that turn, as it did when it was built first.
         """
         settings = await self._settings.resolve(turn.channel)
-        persona = self.persona(settings, turn.persona)
+        persona = await self.persona(turn.channel, settings, turn)
         window = await self._window(turn, settings, min(answers, default=None), first_turn)
         info = self._engine.info
         prompt = await build_prompt(
@@ -135,13 +149,21 @@ async def explain(history: History, preparer: Preparer, turn_id: int) -> Explana
         raise NotFound("That is no reply of the bot's.", "Ask about one of its messages.")
     record = await history.generation(turn_id, turn.active_swipe)
     answers = [asked.turn_id for asked in await preparer.questions(turn)]
-    prompt = (await preparer.prepare(turn, answers=answers)).prompt
+    now = await preparer.prepare(turn, answers=answers)
     if record is None:
-        return Explanation(turn, prompt, None, changed_since=False)
-    if prompt.sha256 != record.prompt_sha256 and record.first_turn_id is not None:
+        return Explanation(turn, now.prompt, None, changed_since=False, persona=now.persona)
+    if now.prompt.sha256 != record.prompt_sha256 and record.first_turn_id is not None:
         # Turns older than the prompt's first one may have gone: they were not in it anyway.
-        prompt = (await preparer.prepare(turn, first_turn=record.first_turn_id)).prompt
-    return Explanation(turn, prompt, record, prompt.sha256 != record.prompt_sha256)
+        now = await preparer.prepare(turn, first_turn=record.first_turn_id)
+    has_changed = now.prompt.sha256 != record.prompt_sha256
+    since = _persona_since(record, now.persona)
+    return Explanation(turn, now.prompt, record, has_changed, now.persona, since)
+
+
+def _persona_since(record: GenerationRecord, persona: Persona) -> PersonaSince:
+    if record.persona_version in ("", persona.version):  # "": of before they were recorded
+        return PersonaSince.SAME
+    return PersonaSince.EDITED if record.persona_id == persona.id else PersonaSince.GONE
 
 
 async def said_to_the_bot(history: History, window: HistoryWindow) -> HistoryWindow:

@@ -7,7 +7,7 @@ from random import Random
 
 from bot.chat.messages import ChannelKey, IncomingMessage, Turn
 from bot.chat.ports import Engine, EngineStatus, History, Personas
-from bot.chat.prompt.preparation import Explanation, Preparer, explain
+from bot.chat.prompt.preparation import Explanation, PersonaSince, Preparer, explain
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.listening import is_addressed, is_kept
 from bot.chat.talk.reply import Reply, ReplyKind
@@ -23,7 +23,16 @@ from bot.chat.talk.writer import Outcome
 from bot.chat.text.asides import is_out_of_character
 from bot.errors import NotAllowed, NotFound
 
-__all__ = ["Clock", "Conversations", "Explanation", "Heard", "Outcome", "Reply", "utc_now"]
+__all__ = [
+    "Clock",
+    "Conversations",
+    "Explanation",
+    "Heard",
+    "Outcome",
+    "PersonaSince",
+    "Reply",
+    "utc_now",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,8 +203,8 @@ class Replies:
         if self._closing:
             return None
         settings = await self._settings.resolve(channel)
-        persona = self._preparer.persona(settings)
-        speaker = Speaker(f"persona:{persona.name}", persona.name, is_bot=True)
+        persona = await self._preparer.persona(channel, settings)
+        speaker = Speaker(f"persona:{persona.id}", persona.name, is_bot=True)
         # Nothing may be heard between the look at what waits and the reply's place in the history.
         async with state.intake:
             answers = await self._waiting(channel, state)
@@ -216,6 +216,7 @@ class Replies:
                     channel,
                     speaker,
                     persona=persona.name,
+                    persona_id=persona.id,
                     answers=[answered.turn_id for answered in answers],
                 )
             except NotFound:  # taken out by someone who does not ask us

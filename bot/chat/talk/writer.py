@@ -148,11 +148,13 @@ class Writer:
         """How the text came to be; None when no prompt was made."""
         if self._prepared is None or self._generation is None:
             return None
-        prompt = self._prepared.prompt
+        prompt, persona = self._prepared.prompt, self._prepared.persona
         return GenerationRecord(
             prompt_sha256=prompt.sha256,
             prompt_format=prompt.format_name,
-            persona=self._prepared.persona.name,
+            persona=persona.name,
+            persona_id=persona.id,
+            persona_version=persona.version,
             first_turn_id=prompt.first_turn_id,
             last_turn_id=prompt.last_turn_id,
             sampling=self._generation.request.sampling,

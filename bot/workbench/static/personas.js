@@ -39,7 +39,7 @@ export class Personas {
   }
 
   line(persona) {
-    const isCurrent = persona.name === this.current.name;
+    const isCurrent = persona.id === this.current.id;
     const lines = el("span", { className: "lines" }, el("strong", { textContent: persona.name }),
       el("small", { textContent: persona.summary || persona.description.slice(0, 140) }));
     const button = el("button", { type: "button", attrs: { "aria-pressed": String(isCurrent) }, on: { click: () => this.choose(persona) } },
@@ -51,7 +51,7 @@ export class Personas {
   async choose(persona) {
     $("personas").close();
     try {
-      await call("PUT", `chats/${this.chat}/settings/persona`, { value: persona.name });
+      await call("PUT", `chats/${this.chat}/settings/persona`, { value: persona.id });
       $("message").focus();
     } catch (error) {
       toast(error.message);

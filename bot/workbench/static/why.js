@@ -29,15 +29,21 @@ export async function explain(chat, turn) {
 
 function parts(why) {
   const found = [];
-  if (why.changed_since) {
-    const text = "The conversation or the settings have changed since: this is the prompt as it would be now.";
-    found.push(el("p", { className: "callout", textContent: text }));
-  }
+  const text = whatChanged(why);
+  if (text) found.push(el("p", { className: "callout", textContent: text }));
   if (why.record) found.push(tiles(why.record));
   else found.push(el("p", { className: "callout", textContent: "How this text came to be was not kept." }));
   found.push(sections(why), leftOut(why), exact(why));
   if (why.record) found.push(details(why));
   return found;
+}
+
+/** What is no longer as it was when the reply was written, "" where nothing is known to be. */
+function whatChanged({ changed_since: changed, persona, persona_since: since }) {
+  if (since === "gone") return `The persona is gone: this is the prompt as it would be now, for ${persona}.`;
+  if (since === "edited" && changed) return `${persona} has been edited since: this is the prompt as it would be now.`;
+  if (since === "edited") return `${persona} has been edited since, but this prompt is the same.`;
+  return changed ? "The conversation or the settings have changed since: this is the prompt as it would be now." : "";
 }
 
 function tiles({ statistics: s }) {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.chat.persona import Persona
+from bot.chat.persona import Persona, PersonaText
 from bot.chat.personas import library as module
 from bot.chat.personas.library import FALLBACK, PersonaLibrary
 from bot.errors import PersonaError
@@ -32,8 +32,24 @@ class Folder:
         self.write(file, f'name = "{name}"\ndescription = "{description}"\n')
 
 
-def refuse(path: Path) -> Persona:
+def refuse(path: Path) -> PersonaText:
     raise PersonaError(f"{path.name} cannot be read: Permission denied.")
+
+
+async def names_of(library: PersonaLibrary) -> list[str]:
+    return [persona.name for persona in await library.listed(None)]
+
+
+def names(library: PersonaLibrary) -> list[str]:
+    return asyncio.run(names_of(library))
+
+
+def found_by(library: PersonaLibrary, reference: str) -> Persona | None:
+    return asyncio.run(library.find(None, reference))
+
+
+def default_of(library: PersonaLibrary) -> Persona:
+    return asyncio.run(library.default())
 
 
 @pytest.fixture
@@ -50,26 +66,82 @@ def test_names_are_sorted_and_found_whatever_the_case(folder: Folder) -> None:
     folder.write("notes.md", "not one")
     folder.write(".hidden.toml", "not one")
     library = PersonaLibrary(folder.path)
-    assert library.names() == ["alpha", "Mira", "Zoë Möller"]
+    assert names(library) == ["alpha", "Mira", "Zoë Möller"]
     assert library.problems() == {}
     for name in ("MIRA", " mira ", "ｍira"):  # noqa: RUF001
-        found = library.get(name)
+        found = found_by(library, name)
         assert found is not None
         assert found.name == "Mira"
-    assert library.get("nobody") is None
+    assert found_by(library, "nobody") is None
 
 
 def test_the_shipped_default_speaks_as_the_bot_itself() -> None:
     library = PersonaLibrary(SHIPPED)
-    assert library.default().name == "Caduceus"
-    assert library.default() is library.get("caduceus")
+    assert default_of(library).name == "Caduceus"
+    assert default_of(library) is found_by(library, "caduceus")
     assert library.problems() == {}
 
 
 def test_without_the_defaults_file_a_built_in_one_speaks(folder: Folder) -> None:
     folder.persona("a.toml", "Mira")
-    assert PersonaLibrary(folder.path).default() is FALLBACK
-    assert PersonaLibrary(folder.path, default="mira").default().name == "Mira"
+    assert default_of(PersonaLibrary(folder.path)) is FALLBACK
+    assert default_of(PersonaLibrary(folder.path, default="mira")).name == "Mira"
+
+
+def test_the_built_in_one_has_an_id_of_its_own_but_cannot_be_chosen(folder: Folder) -> None:
+    library = PersonaLibrary(folder.path)
+    assert found_by(library, FALLBACK.id) is FALLBACK
+    assert names(library) == []
+    assert found_by(library, FALLBACK.name) is None
+
+
+def test_an_id_is_the_files_and_outlasts_edits_and_new_names(folder: Folder) -> None:
+    folder.persona("Mira.toml", "Mira", "old")
+    library = PersonaLibrary(folder.path)
+    before = found_by(library, "mira")
+    assert before is not None
+    assert (before.id, before.guild_id) == ("file:Mira", None)
+    folder.persona("Mira.toml", "Miranda", "old")
+    assert library.load()
+    renamed = found_by(library, "FILE:mira")
+    assert renamed is not None
+    assert (renamed.id, renamed.name) == (before.id, "Miranda")
+    assert renamed.version != before.version
+    folder.persona("Mira.toml", "Mira", "old")
+    assert library.load()
+    assert found_by(library, before.id) == before
+    assert found_by(library, before.id).version == before.version  # type: ignore[union-attr]
+
+
+def test_the_default_stays_the_default_under_another_name(folder: Folder) -> None:
+    folder.persona("caduceus.toml", "Hermes")
+    library = PersonaLibrary(folder.path)
+    assert default_of(library).name == "Hermes"
+    (folder.path / "caduceus.toml").unlink()
+    folder.persona("other.toml", "Caduceus")
+    library.load()
+    assert default_of(library).id == "file:other"
+
+
+def test_an_id_goes_before_a_name(folder: Folder) -> None:
+    folder.persona("a.toml", "file:b")
+    folder.persona("b.toml", "Mira")
+    found = found_by(PersonaLibrary(folder.path), "file:b")
+    assert found is not None
+    assert found.name == "Mira"
+
+
+def test_of_two_files_that_differ_in_their_ending_alone_the_first_counts(folder: Folder) -> None:
+    folder.write("mira.json", '{"name": "Mira"}')
+    folder.persona("mira.toml", "Miranda")
+    library = PersonaLibrary(folder.path)
+    assert names(library) == ["Mira"]
+    assert "left out" in library.problems()["mira.toml"]
+
+
+def test_a_file_cannot_give_itself_an_id(folder: Folder) -> None:
+    folder.write("a.toml", 'name = "Mira"\nid = "file:b"\n')
+    assert "no key «id»" in PersonaLibrary(folder.path).problems()["a.toml"]
 
 
 async def test_an_edit_a_new_file_and_a_deletion_are_seen(folder: Folder) -> None:
@@ -79,13 +151,13 @@ async def test_an_edit_a_new_file_and_a_deletion_are_seen(folder: Folder) -> Non
     await asyncio.to_thread(folder.persona, "a.toml", "Mira", "new")
     await asyncio.to_thread(folder.persona, "b.toml", "Quill")
     assert await library.refresh()
-    assert library.names() == ["Mira", "Quill"]
-    found = library.get("mira")
+    assert await names_of(library) == ["Mira", "Quill"]
+    found = await library.find(None, "mira")
     assert found is not None
     assert found.description == "new"
     await asyncio.to_thread((folder.path / "a.toml").unlink)
     assert await library.refresh()
-    assert library.names() == ["Quill"]
+    assert await names_of(library) == ["Quill"]
 
 
 def test_a_broken_edit_keeps_the_last_good_version_until_it_is_mended(folder: Folder) -> None:
@@ -93,7 +165,7 @@ def test_a_broken_edit_keeps_the_last_good_version_until_it_is_mended(folder: Fo
     library = PersonaLibrary(folder.path)
     folder.write("a.toml", 'name = "Mira\n')
     assert library.load()
-    found = library.get("Mira")
+    found = found_by(library, "Mira")
     assert found is not None
     assert found.description == "good"
     assert "a.toml, line 1" in library.problems()["a.toml"]
@@ -109,10 +181,10 @@ def test_a_file_that_becomes_readable_is_read(
     with monkeypatch.context() as patch:
         patch.setattr(module, "read_persona", refuse)
         library = PersonaLibrary(folder.path)
-        assert library.names() == []
+        assert names(library) == []
     (folder.path / "a.toml").chmod(0o640)  # leaves the time of the last change alone
     assert library.load()
-    assert library.names() == ["Mira"]
+    assert names(library) == ["Mira"]
 
 
 def test_a_file_name_that_is_no_text_is_spelled_so_that_it_can_be_sent(folder: Folder) -> None:
@@ -127,7 +199,7 @@ def test_a_file_that_never_was_good_is_a_problem_and_nothing_else(folder: Folder
     folder.write("a.toml", "nonsense")
     folder.persona("b.toml", "Mira")
     library = PersonaLibrary(folder.path)
-    assert library.names() == ["Mira"]
+    assert names(library) == ["Mira"]
     assert list(library.problems()) == ["a.toml"]
 
 
@@ -135,10 +207,14 @@ def test_of_two_files_with_one_name_the_first_counts(folder: Folder) -> None:
     folder.persona("b.toml", "MIRA", "second")
     folder.persona("a.toml", "Mira", "first")
     library = PersonaLibrary(folder.path)
-    found = library.get("mira")
+    found = found_by(library, "mira")
     assert found is not None
     assert found.description == "first"
     assert "another file has a «Mira» already" in library.problems()["b.toml"]
+    assert names(library) == ["Mira"]
+    chosen_before = found_by(library, "file:b")
+    assert chosen_before is not None
+    assert chosen_before.description == "second"
 
 
 def test_links_may_not_lead_out_of_the_folder(folder: Folder, tmp_path: Path) -> None:
@@ -147,7 +223,7 @@ def test_links_may_not_lead_out_of_the_folder(folder: Folder, tmp_path: Path) ->
     (folder.path / "out.toml").symlink_to(tmp_path / "secret.toml")
     (folder.path / "loop.toml").symlink_to(folder.path / "loop.toml")
     library = PersonaLibrary(folder.path)
-    assert library.names() == ["Mira"]
+    assert names(library) == ["Mira"]
     assert "leads out of the folder" in library.problems()["out.toml"]
     assert "cannot be read" in library.problems()["loop.toml"]
 
@@ -159,7 +235,7 @@ def test_more_files_than_allowed_are_left_out(
     for name in "abc":
         folder.persona(f"{name}.toml", name)
     library = PersonaLibrary(folder.path)
-    assert library.names() == ["a", "b"]
+    assert names(library) == ["a", "b"]
     assert "more than 2 files" in library.problems()["c.toml"]
 
 
@@ -168,7 +244,7 @@ def test_a_missing_folder_is_a_problem_and_keeps_what_was_read(folder: Folder) -
     library = PersonaLibrary(folder.path)
     folder.path.rename(folder.path.with_name("away"))
     assert library.load()
-    assert library.names() == ["Mira"]
+    assert names(library) == ["Mira"]
     assert any("cannot be read" in problem for problem in library.problems().values())
 
 
@@ -187,7 +263,7 @@ async def test_the_watch_sees_a_change(folder: Folder) -> None:
     await asyncio.to_thread(folder.persona, "a.toml", "Mira")
     async with asyncio.timeout(10):
         await changed.wait()
-    assert library.names() == ["Mira"]
+    assert await names_of(library) == ["Mira"]
     watching.cancel()
     with pytest.raises(asyncio.CancelledError):
         await watching

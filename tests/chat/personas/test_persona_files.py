@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.chat.persona import Persona
+from bot.chat.persona import PersonaText
 from bot.chat.personas.files import FILE_BYTES, parse_json, parse_toml, read_persona
 from bot.chat.prompt.system import example_dialogues, is_character
 from bot.errors import PersonaError
@@ -30,7 +30,7 @@ def test_a_toml_file_has_the_personas_own_keys(tmp_path: Path) -> None:
         'name = "Mira"\ndescription = "d"\npersonality = "p"\nscenario = "s"\ngreeting = "g"\n'
         'example_dialogue = "e"\nsummary = "y"\n',
     )
-    assert read_persona(path) == Persona(
+    assert read_persona(path) == PersonaText(
         name="Mira", description="d", personality="p", scenario="s", greeting="g",
         example_dialogue="e", summary="y",
     )  # fmt: skip
@@ -50,7 +50,7 @@ def test_a_toml_file_has_the_personas_own_keys(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_v1_cards_and_the_seeds_own_are_read(tmp_path: Path, card: dict[str, object]) -> None:
     card = {"personality": "p"} | card
-    assert read_persona(write(tmp_path, "card.json", json.dumps(card))) == Persona(
+    assert read_persona(write(tmp_path, "card.json", json.dumps(card))) == PersonaText(
         name="Mira", description="d", personality="p", scenario="s", greeting="g",
         example_dialogue="e",
     )  # fmt: skip
@@ -65,7 +65,7 @@ def test_line_ends_of_every_kind_are_read_as_one(tmp_path: Path, end: str) -> No
 
 def test_a_dialogue_may_begin_on_the_line_of_its_mark() -> None:
     text = "<START>{{user}}: a\n{{char}}: b\n<start> {{user}}: c"
-    assert example_dialogues(Persona(name="A", example_dialogue=text)) == [
+    assert example_dialogues(PersonaText(name="A", example_dialogue=text)) == [
         "{{user}}: a\n{{char}}: b", "{{user}}: c",
     ]  # fmt: skip
 

@@ -4,9 +4,10 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from conversing import HERE, Stage, StageMaker, until
+from conversing import ADA, BYRON, HERE, THERE, Stage, StageMaker, until
 
-from bot.chat.messages import Turn, TurnState
+from bot.chat.messages import GenerationRecord, Speaker, Turn, TurnState
+from bot.chat.prompt.preparation import PersonaSince
 from bot.chat.talk.faults import NOTHING_TO_ADD
 from bot.chat.talk.reply import Reply
 from bot.engine.api import FinishReason
@@ -17,7 +18,7 @@ from bot.errors import EngineFailed, NotAllowed, NotFound
 async def exchange(stage: Stage, text: str = "a question", **details: object) -> Turn:
     """A question and its answer, which is returned."""
     await stage.say(text, **details)
-    reply = await stage.answer()
+    reply = await stage.answer(details.get("channel", HERE))  # type: ignore[arg-type]
     assert reply is not None
     return reply.turn
 
@@ -248,6 +249,70 @@ async def test_why_does_not_mind_that_older_turns_than_it_showed_are_gone(
     assert not (await stage.conversations.why(turn.turn_id)).changed_since
 
 
+async def test_turn_and_record_name_the_persona_and_its_version(stage: Stage) -> None:
+    turn = await exchange(stage)
+    assert (turn.persona, turn.persona_id, turn.speaker.speaker_id) == (
+        ADA.name,
+        ADA.id,
+        f"persona:{ADA.id}",
+    )
+    record = await record_of(stage, turn)
+    assert (record.persona, record.persona_id, record.persona_version) == (
+        ADA.name,
+        ADA.id,
+        ADA.version,
+    )
+
+
+async def test_why_says_that_the_persona_is_another_now_than_the_one_recorded(
+    stage: Stage,
+) -> None:
+    turn = await exchange(stage)
+    why = stage.conversations.why
+    assert (await why(turn.turn_id)).persona_since is PersonaSince.SAME
+    edits = {"name": "Lady Ada", "description": "{{char}} has changed her mind."}
+    stage.personas.personas[0] = edited = ADA.model_copy(update=edits)
+    explanation = await why(turn.turn_id)
+    assert (explanation.persona_since, explanation.persona) == (PersonaSince.EDITED, edited)
+    assert explanation.changed_since
+    assert "changed her mind" in explanation.prompt.text
+    stage.personas.personas[0] = ADA.model_copy(update={"summary": "never in a prompt"})
+    explanation = await why(turn.turn_id)
+    assert explanation.persona_since is PersonaSince.EDITED
+    assert not explanation.changed_since
+    stage.personas.personas[:] = [BYRON]
+    explanation = await why(turn.turn_id)
+    assert (explanation.persona_since, explanation.persona) == (PersonaSince.GONE, BYRON)
+    assert (await stage.history.turn(turn.turn_id)).persona == ADA.name
+
+
+async def test_a_renamed_persona_writes_its_own_replies_again(stage: Stage) -> None:
+    turn = await exchange(stage)
+    stage.personas.personas[:] = [BYRON, ADA.model_copy(update={"name": "Countess"})]
+    await regenerate(stage, turn.turn_id)
+    assert "clear head" in stage.prompt
+    assert (await record_of(stage, turn)).persona == "Countess"
+
+
+async def test_a_turn_of_before_there_were_ids_is_explained_by_its_name(stage: Stage) -> None:
+    heard = await stage.say("a question")
+    assert heard.turn is not None
+    speaker = Speaker("persona:Byron", "Byron", is_bot=True)
+    turn = await stage.history.begin_reply(
+        HERE, speaker, persona="Byron", answers=[heard.turn.turn_id]
+    )
+    await stage.history.show_reply(turn.turn_id, "I brood.", ["b1"])
+    before = replace(await record_of_another(stage), persona_id="", persona_version="")
+    await stage.history.finish_reply(turn.turn_id, TurnState.WHOLE, before)
+    explanation = await stage.conversations.why(turn.turn_id)
+    assert explanation.persona == BYRON
+    assert explanation.persona_since is PersonaSince.SAME
+
+
+async def record_of_another(stage: Stage) -> GenerationRecord:
+    return await record_of(stage, await exchange(stage, "of another", channel=THERE))
+
+
 async def test_why_of_a_reply_that_never_was_recorded(stage: Stage) -> None:
     await stage.say("a question")
     reply = await stage.conversations.next_reply(HERE)
@@ -268,7 +333,7 @@ async def test_why_of_another_swipe(stage: Stage) -> None:
     assert (await record_of(stage, turn)).sampling.temperature == 0.7
 
 
-async def record_of(stage: Stage, turn: Turn):
+async def record_of(stage: Stage, turn: Turn) -> GenerationRecord:
     record = (await stage.conversations.why(turn.turn_id)).record
     assert record is not None
     return replace(record)

@@ -102,7 +102,7 @@ async def test_where_the_chosen_persona_has_gone_the_default_one_speaks(stage: S
     await stage.set("persona", "Byron")
     await stage.say("a question")
     byrons = await stage.answer()
-    stage.personas._personas = stage.personas._personas[:1]
+    stage.personas.personas = stage.personas.personas[:1]
     await stage.say("another")
     reply = await stage.answer()
     assert byrons is not None

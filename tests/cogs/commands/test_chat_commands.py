@@ -1,11 +1,13 @@
 """`/chat`, `/status` and «Why this reply?»."""
 
+import asyncio
 import json
 from pathlib import Path
 
 import discord
 from worlds import labels, talking
 
+from bot.chat.personas.library import PersonaLibrary
 from bot.engine.api import EngineState, EngineStatus
 from bot.engine.fake import FakeEngine
 from bot.errors import NotFound
@@ -179,6 +181,32 @@ async def test_why_says_when_the_history_has_changed(tmp_path: Path) -> None:
         assert answer is not None
         assert "changed since" in (answer.embeds[0].footer.text or "")
         assert "my secret" not in (await answer.attachments[0].read()).decode()
+
+
+async def test_why_says_when_the_persona_was_edited_or_is_gone(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        await world.bob.slash(world.channel, "persona use", name="Ada")
+        await world.ask("one")
+        library = world.bot.conversations.personas
+        assert isinstance(library, PersonaLibrary)
+        file = world.personas_folder / "ada.toml"
+
+        async def footer() -> str:
+            await library.refresh()
+            reply = world.messages()[-1]
+            result = await world.bob.context_menu(world.channel, "Why this reply?", reply)
+            assert result.response is not None
+            return result.response.embeds[0].footer.text or ""
+
+        text = await asyncio.to_thread(file.read_text)
+        assert await footer() == ""
+        await asyncio.to_thread(file.write_text, text + 'personality = "cross"\n')
+        assert (await footer()).startswith("Ada has been edited since: this is the prompt as it")
+        edited = text.replace('summary = "', 'summary = "No longer ')
+        await asyncio.to_thread(file.write_text, edited)
+        assert await footer() == "Ada has been edited since, but this prompt is the same."
+        await asyncio.to_thread(file.unlink)
+        assert (await footer()).startswith("The persona is gone: ")
 
 
 async def test_why_of_somebody_elses_message_says_so(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """`/settings` and `/persona`: values, sources, permissions, autocomplete."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from worlds import PERSONAS, World, talking, write_personas
 
+from bot.chat.personas.library import PersonaLibrary
 from bot.chat.settings import DEFINITIONS
 from bot.errors import ChannelSettingError, NotAllowed, NotFound
 
@@ -167,6 +169,34 @@ async def test_personas_are_listed_shown_and_used(tmp_path: Path) -> None:
         await world.ask("who are you?")
         assert "Ada: A mathematician" in world.engine.requests[0].prompt
         assert (await world.turns())[1].speaker.name == "Ada"
+
+
+async def test_a_persona_is_shown_by_its_name_and_said_to_be_gone(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+
+        async def shown(command: str, **options: object) -> str:
+            result = await world.mod.slash(world.channel, f"settings {command}", **options)
+            assert result.response is not None
+            embeds = result.response.embeds
+            return (embeds[0].description if embeds else result.response.content) or ""
+
+        said = await shown("set", key="persona", value="ada")
+        assert "`persona` is now Ada for this channel" in said
+        await shown("set", key="persona", value="file:bram")
+        assert "`persona` Bram · set for this channel" in await shown("show")
+        assert "`persona` Ada → Bram for" in await shown("history")
+        assert "`persona` Bram → Ada for" in await shown("undo", id=2)
+
+        library = world.bot.conversations.personas
+        assert isinstance(library, PersonaLibrary)
+        await asyncio.to_thread((world.personas_folder / "ada.toml").unlink)
+        await library.refresh()
+        gone = "file:ada (gone: Caduceus speaks instead)"
+        assert await shown("show", key="persona") == gone
+        assert "Bram → file:ada (gone)" in await shown("history")
+        result = await world.bob.slash(world.channel, "persona list")
+        assert result.response is not None
+        assert "**Caduceus** (here)" in (result.response.embeds[0].description or "")
 
 
 async def test_moderators_can_keep_the_choice_to_themselves(tmp_path: Path) -> None:
