@@ -57,7 +57,11 @@ def window(
 
 
 def pending(
-    connection: Connection, channel: ChannelKey, *, since: datetime | None, heard_by: str = ""
+    connection: Connection,
+    channel: ChannelKey,
+    *,
+    since: datetime | None = None,
+    heard_by: str = "",
 ) -> list[Turn]:
     """What an account is still to answer in the current conversation, oldest first."""
     conversation = current_conversation(connection, channel)

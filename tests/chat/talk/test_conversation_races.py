@@ -15,7 +15,7 @@ class SlowHistory(SqlHistory):
     """A history that can be held back after it has begun a swipe, before it says so."""
 
     def __init__(self, database: DatabaseAtOnce) -> None:
-        super().__init__(database.transactions)
+        super().__init__(database.transactions, database.run)
         self.begun = asyncio.Event()
         self.let_go = asyncio.Event()
 
