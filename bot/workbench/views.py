@@ -140,7 +140,7 @@ def explanation(why: Explanation) -> Json:
         "stops": prompt.stops,
         "sections": [
             {"name": section.name, "text": section.text, "tokens": section.tokens}
-            for section in prompt.sections
+            for section in why.sections
         ],
         "left_out": [
             {"what": left.what, "turns": left.turns, "tokens": left.tokens}

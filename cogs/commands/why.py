@@ -55,7 +55,7 @@ class Why(commands.Cog):
 def describe(explanation: Explanation) -> discord.Embed:
     """The prompt's parts, what was left out, and how the text was chosen."""
     prompt = explanation.prompt
-    lines = [f"{section.tokens:>6}  {section.name}" for section in prompt.sections]
+    lines = [f"{section.tokens:>6}  {section.name}" for section in explanation.sections]
     lines.append(f"{prompt.tokens:>6}  in all")
     embed = discord.Embed(title="Why this reply?", description=_in_code("tokens", lines))
     left_out = [

@@ -3,17 +3,16 @@
 Of the history the newest turns fit, from a place that stays the same for many replies.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from bot.chat.prompt.counting import TokenCounter
 from bot.chat.prompt.draft import Choice, Draft, PromptRequest
 from bot.errors import RequestTooLarge
 
 MINIMUM_REPLY_TOKENS = 64  # below this no reply is worth a prompt
 BLOCK_SHARE = 4  # a block of history is at most a quarter of its room
-COUNTED_TOGETHER = 16  # lines counted in one call, newest first, until the room is full
-
-Count = Callable[[Sequence[str]], Awaitable[Sequence[int]]]
+COUNTED_TOGETHER = 16  # at least so many lines are counted in one call, newest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,36 +46,49 @@ class Budget:
         self._quoted: list[int] = []
         self._counted_from = 0
 
-    async def measure(self, count: Count) -> None:
-        """Count every part, of the history as much as could be shown."""
+    async def measure(self, counter: TokenCounter) -> None:
+        """Count every part, of the history as much as could be shown: in one call, as a rule."""
         draft = self._draft
         newest = len(draft.lines) - 1
         fixed = [draft.core(), draft.reply, draft.examples_heading]
         if draft.lines:
             fixed += [draft.line(newest, start=0, quote=quote) for quote in (False, True)]
         examples = [draft.example(index) for index in range(len(draft.examples))]
-        counts = list(await count([*fixed, *examples]))
+        self._counted_from = max(newest, 0)
+        room = self.context_tokens - sum(counter.guess(text) for text in fixed[:2])
+        counts = await self._measure_history(counter, room, [*fixed, *examples])
         self._core, self._reply, self._heading = counts[:3]
         if draft.lines:
             self._newest, self._newest_quoted = counts[3:5]
         self._examples = counts[len(fixed) :]
-        await self._measure_history(count)
-
-    async def _measure_history(self, count: Count) -> None:
         room = self.context_tokens - self._core - self._reply - self._newest
-        self._counted_from = max(len(self._draft.lines) - 1, 0)
-        while self._counted_from > 0 and sum(self._plain) <= room:
-            start = max(self._counted_from - COUNTED_TOGETHER, 0)
-            batch = range(start, self._counted_from)
-            quoting = [index for index in batch if self._draft.wants_quote(index, index)]
-            plain = [self._draft.line(index, start=0, quote=False) for index in batch]
-            quoted = [self._draft.line(index, start=0, quote=True) for index in quoting]
-            counts = list(await count([*plain, *quoted]))
-            with_quote = dict(zip(quoting, counts[len(plain) :], strict=True))
-            both = zip(batch, counts, strict=False)
-            self._quoted[:0] = [with_quote.get(index, tokens) for index, tokens in both]
-            self._plain[:0] = counts[: len(plain)]
-            self._counted_from = start
+        while self._counted_from > 0 and (left := room - sum(self._plain)) >= 0:
+            await self._measure_history(counter, left, [])
+
+    async def _measure_history(
+        self, counter: TokenCounter, room: int, others: Sequence[str]
+    ) -> list[int]:
+        """Count `others` and as many more lines as may fill `room`. Returns the others' tokens."""
+        start = self._counted_from
+        plain: list[str] = []
+        while start > 0 and (room >= 0 or len(plain) < COUNTED_TOGETHER):
+            start -= 1
+            plain.insert(0, self._draft.line(start, start=0, quote=False))
+            room -= counter.guess(plain[0])
+        lines = range(start, self._counted_from)
+        quoting = [index for index in lines if self._draft.wants_quote(index, index)]
+        quoted = [self._draft.line(index, start=0, quote=True) for index in quoting]
+        counts = await counter.parts([*others, *plain, *quoted])
+        of_lines, of_quoted = (
+            counts[len(others) :][: len(plain)],
+            counts[len(others) + len(plain) :],
+        )
+        with_quote = dict(zip(quoting, of_quoted, strict=True))
+        both = zip(lines, of_lines, strict=True)
+        self._quoted[:0] = [with_quote.get(index, tokens) for index, tokens in both]
+        self._plain[:0] = of_lines
+        self._counted_from = start
+        return counts[: len(others)]
 
     def tighten(self, tokens: int) -> None:
         """Take this much less from now on."""

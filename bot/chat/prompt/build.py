@@ -1,11 +1,12 @@
 """Turns, persona and budget become a prompt: the text, its sections, what was left out."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, groupby
+from operator import itemgetter
 
-from bot.chat.prompt.budget import MINIMUM_REPLY_TOKENS, Budget, Count, LeftOut
+from bot.chat.prompt.budget import MINIMUM_REPLY_TOKENS, Budget, LeftOut
+from bot.chat.prompt.counting import Count, CountCache
 from bot.chat.prompt.draft import Draft, PromptRequest
 from bot.chat.settings import ChannelSettings
 
@@ -37,7 +38,7 @@ class Prompt:
     """What the engine is asked, and where every part of it comes from."""
 
     text: str
-    sections: tuple[Section, ...]
+    pieces: tuple[tuple[str, str], ...]  # the sections' names and texts, which make the text
     tokens: int  # of the whole text, without the BOS
     stops: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
@@ -53,33 +54,51 @@ class Prompt:
         """Of the text, in hexadecimal."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
+    async def sections(self, count: Count) -> tuple[Section, ...]:
+        """The pieces with their tokens: differences, so that they add up exactly.
+
+        Counted when somebody asks: the prompt's beginnings are several prompts' worth of text.
+        """
+        beginnings = list(accumulate(text for _, text in self.pieces))
+        ends = (*await count(beginnings[:-1]), self.tokens)
+        starts = (0, *ends[:-1])
+        return tuple(
+            Section(name, text, end - start)
+            for (name, text), start, end in zip(self.pieces, starts, ends, strict=True)
+        )
+
 
 def window_turns(settings: ChannelSettings) -> int:
     """How many turns to ask the history for: the earlier ones and the newest."""
     return settings.history_turns + 1
 
 
-async def build_prompt(request: PromptRequest, count: Count) -> Prompt:
+async def build_prompt(
+    request: PromptRequest, count: Count, cache: CountCache | None = None
+) -> Prompt:
     """Fit the conversation into the model's context.
 
     The reply's room is reserved first (at most half the context); it gives way, down to
     MINIMUM_REPLY_TOKENS, only when the persona and the newest message need it. Those two are never
-    cut; examples go before history, the oldest first. Raises RequestTooLarge when persona and
-    newest message can't fit.
+    cut; examples go before history, the oldest first. `cache` holds what earlier prompts counted.
+    Raises RequestTooLarge when persona and newest message can't fit.
     """
     draft = Draft(request)
     budget = Budget(draft, request)
-    await budget.measure(count)
-    tokens, choice, parts = 0, budget.choose(), []
+    cache = CountCache() if cache is None else cache
+    counter = cache.counter(request.info, count)
+    await budget.measure(counter)
+    tokens, choice, text, parts = 0, budget.choose(), "", []
     while not parts or tokens + choice.reply_tokens > budget.context_tokens:
         if parts:  # the whole has more tokens than its parts have together
             budget.tighten(tokens + choice.reply_tokens - budget.context_tokens)
             choice = budget.choose()
         parts = draft.write(choice)
-        (tokens,) = await count(["".join(text for _, text in parts)])
+        text = "".join(text for _, text in parts)
+        tokens = await counter.whole(text)
     return Prompt(
-        text="".join(text for _, text in parts),
-        sections=await _sections(parts, count),
+        text=text,
+        pieces=_by_name(parts),
         tokens=tokens,
         stops=draft.stops(choice),
         left_out=budget.left_out(choice),
@@ -92,15 +111,9 @@ async def build_prompt(request: PromptRequest, count: Count) -> Prompt:
     )
 
 
-async def _sections(parts: Sequence[tuple[str, str]], count: Count) -> tuple[Section, ...]:
-    """Parts of one name as one section. Tokens are differences, so that they add up exactly."""
-    texts: dict[str, str] = {}
-    for name, text in parts:
-        texts[name] = texts.get(name, "") + text
-    beginnings = list(accumulate(texts.values()))
-    ends = await count(beginnings)
-    starts = (0, *ends)
+def _by_name(parts: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Neighbours of one name as one."""
     return tuple(
-        Section(name, text, end - start)
-        for (name, text), start, end in zip(texts.items(), starts, ends, strict=False)
+        (name, "".join(text for _, text in neighbours))
+        for name, neighbours in groupby(parts, key=itemgetter(0))
     )

@@ -7,7 +7,8 @@ from enum import StrEnum
 from bot.chat.messages import ChannelKey, GenerationRecord, HistoryWindow, Turn
 from bot.chat.persona import Persona
 from bot.chat.ports import Engine, History, Personas
-from bot.chat.prompt.build import Prompt, PromptRequest, build_prompt, window_turns
+from bot.chat.prompt.build import Prompt, PromptRequest, Section, build_prompt, window_turns
+from bot.chat.prompt.counting import CountCache
 from bot.chat.prompt.formats import PromptFormat, choose_format
 from bot.chat.settings import ChannelSettings, SettingsCascade
 from bot.engine.api import ModelInfo
@@ -41,6 +42,7 @@ class Explanation:
 
     turn: Turn
     prompt: Prompt
+    sections: tuple[Section, ...]
     record: GenerationRecord | None
     changed_since: bool  # history, settings or persona: the prompt is no longer what it was
     persona: Persona  # with which the prompt is rebuilt
@@ -68,6 +70,7 @@ class Preparer:
         self._prompt_format = prompt_format
         self._max_reply_tokens = max_reply_tokens
         self._chosen: tuple[ModelInfo, PromptFormat] | None = None
+        self._counts = CountCache()
 
     async def persona(
         self, channel: ChannelKey, settings: ChannelSettings, turn: Turn | None = None
@@ -112,8 +115,13 @@ class Preparer:
                 reply_so_far=reply_so_far,
             ),
             self._engine.count_tokens,
+            self._counts,
         )
         return Prepared(prompt, settings, persona)
+
+    async def sections(self, prompt: Prompt) -> tuple[Section, ...]:
+        """The prompt's sections with their tokens. Raises EngineError."""
+        return await prompt.sections(self._engine.count_tokens)
 
     def _format(self, info: ModelInfo) -> PromptFormat:
         if self._chosen is None or self._chosen[0] != info:
@@ -150,18 +158,25 @@ async def explain(history: History, preparer: Preparer, turn_id: int) -> Explana
     record = await history.generation(turn_id, turn.active_swipe)
     answers = [asked.turn_id for asked in await preparer.questions(turn)]
     now = await preparer.prepare(turn, answers=answers)
-    if record is None:
-        return Explanation(turn, now.prompt, None, changed_since=False, persona=now.persona)
-    if now.prompt.sha256 != record.prompt_sha256 and record.first_turn_id is not None:
+    changed_since = record is not None and now.prompt.sha256 != record.prompt_sha256
+    if changed_since and record is not None and record.first_turn_id is not None:
         # Turns older than the prompt's first one may have gone: they were not in it anyway.
         now = await preparer.prepare(turn, first_turn=record.first_turn_id)
-    has_changed = now.prompt.sha256 != record.prompt_sha256
-    since = _persona_since(record, now.persona)
-    return Explanation(turn, now.prompt, record, has_changed, now.persona, since)
+        changed_since = now.prompt.sha256 != record.prompt_sha256
+    return Explanation(
+        turn,
+        now.prompt,
+        await preparer.sections(now.prompt),
+        record,
+        changed_since,
+        now.persona,
+        _persona_since(record, now.persona),
+    )
 
 
-def _persona_since(record: GenerationRecord, persona: Persona) -> PersonaSince:
-    if record.persona_version in ("", persona.version):  # "": of before they were recorded
+def _persona_since(record: GenerationRecord | None, persona: Persona) -> PersonaSince:
+    # A version of "": recorded before there were any.
+    if record is None or record.persona_version in ("", persona.version):
         return PersonaSince.SAME
     return PersonaSince.EDITED if record.persona_id == persona.id else PersonaSince.GONE
 

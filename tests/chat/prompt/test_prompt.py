@@ -22,11 +22,12 @@ async def test_the_sections_make_the_prompt_and_their_tokens_add_up() -> None:
         persona=PLAYED,
         instructions="Be brief.",
     )
-    assert [section.name for section in made.sections] == [
+    sections = await made.sections(count)
+    assert [section.name for section in sections] == [
         "persona", "examples", "instructions", "greeting", "history", "message", "reply"
     ]  # fmt: skip
-    assert "".join(section.text for section in made.sections) == made.text
-    assert sum(section.tokens for section in made.sections) == made.tokens
+    assert "".join(section.text for section in sections) == made.text
+    assert sum(section.tokens for section in sections) == made.tokens
     assert [made.tokens] == await count([made.text])
     assert made.sha256 == hashlib.sha256(made.text.encode()).hexdigest()
     assert made.format_name == "alpaca"

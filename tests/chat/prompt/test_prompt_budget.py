@@ -64,8 +64,9 @@ async def test_prompt_and_reply_always_fit(
     for at, made in enumerate(await chat(lengths, counting, reply=100, **options)):
         assert [made.tokens] == list(await counting([made.text]))
         assert made.tokens + made.reply_tokens <= context
-        assert sum(section.tokens for section in made.sections) == made.tokens
-        assert "".join(section.text for section in made.sections) == made.text
+        sections = await made.sections(counting)
+        assert sum(section.tokens for section in sections) == made.tokens
+        assert "".join(section.text for section in sections) == made.text
         assert f"{at}:" + " word" * lengths[at] in made.text  # the newest is never cut
         assert "You are" in made.text
 
@@ -94,7 +95,7 @@ async def test_the_beginning_stays_the_same_except_when_a_block_goes(
         if after.first_turn_id > before.first_turn_id:
             moves += 1
         else:
-            kept = before.text.removesuffix(before.sections[-1].text)
+            kept = before.text.removesuffix(before.pieces[-1][1])
             assert after.text.startswith(kept)
     first, last = prompts[0].first_turn_id, prompts[-1].first_turn_id
     assert first is not None

@@ -216,7 +216,7 @@ async def test_why_rebuilds_the_very_prompt(stage: Stage) -> None:
     assert not explanation.changed_since
     assert explanation.record is not None
     assert explanation.turn.text == "Two."
-    assert sum(section.tokens for section in explanation.prompt.sections) > 0
+    assert sum(section.tokens for section in explanation.sections) > 0
 
 
 async def test_why_says_when_something_has_changed_since(stage: Stage) -> None:
