@@ -143,7 +143,12 @@ def explanation(why: Explanation) -> Json:
             for section in why.sections
         ],
         "left_out": [
-            {"what": left.what, "turns": left.turns, "tokens": left.tokens}
+            {
+                "what": left.what,
+                "turns": left.turns,
+                "tokens": left.tokens,
+                "reason": left.reason.value,
+            }
             for left in prompt.left_out
         ],
         "record": _record(why.record) if why.record else None,

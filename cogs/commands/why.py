@@ -7,6 +7,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
+from bot.chat.prompt.build import LeftOut
 from bot.chat.talk.conversations import Explanation, PersonaSince
 from bot.errors import NotFound
 from cogs.client import CaduceusBot
@@ -58,10 +59,7 @@ def describe(explanation: Explanation) -> discord.Embed:
     lines = [f"{section.tokens:>6}  {section.name}" for section in explanation.sections]
     lines.append(f"{prompt.tokens:>6}  in all")
     embed = discord.Embed(title="Why this reply?", description=_in_code("tokens", lines))
-    left_out = [
-        f"{part.what}: {part.turns} turns, {part.tokens} tokens" for part in prompt.left_out
-    ]
-    if left_out:
+    if left_out := [_left_out(part) for part in prompt.left_out]:
         embed.add_field(name="Left out", value="\n".join(left_out)[:1024], inline=False)
     record = explanation.record
     if record is not None:
@@ -100,6 +98,11 @@ def what_changed(explanation: Explanation) -> str:
             )
         case PersonaSince.SAME:
             return ""
+
+
+def _left_out(part: LeftOut) -> str:
+    tokens = "" if part.tokens is None else f", {part.tokens} tokens"
+    return f"{part.what} ({part.turns}{tokens}): {part.reason}"
 
 
 def _in_code(head: str, lines: Sequence[str]) -> str:

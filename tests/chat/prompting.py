@@ -8,6 +8,7 @@ from bot.chat.messages import ChannelKey, HistoryWindow, QuotedMessage, Speaker,
 from bot.chat.persona import Persona
 from bot.chat.prompt.build import Prompt, PromptRequest, build_prompt
 from bot.chat.prompt.formats import FORMATS
+from bot.chat.prompt.parts import Part
 from bot.chat.settings import ChannelSettings
 from bot.engine.api import ModelInfo
 from bot.engine.fake import tokens_of
@@ -78,6 +79,7 @@ def request(
     info: ModelInfo | None = None,
     reply_so_far: str = "",
     names: bool | None = None,
+    parts: tuple[Part, ...] = (),
 ) -> PromptRequest:
     """A request with what the test is about."""
     return PromptRequest(
@@ -89,6 +91,7 @@ def request(
         reply_tokens=reply,
         reply_so_far=reply_so_far,
         names=names,
+        parts=parts,
     )
 
 

@@ -3,11 +3,13 @@
 Of the history the newest turns fit, from a place that stays the same for many replies.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from bot.chat.prompt.counting import TokenCounter
 from bot.chat.prompt.draft import Choice, Draft, PromptRequest
+from bot.chat.prompt.parts import Priority, giving_up_order, over_budget
 from bot.errors import RequestTooLarge
 
 MINIMUM_REPLY_TOKENS = 64  # below this no reply is worth a prompt
@@ -15,9 +17,17 @@ BLOCK_SHARE = 4  # a block of history is at most a quarter of its room
 COUNTED_TOGETHER = 16  # at least so many lines are counted in one call, newest first
 
 
+class Reason(StrEnum):
+    """Why something is left out, in words for people."""
+
+    CONTEXT = "no room in the model's context"
+    BUDGET = "no room in its own budget"
+    TURNS = "older than history_turns"
+
+
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """What had no room: "history", "examples", "greeting" or "quotes"; `turns` counts them.
+    """What is left out: "history", "greeting", "quotes", or parts by their name; `turns` counts.
 
     `tokens` None: so far back that nobody counted.
     """
@@ -25,10 +35,11 @@ class LeftOut:
     what: str
     turns: int
     tokens: int | None
+    reason: Reason = Reason.CONTEXT
 
 
 class Budget:
-    """Shares the context out: the reply, the persona and the newest message, examples, history."""
+    """Shares the context out: the reply, the persona and the newest message, parts, history."""
 
     def __init__(self, draft: Draft, request: PromptRequest) -> None:
         """`context_tokens` is what prompt and reply have together, without a BOS."""
@@ -38,8 +49,11 @@ class Budget:
         half = max(MINIMUM_REPLY_TOKENS, self.context_tokens // 2)
         self._wanted_reply = min(request.reply_tokens, half)
         self._tightened = 0
-        self._core = self._reply = self._newest = self._newest_quoted = self._heading = 0
-        self._examples: list[int] = []
+        self._core = self._reply = self._newest = self._newest_quoted = 0
+        self._parts: list[int] = []  # 0 for those that nothing hangs on
+        self._headings: dict[str, int] = {}
+        self._over_budget: frozenset[int] = frozenset()
+        self._order = giving_up_order(draft.parts)
         # Of the lines before the newest: plain and with their quote. Uncounted ones are missing
         # at the front: ``_counted_from`` is the first that was counted.
         self._plain: list[int] = []
@@ -50,17 +64,28 @@ class Budget:
         """Count every part, of the history as much as could be shown: in one call, as a rule."""
         draft = self._draft
         newest = len(draft.lines) - 1
-        fixed = [draft.core(), draft.reply, draft.examples_heading]
+        fixed = [draft.core(), draft.reply]
         if draft.lines:
             fixed += [draft.line(newest, start=0, quote=quote) for quote in (False, True)]
-        examples = [draft.example(index) for index in range(len(draft.examples))]
+        counted = [
+            index
+            for index, part in enumerate(draft.parts)
+            if part.is_droppable or part.budget or not part.place.is_system
+        ]
+        parts = [draft.part(index) for index in counted]
+        headings = list(dict.fromkeys(draft.parts[index].heading for index in self._order))
         self._counted_from = max(newest, 0)
         room = self.context_tokens - sum(counter.guess(text) for text in fixed[:2])
-        counts = await self._measure_history(counter, room, [*fixed, *examples])
-        self._core, self._reply, self._heading = counts[:3]
+        others = [*fixed, *parts, *(f"\n\n{heading}" for heading in headings if heading)]
+        counts = await self._measure_history(counter, room, others)
+        self._core, self._reply = counts[:2]
         if draft.lines:
-            self._newest, self._newest_quoted = counts[3:5]
-        self._examples = counts[len(fixed) :]
+            self._newest, self._newest_quoted = counts[2:4]
+        of_parts = dict(zip(counted, counts[len(fixed) :], strict=False))
+        self._parts = [of_parts.get(index, 0) for index in range(len(draft.parts))]
+        of_headings = counts[len(fixed) + len(parts) :]
+        self._headings = dict(zip(filter(None, headings), of_headings, strict=True))
+        self._over_budget = frozenset(over_budget(draft.parts, self._parts))
         room = self.context_tokens - self._core - self._reply - self._newest
         while self._counted_from > 0 and (left := room - sum(self._plain)) >= 0:
             await self._measure_history(counter, left, [])
@@ -97,22 +122,36 @@ class Budget:
     def choose(self) -> Choice:
         """The most that fits. Raises RequestTooLarge."""
         quote, reply, room = self._fixed()
-        kept = len(self._examples)
+        parts = self._draft.parts
+        stays = [index for index in self._order if index not in self._over_budget]
+        important = [index for index in stays if parts[index].priority > Priority.HISTORY]
+        spare = [index for index in stays if parts[index].priority < Priority.HISTORY]
+        quoted = self._newest_quoted - self._newest if quote else 0
+        kept = self._fitting(important, room - quoted)
         whole = sum(self._plain) if self._counted_from == 0 else room + 1
-        while kept and whole + self._cost_of_examples(kept) > room:
-            kept -= 1
+        important_cost = self._cost_of_parts(kept)
+        kept += self._fitting(spare, room - whole, beside=kept)
+        fixed = self._wanted_reply + self._core + self._required() + important_cost
         start = choose_start(
             self._plain,
             [line.position for line in self._draft.lines[self._counted_from : -1]],
-            room=room - self._cost_of_examples(kept),
-            block=(self.context_tokens - self._wanted_reply - self._core) // BLOCK_SHARE,
+            room=room - self._cost_of_parts(kept),
+            block=(self.context_tokens - fixed) // BLOCK_SHARE,
             cost_from=lambda start: self._cost_from(start, quote=quote),
         )
-        return Choice(self._counted_from + start, kept, reply, newest_quote=quote)
+        dropped = frozenset(self._order).difference(kept)
+        return Choice(self._counted_from + start, dropped, reply, newest_quote=quote)
 
     def left_out(self, choice: Choice) -> tuple[LeftOut, ...]:
-        """What a choice leaves out."""
-        found: list[LeftOut] = []
+        """What a choice leaves out, and why."""
+        return (
+            *self._history_left_out(choice),
+            *self._parts_left_out(choice.dropped - self._over_budget, Reason.CONTEXT),
+            *self._parts_left_out(self._over_budget, Reason.BUDGET),
+            *self._quote_left_out(choice),
+        )
+
+    def _history_left_out(self, choice: Choice) -> Iterator[LeftOut]:
         lines = self._draft.lines
         dropped = self._plain[: choice.start - self._counted_from]
         is_counted = self._counted_from == 0 and self._draft.cast.is_from_start
@@ -120,38 +159,70 @@ class Budget:
         has_greeting = bool(lines) and lines[0].turn is None
         if turns > 0:
             tokens = sum(dropped[1:] if has_greeting else dropped) if is_counted else None
-            found.append(LeftOut("history", turns, tokens))
+            reason = Reason.CONTEXT if choice.start > 0 else Reason.TURNS
+            yield LeftOut("history", turns, tokens, reason)
         if has_greeting and choice.start > 0:
-            found.append(LeftOut("greeting", 1, dropped[0] if is_counted else None))
-        pruned = self._examples[: len(self._examples) - choice.examples]
-        if pruned:
-            found.append(LeftOut("examples", len(pruned), sum(pruned)))
+            yield LeftOut("greeting", 1, dropped[0] if is_counted else None)
+
+    def _parts_left_out(self, indexes: Collection[int], reason: Reason) -> Iterator[LeftOut]:
+        parts = self._draft.parts
+        for name in dict.fromkeys(part.name for part in parts):
+            tokens = [self._parts[at] for at in sorted(indexes) if parts[at].name == name]
+            if tokens:
+                yield LeftOut(name, len(tokens), sum(tokens), reason)
+
+    def _quote_left_out(self, choice: Choice) -> Iterator[LeftOut]:
         if not choice.newest_quote:
-            found.append(LeftOut("quotes", 1, self._newest_quoted - self._newest))
-        return tuple(found)
+            yield LeftOut("quotes", 1, self._newest_quoted - self._newest)
 
     def _fixed(self) -> tuple[bool, int, int]:
         """Whether there is room for the newest's quote, the reply's room, and the rest's.
 
-        The rest is history, examples and the quote.
+        The rest is history, what can be dropped and the quote.
         """
         wanted = self._wanted_reply
         least = min(wanted, MINIMUM_REPLY_TOKENS)
-        needed = self._core + self._reply + self._newest + self._tightened
+        needed = self._core + self._required() + self._reply + self._newest + self._tightened
         extra = self._newest_quoted - self._newest
         for quote, floor in ((extra, wanted), (extra, max(wanted // 2, least)), (0, least)):
             reply = min(wanted, self.context_tokens - needed - quote)
             if reply >= floor:
                 return quote == extra, reply, self.context_tokens - needed - reply
+        own = ("persona", "instructions")
+        names = [part.name for part in self._draft.parts if not part.is_droppable]
+        beside = "".join(f", {name}" for name in dict.fromkeys(names) if name not in own)
         raise RequestTooLarge(
-            f"The persona and the newest message take {needed} tokens; with a reply the model's "
-            f"context has room for {max(self.context_tokens - least, 0)}.",
+            f"The persona{beside} and the newest message take {needed} tokens; with a reply the "
+            f"model's context has room for {max(self.context_tokens - least, 0)}.",
             "Write a shorter message, shorten the persona or the instructions, or use a model with "
             "a larger context.",
         )
 
-    def _cost_of_examples(self, kept: int) -> int:
-        return self._heading + sum(self._examples[-kept:]) if kept else 0
+    def _required(self) -> int:
+        """What the required parts among the turns take; the core holds the others."""
+        parts = zip(self._draft.parts, self._parts, strict=True)
+        return sum(
+            tokens for part, tokens in parts if not part.is_droppable and not part.place.is_system
+        )
+
+    def _fitting(
+        self, order: Sequence[int], room: int, *, beside: Collection[int] = ()
+    ) -> list[int]:
+        """Those of `order` that fit into `room`, the last first, with what is kept already."""
+        kept = list(beside)
+        closed: set[str] = set()
+        for index in reversed(order):
+            name = self._draft.parts[index].name
+            if name not in closed and self._cost_of_parts([*kept, index]) <= room:
+                kept.append(index)
+            else:
+                closed.add(name)
+        return kept[len(beside) :]
+
+    def _cost_of_parts(self, kept: Sequence[int]) -> int:
+        headings = {self._draft.parts[index].heading for index in kept}
+        tokens = sum(self._parts[index] for index in kept)
+        return tokens + sum(self._headings.get(heading, 0) for heading in headings)
 
     def _cost_from(self, start: int, *, quote: bool) -> int:
         first = start + self._counted_from

@@ -1,16 +1,18 @@
 """A prompt in the making: everything that may stand in it, and how a choice of it is written."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from bot.chat.messages import HistoryWindow
 from bot.chat.persona import Persona
+from bot.chat.personas.macros import expand_macros
 from bot.chat.prompt.cast import Cast, read_cast
 from bot.chat.prompt.formats import PromptFormat
-from bot.chat.prompt.system import is_character, system_text
+from bot.chat.prompt.parts import Part, turn_order
+from bot.chat.prompt.system import is_character, system_parts
 from bot.chat.prompt.transcript import Line, Transcript
 from bot.chat.settings import ChannelSettings
-from bot.chat.text.guard import Guard
+from bot.chat.text.guard import BREAK, Guard
 from bot.engine.api import ModelInfo
 
 STOP_SPEAKERS = 32  # speakers whose lines are stops, the newest ones
@@ -22,7 +24,7 @@ class PromptRequest:
 
     `window` ends with the newest message. `reply_tokens` is the longest reply wanted.
     `reply_so_far` is the beginning of a reply that goes on. `names` None: the format decides
-    whether lines begin with their speaker's name.
+    whether lines begin with their speaker's name. `parts` stand beside the persona's own.
     """
 
     persona: Persona
@@ -33,14 +35,15 @@ class PromptRequest:
     reply_tokens: int
     reply_so_far: str = ""
     names: bool | None = None
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What is shown: lines from `start` on, the last `examples` examples, the newest's quote."""
+    """What is shown: lines from `start` on, all parts but those `dropped`, the newest's quote."""
 
     start: int
-    examples: int
+    dropped: frozenset[int]  # indexes of parts
     reply_tokens: int
     newest_quote: bool = True
 
@@ -61,37 +64,34 @@ class Draft:
             reserved_names=self._format.reserved_names,
             guard=guard,
         )
-        system = system_text(
-            request.persona,
-            char=self.cast.speaker,
-            user=self.cast.user,
-            instructions=request.settings.instructions,
-        )
-        self._persona = guard.text(system.persona)
-        self._instructions = guard.text(system.instructions)
-        self.examples = tuple(guard.text(example) for example in system.examples)
-        self.lines = self.cast.lines
-        if system.greeting and self.cast.is_from_start:
-            self.lines = (Line("bot", self.cast.speaker, system.greeting), *self.lines)
         names = (self.cast.speaker, *self.cast.others, *self._format.reserved_names)
-        self._transcript = Transcript(
-            self._format, guard.with_names(names), names=self._wants_names(request)
-        )
-        self.reply = self._transcript.reply(self.lines, self.cast.speaker, request.reply_so_far)
+        self._guard = guard.with_names(names)
+        self._guard_of_trusted = guard  # whose system text may hold speakers' lines
+        self.parts = tuple(sorted(self._all_parts(request), key=lambda part: part.place))
+        self._texts = [
+            guard.text(part.text) if part.is_trusted else self._guard.message(part.text)
+            for part in self.parts
+        ]
+        self.lines = self.cast.lines
+        greeting = self._expand(request.persona.greeting)
+        if greeting and self.cast.is_from_start:
+            self.lines = (Line("bot", self.cast.speaker, greeting), *self.lines)
+        self._transcript = Transcript(self._format, self._guard, names=self._wants_names(request))
+        self._reply_so_far = request.reply_so_far
+        self.reply = self._reply(self.lines)
         self._targets = tuple(_quoted_lines(self.lines))
 
     def core(self) -> str:
-        """The system text without examples."""
-        return "".join(text for _, text in self._system(()))
+        """The system text without what can be dropped."""
+        droppable = [index for index, part in enumerate(self.parts) if part.is_droppable]
+        return "".join(text for _, text in self._system(droppable))
 
-    def example(self, index: int) -> str:
-        """An example with what parts it from the text before."""
-        return f"\n\n{self.examples[index]}"
-
-    @property
-    def examples_heading(self) -> str:
-        """Stands before the first example."""
-        return f"\n\nExamples of how {self.cast.speaker} talks:"
+    def part(self, index: int) -> str:
+        """A part with what parts it from the text before, but without its heading."""
+        part = self.parts[index]
+        if part.place.is_system:
+            return f"{part.joint}{self._texts[index]}"
+        return self._transcript.write([_line_of(part)], 0)
 
     def line(self, index: int, *, start: int, quote: bool) -> str:
         """A line as it is written when the lines from `start` on are shown."""
@@ -104,17 +104,18 @@ class Draft:
 
     def write(self, choice: Choice) -> list[tuple[str, str]]:
         """Sections' names and texts, in order; history comes in several."""
-        parts = list(self._system(self.examples[len(self.examples) - choice.examples :]))
-        newest = len(self.lines) - 1
-        for index in range(choice.start, len(self.lines)):
-            line = self.lines[index]
-            name = "history" if line.turn else "greeting"
-            quote = self.wants_quote(index, choice.start)
-            if index == newest and line.turn:
-                name, quote = "message", quote and choice.newest_quote
-            parts.append((name, self.line(index, start=choice.start, quote=quote)))
-        parts.append(("reply", self.reply))
-        return parts
+        pieces = self._system(choice.dropped)
+        shown = list(self._shown(choice))
+        lines = [line for line, _ in shown]
+        written = "".join(text for _, text in pieces)
+        for at, (line, quote) in enumerate(shown):
+            is_newest = line.turn is not None and line is self.lines[-1]
+            name = line.part or ("message" if is_newest else "history" if line.turn else "greeting")
+            text = self._transcript.write(lines, at, first=at == 0, quotes=quote, preceding=written)
+            pieces.append((name, text))
+            written += text
+        pieces.append(("reply", self._reply(lines)))
+        return pieces
 
     def others(self, choice: Choice) -> tuple[str, ...]:
         """Everybody but the bot who speaks or is quoted in what is shown, newest first."""
@@ -132,16 +133,72 @@ class Draft:
         """The turns that are shown."""
         return [line.turn.turn_id for line in self.lines[choice.start :] if line.turn]
 
-    def _system(self, examples: Sequence[str]) -> Iterator[tuple[str, str]]:
-        parts = [("persona", self._format.system.before + self._persona)]
-        if examples:
-            blocks = "".join(f"\n\n{example}" for example in examples)
-            parts.append(("examples", self.examples_heading + blocks))
-        if self._instructions:
-            parts.append(("instructions", f"\n\n{self._instructions}"))
-        yield from parts[:-1]
-        name, text = parts[-1]
-        yield name, text + self._format.system.after
+    def _all_parts(self, request: PromptRequest) -> Iterator[Part]:
+        yield from (
+            part
+            for part in system_parts(
+                request.persona,
+                char=self.cast.speaker,
+                user=self.cast.user,
+                instructions=request.settings.instructions,
+            )
+            if part.text
+        )
+        for part in request.parts:
+            text = self._expand(part.text) if part.is_trusted else part.text.strip()
+            if text:
+                yield replace(part, text=text)
+
+    def _expand(self, text: str) -> str:
+        return expand_macros(text.strip(), char=self.cast.speaker, user=self.cast.user)
+
+    def _system(self, dropped: Collection[int]) -> list[tuple[str, str]]:
+        pieces: list[tuple[str, str]] = []
+        written = self._format.system.before
+        before: Part | None = None
+        for index, part in enumerate(self.parts):
+            if index in dropped or not part.place.is_system:
+                continue
+            text = self._texts[index]
+            if before is None:
+                lead = written
+            elif (part.name, part.heading) == (before.name, before.heading):
+                lead = part.joint
+            else:
+                lead = "\n\n" + (part.heading and part.heading + part.joint)
+            guard = self._guard_of_trusted if part.is_trusted else self._guard
+            if before is not None and guard.forms_boundary(written + lead, text):
+                text = BREAK + text
+            pieces.append((part.name, lead + text))
+            written += lead + text
+            before = part
+        name, last = pieces[-1]
+        pieces[-1] = name, last + self._format.system.after
+        return pieces
+
+    def _shown(self, choice: Choice) -> Iterator[tuple[Line, bool]]:
+        """The turns and the parts among them, in order, each with whether its quote is shown."""
+        parts = sorted(
+            (
+                part
+                for index, part in enumerate(self.parts)
+                if not part.place.is_system and index not in choice.dropped
+            ),
+            key=turn_order,
+        )
+        end = len(self.lines)
+        for index in range(choice.start, end):
+            while parts and -turn_order(parts[0])[0] >= end - index:
+                yield _line_of(parts.pop(0)), False
+            quote = self.wants_quote(index, choice.start)
+            if index == end - 1 and self.lines[index].turn:
+                quote = quote and choice.newest_quote
+            yield self.lines[index], quote
+        for part in parts:
+            yield _line_of(part), False
+
+    def _reply(self, lines: Sequence[Line]) -> str:
+        return self._transcript.reply(lines, self.cast.speaker, self._reply_so_far)
 
     def _wants_names(self, request: PromptRequest) -> bool:
         if request.names is not None:
@@ -149,6 +206,10 @@ class Draft:
         wish = self._format.names
         is_played = wish == "character" and is_character(request.persona)
         return wish == "always" or is_played or self.cast.humans > 1
+
+
+def _line_of(part: Part) -> Line:
+    return Line(part.role, "", part.text, part=part.name)
 
 
 def _quoted_lines(lines: Sequence[Line]) -> Iterator[int | None]:

@@ -40,6 +40,8 @@ class PromptFormat:
     # The message that a turn replies to: `{name}` and `{text}` are put in.
     quote: str = "[In reply to {name}: {text}]\n"
     quote_after: bool = False  # after the turn instead of before its text
+    # A system text among the turns; None: it stands in a user's turn, in brackets.
+    note: Wrapping | None = None
     # When lines begin with their speaker's name: where several people talk; there and when the
     # persona is a character; always.
     names: Names = "several"
@@ -72,6 +74,7 @@ ALPACA = PromptFormat(
     # The card's other form: instruction, input (added context), response.
     quote="### Input:\n{name}: {text}\n\n",
     quote_after=True,
+    note=Wrapping("### Input:\n", "\n\n"),
     names="character",
 )
 
@@ -97,6 +100,7 @@ CHATML = PromptFormat(
     stops=("<|im_end|>", "<|im_start|>"),
     headers=(),
     reserved_names=frozenset({"system", "user", "assistant"}),
+    note=Wrapping("<|im_start|>system\n", "<|im_end|>\n"),
 )
 
 VICUNA = PromptFormat(

@@ -1,10 +1,10 @@
 """The system text: who the bot is, as the model reads it."""
 
 import re
-from dataclasses import dataclass
 
 from bot.chat.persona import Persona
 from bot.chat.personas.macros import expand_macros
+from bot.chat.prompt.parts import Part, Place, Priority
 
 _EXAMPLE_START = re.compile("<START>", re.IGNORECASE)
 _STAY = (
@@ -13,47 +13,44 @@ _STAY = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SystemText:
-    """The persona's parts with macros replaced. An empty one is ""."""
-
-    persona: str
-    examples: tuple[str, ...]  # dialogues; left out before real history is
-    instructions: str
-    greeting: str
-
-
 def is_character(persona: Persona) -> bool:
     """Whether somebody is played, rather than the bot being itself."""
     return bool(persona.personality or persona.scenario or persona.example_dialogue)
 
 
-def system_text(persona: Persona, *, char: str, user: str, instructions: str = "") -> SystemText:
-    """What the model is told of `persona`.
+def system_parts(persona: Persona, *, char: str, user: str, instructions: str = "") -> list[Part]:
+    """What the model is told of `persona`, with macros replaced.
 
     A description that doesn't address the model ("You are ...") is led by "You are {{char}}.", as
     character cards are written in the third person.
     """
 
+    def part(name: str, text: str, place: Place, priority: Priority, heading: str = "") -> Part:
+        return Part(name, text, place, priority, heading=heading, is_trusted=True)
+
     def expand(text: str) -> str:
         return expand_macros(text.strip(), char=char, user=user)
 
-    parts: list[str] = []
+    about: list[str] = []
     if not persona.description.lower().startswith("you are"):
-        parts.append("You are {{char}}.")
-    parts.append(persona.description)
+        about.append("You are {{char}}.")
+    about.append(persona.description)
     if persona.personality:
-        parts.append(f"{{{{char}}}}'s personality: {persona.personality}")
+        about.append(f"{{{{char}}}}'s personality: {persona.personality}")
     if persona.scenario:
-        parts.append(f"Scenario: {persona.scenario}")
+        about.append(f"Scenario: {persona.scenario}")
     if is_character(persona):
-        parts.append(_STAY)
-    return SystemText(
-        persona="\n".join(expand(part) for part in parts if part.strip()),
-        examples=tuple(expand(example) for example in example_dialogues(persona)),
-        instructions=expand(instructions),
-        greeting=expand(persona.greeting),
-    )
+        about.append(_STAY)
+    described = "\n".join(expand(text) for text in about if text.strip())
+    heading = f"Examples of how {char} talks:"
+    return [
+        part("persona", described, Place.PERSONA, Priority.REQUIRED),
+        *(
+            part("examples", expand(example), Place.EXAMPLES, Priority.SPARE, heading)
+            for example in example_dialogues(persona)
+        ),
+        part("instructions", expand(instructions), Place.INSTRUCTIONS, Priority.REQUIRED),
+    ]
 
 
 def example_dialogues(persona: Persona) -> list[str]:

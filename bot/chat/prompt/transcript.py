@@ -2,20 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from bot.chat.messages import QuotedMessage, Turn
-from bot.chat.prompt.formats import PromptFormat
-from bot.chat.text.guard import Guard
+from bot.chat.prompt.formats import PromptFormat, Wrapping
+from bot.chat.prompt.parts import Role
+from bot.chat.text.guard import BREAK, Guard
 
 QUOTE_CHARACTERS = 2_000  # one Discord message; a longer quote ends with "…"
-
-Role = Literal["user", "bot"]
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One turn on its way into the prompt: raw text, display name, the quote that it needs."""
+    """One turn on its way into the prompt: raw text, display name, the quote that it needs.
+
+    Or a part that stands among the turns: it has no name.
+    """
 
     role: Role
     name: str
@@ -24,6 +25,7 @@ class Line:
     turn: Turn | None = None
     quote: QuotedMessage | None = None
     quote_name: str = ""
+    part: str = ""  # the part's name
 
 
 class Transcript:
@@ -36,29 +38,39 @@ class Transcript:
         self._guarded: dict[str, str] = {}  # a text is written several times until it fits
 
     def write(
-        self, lines: Sequence[Line], at: int, *, first: bool = False, quotes: bool = True
+        self,
+        lines: Sequence[Line],
+        at: int,
+        *,
+        first: bool = False,
+        quotes: bool = True,
+        preceding: str = "",
     ) -> str:
         """What ``lines[at]`` becomes; `first` as if the lines before it were not there.
 
-        A system text precedes the first line, and may have opened its turn already.
+        A system text precedes the first line, and may have opened its turn already. `preceding` is
+        what was written before: where nothing parts the two, they form no boundary together.
         """
         line = lines[at]
-        wrapping = self._format.user if line.role == "user" else self._format.bot
-        before, after = wrapping.before, wrapping.after
+        role = self._role(line)
+        before, after = self._wrapping(role).before, self._wrapping(role).after
         if first:
-            before = self._first(line.role)
-        elif self._joins(lines[at - 1].role, line.role):
+            before = self._first(role)
+        elif self._joins(self._role(lines[at - 1]), role):
             before = ""
-        following = lines[at + 1].role if at + 1 < len(lines) else "bot"
-        if self._joins(line.role, following):
+        if self._joins(role, self._role(lines[at + 1]) if at + 1 < len(lines) else "bot"):
             after = "\n"
-        return before + self._body(line, quotes=quotes, after=after)
+        body = self._body(line, quotes=quotes, after=after)
+        is_bare = not before and not self._label(line)
+        if is_bare and self._guard.forms_boundary(preceding, body):
+            body = BREAK + body
+        return before + body
 
     def reply(self, lines: Sequence[Line], name: str, so_far: str) -> str:
         """What opens the reply after `lines`, with the beginning that it has already."""
         if not lines:
             opening = self._first("bot")
-        elif self._joins(lines[-1].role, "bot"):
+        elif self._joins(self._role(lines[-1]), "bot"):
             opening = ""
         else:
             opening = self._format.bot.before
@@ -68,23 +80,43 @@ class Transcript:
         opening += self._guard.message(so_far).rstrip()
         return opening if so_far.strip() else opening.rstrip(" ")
 
+    def _role(self, line: Line) -> Role:
+        """As whose turn it is written. What no header can tell apart is one with the users'."""
+        return "user" if self._is_bracketed(line) else line.role
+
+    def _is_bracketed(self, line: Line) -> bool:
+        """Whether nothing but brackets can tell a part from what people say."""
+        if not line.part:
+            return False
+        has_headers = self._format.names != "always"
+        return not has_headers or (line.role == "system" and self._format.note is None)
+
+    def _wrapping(self, role: Role) -> Wrapping:
+        if role == "system" and self._format.note is not None:
+            return self._format.note
+        return self._format.bot if role == "bot" else self._format.user
+
     def _first(self, role: Role) -> str:
         """What precedes the first turn's text, after the system text."""
-        wrapping = self._format.user if role == "user" else self._format.bot
+        before = self._wrapping(role).before
         if not self._format.system_in_turn:
-            return wrapping.before
+            return before
         # The system text has opened a user's turn: a bot's text needs it closed first.
-        return "" if role == "user" else self._format.user.after + wrapping.before
+        return self._format.user.after + before if role == "bot" else ""
 
     def _body(self, line: Line, *, quotes: bool, after: str) -> str:
-        label = f"{line.name}: " if self._names else ""
-        text = self._message(line.text.strip())
+        label = self._label(line)
+        text = line.text.strip()
+        text = self._message(f"[{text}]" if self._is_bracketed(line) else text)
         if line.quote is None or not quotes:
             return f"{label}{text}".rstrip(" ") + after
         quote = self._quote(line.quote, line.quote_name)
         if self._format.quote_after:
             return f"{label}{text}".rstrip(" ") + after + quote
         return f"{label}{quote}{text}{after}"
+
+    def _label(self, line: Line) -> str:
+        return f"{line.name}: " if self._names and not line.part else ""
 
     def _quote(self, quoted: QuotedMessage, name: str) -> str:
         text = quoted.text.strip()
@@ -100,4 +132,4 @@ class Transcript:
         return self._guarded[text]
 
     def _joins(self, role: Role, following: Role) -> bool:
-        return self._format.alternates and role == following
+        return role == following and (self._format.alternates or role == "system")

@@ -21,6 +21,7 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 # Blank, but not of class Cf.
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 _REMEMBERED_CHARACTERS = 20_000
+_SEAM_CHARACTERS = 200  # of each side of a seam: no boundary is longer
 _COLONS = frozenset("\ua789\u2236\u0589\u05c3\u02d0\u02f8\ufe55\uff1a")  # seen as a colon
 # Cyrillic and Greek letters seen as Latin ones, in either case, and what is seen as a number sign.
 _LOOK_ALIKES = str.maketrans(
@@ -107,6 +108,19 @@ class Guard:
         """For what people write and the model wrote: no speaker lines either."""
         patterns = (self._tokens, *self._headers, *self._lines)
         return _break_up(plain_lines(text), patterns)
+
+    def forms_boundary(self, before: str, after: str) -> bool:
+        """Whether two guarded texts make a boundary where one follows the other."""
+        # What is broken up stays so: a control character stands for the break, and for no letter.
+        before, after = (
+            fold(text.replace(BREAK, "\0"))
+            for text in (before[-_SEAM_CHARACTERS:], after[:_SEAM_CHARACTERS])
+        )
+        return any(
+            match.start() < len(before) < max(map(match.end, (0, *match.groupdict())))
+            for pattern in (self._tokens, *self._headers, *self._lines)
+            for match in pattern.finditer(before + after)
+        )
 
 
 def _speaker_lines(names: Sequence[str]) -> tuple[re.Pattern[str], ...]:

@@ -87,8 +87,9 @@ function fold(name, count, text, color) {
 
 function leftOut(why) {
   const lines = why.left_out.map((left) => {
-    const turns = left.turns ? `${counted(left.turns, "turn", "turns")}, ` : "";
-    return el("li", { textContent: `${left.what}: ${turns}${counted(left.tokens, "token", "tokens")}` });
+    // Nobody counted what is far back.
+    const tokens = left.tokens === null ? "" : `, ${counted(left.tokens, "token", "tokens")}`;
+    return el("li", { textContent: `${left.what} (${number(left.turns)}${tokens}): ${left.reason}` });
   });
   if (!lines.length) lines.push(el("li", { textContent: "Nothing: all of it fitted." }));
   return el("section", {}, el("h3", { textContent: "Left out" }), el("ul", { className: "plain-list" }, ...lines));
