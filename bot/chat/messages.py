@@ -132,6 +132,7 @@ class GenerationRecord:
     settings_revision: int = 0  # the newest setting change at that time
     persona_id: str = ""  # "" in records of before personas had ids, as is the version
     persona_version: str = ""
+    engine: str = ""  # which of the configured ones wrote it; "" before that was kept
 
 
 class Scope(StrEnum):

@@ -219,6 +219,7 @@ def to_record(row: AnyRow) -> GenerationRecord:
         settings_revision=row.settings_revision,
         persona_id=row.persona_id or "",
         persona_version=row.persona_version or "",
+        engine=row.engine,
     )
 
 
@@ -250,6 +251,7 @@ def from_record(record: GenerationRecord, swipe_id: int) -> dict[str, Any]:
         "queued_seconds": record.statistics.queued_seconds,
         "first_token_seconds": record.statistics.first_token_seconds,
         "total_seconds": record.statistics.total_seconds,
+        "engine": record.engine,
     }
 
 

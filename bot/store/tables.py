@@ -249,6 +249,7 @@ class GenerationRow(Base):
     queued_seconds: Mapped[float]
     first_token_seconds: Mapped[float]
     total_seconds: Mapped[float]
+    engine: Mapped[str] = mapped_column(server_default="")
 
 
 class ReclaimingRow(Base):

@@ -71,6 +71,7 @@ def record(*, seed: int = 7, finish: FinishReason = FinishReason.STOP) -> Genera
         settings_revision=3,
         persona_id="file:ada",
         persona_version="0123456789abcdef",
+        engine="local",
     )
 
 

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -228,3 +229,25 @@ async def test_what_was_there_before_runs_goes_to_who_serves_next(
     assert (await database.history.turn(2)).state is TurnState.CUT
     await database.close()
     assert await compare(bare_url) == []
+
+
+async def test_a_generation_from_before_engines_had_names_has_none(
+    sqlite_url: str, sqlite_file: Path
+) -> None:
+    database = await Database.open(sqlite_url)
+    talk = Talk(database.history)
+    reply = await talk.answer(await talk.ask("Who wrote this?"))
+    kept = await database.history.generation(reply.turn_id, 0)
+    assert kept is not None
+    assert kept.engine == "local"
+    await database.close()
+    with closing(sqlite3.connect(sqlite_file)) as connection, connection:
+        rows = connection.execute("SELECT * FROM generations")
+        names = [column[0] for column in rows.description if column[0] not in ("id", "engine")]
+        listed = ", ".join(names)
+        copied = f"INSERT INTO generations ({listed}) SELECT {listed} FROM generations"
+        connection.execute(copied)
+    database = await Database.open(sqlite_url)
+    old = await database.history.generation(reply.turn_id, 0)
+    assert old == replace(kept, engine="")
+    await database.close()
