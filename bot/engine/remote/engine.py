@@ -36,7 +36,7 @@ from bot.engine.remote.completion import (
 from bot.engine.remote.counting import TokenCounter, choose_counter
 from bot.engine.remote.probe import ServerFacts, probe_server
 from bot.engine.stops import StopStrings
-from bot.errors import EngineUnavailable, RemoteEngineError, RequestTooLarge
+from bot.errors import CaduceusError, EngineUnavailable, RemoteEngineError, RequestTooLarge
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +46,8 @@ TRIES = 3
 RETRY_SECONDS = 0.5  # doubled at each further try
 PLAIN_STOPS = 4  # OpenAI's own limit
 AVERAGE_WEIGHT = 0.3  # of the newest value
+WAIT_KNOWN_SECONDS = 60.0  # for so long, what was measured tells what to expect
+LOOK_SECONDS = 10.0  # how often a server that was not there is looked for
 
 
 class OpenAIEngine:
@@ -79,7 +81,9 @@ class OpenAIEngine:
         self._active = 0
         self._first_token_average = 0.0
         self._speed_average = 0.0
+        self._measured_at = 0.0
         self._last_error = ""
+        self._looking: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Ask the server what it is. One that is not there yet is no fault: it may come.
@@ -95,10 +99,15 @@ class OpenAIEngine:
         )
         self._state = EngineState.STARTING
         await self._meet_server()
+        self._looking = asyncio.create_task(self._look_for_server(), name="look for the server")
 
     async def close(self) -> None:
         """Close the session, which breaks off what runs. Idempotent."""
         self._state = EngineState.STOPPED
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
+            self._looking = None
         if self._http is not None:
             await self._http.close()
             self._http = None
@@ -123,13 +132,14 @@ class OpenAIEngine:
 
     def status(self) -> EngineStatus:
         """What is under way here; the server's own queue is not visible to us."""
+        is_known = time.monotonic() - self._measured_at < WAIT_KNOWN_SECONDS
         return EngineStatus(
             state=self._state,
             model=self._info.name if self._info else self._model,
             device=f"remote {self._base_url}",
             kernel=f"tokens counted by {self.counting}",
             running=self._active,
-            expected_wait_seconds=self._first_token_average,
+            expected_wait_seconds=self._first_token_average if is_known else 0.0,
             tokens_per_second=self._speed_average * self._active,
             last_error=self._last_error,
         )
@@ -164,13 +174,24 @@ class OpenAIEngine:
             try:
                 facts = await probe_server(self._http, self._base_url, self._model)
             except RemoteEngineError as error:
+                if error.message != self._last_error:  # else it is known, and looked for again
+                    logger.warning("%s", error)
                 self._last_error = error.message
-                logger.warning("%s", error)
             else:
                 self._state = EngineState.READY
                 self._last_error = ""
             self._counter = await choose_counter(self._http, facts, self._tokenizer)
             self._info = self._model_info(facts, self._counter)
+
+    async def _look_for_server(self) -> None:
+        """Find a server that comes, or comes back, also while nobody asks for a reply."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if self._state is EngineState.STARTING:
+                try:
+                    await self._meet_server()
+                except CaduceusError as error:
+                    self._last_error = error.message
 
     def _model_info(self, facts: ServerFacts, counter: TokenCounter) -> ModelInfo:
         return ModelInfo(
@@ -284,6 +305,7 @@ class OpenAIEngine:
             first_token_seconds=(exchange.first_token or ended) - exchange.started,
             total_seconds=ended - exchange.started,
         )
+        self._measured_at = ended
         self._first_token_average = _average(
             self._first_token_average, statistics.first_token_seconds
         )

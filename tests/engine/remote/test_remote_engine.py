@@ -229,6 +229,38 @@ async def test_a_server_that_comes_later_is_found(monkeypatch: pytest.MonkeyPatc
     await engine.close()
 
 
+async def test_a_server_that_comes_later_is_found_though_nobody_asks(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("bot.engine.remote.engine.LOOK_SECONDS", 0.01)
+    server = Server()
+    http = TestServer(server.app)
+    await http.start_server()
+    port = http.port
+    await http.close()
+    engine = OpenAIEngine(f"http://127.0.0.1:{port}/v1")
+    await engine.start()
+    assert engine.status().state is EngineState.STARTING
+    async with asyncio.timeout(10), TestServer(Server().app, port=port):
+        while engine.status().state is not EngineState.READY:  # noqa: ASYNC110 - it looks by the clock
+            await asyncio.sleep(0.01)
+    assert engine.status().last_error == ""
+    assert sum("cannot be reached" in record.getMessage() for record in caplog.records) == 1
+    await engine.close()
+
+
+async def test_a_wait_measured_long_ago_is_not_expected_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = Server()
+    server.streams(event("here", "stop"), DONE)
+    async with serving(server) as engine:
+        await collect(engine)
+        assert engine.status().expected_wait_seconds > 0
+        monkeypatch.setattr("bot.engine.remote.engine.WAIT_KNOWN_SECONDS", 0.0)
+        assert engine.status().expected_wait_seconds == 0
+
+
 async def test_closing_the_engine_ends_what_runs() -> None:
     server = Server()
     server.hangs(event("Hel"))
