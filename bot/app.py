@@ -1,4 +1,4 @@
-"""The composition root: builds store, engine and conversation, and owns their lifetimes."""
+"""The composition root: builds store, engines and conversation, and owns their lifetimes."""
 
 import asyncio
 import logging
@@ -7,14 +7,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bot.chat.engines import Engines, NamedEngine
 from bot.chat.personas.homes import EveryHome
 from bot.chat.personas.library import PersonaLibrary
 from bot.chat.ports import Personas
 from bot.chat.prompt.formats import FORMATS
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.conversations import Conversations
-from bot.engine.api import Engine
-from bot.errors import SettingsError
+from bot.engine.api import Engine, EngineState
+from bot.errors import CaduceusError, SettingsError
 from bot.metrics import MetricsServer
 from bot.owner_defaults import load_owner_defaults
 from bot.settings import ProcessSettings
@@ -32,9 +33,9 @@ class App:
     settings: ProcessSettings
     conversations: Conversations
     database: Database
-    engine: Engine
+    engines: Engines
     personas: Personas
-    engine_start: asyncio.Task[None]  # raises what the engine's start raised
+    engine_start: asyncio.Task[None]  # done when one answers; raises where none could be started
 
     async def close_conversations(self, grace_seconds: float = GRACE_SECONDS) -> None:
         """No new replies; running ones get `grace_seconds`, then are cut as if stopped.
@@ -51,7 +52,8 @@ async def open_app(
     """Build everything, start loading the model, and take it all down in reverse.
 
     The model loads beside: await `app.engine_start`, or serve meanwhile. `engine` replaces the one
-    that ENGINE names. Raises SettingsError, PersonaError or StoreError.
+    that ENGINE names; FALLBACK_ENGINE's loads beside it. Raises SettingsError, PersonaError or
+    StoreError.
     """
     check_prompt_format(settings.prompt_format)
     await asyncio.to_thread(_make_data_dir, settings.data_dir)
@@ -62,24 +64,38 @@ async def open_app(
         stack.push_async_callback(_cancel, asyncio.create_task(library.watch(), name="personas"))
         database = await Database.open(settings.database_url)
         stack.push_async_callback(database.close)
-        engine = engine or build_engine(settings)
-        stack.push_async_callback(engine.close)
+        engines = build_engines(settings, engine)
+        stack.push_async_callback(engines.close)
         if settings.metrics_port:
-            metrics = MetricsServer(engine.status, settings.metrics_port)
+            metrics = MetricsServer(engines.standings, settings.metrics_port)
             stack.push_async_callback(metrics.close)
             logger.info("metrics at %s", await metrics.start())
         conversations = Conversations(
             database.history,
             SettingsCascade(database.settings, personas, owner),
             personas,
-            engine,
-            prompt_format=settings.prompt_format,
+            engines,
             max_reply_tokens=settings.max_reply_tokens,
         )
         stack.push_async_callback(conversations.close, 0.0)  # when no front end came so far
-        start = asyncio.create_task(engine.start(), name="engine start")
-        stack.push_async_callback(_cancel, start)
-        yield App(settings, conversations, database, engine, personas, start)
+        both_here = settings.engine == settings.fallback_engine == "local"
+        starts = start_engines(engines, one_by_one=both_here)
+        for start in starts:
+            stack.push_async_callback(_cancel, start)
+        one_answers = asyncio.create_task(_until_one_answers(engines, starts), name="engine start")
+        stack.push_async_callback(_cancel, one_answers)
+        yield App(settings, conversations, database, engines, personas, one_answers)
+
+
+def build_engines(settings: ProcessSettings, engine: Engine | None = None) -> Engines:
+    """The engines that the settings name, not started; `engine` is instead of the first."""
+    first = NamedEngine(
+        settings.engine, engine or build_engine(settings), prompt_format=settings.prompt_format
+    )
+    engines, second = [first], settings.fallback()
+    if second is not None:
+        engines.append(NamedEngine(f"fallback:{second.engine}", build_engine(second)))
+    return Engines(engines, after_seconds=settings.fallback_after_seconds)
 
 
 def build_engine(settings: ProcessSettings) -> Engine:
@@ -124,6 +140,43 @@ def _make_data_dir(folder: Path) -> None:
         raise SettingsError(
             f"DATA_DIR cannot be written: {error}.", "Set it to a folder that this user may change."
         ) from error
+
+
+def start_engines(engines: Engines, *, one_by_one: bool) -> list[asyncio.Task[None]]:
+    """Start every engine, at once or (for the first to have its fill of the GPU) in turn."""
+    starts: list[asyncio.Task[None]] = []
+    for engine in engines.all:
+        before = starts[-1] if one_by_one and starts else None
+        work = _start_engine(engine, before, is_only=len(engines.all) == 1)
+        starts.append(asyncio.create_task(work, name=f"start {engine.name}"))
+    return starts
+
+
+async def _start_engine(
+    engine: NamedEngine, before: asyncio.Task[None] | None, *, is_only: bool
+) -> None:
+    if before is not None:
+        await asyncio.wait([before])
+    try:
+        await engine.start()
+    except CaduceusError as error:
+        if not is_only:  # else it ends the program, which says why
+            logger.error("%s could not be started: %s", engine.name, error)
+        raise
+
+
+async def _until_one_answers(engines: Engines, starts: list[asyncio.Task[None]]) -> None:
+    """Return when an engine is ready, or when all have done what they can to be.
+
+    Raises what the first one's start raised, where none could be started.
+    """
+    waiting = set(starts)
+    while waiting:
+        _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if any(one.status.state is EngineState.READY for one in engines.standings()):
+            return
+    if all(start.exception() is not None for start in starts):
+        await starts[0]
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

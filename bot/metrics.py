@@ -3,7 +3,7 @@
 The text format is https://prometheus.io/docs/instrumenting/exposition_formats/.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
@@ -11,11 +11,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from bot.engine.api import EngineState, EngineStatus
+from bot.chat.engines import Standing
+from bot.engine.api import EngineState
 from bot.errors import SettingsError
 
 HOST = "127.0.0.1"
 
+LABELS = ("engine",)
 GAUGES: dict[str, str] = {
     "running": "Replies being generated.",
     "waiting": "Requests in the queue.",
@@ -28,29 +30,39 @@ GAUGES: dict[str, str] = {
 
 
 class EngineCollector(Collector):
-    """Reads the engine's status at each scrape."""
+    """Reads the engines' status at each scrape."""
 
-    def __init__(self, status: Callable[[], EngineStatus]) -> None:
-        self._status = status
+    def __init__(self, standings: Callable[[], Sequence[Standing]]) -> None:
+        self._standings = standings
 
     def collect(self) -> Iterator[Metric]:
-        """The status as metric families, all named `caduceus_engine_...`."""
-        status = self._status()
+        """The status as metric families `caduceus_engine_...`, labelled with the engine's name."""
+        standings = self._standings()
         for field, text in GAUGES.items():
-            yield GaugeMetricFamily(f"caduceus_engine_{field}", text, value=getattr(status, field))
-        ready = float(status.state is EngineState.READY)
-        yield GaugeMetricFamily("caduceus_engine_ready", "1 when the engine answers.", value=ready)
-        yield CounterMetricFamily(
-            "caduceus_engine_restarts", "Restarts after a failure.", value=status.restarts
+            gauge = GaugeMetricFamily(f"caduceus_engine_{field}", text, labels=LABELS)
+            for one in standings:
+                gauge.add_metric([one.name], getattr(one.status, field))
+            yield gauge
+        ready = GaugeMetricFamily("caduceus_engine_ready", "1 when it can answer.", labels=LABELS)
+        answers = GaugeMetricFamily(
+            "caduceus_engine_answers", "1 for the one that is asked now.", labels=LABELS
         )
+        restarts = CounterMetricFamily(
+            "caduceus_engine_restarts", "Restarts after a failure.", labels=LABELS
+        )
+        for one in standings:
+            ready.add_metric([one.name], float(one.status.state is EngineState.READY))
+            answers.add_metric([one.name], float(one.answers))
+            restarts.add_metric([one.name], one.status.restarts)
+        yield from (ready, answers, restarts)
 
 
 class MetricsServer:
     """`GET /metrics` on 127.0.0.1."""
 
-    def __init__(self, status: Callable[[], EngineStatus], port: int) -> None:
+    def __init__(self, standings: Callable[[], Sequence[Standing]], port: int) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(EngineCollector(status))
+        self._registry.register(EngineCollector(standings))
         self._port = port
         self._runner: web.AppRunner | None = None
 

@@ -35,6 +35,7 @@ from bot.settings_checks import (
 )
 
 ENV_FILE = Path(".env")
+DEMO_MODEL = "demo"
 LEAST_CONTEXT_TOKENS = 256  # below that, a persona and a question leave no room for a reply
 
 
@@ -78,7 +79,7 @@ class ProcessSettings(BaseModel):
         "OpenAI-compatible server, `fake` from a script (for trying things out).",
     )
     model: str = Field(
-        default="demo",
+        default=DEMO_MODEL,
         description="For `ENGINE=local`: `demo` (SmolLM2-135M-Instruct, embedded), a folder, a "
         "GGUF file, or an id on the Hugging Face hub.",
     )
@@ -124,6 +125,23 @@ class ProcessSettings(BaseModel):
         description="For `ENGINE=openai` with a server that cannot count tokens: a folder with "
         "the model's tokenizer. Without it, counts are a cautious estimate.",
     )
+    fallback_engine: Literal["local", "openai", "fake"] | None = Field(
+        default=None,
+        description="A second engine, which answers while the first is down or too busy: `local`, "
+        "`openai` (on the server of `OPENAI_BASE_URL`) or `fake`. Empty is none.",
+    )
+    fallback_model: str = Field(
+        default="",
+        description="The second engine's model: as `MODEL` for `local` (empty is `demo`), the "
+        "name on the server for `openai` (empty is `OPENAI_MODEL`). It is written for in its own "
+        "format and context; `PROMPT_FORMAT` and `CONTEXT_TOKENS` are the first's.",
+    )
+    fallback_after_seconds: float = Field(
+        default=30,
+        gt=0,
+        le=3600,
+        description="How long the wait for the first engine may be, until the second is asked.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="How much is logged: `debug`, `info`, `warning` or `error`."
     )
@@ -137,7 +155,7 @@ class ProcessSettings(BaseModel):
         description="Prometheus metrics on this port of 127.0.0.1; 0 is off.",
     )
 
-    @field_validator("engine", "log_level", "log_format", mode="before")
+    @field_validator("engine", "fallback_engine", "log_level", "log_format", mode="before")
     @classmethod
     def _any_case(cls, value: object) -> object:
         return value.strip().lower() if isinstance(value, str) else value
@@ -198,23 +216,68 @@ class ProcessSettings(BaseModel):
 
     @model_validator(mode="after")
     def _engine_has_what_it_needs(self) -> Self:
-        if self.engine == "local":
-            check_model(self.model)
-        if self.engine == "openai":
-            if not self.openai_base_url:
+        _check_engine(self, "ENGINE", "MODEL")
+        second = self.fallback()
+        if second is not None:
+            _check_engine(second, "FALLBACK_ENGINE", "FALLBACK_MODEL")
+            if _is_same_engine(self, second):
                 raise SettingsError(
-                    "ENGINE=openai needs OPENAI_BASE_URL.",
-                    "Set it to the server's address, such as http://127.0.0.1:8000/v1.",
+                    "FALLBACK_ENGINE with FALLBACK_MODEL is the first engine over again.",
+                    "Name another engine or another model, or take both out.",
                 )
-            if self.tokenizer is not None:
-                check_tokenizer(self.tokenizer)
+        elif self.fallback_model:
+            raise SettingsError(
+                "FALLBACK_MODEL is set, and FALLBACK_ENGINE is not.",
+                "Set FALLBACK_ENGINE to local or openai, or take FALLBACK_MODEL out.",
+            )
         return self
+
+    def fallback(self) -> "ProcessSettings | None":
+        """These settings as the second engine reads them, as if it were the only one."""
+        if self.fallback_engine is None:
+            return None
+        both_remote = self.engine == self.fallback_engine == "openai"
+        return self.model_copy(
+            update={
+                "engine": self.fallback_engine,
+                "model": self.fallback_model or DEMO_MODEL,
+                "openai_model": self.fallback_model or self.openai_model,
+                "prompt_format": "auto",
+                "context_tokens": 0,
+                "tokenizer": None if both_remote else self.tokenizer,  # of another model
+                "fallback_engine": None,
+                "fallback_model": "",
+            }
+        )
 
     def secrets(self) -> tuple[str, ...]:
         """What must never stand in a log."""
         found = [s.get_secret_value() for s in (self.discord_token, self.openai_api_key) if s]
         password = re.match(r"[^:]+://[^:/@]*:([^@]+)@", self.database_url)
         return tuple(found + ([password[1]] if password else []))
+
+
+def _check_engine(settings: ProcessSettings, engine_name: str, model_name: str) -> None:
+    """Whether an engine has what it needs; the names are those of the settings to be changed."""
+    if settings.engine == "local":
+        check_model(settings.model, model_name)
+    if settings.engine == "openai":
+        if not settings.openai_base_url:
+            raise SettingsError(
+                f"{engine_name}=openai needs OPENAI_BASE_URL.",
+                "Set it to the server's address, such as http://127.0.0.1:8000/v1.",
+            )
+        if settings.tokenizer is not None:
+            check_tokenizer(settings.tokenizer)
+
+
+def _is_same_engine(first: ProcessSettings, second: ProcessSettings) -> bool:
+    if first.engine != second.engine or first.engine == "fake":
+        return first.engine == second.engine
+    if first.engine == "openai":
+        return first.openai_model == second.openai_model
+    paths = [Path(one.model).expanduser().resolve() for one in (first, second)]
+    return first.model == second.model or paths[0] == paths[1]
 
 
 SETTING_NAMES = tuple(name.upper() for name in ProcessSettings.model_fields)

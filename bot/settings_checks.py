@@ -100,10 +100,11 @@ def check_api_key(text: str) -> str:
     return key
 
 
-def check_model(model: str) -> None:
+def check_model(model: str, setting: str = "MODEL") -> None:
     """`demo`, a hub id, a GGUF file, or a folder that looks like a model's.
 
-    Looks at names only; whether the weights are whole is found when they are loaded.
+    Looks at names only; whether the weights are whole is found when they are loaded. `setting` is
+    the name of the setting to be changed.
     """
     from bot.engine.models.source import DEMO, SourceKind, identify
 
@@ -112,12 +113,12 @@ def check_model(model: str) -> None:
     try:
         source = identify(model)
     except ModelError as error:
-        raise SettingsError(f"MODEL is not valid: {error.message}", error.mend) from None
+        raise SettingsError(f"{setting} is not valid: {error.message}", error.mend) from None
     if source.kind is SourceKind.FOLDER and source.path is not None:
-        _check_folder(source.path)
+        _check_folder(source.path, setting)
 
 
-def _check_folder(folder: Path) -> None:
+def _check_folder(folder: Path, setting: str) -> None:
     names = [entry.name for entry in folder.iterdir()]
     has_config = "config.json" in names
     safe = any(name.endswith(".safetensors") for name in names)
@@ -137,7 +138,7 @@ def _check_folder(folder: Path) -> None:
             "neither config.json with .safetensors files nor a .gguf file is in it",
             "Name the folder that holds the model's files themselves.",
         )
-    raise SettingsError(f"MODEL is a folder that is no model, {folder}: {lacking}.", mend)
+    raise SettingsError(f"{setting} is a folder that is no model, {folder}: {lacking}.", mend)
 
 
 def check_tokenizer(folder: Path) -> None:

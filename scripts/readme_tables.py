@@ -29,6 +29,11 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "openai_stall_seconds",
         "tokenizer",
     ),
+    "A second engine, for when the first is down or too busy": (
+        "fallback_engine",
+        "fallback_model",
+        "fallback_after_seconds",
+    ),
     "Watching it": ("log_level", "log_format", "metrics_port"),
 }
 COMMENT_COLUMNS = 96

@@ -227,6 +227,73 @@ def test_a_remote_engine_needs_an_address_and_no_model_here(tmp_path: Path) -> N
     assert load_settings({**remote, "TOKENIZER": str(tmp_path)}).tokenizer == tmp_path
 
 
+REMOTE = {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
+
+
+def test_there_is_no_second_engine_unless_one_is_named() -> None:
+    settings = load_settings({})
+    assert settings.fallback() is None
+    assert settings.fallback_after_seconds == 30
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({"FALLBACK_MODEL": "demo"}, "FALLBACK_ENGINE is not"),
+        ({"FALLBACK_ENGINE": "gpu"}, "FALLBACK_ENGINE is not valid"),
+        ({"FALLBACK_ENGINE": "openai"}, "FALLBACK_ENGINE=openai needs OPENAI_BASE_URL"),
+        ({"FALLBACK_ENGINE": "local"}, "over again"),
+        ({"FALLBACK_ENGINE": "local", "FALLBACK_MODEL": "demo"}, "over again"),
+        ({"FALLBACK_ENGINE": "local", "FALLBACK_MODEL": "demos"}, "FALLBACK_MODEL is not valid"),
+        ({"ENGINE": "fake", "FALLBACK_ENGINE": "fake"}, "over again"),
+        ({"ENGINE": "openai", "FALLBACK_ENGINE": "openai", **REMOTE}, "over again"),
+        (
+            {
+                "ENGINE": "openai",
+                "FALLBACK_ENGINE": "openai",
+                "OPENAI_MODEL": "hermes",
+                "FALLBACK_MODEL": "hermes",
+                **REMOTE,
+            },
+            "over again",
+        ),
+        ({"FALLBACK_AFTER_SECONDS": "0"}, "FALLBACK_AFTER_SECONDS is not valid"),
+        ({"FALLBACK_ENGINE": "openai", "TOKENIZER": "nowhere", **REMOTE}, "TOKENIZER"),
+    ],
+)
+def test_a_second_engine_is_checked_like_the_first(environment: dict[str, str], named: str) -> None:
+    assert named in refusal(environment)
+
+
+def test_the_same_folder_by_another_path_is_the_same_engine(tmp_path: Path) -> None:
+    (tmp_path / "tiny.gguf").touch()
+    same = {"MODEL": str(tmp_path / "tiny.gguf"), "FALLBACK_MODEL": "./tiny.gguf"}
+    assert "over again" in refusal({"FALLBACK_ENGINE": "local", **same})
+
+
+def test_the_second_engine_reads_the_settings_as_its_own(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text("{}")
+    common = {
+        "CONTEXT_TOKENS": "2048",
+        "PROMPT_FORMAT": "alpaca",
+        "OPENAI_MODEL": "hermes",
+        "TOKENIZER": str(tmp_path),
+        **REMOTE,
+    }
+    remote = load_settings({"FALLBACK_ENGINE": " OpenAI ", **common}).fallback()
+    assert remote is not None
+    assert (remote.engine, remote.openai_model, remote.tokenizer) == ("openai", "hermes", tmp_path)
+    assert (remote.prompt_format, remote.context_tokens) == ("auto", 0)
+    assert remote.openai_base_url == REMOTE["OPENAI_BASE_URL"]
+    both = {"ENGINE": "openai", "FALLBACK_ENGINE": "openai", "FALLBACK_MODEL": "small", **common}
+    other = load_settings(both).fallback()
+    assert other is not None
+    assert (other.openai_model, other.tokenizer) == ("small", None)
+    here = load_settings({"ENGINE": "openai", "FALLBACK_ENGINE": "local", **common}).fallback()
+    assert here is not None
+    assert (here.engine, here.model) == ("local", "demo")
+
+
 @given(st.sampled_from(SETTING_NAMES), st.data())
 def test_one_wrong_letter_is_always_noticed(name: str, data: st.DataObject) -> None:
     place = data.draw(st.integers(0, len(name) - 1))

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from bot.cli.findings import Finding, Grade, exit_code, from_error
 from bot.errors import CaduceusError, SettingsError
@@ -41,7 +42,10 @@ async def examine(*, offline: bool) -> AsyncIterator[Finding]:
     except SettingsError as error:
         yield from_error("settings", error)
         return
-    yield Finding(Grade.OK, "settings", f"Read; ENGINE={settings.engine}, MODEL={settings.model}.")
+    read = f"Read; ENGINE={settings.engine}, MODEL={settings.model}."
+    if settings.fallback_engine:
+        read += f" FALLBACK_ENGINE={settings.fallback_engine}."
+    yield Finding(Grade.OK, "settings", read)
     for finding in await asyncio.to_thread(_check_machine, settings):
         yield finding
     for finding in await _check_personas(settings):
@@ -50,6 +54,8 @@ async def examine(*, offline: bool) -> AsyncIterator[Finding]:
         yield finding
     for finding in await _check_engine(settings, offline=offline):
         yield finding
+    for finding in await _check_fallback(settings, offline=offline):
+        yield finding
     for finding in await _check_token(settings, offline=offline):
         yield finding
 
@@ -57,7 +63,9 @@ async def examine(*, offline: bool) -> AsyncIterator[Finding]:
 def _check_machine(settings: ProcessSettings) -> list[Finding]:
     from bot.cli.machine_checks import check_machine
 
-    return check_machine(settings.data_dir, local_engine=settings.engine == "local")
+    return check_machine(
+        settings.data_dir, local_engine="local" in (settings.engine, settings.fallback_engine)
+    )
 
 
 async def _check_personas(settings: ProcessSettings) -> list[Finding]:
@@ -116,7 +124,20 @@ async def _check_engine(settings: ProcessSettings, *, offline: bool) -> list[Fin
         return await asyncio.to_thread(_check_model, settings)
     if settings.engine == "openai":
         return await _check_remote(settings, offline=offline)
-    return [Finding(Grade.WARN, "engine", "ENGINE=fake: the replies are a script, no model.")]
+    return [Finding(Grade.WARN, "engine", "`fake`: the replies are a script, no model.")]
+
+
+async def _check_fallback(settings: ProcessSettings, *, offline: bool) -> list[Finding]:
+    second = settings.fallback()
+    if second is None:
+        return []
+    findings = await _check_engine(second, offline=offline)
+    if settings.engine == second.engine == "openai":  # TOKENIZER is the first one's
+        findings = [replace(one, mend="") if one.subject == "tokens" else one for one in findings]
+    return [
+        replace(finding, subject="fallback", text=f"{finding.subject}: {finding.text}")
+        for finding in findings
+    ]
 
 
 def _check_model(settings: ProcessSettings) -> list[Finding]:

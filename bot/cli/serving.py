@@ -108,7 +108,7 @@ async def _bar(app: App, console: Console) -> None:
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task(STARTING, total=None)
         while not app.engine_start.done():
-            status = app.engine.status()
+            status = app.engines.all[0].status()
             progress.update(
                 bar,
                 description=status.activity or STARTING,
@@ -121,7 +121,7 @@ async def _bar(app: App, console: Console) -> None:
 async def _lines(app: App) -> None:
     shown = ""
     while not app.engine_start.done():
-        activity = app.engine.status().activity
+        activity = app.engines.all[0].status().activity
         if activity and activity != shown:
             shown = activity
             logger.info("%s ...", shown)

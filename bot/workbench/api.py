@@ -75,7 +75,7 @@ class Api:
         return web.json_response(
             {
                 "version": self._version,
-                "engine": views.engine(self._conversations.engine_status()),
+                "engine": views.engine(self._conversations.engines),
             }
         )
 

@@ -142,7 +142,7 @@ class Room:
             "busy": self.writer.is_busy,
             "live": self.writer.live_turn,
             "note": self.writer.note,
-            "engine": views.engine(self._conversations.engine_status()),
+            "engine": views.engine(self._conversations.engines),
         }
 
     async def tell_snapshot(self) -> None:

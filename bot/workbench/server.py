@@ -86,10 +86,10 @@ class Workbench:
         return application
 
     async def _watch_engine(self) -> None:
-        """Tell the pages when the engine's state changes."""
+        """Tell the pages when an engine's state changes, or another one answers."""
         told: views.Json = {}
         while True:
-            status = views.engine(self._conversations.engine_status())
+            status = views.engine(self._conversations.engines)
             if status != told:
                 told = status
                 for room in self._rooms.all():

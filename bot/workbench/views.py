@@ -5,12 +5,13 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
+from bot.chat.engines import Engines
 from bot.chat.messages import GenerationRecord, Scope, Turn
 from bot.chat.persona import Persona
 from bot.chat.personas.macros import expand_macros
 from bot.chat.settings import SettingOrigin
 from bot.chat.talk.conversations import Explanation
-from bot.engine.api import EngineStatus, FinishReason, GenerationStatistics
+from bot.engine.api import FinishReason, GenerationStatistics
 
 Json: TypeAlias = dict[str, Any]
 
@@ -67,9 +68,25 @@ def persona(persona: Persona, *, user: str) -> Json:
     }
 
 
-def engine(status: EngineStatus) -> Json:
-    """What the page says about the engine."""
+def engine(engines: Engines) -> Json:
+    """What the page says about the engine that answers now, and about those beside it."""
+    standings = engines.standings()
+    answering = next(one for one in standings if one.answers)
+    status = answering.status
     return {
+        "name": answering.name,
+        "is_fallback": answering is not standings[0],
+        "others": [
+            {
+                "name": one.name,
+                "state": one.status.state.value,
+                "model": one.status.model,
+                "wait": round(one.status.expected_wait_seconds),
+                "error": one.status.last_error,
+            }
+            for one in standings
+            if not one.answers
+        ],
         "state": status.state.value,
         "model": status.model,
         "device": status.device,
@@ -134,6 +151,7 @@ def explanation(why: Explanation) -> Json:
         "changed_since": why.changed_since,
         "persona": why.persona.name,
         "persona_since": why.persona_since.value,
+        "missing_engine": why.missing_engine,
         "format": prompt.format_name,
         "text": prompt.text,
         "tokens": prompt.tokens,
@@ -160,6 +178,7 @@ def _record(record: GenerationRecord) -> Json:
     return {
         "at": record.created_at.isoformat(),
         "persona": record.persona,
+        "engine": record.engine,
         "finish": record.finish.value,
         "prompt_sha256": record.prompt_sha256,
         "sampling": asdict(record.sampling) | {"seed": str(statistics.seed)},

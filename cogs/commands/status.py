@@ -1,12 +1,14 @@
-"""`/status`: how the engine is doing."""
+"""`/status`: how the engines are doing."""
 
 import math
+from collections.abc import Sequence
 
 import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.engine.api import EngineState, EngineStatus
+from bot.chat.engines import Standing
+from bot.engine.api import EngineState
 from cogs.client import CaduceusBot
 from cogs.interactions import (
     Interaction,
@@ -29,16 +31,19 @@ class Status(commands.Cog):
     @app_commands.command()
     async def status(self, interaction: Interaction) -> None:
         """See the queue, the wait, the model and the version."""
-        embed = describe(self._bot.conversations.engine_status(), self._bot.version)
+        embed = describe(self._bot.conversations.engines.standings(), self._bot.version)
         if math.isfinite(self._bot.latency):
             embed.add_field(name="Discord", value=f"{self._bot.latency * 1000:.0f} ms away")
         await interaction.response.send_message(embed=embed, ephemeral=True)
 
 
-def describe(status: EngineStatus, version: str) -> discord.Embed:
-    """The engine's status in words."""
+def describe(standings: Sequence[Standing], version: str) -> discord.Embed:
+    """The status of the engine that answers now, in words, and a line about each other one."""
+    answering = next(one for one in standings if one.answers)
+    status = answering.status
     embed = discord.Embed(title=f"Caduceus {version}".strip(), colour=_COLOURS.get(status.state))
     fields = {
+        "Answers now": answering.name if len(standings) > 1 else "",
         "State": status.state.value,
         "Model": status.model,
         "Queue": f"{status.running} being answered, {status.waiting} waiting",
@@ -56,4 +61,16 @@ def describe(status: EngineStatus, version: str) -> discord.Embed:
     for name, value in fields.items():
         if value:
             embed.add_field(name=name, value=value[:1024], inline=name != "Last error")
+    for other in standings:
+        if not other.answers:
+            embed.add_field(name=other.name, value=_line(other)[:1024], inline=False)
     return embed
+
+
+def _line(standing: Standing) -> str:
+    """An engine that does not answer now."""
+    status = standing.status
+    words = f"{status.state}, model {status.model or 'not known yet'}"
+    if status.state is EngineState.READY:
+        words += f", wait about {status.expected_wait_seconds:.0f} s"
+    return f"{words}. {status.last_error}".strip()

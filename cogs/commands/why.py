@@ -65,6 +65,8 @@ def describe(explanation: Explanation) -> discord.Embed:
     if record is not None:
         sampling, took = record.sampling, record.statistics
         embed.add_field(name="Model", value=took.model[:1024])
+        if record.engine:
+            embed.add_field(name="Engine", value=record.engine[:1024])
         embed.add_field(
             name="Chosen with",
             value=f"temperature {sampling.temperature:g}, top_p {sampling.top_p:g}, "
@@ -76,7 +78,12 @@ def describe(explanation: Explanation) -> discord.Embed:
             value=f"{took.first_token_seconds:.1f} s to the first word, {took.reply_tokens} tokens "
             f"at {took.tokens_per_second:.1f} a second",
         )
-    if since := what_changed(explanation):
+    if explanation.missing_engine:
+        embed.set_footer(
+            text=f"The engine «{explanation.missing_engine}» that wrote this is no longer "
+            "configured: this is the prompt as another would get it."
+        )
+    elif since := what_changed(explanation):
         embed.set_footer(text=since)
     return embed
 

@@ -8,6 +8,7 @@ from random import Random
 
 from given_personas import GivenPersonas
 
+from bot.chat.engines import Engines
 from bot.chat.messages import ChannelKey, IncomingMessage, JsonValue, QuotedMessage, Speaker, Turn
 from bot.chat.persona import Persona
 from bot.chat.ports import History, SettingsStore
@@ -35,12 +36,14 @@ class Stage:
         *,
         replies: Script = ("One.", "Two.", "Three.", "Four."),
         engine: FakeEngine | None = None,
+        engines: Engines | None = None,
         owner: Mapping[str, JsonValue] | None = None,
         max_reply_tokens: int = 512,
     ) -> None:
         self.history = history
         self.settings_store = settings
         self.engine = engine or FakeEngine(replies)
+        self.engines = engines
         self.personas = GivenPersonas(ADA, BYRON)
         self.now = NOON
         self.max_reply_tokens = max_reply_tokens
@@ -54,7 +57,7 @@ class Stage:
             self.history,
             SettingsCascade(self.settings_store, self.personas, self.owner),
             self.personas,
-            self.engine,
+            self.engines or Engines.only(self.engine),
             max_reply_tokens=self.max_reply_tokens,
             clock=lambda: self.now,
             random=Random(1),

@@ -166,6 +166,19 @@ async def test_a_fresh_checkout_passes() -> None:
 
 
 @pytest.mark.usefixtures("_in_an_empty_folder")
+async def test_the_second_engine_has_its_own_line() -> None:
+    personas = str(Path(__file__).parents[2] / "personas")
+    remote = {"ENGINE": "openai", "OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}
+    found = await examined(PERSONAS_DIR=personas, FALLBACK_ENGINE="fake", **remote)
+    assert "FALLBACK_ENGINE=fake" in found["settings"].text
+    assert found["fallback"].text.startswith("engine: `fake`")
+    assert "fallback" not in await examined(PERSONAS_DIR=personas, **remote)
+    found = await examined(PERSONAS_DIR=personas, FALLBACK_ENGINE="local", **remote)
+    assert found["fallback"].text.startswith("model: ")
+    assert "gpu" in found
+
+
+@pytest.mark.usefixtures("_in_an_empty_folder")
 @pytest.mark.parametrize("data_dir", ["file", "file/data", "locked", "locked/data"])
 async def test_a_data_folder_that_cannot_be_written_is_to_be_mended(
     data_dir: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import textwrap
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from bot.app import App, build_engine, open_app
 from bot.chat.messages import ChannelKey, IncomingMessage, Speaker, TurnState
 from bot.cli import serving
 from bot.cli.run import connect
-from bot.engine.api import Engine
+from bot.engine.api import Engine, EngineState
 from bot.engine.fake import FakeEngine
 from bot.engine.remote.engine import OpenAIEngine
 from bot.errors import CaduceusError, EngineUnavailable, ModelError, SettingsError, UserError
@@ -135,10 +135,6 @@ async def test_what_outlasts_the_grace_is_cut_as_far_as_it_was_shown(
 async def test_a_model_that_cannot_be_loaded_ends_the_process_with_its_error(
     settings: ProcessSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Broken(FakeEngine):
-        async def start(self) -> None:
-            raise ModelError("The weights are cut off.", "Download them again.")
-
     for engine_first in (True, False):
         use_engine(monkeypatch, Broken())
         entered: list[App] = []
@@ -153,17 +149,141 @@ async def test_a_model_that_cannot_be_loaded_ends_the_process_with_its_error(
         assert len(entered) == (0 if engine_first else 1)
 
 
+class Broken(FakeEngine):
+    """An engine whose model cannot be loaded."""
+
+    async def start(self) -> None:
+        raise ModelError("The weights are cut off.", "Download them again.")
+
+
+class Slow(FakeEngine):
+    """An engine that loads until it is let go."""
+
+    def __init__(self, *replies: str) -> None:
+        super().__init__(replies or ["Slow but sure."])
+        self.loading = asyncio.Event()
+        self.loaded = asyncio.Event()
+
+    async def start(self) -> None:
+        self.loading.set()
+        await self.loaded.wait()
+        await super().start()
+
+
+class Unreachable(FakeEngine):
+    """A server that is not there yet: no fault, and not ready either."""
+
+    async def start(self) -> None:
+        pass
+
+
+def use_engines(
+    monkeypatch: pytest.MonkeyPatch, settings: ProcessSettings, first: Engine, second: Engine
+) -> ProcessSettings:
+    """Settings with two engines, which are these."""
+    by_name = {"fake": first, "openai": second}
+    monkeypatch.setattr(bot.app, "build_engine", lambda given: by_name[given.engine])
+    return settings.model_copy(update={"fallback_engine": "openai"})
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for what is about to happen."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - nobody would set an event
+            await asyncio.sleep(0)
+
+
+async def answer(app: App) -> str:
+    """What somebody is answered."""
+    await app.conversations.hear(message(1))
+    reply = await app.conversations.next_reply(CHANNEL)
+    assert reply is not None
+    text = ""
+    async with reply:
+        async for piece in reply:
+            text += piece
+            await reply.shown(text, ["m1"])
+    return text
+
+
+async def test_the_second_engine_answers_while_the_first_one_loads(
+    settings: ProcessSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = Slow(), FakeEngine(["In its place."])
+    async with open_app(use_engines(monkeypatch, settings, first, second)) as app:
+        await app.engine_start
+        assert await answer(app) == "In its place."
+        first.loaded.set()
+        await until(lambda: app.engines.answering().name == "fake")
+    assert first.status().state is second.status().state is EngineState.STOPPED
+
+
+async def test_a_first_engine_that_cannot_be_started_is_told_and_replaced(
+    settings: ProcessSettings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    second = Slow("In its place.")
+    async with open_app(use_engines(monkeypatch, settings, Broken(), second)) as app:
+        await second.loading.wait()
+        await asyncio.sleep(0)
+        assert not app.engine_start.done()
+        second.loaded.set()
+        await app.engine_start
+        assert await answer(app) == "In its place."
+        first = app.engines.standings()[0]
+        assert (first.name, first.status.state) == ("fake", EngineState.STOPPED)
+        assert "cut off" in first.status.last_error
+    assert "fake could not be started: The weights are cut off." in caplog.text
+
+
+@pytest.mark.parametrize("first", [FakeEngine, Unreachable])
+async def test_a_second_engine_that_cannot_be_started_ends_nothing(
+    settings: ProcessSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    first: type[FakeEngine],
+) -> None:
+    async with open_app(use_engines(monkeypatch, settings, first(["I."]), Broken())) as app:
+        await app.engine_start
+        assert await answer(app) == "I."
+        await until(lambda: "cut off" in app.engines.standings()[1].status.last_error)
+    assert "fallback:openai could not be started" in caplog.text
+
+
+async def test_where_neither_can_be_started_the_first_ones_error_is_raised(
+    settings: ProcessSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Worse(FakeEngine):
+        async def start(self) -> None:
+            raise ModelError("There is no such model.", "Name another.")
+
+    async with open_app(use_engines(monkeypatch, settings, Broken(), Worse())) as app:
+        with pytest.raises(ModelError, match="cut off"):
+            await app.engine_start
+
+
+async def test_two_models_on_this_machine_are_loaded_one_after_the_other(
+    settings: ProcessSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = Slow(), Slow()
+    by_model = {"demo": second, "big": first}
+    monkeypatch.setattr(bot.app, "build_engine", lambda given: by_model[given.model])
+    two = {"engine": "local", "model": "big", "fallback_engine": "local"}
+    async with open_app(settings.model_copy(update=two)) as app:
+        await first.loading.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not second.loading.is_set()
+        first.loaded.set()
+        await app.engine_start
+        await second.loading.wait()
+    assert second.status().state is EngineState.STOPPED
+
+
 async def test_a_signal_while_the_model_is_loading_ends_it(
     settings: ProcessSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loading = asyncio.Event()
-
-    class Slow(FakeEngine):
-        async def start(self) -> None:
-            loading.set()
-            await asyncio.Event().wait()
-
-    use_engine(monkeypatch, Slow())
+    slow = Slow()
+    use_engine(monkeypatch, slow)
 
     @asynccontextmanager
     async def front_end(_app: App) -> AsyncIterator[None]:
@@ -171,7 +291,7 @@ async def test_a_signal_while_the_model_is_loading_ends_it(
         yield
 
     served = asyncio.create_task(serving._serve(settings, front_end, engine_first=True))
-    await loading.wait()
+    await slow.loading.wait()
     os.kill(os.getpid(), signal.SIGTERM)
     await served
 
@@ -194,7 +314,9 @@ async def test_the_app_builds_all_and_takes_all_down(settings: ProcessSettings) 
     engine = FakeEngine()
     async with open_app(settings, engine=engine) as app:
         await app.engine_start
-        assert app.conversations.engine is engine
+        assert app.conversations.engines is app.engines
+        assert [named.name for named in app.engines.all] == ["fake"]
+        assert engine.status().state is EngineState.READY
         assert "Caduceus" in [persona.name for persona in await app.personas.listed(None)]
         before = {task.get_name() for task in asyncio.all_tasks()}
         assert "personas" in before

@@ -15,6 +15,7 @@ import discord
 import pytest
 import simcord
 
+from bot.chat.engines import Engines
 from bot.chat.messages import Turn
 from bot.chat.personas.library import PersonaLibrary
 from bot.chat.settings import SettingsCascade
@@ -178,7 +179,7 @@ def new_bot(
         database.history,
         SettingsCascade(database.settings, personas),
         personas,
-        engine,
+        Engines.only(engine),
         max_reply_tokens=2048,
         clock=discord.utils.utcnow,
         random=Random(1),

@@ -9,6 +9,7 @@ import pytest
 from given_personas import GivenPersonas
 from workbench_parts import HOSTILE, REPLIES, Bench, Client, StartBench
 
+from bot.chat.engines import Engines, NamedEngine
 from bot.chat.persona import Persona
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.conversations import Conversations
@@ -22,7 +23,12 @@ async def start_bench(tmp_path: Path) -> AsyncIterator[StartBench]:
     """Start a workbench; `engine` and `started` as a test needs them."""
     async with AsyncExitStack() as stack:
 
-        async def start(engine: FakeEngine | None = None, *, started: bool = True) -> Bench:
+        async def start(
+            engine: FakeEngine | None = None,
+            *,
+            started: bool = True,
+            fallback: FakeEngine | None = None,
+        ) -> Bench:
             engine = engine or FakeEngine(REPLIES)
             if started:
                 await engine.start()
@@ -41,7 +47,11 @@ async def start_bench(tmp_path: Path) -> AsyncIterator[StartBench]:
                 Persona(id="test:hostile", name=HOSTILE[:80], greeting=HOSTILE, summary=HOSTILE),
             )
             settings = SettingsCascade(database.settings, cast)
-            conversations = Conversations(database.history, settings, cast, engine)
+            named = [NamedEngine("fake", engine)]
+            if fallback is not None:
+                named.append(NamedEngine("fallback:fake", fallback))
+            engines = Engines(named)
+            conversations = Conversations(database.history, settings, cast, engines)
             stack.push_async_callback(conversations.close, 0)
             workbench = Workbench(conversations, port=0, version="1.2.3")
             url = await workbench.start()

@@ -1,5 +1,6 @@
 """What the page can ask for."""
 
+import asyncio
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,8 +8,10 @@ from pathlib import Path
 import pytest
 from workbench_parts import HOSTILE, REPLIES, Bench, Client
 
+from bot.chat.engines import Engines, NamedEngine
 from bot.chat.messages import ChannelKey, IncomingMessage, Speaker
 from bot.chat.settings import DEFINITIONS
+from bot.engine.fake import FakeEngine
 from bot.store.database import Database
 from bot.workbench import views
 from bot.workbench.forms import MESSAGE_CHARACTERS
@@ -321,6 +324,28 @@ async def test_why_tells_the_prompt_by_its_sections(bench: Bench, client: Client
     assert statistics["tokens_per_second"] >= 0
     assert statistics["first_token_seconds"] >= 0
     assert why["record"]["sampling"]["temperature"] == 0.7
+
+
+async def test_why_names_the_engine_and_says_when_it_is_there_no_more(
+    bench: Bench, client: Client
+) -> None:
+    reply = (await client.talked("Hello"))["turns"][1]
+    address = f"api/chats/1/turns/{reply['id']}/why"
+    why = await client.ok("GET", address)
+    assert (why["record"]["engine"], why["missing_engine"]) == ("fake", "")
+    bench.conversations.engines = Engines.only(FakeEngine(), "local")
+    assert (await client.ok("GET", address))["missing_engine"] == "fake"
+
+
+def test_the_page_is_told_of_the_engine_that_answers_and_of_the_other() -> None:
+    down = NamedEngine("local", FakeEngine())
+    up = NamedEngine("fallback:fake", FakeEngine())
+    told = views.engine(Engines([up]))
+    assert (told["name"], told["is_fallback"], told["others"]) == ("fallback:fake", False, [])
+    asyncio.run(up.start())
+    told = views.engine(Engines([down, up]))
+    assert (told["name"], told["is_fallback"], told["state"]) == ("fallback:fake", True, "ready")
+    assert [(one["name"], one["state"]) for one in told["others"]] == [("local", "starting")]
 
 
 async def test_why_says_that_things_have_changed(client: Client) -> None:

@@ -514,6 +514,23 @@ async def test_a_model_that_is_being_prepared(start_bench: StartBench, open_page
     await expect(visit.page.locator("#banner")).to_be_hidden()
 
 
+async def test_the_page_shows_that_the_fallback_answers(
+    start_bench: StartBench, open_page: OpenPage
+) -> None:
+    second = FakeEngine(["The second one's reply."])
+    await second.start()
+    bench = await start_bench(started=False, fallback=second)
+    visit = await open_page(bench)
+    await expect(visit.page.locator("#engine")).to_contain_text("Fallback")
+    await expect(visit.page.locator("#banner")).to_be_hidden()
+    await visit.say("Hello")
+    await expect(visit.replies).to_have_text("The second one's reply.")
+    await bench.engine.start()
+    await expect(visit.page.locator("#engine")).not_to_contain_text("Fallback")
+    title = await visit.page.locator("#engine").get_attribute("title")
+    assert "fallback:fake (fake) is ready." in (title or "")
+
+
 async def test_a_failure_is_a_line_with_a_way_on(
     start_bench: StartBench, open_page: OpenPage
 ) -> None:

@@ -4,9 +4,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from bot.chat.engines import Engines, NamedEngine
 from bot.chat.messages import ChannelKey, GenerationRecord, HistoryWindow, Turn
 from bot.chat.persona import Persona
-from bot.chat.ports import Engine, History, Personas
+from bot.chat.ports import History, Personas
 from bot.chat.prompt.build import Prompt, PromptRequest, Section, build_prompt, window_turns
 from bot.chat.prompt.counting import CountCache
 from bot.chat.prompt.formats import PromptFormat, choose_format
@@ -47,6 +48,7 @@ class Explanation:
     changed_since: bool  # history, settings or persona: the prompt is no longer what it was
     persona: Persona  # with which the prompt is rebuilt
     persona_since: PersonaSince = PersonaSince.SAME
+    missing_engine: str = ""  # the name of the engine that wrote it, if it is there no more
 
 
 class Preparer:
@@ -57,19 +59,15 @@ class Preparer:
         history: History,
         settings: SettingsCascade,
         personas: Personas,
-        engine: Engine,
         *,
-        prompt_format: str,
         max_reply_tokens: int,
     ) -> None:
-        """`prompt_format` is `auto` or a format's name; `max_reply_tokens` is the process's."""
+        """`max_reply_tokens` is the process's."""
         self._history = history
         self._settings = settings
         self._personas = personas
-        self._engine = engine
-        self._prompt_format = prompt_format
         self._max_reply_tokens = max_reply_tokens
-        self._chosen: tuple[ModelInfo, PromptFormat] | None = None
+        self._chosen: dict[NamedEngine, tuple[ModelInfo, PromptFormat]] = {}
         self._counts = CountCache()
 
     async def persona(
@@ -90,12 +88,13 @@ class Preparer:
     async def prepare(
         self,
         turn: Turn,
+        engine: NamedEngine,
         *,
         answers: Collection[int] = (),
         reply_so_far: str = "",
         first_turn: int | None = None,
     ) -> Prepared:
-        """The prompt for a bot's turn. Raises EngineError, SettingsError or StoreError.
+        """The prompt for a bot's turn and `engine`. Raises EngineError, SettingsError, StoreError.
 
         All of `answers` are among what the model sees, as far as they fit. `first_turn` makes the
         prompt begin with that turn, as it did when it was built first.
@@ -103,30 +102,27 @@ class Preparer:
         settings = await self._settings.resolve(turn.channel)
         persona = await self.persona(turn.channel, settings, turn)
         window = await self._window(turn, settings, min(answers, default=None), first_turn)
-        info = self._engine.info
+        info = engine.info
         prompt = await build_prompt(
             PromptRequest(
                 persona=persona,
                 window=window,
                 settings=_reaching_back(settings, window, min(answers, default=first_turn)),
-                format=self._format(info),
+                format=self._format(engine, info),
                 info=info,
                 reply_tokens=min(settings.max_reply_tokens, self._max_reply_tokens),
                 reply_so_far=reply_so_far,
             ),
-            self._engine.count_tokens,
+            engine.count_tokens,
             self._counts,
         )
         return Prepared(prompt, settings, persona)
 
-    async def sections(self, prompt: Prompt) -> tuple[Section, ...]:
-        """The prompt's sections with their tokens. Raises EngineError."""
-        return await prompt.sections(self._engine.count_tokens)
-
-    def _format(self, info: ModelInfo) -> PromptFormat:
-        if self._chosen is None or self._chosen[0] != info:
-            self._chosen = info, choose_format(self._prompt_format, info)
-        return self._chosen[1]
+    def _format(self, engine: NamedEngine, info: ModelInfo) -> PromptFormat:
+        chosen = self._chosen.get(engine)
+        if chosen is None or chosen[0] != info:
+            chosen = self._chosen[engine] = info, choose_format(engine.prompt_format, info)
+        return chosen[1]
 
     async def _window(
         self, turn: Turn, settings: ChannelSettings, oldest: int | None, first_turn: int | None
@@ -147,9 +143,12 @@ class Preparer:
         return window
 
 
-async def explain(history: History, preparer: Preparer, turn_id: int) -> Explanation:
-    """Explain a bot's turn, as its active swipe came to be.
+async def explain(
+    history: History, preparer: Preparer, engines: Engines, turn_id: int
+) -> Explanation:
+    """Explain a bot's turn, as its active swipe came to be, by the engine that wrote it.
 
+    Where that engine is configured no more, the prompt is the one that a reply would have now.
     Raises NotFound, and EngineError or SettingsError when the prompt cannot be built any more.
     """
     turn = await history.turn(turn_id)
@@ -157,20 +156,23 @@ async def explain(history: History, preparer: Preparer, turn_id: int) -> Explana
         raise NotFound("That is no reply of the bot's.", "Ask about one of its messages.")
     record = await history.generation(turn_id, turn.active_swipe)
     answers = [asked.turn_id for asked in await preparer.questions(turn)]
-    now = await preparer.prepare(turn, answers=answers)
+    wrote = engines.named(record.engine) if record is not None else None
+    engine = wrote or engines.answering()
+    now = await preparer.prepare(turn, engine, answers=answers)
     changed_since = record is not None and now.prompt.sha256 != record.prompt_sha256
     if changed_since and record is not None and record.first_turn_id is not None:
         # Turns older than the prompt's first one may have gone: they were not in it anyway.
-        now = await preparer.prepare(turn, first_turn=record.first_turn_id)
+        now = await preparer.prepare(turn, engine, first_turn=record.first_turn_id)
         changed_since = now.prompt.sha256 != record.prompt_sha256
     return Explanation(
         turn,
         now.prompt,
-        await preparer.sections(now.prompt),
+        await now.prompt.sections(engine.count_tokens),
         record,
         changed_since,
         now.persona,
         _persona_since(record, now.persona),
+        missing_engine=record.engine if record is not None and wrote is None else "",
     )
 
 

@@ -5,8 +5,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from random import Random
 
+from bot.chat.engines import Engines
 from bot.chat.messages import ChannelKey, IncomingMessage, Turn
-from bot.chat.ports import Engine, EngineStatus, History, Personas
+from bot.chat.ports import EngineStatus, History, Personas
 from bot.chat.prompt.preparation import Explanation, PersonaSince, Preparer, explain
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.listening import is_addressed, is_kept
@@ -48,7 +49,7 @@ class Conversations:
     """The conversation core, for every channel. Front ends (cogs, workbench) call only this.
 
     What needs no running reply to be regarded (export, unhiding, restoring, settings) they ask of
-    the ports directly: `history`, `settings`, `personas`, `engine`.
+    the ports directly: `history`, `settings`, `personas`, `engines`.
     """
 
     def __init__(
@@ -56,9 +57,8 @@ class Conversations:
         history: History,
         settings: SettingsCascade,
         personas: Personas,
-        engine: Engine,
+        engines: Engines,
         *,
-        prompt_format: str = "auto",
         max_reply_tokens: int = 512,
         clock: Clock = utc_now,
         random: Random | None = None,
@@ -67,20 +67,13 @@ class Conversations:
         self.history = history
         self.settings = settings
         self.personas = personas
-        self.engine = engine
+        self.engines = engines
         self._clock = clock
         self._random = random or Random()  # noqa: S311 - nothing secret hangs on it
         self._channels = ChannelStates()
-        self._preparer = Preparer(
-            history,
-            settings,
-            personas,
-            engine,
-            prompt_format=prompt_format,
-            max_reply_tokens=max_reply_tokens,
-        )
+        self._preparer = Preparer(history, settings, personas, max_reply_tokens=max_reply_tokens)
         self._replies = Replies(
-            history, settings, engine, self._preparer, self._channels, clock, self._random
+            history, settings, engines, self._preparer, self._channels, clock, self._random
         )
 
     # Messages ------------------------------------------------------------------------------------
@@ -191,15 +184,15 @@ class Conversations:
 
     async def why(self, turn_id: int) -> Explanation:
         """The prompt of a reply, rebuilt. Raises NotFound, EngineError or SettingsError."""
-        return await explain(self.history, self._preparer, turn_id)
+        return await explain(self.history, self._preparer, self.engines, turn_id)
 
     def running(self, channel: ChannelKey) -> Reply | None:
         """The reply being written in a channel."""
         return self._channels.running(channel)
 
     def engine_status(self) -> EngineStatus:
-        """A snapshot of the engine."""
-        return self.engine.status()
+        """A snapshot of the engine that would answer now."""
+        return self.engines.status()
 
     async def close(self, grace_seconds: float = 20.0) -> None:
         """No new replies; running ones get `grace_seconds`, then are stopped and finished.

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
+from bot.chat.engines import Engines
 from bot.chat.messages import ChannelKey, GenerationRecord, Speaker, Turn
-from bot.chat.ports import Engine, History
+from bot.chat.ports import History
 from bot.chat.prompt.preparation import Preparer
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.reply import Reply, ReplyKind, continued_record
@@ -93,7 +94,7 @@ class Replies:
         self,
         history: History,
         settings: SettingsCascade,
-        engine: Engine,
+        engines: Engines,
         preparer: Preparer,
         channels: ChannelStates,
         clock: Clock,
@@ -102,7 +103,7 @@ class Replies:
         """`channels` is shared with whoever hears the messages."""
         self._history = history
         self._settings = settings
-        self._engine = engine
+        self._engines = engines
         self._preparer = preparer
         self._channels = channels
         self._clock = clock
@@ -255,9 +256,11 @@ class Replies:
         asked_by: frozenset[str],
     ) -> Reply:
         asker = answers[-1].speaker.speaker_id if answers else min(asked_by, default="")
+        engine = self._engines.pick()
         writer = Writer(
             self._preparer,
-            self._engine,
+            self._engines,
+            engine,
             self._random,
             turn,
             answers=[answered.turn_id for answered in answers],
@@ -279,7 +282,7 @@ class Replies:
             kind=kind,
             answers=answers,
             asked_by=asked_by,
-            expected_wait_seconds=self._engine.status().expected_wait_seconds,
+            expected_wait_seconds=engine.status().expected_wait_seconds,
             record=record,
             release=lambda: self._release(turn.channel),
         )

@@ -1,4 +1,7 @@
-"""Writes one reply: drafts the prompt, calls the engine, and once more when nothing came."""
+"""Writes one reply: drafts the prompt, calls the engine, and once more when nothing came.
+
+Where the engine is down before the first word, another one is asked, once.
+"""
 
 import logging
 import time
@@ -8,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from random import Random
 
+from bot.chat.engines import Engines, NamedEngine
 from bot.chat.messages import GenerationRecord, Turn
 from bot.chat.ports import Engine
 from bot.chat.prompt.build import Prompt
@@ -15,11 +19,18 @@ from bot.chat.prompt.preparation import Prepared, Preparer
 from bot.chat.talk.faults import NOTHING_CAME, NOTHING_TO_ADD, line_for
 from bot.chat.text.reply_filter import ReplyFilter
 from bot.engine.api import FinishReason, GenerationRequest, GenerationStatistics
-from bot.errors import CaduceusError, EngineError, EngineUnavailable
+from bot.errors import (
+    CaduceusError,
+    EngineError,
+    EngineFailed,
+    EngineUnavailable,
+    RemoteEngineError,
+)
 
 ATTEMPTS = 2
 RETRY_TEMPERATURE = 0.7  # greedy, a second attempt would only say nothing again
 SEED_BITS = 31  # what every server takes
+ENGINE_IS_DOWN = (EngineUnavailable, EngineFailed, RemoteEngineError)
 
 _log = logging.getLogger(__name__)
 
@@ -114,7 +125,8 @@ class Writer:
     def __init__(
         self,
         preparer: Preparer,
-        engine: Engine,
+        engines: Engines,
+        engine: NamedEngine,
         random: Random,
         turn: Turn,
         *,
@@ -122,9 +134,13 @@ class Writer:
         user: str,
         text_before: str = "",
     ) -> None:
-        """`user` is whom the engine's queue counts it for; `text_before` is to be gone on with."""
+        """`engine` is the one picked; `user` is whom its queue counts the request for.
+
+        `text_before` is to be gone on with.
+        """
         self.outcome: Outcome | None = None
         self._preparer = preparer
+        self._engines = engines
         self._engine = engine
         self._random = random
         self._turn = turn
@@ -137,7 +153,7 @@ class Writer:
     async def text(self) -> AsyncGenerator[str, None]:
         """New text, ready to show. Ends where an error of ours strikes: `outcome` tells."""
         try:
-            async with aclosing(self._attempts()) as pieces:
+            async with aclosing(self._by_an_engine_that_is_up()) as pieces:
                 async for piece in pieces:
                     yield piece
         except CaduceusError as error:
@@ -162,11 +178,35 @@ class Writer:
             statistics=await self._generation.statistics(),
             created_at=created_at,
             settings_revision=revision,
+            engine=self._engine.name,
         )
+
+    async def _by_an_engine_that_is_up(self) -> AsyncGenerator[str, None]:
+        came = False
+        try:
+            async with aclosing(self._attempts()) as pieces:
+                async for piece in pieces:
+                    came = True
+                    yield piece
+        except ENGINE_IS_DOWN as error:
+            other = None if came else self._engines.instead_of(self._engine)
+            if other is None:
+                raise
+            _log.warning(
+                "A reply in %s failed on %s and is written by %s: %s",
+                *(self._turn.channel, self._engine.name, other.name, error),
+                exc_info=error,
+            )
+            self._engine, self._prepared, self._generation = other, None, None
+        else:
+            return
+        async with aclosing(self._attempts()) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def _attempts(self) -> AsyncGenerator[str, None]:
         self._prepared = prepared = await self._preparer.prepare(
-            self._turn, answers=self._answers, reply_so_far=self._text_before
+            self._turn, self._engine, answers=self._answers, reply_so_far=self._text_before
         )
         for attempt in range(ATTEMPTS):
             request = self._request(prepared, again=attempt > 0)

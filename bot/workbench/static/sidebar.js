@@ -7,6 +7,12 @@ import { call } from "./api.js";
 const NOBODY = "Guest";
 const STATES = { starting: "is being prepared", restarting: "is being started again", stopped: "has stopped" };
 
+/** A line about an engine that does not answer now. */
+function beside({ name, state, model, wait, error }) {
+  const words = STATES[state] ?? (wait ? `is ready; the wait is about ${wait} seconds` : "is ready");
+  return [`${name} (${model || "no model"}) ${words}.`, error].filter(Boolean).join(" ");
+}
+
 /** What is remembered in the browser; without storage it lasts as long as the page. */
 const memory = {
   get(key, otherwise) {
@@ -102,7 +108,8 @@ export class Sidebar {
   engine(engine) {
     $("engine").dataset.state = engine.state;
     const parts = STATES[engine.state] ? [`${engine.model || "The model"} ${STATES[engine.state]}`] : [engine.model, engine.device];
+    if (engine.is_fallback) parts.unshift("Fallback");
     $("engine-text").textContent = parts.filter(Boolean).join(" · ");
-    $("engine").title = engine.kernel;
+    $("engine").title = [engine.kernel, ...engine.others.map(beside)].filter(Boolean).join("\n");
   }
 }

@@ -31,6 +31,10 @@ function parts(why) {
   const found = [];
   const text = whatChanged(why);
   if (text) found.push(el("p", { className: "callout", textContent: text }));
+  if (why.missing_engine) {
+    const missing = `The engine «${why.missing_engine}» that wrote this is no longer configured: this is the prompt as another would get it.`;
+    found.push(el("p", { className: "callout", textContent: missing }));
+  }
   if (why.record) found.push(tiles(why.record));
   else found.push(el("p", { className: "callout", textContent: "How this text came to be was not kept." }));
   found.push(sections(why), leftOut(why), exact(why));
@@ -112,6 +116,7 @@ function exact(why) {
 function details({ record, stops }) {
   const rows = [
     ["Model", record.statistics.model],
+    ...(record.engine ? [["Engine", record.engine]] : []),
     ["Persona", record.persona],
     ["Ended because", FINISH[record.finish] ?? record.finish],
     ...Object.entries(record.sampling).map(([key, value]) => [key.replaceAll("_", " "), String(value)]),

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import discord
 from worlds import labels, talking
 
+from bot.chat.engines import Standing
 from bot.chat.personas.library import PersonaLibrary
 from bot.engine.api import EngineState, EngineStatus
 from bot.engine.fake import FakeEngine
@@ -149,12 +151,32 @@ def test_status_tells_of_a_restart_and_its_cause() -> None:
         restarts=4,
         last_error="Out of memory. " * 200,
     )
-    embed = describe(status, "1.0")
+    embed = describe([Standing("local", status, answers=True)], "1.0")
     fields = {field.name: field.value or "" for field in embed.fields}
+    assert "Answers now" not in fields
     assert fields["State"] == "restarting"
     assert fields["Wait"] == "about 12 s for a new message"
     assert fields["Restarts"] == "4"
     assert len(fields["Last error"]) <= 1024
+
+
+def test_status_tells_which_engine_answers_and_how_the_other_one_is() -> None:
+    down = EngineStatus(EngineState.RESTARTING, "Hermes", last_error="Out of memory. " * 200)
+    up = EngineStatus(EngineState.READY, "Mistral", expected_wait_seconds=3)
+    standings = [
+        Standing("local", down, answers=False),
+        Standing("fallback:openai", up, answers=True),
+    ]
+    embed = describe(standings, "1.0")
+    fields = {field.name: field.value or "" for field in embed.fields}
+    assert fields["Answers now"] == "fallback:openai"
+    assert (fields["State"], fields["Model"]) == ("ready", "Mistral")
+    assert fields["local"].startswith("restarting, model Hermes. Out of memory.")
+    assert len(fields["local"]) <= 1024
+    calm = [replace(standings[0], answers=True), replace(standings[1], answers=False)]
+    fields = {field.name: field.value or "" for field in describe(calm, "1.0").fields}
+    assert fields["Answers now"] == "local"
+    assert fields["fallback:openai"] == "ready, model Mistral, wait about 3 s."
 
 
 async def test_why_shows_the_prompt_and_what_was_left_out(tmp_path: Path) -> None:
@@ -168,7 +190,8 @@ async def test_why_shows_the_prompt_and_what_was_left_out(tmp_path: Path) -> Non
         assert (await file.read()).decode() == world.engine.requests[0].prompt
         [embed] = answer.embeds
         assert "in all" in (embed.description or "")
-        assert any(field.name == "Model" for field in embed.fields)
+        fields = {field.name: field.value for field in embed.fields}
+        assert (fields["Model"], fields["Engine"]) == ("fake", "fake")
         assert embed.footer.text is None
 
 
