@@ -261,6 +261,14 @@ async def test_where_neither_can_be_started_the_first_ones_error_is_raised(
             await app.engine_start
 
 
+async def test_where_the_other_one_may_still_come_a_failed_first_start_ends_nothing(
+    settings: ProcessSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_app(use_engines(monkeypatch, settings, Broken(), Unreachable())) as app:
+        await app.engine_start
+        assert app.engines.answering().name == "fallback:openai"
+
+
 async def test_two_models_on_this_machine_are_loaded_one_after_the_other(
     settings: ProcessSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

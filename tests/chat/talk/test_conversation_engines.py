@@ -76,6 +76,18 @@ async def test_the_prompt_is_the_picked_engines_own(set_stage: StageMaker) -> No
     assert "<|im_start|>" not in pair.first.requests[-1].prompt
 
 
+async def test_a_format_that_was_set_is_the_first_engines_alone(set_stage: StageMaker) -> None:
+    pair = await two(set_stage)
+    second = FakeEngine(["Instead."])  # of the same model
+    await second.start()
+    first = NamedEngine("local", pair.first, prompt_format="vicuna")
+    pair.stage.engines = Engines([first, NamedEngine("fallback:openai", second)])
+    pair.stage.start_again()
+    assert (await pair.record(await pair.answer())).prompt_format == "vicuna"
+    await pair.first.close()
+    assert (await pair.record(await pair.answer())).prompt_format == "alpaca"
+
+
 @pytest.mark.parametrize(
     "fault",
     [EngineUnavailable("It restarts."), EngineFailed("Out of memory."), RemoteEngineError("502")],
