@@ -107,13 +107,22 @@ class Turn:
 class HistoryWindow:
     """The newest turns of a channel's current conversation, oldest first.
 
-    `skipped` is the number of older turns that are not in `turns`: the absolute position of
-    ``turns[0]``, by which the prompt drops old turns in whole blocks.
+    `positions` are the turns' absolute ones in the conversation, by which the prompt drops old
+    turns in whole blocks: they grow from turn to turn and never change, with gaps where turns were
+    taken out. Without them, turns follow each other without a gap from `skipped` on. `skipped` is
+    how many older turns are not in `turns`: 0 if there is none, else with those that were taken
+    out.
     """
 
     conversation_id: int
     turns: tuple[Turn, ...]
     skipped: int = 0
+    positions: tuple[int, ...] = ()
+
+    def numbered(self) -> list[tuple[int, Turn]]:
+        """The turns with their positions."""
+        positions = self.positions or range(self.skipped, self.skipped + len(self.turns))
+        return list(zip(positions, self.turns, strict=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import aliased
 
 from bot.chat.messages import ChannelKey, Turn
 from bot.errors import NotFound
@@ -132,11 +133,20 @@ def retire_conversation(connection: Connection, channel_id: int) -> None:
     )
 
 
-_NEW_TURN = insert(TurnRow).returning(TurnRow.id)
+_EARLIER = aliased(TurnRow)
+_NEXT_POSITION = (
+    select(_EARLIER.position + 1)
+    .where(_EARLIER.conversation_id == bindparam("within"))
+    .order_by(_EARLIER.id.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+_NEW_TURN = insert(TurnRow).values(position=func.coalesce(_NEXT_POSITION, 0)).returning(TurnRow.id)
 
 
 def new_turn(connection: Connection, values: dict[str, Any]) -> int:
     """Append a turn; returns its number."""
+    values = {**values, "within": values["conversation_id"]}
     return connection.execute(_NEW_TURN, values).scalar_one()
 
 

@@ -6,7 +6,7 @@ Functions of a connection, each one transaction.
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, func, literal_column, select, update
 
 from bot.chat.messages import ChannelKey, HistoryWindow, Turn
 from bot.errors import NotFound
@@ -24,8 +24,17 @@ from bot.store.access import (
     usable_ids,
 )
 from bot.store.incoming import turn_id_of_message
-from bot.store.rows import CHANNEL_COLUMNS, batches, channel_key, load_turns, select_turns
+from bot.store.rows import (
+    CHANNEL_COLUMNS,
+    batches,
+    channel_key,
+    load_turns,
+    load_turns_with_rows,
+    select_turns,
+)
 from bot.store.tables import ChannelRow, ConversationRow, TurnRow
+
+_BOT: ColumnElement[str] = literal_column("'bot'")  # as `ix_turns_replies` says it
 
 
 def turn_of_message(connection: Connection, channel: ChannelKey, message_id: str) -> Turn | None:
@@ -40,7 +49,10 @@ def turn_of_message(connection: Connection, channel: ChannelKey, message_id: str
 def window(
     connection: Connection, channel: ChannelKey, limit: int, *, before_turn: int | None = None
 ) -> HistoryWindow:
-    """The newest `limit` visible turns. Conversation 0 where nothing was ever said."""
+    """The newest `limit` visible turns. Conversation 0 where nothing was ever said.
+
+    Reads no more than that, however many there are before.
+    """
     if before_turn is None:
         conversation = current_conversation(connection, channel)
         if conversation is None:
@@ -49,11 +61,16 @@ def window(
     else:
         conversation = read_turn(connection, before_turn).conversation_id
         wanted = _visible(conversation) & (TurnRow.id < before_turn)
-    newest = select_turns().where(wanted).order_by(TurnRow.id.desc()).limit(max(0, limit))
-    turns = tuple(reversed(load_turns(connection, newest)))
-    older = wanted & (TurnRow.id < turns[0].turn_id) if turns else wanted
-    skipped = connection.scalar(select(func.count(TurnRow.id)).where(older)) or 0
-    return HistoryWindow(conversation, turns, skipped)
+    limit = max(0, limit)
+    newest = select_turns().where(wanted).order_by(TurnRow.id.desc()).limit(limit + 1)
+    found = load_turns_with_rows(connection, newest)
+    shown = found[limit - 1 :: -1] if limit else []
+    turns = tuple(turn for turn, _row in shown)
+    positions = tuple(row.position for _turn, row in shown)
+    if len(found) <= limit:
+        return HistoryWindow(conversation, turns, 0, positions)
+    skipped = positions[0] if positions else found[0][1].position + 1
+    return HistoryWindow(conversation, turns, skipped, positions)
 
 
 def pending(
@@ -143,12 +160,14 @@ def hide_last_exchange(connection: Connection, channel: ChannelKey) -> list[int]
     reply = None if conversation is None else _newest_reply(connection, conversation)
     if conversation is None or reply is None:
         return []
-    hidden = connection.scalars(
-        update(TurnRow)
-        .where(_visible(conversation), (TurnRow.id >= reply) | (TurnRow.answered_by == reply))
-        .values(hidden_at=now())
-        .returning(TurnRow.id)
-    )
+    hidden: list[int] = []
+    for part in (TurnRow.id >= reply, TurnRow.answered_by == reply):  # each has an index
+        hidden += connection.scalars(
+            update(TurnRow)
+            .where(_visible(conversation), part)
+            .values(hidden_at=now())
+            .returning(TurnRow.id)
+        )
     return sorted(hidden)
 
 
@@ -165,5 +184,8 @@ def _visible(conversation_id: int) -> ColumnElement[bool]:
 
 def _newest_reply(connection: Connection, conversation_id: int) -> int | None:
     return connection.scalar(
-        select(func.max(TurnRow.id)).where(_visible(conversation_id), TurnRow.role == "bot")
+        select(TurnRow.id)
+        .where(_visible(conversation_id), TurnRow.role == _BOT)
+        .order_by(TurnRow.id.desc())
+        .limit(1)
     )

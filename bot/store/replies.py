@@ -3,14 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    delete,
-    insert,
-    literal_column,
-    select,
-    update,
-)
+from sqlalchemy import Connection, delete, insert, literal_column, select, update
 
 from bot.chat.messages import ChannelKey, GenerationRecord, Speaker, Turn, TurnState
 from bot.errors import NotAllowed, NotFound

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.orm import aliased
 
 from bot.chat.messages import ChannelKey
@@ -252,10 +252,6 @@ def _bury(connection: Connection, dead: Sequence[AnyRow]) -> None:
         logger.info("%s has ended without signing off", run.program)
 
 
-# Written out, as the index of what waits has it, or SQLite would not use it.
-_IS_PENDING = text("turns.is_pending")
-
-
 def _waiting(connection: Connection, accounts: Sequence[str]) -> list[AnyRow]:
     """What these accounts are to answer where nobody is writing, oldest first."""
     rows = connection.execute(
@@ -268,7 +264,7 @@ def _waiting(connection: Connection, accounts: Sequence[str]) -> list[AnyRow]:
         .join(ConversationRow, ConversationRow.id == TurnRow.conversation_id)
         .join(ChannelRow, ChannelRow.id == ConversationRow.channel_id)
         .where(
-            _IS_PENDING,
+            TurnRow.is_pending,
             TurnRow.heard_by.in_(accounts),
             TurnRow.hidden_at.is_(None),
             TurnRow.created_at >= now() - OFFERED_FOR,
@@ -286,7 +282,7 @@ def _claim(connection: Connection, platform: str, account: str) -> None:
     turn_ids = connection.scalars(
         select(TurnRow.id)
         .join(ConversationRow, ConversationRow.id == TurnRow.conversation_id)
-        .where(_IS_PENDING, TurnRow.heard_by == "", ConversationRow.channel_id.in_(channels))
+        .where(TurnRow.is_pending, TurnRow.heard_by == "", ConversationRow.channel_id.in_(channels))
     ).all()
     for piece in batches(turn_ids):
         connection.execute(update(TurnRow).where(TurnRow.id.in_(piece)).values(heard_by=account))

@@ -131,17 +131,29 @@ class TurnRow(Base):
     __tablename__ = "turns"
     __table_args__ = (
         Index("ix_turns_conversation_id_id", "conversation_id", "id"),
+        # SQLite uses a partial index only for a condition that says the same in the same words: a
+        # query writes the value literally, never as a parameter.
         Index(
             "ix_turns_pending",
             "conversation_id",
-            sqlite_where=text("is_pending"),
+            "id",
+            sqlite_where=text("is_pending = 1"),
             postgresql_where=text("is_pending"),
+        ),
+        Index(
+            "ix_turns_replies",
+            "conversation_id",
+            "id",
+            sqlite_where=text("role = 'bot'"),
+            postgresql_where=text("role = 'bot'"),
         ),
         NEVER_AGAIN,
     )
 
     id: Mapped[int] = _key()
     conversation_id: Mapped[int] = _belongs_to("conversations.id")
+    # Absolute in the conversation: grows, never changes, has gaps where turns were taken out.
+    position: Mapped[int] = mapped_column(server_default="0")
     role: Mapped[str]
     speaker_id: Mapped[str]
     speaker_name: Mapped[str]

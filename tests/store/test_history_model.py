@@ -67,6 +67,7 @@ class HistoryMachine(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.database = self.run(Database.open(self.url))
         self.turns: dict[int, ModelTurn] = {}
+        self.positions: dict[int, int] = {}  # of each turn: they never change
         self.conversation = 0
         self.conversations: list[int] = []
         self.hidden: list[list[int]] = []
@@ -268,7 +269,14 @@ class HistoryMachine(RuleBasedStateMachine):
         window = self.run(self.history.window(CHANNEL, 4))
         visible = self.visible()
         assert window.conversation_id == self.conversation
-        assert window.skipped == max(0, len(visible) - 4)
+        assert bool(window.skipped) == (len(visible) > 4)
+        assert window.skipped >= max(0, len(visible) - 4)
+        whole = self.run(self.history.window(CHANNEL, 1000))
+        assert [turn.turn_id for turn in whole.turns] == [turn.turn_id for turn in visible]
+        assert list(whole.positions) == sorted(set(whole.positions))
+        assert window.positions == whole.positions[-4:]
+        for turn, position in zip(visible, whole.positions, strict=True):
+            assert self.positions.setdefault(turn.turn_id, position) == position
         assert [
             (turn.turn_id, (turn.text, turn.state), list(turn.message_ids), turn.answered_by)
             for turn in window.turns

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
-from store_samples import Talk
+from store_samples import CHANNEL, Talk
 
 from bot.chat.messages import ChannelKey, TurnState
 from bot.errors import StoreError
 from bot.store import migrate
-from bot.store.connection import parse_url, run_once
+from bot.store.connection import WRITER_PRAGMAS, parse_url, run_once
 from bot.store.database import Database
 from bot.store.migrate import check_migrations, compare, newest_revision, read_chain, upgrade
 
@@ -125,6 +125,54 @@ async def test_rebuilding_a_table_keeps_what_refers_to_it(
     database = await Database.open(bare_url)
     assert await database.history.turn(reply.turn_id) == reply
     await database.close()
+
+
+async def test_turns_of_an_older_database_get_their_positions(
+    bare_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = tmp_path / "old"
+    with monkeypatch.context() as patch:
+        await asyncio.to_thread(
+            shutil.copytree,
+            migrate.MIGRATIONS,
+            old,
+            ignore=shutil.ignore_patterns("0003*", "__py*"),
+        )
+        patch.setattr(migrate, "MIGRATIONS", old)
+        await upgrade(bare_url)
+    await asyncio.to_thread(run_once, parse_url(bare_url), _old_rows, pragmas=WRITER_PRAGMAS)
+    await upgrade(bare_url)
+    database = await Database.open(bare_url)
+    window = await database.history.window(CHANNEL, 2)
+    assert [turn.turn_id for turn in window.turns] == [3, 5]
+    assert (window.positions, window.skipped) == ((1, 2), 1)
+    new = await Talk(database.history).ask("new")
+    assert (await database.history.window(CHANNEL, 1)).positions == (3,)
+    assert new.turn_id == 6
+    await database.close()
+
+
+def _old_rows(connection: Connection) -> None:
+    """Turns of two conversations among each other, as a program at revision 0001 left them."""
+    run = connection.exec_driver_sql
+    run(
+        "INSERT INTO channels (id, platform, platform_channel_id, is_direct) VALUES "
+        "(1, 'discord', '100', false)"
+    )
+    run(
+        "INSERT INTO conversations (id, channel_id, is_current, created_at) VALUES "
+        "(1, 1, true, '2024-01-01 00:00:00'), (2, 1, false, '2024-01-01 00:00:00')"
+    )
+    for turn_id, conversation in ((1, 1), (2, 2), (3, 1), (4, 2), (5, 1)):
+        run(
+            "INSERT INTO turns (id, conversation_id, role, speaker_id, speaker_name, "
+            "speaker_is_bot, text, created_at, persona, addressed, is_pending, active_swipe) "
+            f"VALUES ({turn_id}, {conversation}, 'user', 'ann', 'Ann', false, 'Hi', "
+            "'2024-01-01 00:00:00', '', false, false, 0)"
+        )
+    if connection.dialect.name == "postgresql":
+        for table in ("channels", "conversations", "turns"):
+            run(f"SELECT setval('{table}_id_seq', (SELECT max(id) FROM {table}))")
 
 
 async def test_a_database_newer_than_the_program_is_refused_and_left_alone(

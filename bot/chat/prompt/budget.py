@@ -155,7 +155,7 @@ class Budget:
         lines = self._draft.lines
         dropped = self._plain[: choice.start - self._counted_from]
         is_counted = self._counted_from == 0 and self._draft.cast.is_from_start
-        turns = lines[choice.start].position if choice.start < len(lines) else 0
+        turns = lines[choice.start].older if choice.start < len(lines) else 0
         has_greeting = bool(lines) and lines[0].turn is None
         if turns > 0:
             tokens = sum(dropped[1:] if has_greeting else dropped) if is_counted else None

@@ -40,12 +40,13 @@ def read_cast(
     """
     speaker = guard.name(clean_name(persona_name))
     start = _first_position(window, history_turns)
-    turns = list(_shown_turns(window, start))
-    bots = {turn.persona: guard.name(clean_name(turn.persona, speaker)) for _, turn in turns}
+    shown = list(_shown_turns(window, start))
+    turns = [each.turn for each in shown]
+    bots = {turn.persona: guard.name(clean_name(turn.persona, speaker)) for turn in turns}
     bots[persona_name] = speaker
     unique = assign_names(_people(turns), taken=(*bots.values(), *reserved_names))
     names = {speaker_id: guard.name(name) for speaker_id, name in unique.items()}
-    lines = tuple(_lines(turns, names, bots))
+    lines = tuple(_lines(shown, names, bots))
     users = [line.name for line in lines if line.role == "user"]
     everybody = [name for line in reversed(lines) for name in (line.name, line.quote_name)]
     return Cast(
@@ -59,25 +60,39 @@ def read_cast(
 
 
 def _first_position(window: HistoryWindow, history_turns: int) -> int:
-    newest = window.skipped + len(window.turns) - 1
-    earliest = max(newest - history_turns, window.skipped, 0)
+    positions = [position for position, _ in window.numbered()]
+    if not window.skipped and len(positions) <= history_turns + 1:
+        return 0
+    if not positions:
+        return window.skipped
+    earliest = positions[-history_turns - 1 :][0]
     block = 1
     while block < BLOCK_TURNS and block * 8 <= history_turns:
         block *= 2
-    return min(-(-earliest // block) * block, max(newest, 0))
+    return min(-(-earliest // block) * block, positions[-1])
 
 
-def _shown_turns(window: HistoryWindow, start: int) -> Iterator[tuple[int, Turn]]:
-    last = window.skipped + len(window.turns) - 1
-    for position, turn in enumerate(window.turns, window.skipped):
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A turn that may be shown."""
+
+    position: int
+    older: int
+    turn: Turn
+
+
+def _shown_turns(window: HistoryWindow, start: int) -> Iterator[_Shown]:
+    numbered = window.numbered()
+    last = numbered[-1][0] if numbered else 0
+    for older, (position, turn) in enumerate(numbered, window.skipped):
         is_empty = not turn.text.strip() and turn.reply_to is None and position != last
         if position >= start and turn.state is not TurnState.RUNNING and not is_empty:
-            yield position, turn
+            yield _Shown(position, older, turn)
 
 
-def _people(turns: Sequence[tuple[int, Turn]]) -> Iterator[tuple[str, str]]:
+def _people(turns: Sequence[Turn]) -> Iterator[tuple[str, str]]:
     """Ids and raw names of everybody who spoke or is quoted, in order of appearance."""
-    for _, turn in turns:
+    for turn in turns:
         if turn.role == "user":
             yield turn.speaker.speaker_id, turn.speaker.name
         if turn.reply_to is not None:
@@ -85,15 +100,17 @@ def _people(turns: Sequence[tuple[int, Turn]]) -> Iterator[tuple[str, str]]:
 
 
 def _lines(
-    turns: Sequence[tuple[int, Turn]], names: Mapping[str, str], bots: Mapping[str, str]
+    shown: Sequence[_Shown], names: Mapping[str, str], bots: Mapping[str, str]
 ) -> Iterator[Line]:
-    for position, turn in turns:
+    for each in shown:
+        turn = each.turn
         is_user = turn.role == "user"
         yield Line(
             role=turn.role,
             name=names[turn.speaker.speaker_id] if is_user else bots[turn.persona],
             text=turn.text,
-            position=position,
+            position=each.position,
+            older=each.older,
             turn=turn,
             quote=turn.reply_to,
             quote_name=_quote_name(turn.reply_to, names, bots) if turn.reply_to else "",

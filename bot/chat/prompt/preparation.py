@@ -186,16 +186,20 @@ def _persona_since(record: GenerationRecord | None, persona: Persona) -> Persona
 async def said_to_the_bot(history: History, window: HistoryWindow) -> HistoryWindow:
     """A window without what was kept while the channel's `context` was wider than it is now."""
     known = {message_id: turn for turn in window.turns for message_id in turn.message_ids}
-    turns: list[Turn] = []
-    for turn in window.turns:
+    kept: list[tuple[int, Turn]] = []
+    for position, turn in window.numbered():
         quoted = turn.reply_to
         if _is_part(turn) or (
             quoted is not None
             and not turn.speaker.is_bot
             and await concerns_the_bot(history, turn.channel, quoted.message_id, known)
         ):
-            turns.append(turn)
-    return replace(window, turns=tuple(turns))
+            kept.append((position, turn))
+    return replace(
+        window,
+        turns=tuple(turn for _, turn in kept),
+        positions=tuple(position for position, _ in kept),
+    )
 
 
 async def concerns_the_bot(
@@ -216,7 +220,9 @@ def _stops_short(window: HistoryWindow, turn_id: int) -> bool:
 def _beginning_with(window: HistoryWindow, turn_id: int) -> HistoryWindow:
     kept = tuple(turn for turn in window.turns if turn.turn_id >= turn_id)
     is_from_start = not window.skipped and len(kept) == len(window.turns)
-    return replace(window, turns=kept, skipped=0 if is_from_start else ROUND_POSITION)
+    if is_from_start:
+        return window
+    return replace(window, turns=kept, skipped=ROUND_POSITION, positions=())
 
 
 def _reaching_back(

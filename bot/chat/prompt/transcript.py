@@ -22,6 +22,7 @@ class Line:
     name: str
     text: str
     position: int = -1  # absolute in the conversation; -1 for the greeting
+    older: int = 0  # how many turns precede it
     turn: Turn | None = None
     quote: QuotedMessage | None = None
     quote_name: str = ""

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -136,3 +137,19 @@ def test_the_chosen_start_fits_and_drops_at_most_a_block_too_much(
     needed = next(at for at in range(len(costs) + 1) if sum(costs[at:]) <= room)
     assert start >= needed
     assert sum(costs[needed:start]) <= block + max(costs, default=0)
+
+
+async def test_the_beginning_stays_when_older_turns_are_taken_out() -> None:
+    turns = [said("Alex", f"{number}: word word word") for number in range(60)]
+    whole = request(*turns, skipped=100, history_turns=59)
+    kept = [number for number in range(60) if number not in (1, 3, 9)]
+    thinned = replace(
+        whole,
+        window=replace(
+            whole.window,
+            turns=tuple(whole.window.turns[number] for number in kept),
+            positions=tuple(100 + number for number in kept),
+        ),
+    )
+    first = (await build_prompt(whole, count)).first_turn_id
+    assert (await build_prompt(thinned, count)).first_turn_id == first
