@@ -1,5 +1,6 @@
 """The core's records: who said what, where. Frozen dataclasses, no behaviour beyond reading."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -153,6 +154,30 @@ class Scope(StrEnum):
 
 
 JsonValue: TypeAlias = str | int | float | bool | list[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSettings:
+    """What is set in some scopes, and the newest change's id then: 0 when there is none."""
+
+    values: Mapping[tuple[Scope, str], Mapping[str, JsonValue]]
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What is to be answered in a channel, oldest first, and what is set there."""
+
+    turns: tuple[Turn, ...]
+    settings: StoredSettings
+
+
+@dataclass(frozen=True, slots=True)
+class BegunReply:
+    """A reply's turn, and what was said before it."""
+
+    turn: Turn
+    window: HistoryWindow
 
 
 @dataclass(frozen=True, slots=True)

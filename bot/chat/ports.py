@@ -1,10 +1,11 @@
 """What the core needs of the world: implemented by the store, the persona folder, the engine."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from bot.chat.messages import (
+    BegunReply,
     ChannelKey,
     GenerationRecord,
     HistoryWindow,
@@ -13,8 +14,10 @@ from bot.chat.messages import (
     Scope,
     SettingChange,
     Speaker,
+    StoredSettings,
     Turn,
     TurnState,
+    Waiting,
 )
 from bot.chat.persona import Persona
 from bot.engine.api import Engine, EngineStatus
@@ -43,7 +46,7 @@ class History(Protocol):
         """Append a user's turn to the channel's current conversation, made if there is none.
 
         None when the message is known already (the same id in the same channel): a message that
-        arrives twice, live and after a reconnect, is one turn.
+        arrives twice, live and after a reconnect, is one turn. Either way it is noted as seen.
         """
         ...
 
@@ -92,8 +95,24 @@ class History(Protocol):
         """
         ...
 
-    async def pending(self, channel: ChannelKey, *, since: datetime | None = None) -> list[Turn]:
-        """Addressed and unanswered turns of the current conversation, oldest first."""
+    async def pending(
+        self, channel: ChannelKey, *, since: datetime | None = None, also: Collection[int] = ()
+    ) -> list[Turn]:
+        """Addressed and unanswered turns of the current conversation, oldest first.
+
+        With `since`, those said then or later, and whichever `also` names.
+        """
+        ...
+
+    async def waiting(
+        self,
+        channel: ChannelKey,
+        scopes: Sequence[tuple[Scope, str]],
+        *,
+        since: datetime,
+        also: Collection[int] = (),
+    ) -> Waiting:
+        """:meth:`pending` and :meth:`SettingsStore.stored` of the same moment."""
         ...
 
     async def channels_with_pending(self, platform: str, *, since: datetime) -> list[ChannelKey]:
@@ -116,6 +135,19 @@ class History(Protocol):
         """
         ...
 
+    async def take_up(
+        self,
+        channel: ChannelKey,
+        speaker: Speaker,
+        *,
+        persona: str,
+        answers: Sequence[int],
+        limit: int,
+        persona_id: str = "",
+    ) -> BegunReply:
+        """:meth:`begin_reply`, and the window of `limit` turns before it, of the same moment."""
+        ...
+
     async def begin_swipe(self, turn_id: int) -> Turn:
         """Add an empty, running swipe to a bot's turn and make it the active one."""
         ...
@@ -125,9 +157,17 @@ class History(Protocol):
         ...
 
     async def finish_reply(
-        self, turn_id: int, state: TurnState, record: GenerationRecord | None
+        self,
+        turn_id: int,
+        state: TurnState,
+        record: GenerationRecord | None,
+        *,
+        shown: tuple[str, Sequence[str]] | None = None,
     ) -> Turn:
-        """End a running reply as WHOLE or CUT, and keep how it came to be."""
+        """End a running reply as WHOLE or CUT, and keep how it came to be.
+
+        `shown`, its text and messages, is kept first, as :meth:`show_reply` does.
+        """
         ...
 
     async def abandon_reply(self, turn_id: int, *, requeue: bool) -> None:
@@ -177,6 +217,10 @@ class SettingsStore(Protocol):
         self, scopes: Sequence[tuple[Scope, str]]
     ) -> Mapping[tuple[Scope, str], Mapping[str, JsonValue]]:
         """What is set in each scope. A scope without values may be missing."""
+        ...
+
+    async def stored(self, scopes: Sequence[tuple[Scope, str]]) -> StoredSettings:
+        """:meth:`values` and :meth:`revision` of the same moment."""
         ...
 
     async def change(

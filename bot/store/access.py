@@ -5,7 +5,7 @@ row, so that turn ids rise in the order in which the turns were taken up, and no
 wait for each other. SQLite has one writer anyway.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,7 +36,7 @@ def is_postgres(connection: Connection) -> bool:
     return connection.dialect.name == "postgresql"
 
 
-def usable_ids(ids: Sequence[int]) -> list[int]:
+def usable_ids(ids: Iterable[int]) -> list[int]:
     """Those that a column can hold: any others are nobody's."""
     return [number for number in ids if 0 < number <= LARGEST_ID]
 

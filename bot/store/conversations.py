@@ -3,13 +3,14 @@
 Functions of a connection, each one transaction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, func, literal_column, select, update
 
-from bot.chat.messages import ChannelKey, HistoryWindow, Turn
+from bot.chat.messages import ChannelKey, HistoryWindow, Turn, Waiting
 from bot.errors import NotFound
+from bot.store import settings
 from bot.store.access import (
     LARGEST_ID,
     current_conversation,
@@ -79,8 +80,12 @@ def pending(
     *,
     since: datetime | None = None,
     heard_by: str = "",
+    also: Collection[int] = (),
 ) -> list[Turn]:
-    """What an account is still to answer in the current conversation, oldest first."""
+    """What an account is still to answer in the current conversation, oldest first.
+
+    With `since`, what was said then or later, and whichever `also` names.
+    """
     conversation = current_conversation(connection, channel)
     if conversation is None:
         return []
@@ -88,8 +93,23 @@ def pending(
         _visible(conversation), TurnRow.is_pending, TurnRow.heard_by == heard_by
     )
     if since is not None:
-        statement = statement.where(TurnRow.created_at >= since)
+        named = TurnRow.id.in_(usable_ids(also))
+        statement = statement.where((TurnRow.created_at >= since) | named)
     return load_turns(connection, statement.order_by(TurnRow.id))
+
+
+def waiting(
+    connection: Connection,
+    channel: ChannelKey,
+    scopes: settings.Scopes,
+    *,
+    since: datetime,
+    also: Collection[int] = (),
+    heard_by: str = "",
+) -> Waiting:
+    """What is to be answered, and what is set, at the same moment."""
+    turns = pending(connection, channel, since=since, also=also, heard_by=heard_by)
+    return Waiting(tuple(turns), settings.stored(connection, scopes))
 
 
 def channels_with_pending(

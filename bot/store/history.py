@@ -1,19 +1,22 @@
 """The core's `History` port on SQL: the contract stands in `bot/chat/ports.py`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from bot.chat.messages import (
+    BegunReply,
     ChannelKey,
     GenerationRecord,
     IncomingMessage,
     Speaker,
     Turn,
     TurnState,
+    Waiting,
 )
 from bot.store import access, conversations, incoming, replies
 from bot.store.binding import OnTransactions, reads, writes
 from bot.store.runs import Run
+from bot.store.settings import Scopes
 from bot.store.transactions import Transactions
 
 
@@ -56,15 +59,34 @@ class SqlHistory(OnTransactions):
     turn = reads(access.read_turn)
     turn_of_message = reads(conversations.turn_of_message)
     window = reads(conversations.window)
+    _waiting = reads(conversations.waiting)
     last_reply = reads(conversations.last_reply)
     export = reads(conversations.export)
     _pending = reads(conversations.pending)
     _channels_with_pending = reads(conversations.channels_with_pending)
 
-    async def pending(self, channel: ChannelKey, *, since: datetime | None = None) -> list[Turn]:
+    async def pending(
+        self,
+        channel: ChannelKey,
+        *,
+        since: datetime | None = None,
+        also: Collection[int] = (),
+    ) -> list[Turn]:
         """What our account is still to answer in a channel's conversation, oldest first."""
         account = self._run.account(channel.platform)
-        return await self._pending(channel, since=since, heard_by=account)
+        return await self._pending(channel, since=since, also=also, heard_by=account)
+
+    async def waiting(
+        self,
+        channel: ChannelKey,
+        scopes: Scopes,
+        *,
+        since: datetime,
+        also: Collection[int] = (),
+    ) -> Waiting:
+        """What our account is to answer, and what is set, at the same moment."""
+        account = self._run.account(channel.platform)
+        return await self._waiting(channel, scopes, since=since, also=also, heard_by=account)
 
     async def channels_with_pending(self, platform: str, *, since: datetime) -> list[ChannelKey]:
         """Where somebody waits for our account, the longest waiting first."""
@@ -72,6 +94,7 @@ class SqlHistory(OnTransactions):
         return await self._channels_with_pending(platform, since=since, heard_by=account)
 
     # The bot's own turns
+    _take_up = writes(replies.take_up)
     select_swipe = writes(replies.select_swipe)
     generation = reads(replies.generation)
     _begin_reply = writes(replies.begin_reply)
@@ -101,6 +124,29 @@ class SqlHistory(OnTransactions):
         self._run.writing[turn.turn_id] = turn.active_swipe
         return turn
 
+    async def take_up(
+        self,
+        channel: ChannelKey,
+        speaker: Speaker,
+        *,
+        persona: str,
+        answers: Sequence[int],
+        limit: int,
+        persona_id: str = "",
+    ) -> BegunReply:
+        """:meth:`begin_reply`, and the window of `limit` turns before it, of the same moment."""
+        begun = await self._take_up(
+            channel,
+            speaker,
+            persona=persona,
+            answers=answers,
+            limit=limit,
+            persona_id=persona_id,
+            run_id=self._run.id,
+        )
+        self._run.writing[begun.turn.turn_id] = begun.turn.active_swipe
+        return begun
+
     async def begin_swipe(self, turn_id: int) -> Turn:
         """Add an empty, running swipe, which is our run's while that lives."""
         turn = await self._begin_swipe(turn_id, run_id=self._run.id)
@@ -113,11 +159,16 @@ class SqlHistory(OnTransactions):
         await self._show_reply(turn_id, text, message_ids, position=begun)
 
     async def finish_reply(
-        self, turn_id: int, state: TurnState, record: GenerationRecord | None
+        self,
+        turn_id: int,
+        state: TurnState,
+        record: GenerationRecord | None,
+        *,
+        shown: tuple[str, Sequence[str]] | None = None,
     ) -> Turn:
-        """End what our run writes in a turn."""
+        """End what our run writes in a turn, after keeping what was `shown` last of it."""
         begun = self._run.writing.pop(turn_id, None)
-        turn = await self._finish_reply(turn_id, state, record, position=begun)
+        turn = await self._finish_reply(turn_id, state, record, position=begun, shown=shown)
         self._run.has_answered = True
         return turn
 

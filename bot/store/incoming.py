@@ -24,11 +24,12 @@ from bot.store.tables import ChannelRow, MessageRow, SeenRow, SwipeRow, TurnRow
 def add_message(
     connection: Connection, message: IncomingMessage, *, addressed: bool, heard_by: str = ""
 ) -> Turn | None:
-    """Append a user's turn; None when the message is known already.
+    """Append a user's turn; None when the message is known already. It is noted as seen.
 
     What another account had heard without being addressed waits for `heard_by` now.
     """
     channel = take_channel(connection, message.channel)
+    _note_seen(connection, channel.id, message.message_id, heard_by)
     known = turn_id_of_message(connection, channel.id, message.message_id)
     if known is not None:
         if addressed:
@@ -76,7 +77,10 @@ def note_seen(
     connection: Connection, channel: ChannelKey, message_id: str, *, seen_by: str = ""
 ) -> None:
     """Remember the newest message seen in a channel. Never goes back."""
-    channel_id: int = take_channel(connection, channel).id
+    _note_seen(connection, take_channel(connection, channel).id, message_id, seen_by)
+
+
+def _note_seen(connection: Connection, channel_id: int, message_id: str, seen_by: str) -> None:
     mark = (SeenRow.channel_id == channel_id) & (SeenRow.seen_by == seen_by)
     newest = connection.scalar(select(SeenRow.message_id).where(mark))
     if newest is None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, literal_column, select, update
 
-from bot.chat.messages import ChannelKey, GenerationRecord, Speaker, Turn, TurnState
+from bot.chat.messages import BegunReply, ChannelKey, GenerationRecord, Speaker, Turn, TurnState
 from bot.errors import NotAllowed, NotFound
 from bot.store.access import (
     LARGEST_ID,
@@ -19,6 +19,7 @@ from bot.store.access import (
     take_turn,
     usable_ids,
 )
+from bot.store.conversations import window
 from bot.store.rows import AnyRow, batches, from_record, to_record
 from bot.store.tables import (
     AskerRow,
@@ -95,6 +96,30 @@ def begin_reply(
     return read_turn(connection, turn_id)
 
 
+def take_up(
+    connection: Connection,
+    channel: ChannelKey,
+    speaker: Speaker,
+    *,
+    persona: str,
+    answers: Sequence[int],
+    limit: int,
+    persona_id: str = "",
+    run_id: int | None = None,
+) -> BegunReply:
+    """:func:`begin_reply`, and the window of `limit` turns before it."""
+    turn = begin_reply(
+        connection,
+        channel,
+        speaker,
+        persona=persona,
+        answers=answers,
+        persona_id=persona_id,
+        run_id=run_id,
+    )
+    return BegunReply(turn, window(connection, channel, limit, before_turn=turn.turn_id))
+
+
 def begin_swipe(connection: Connection, turn_id: int, run_id: int | None = None) -> Turn:
     """Add an empty, running swipe to a bot's turn and make it the active one.
 
@@ -138,14 +163,18 @@ def finish_reply(
     state: TurnState,
     record: GenerationRecord | None,
     position: int | None = None,
+    shown: tuple[str, Sequence[str]] | None = None,
 ) -> Turn:
     """End a running reply as WHOLE or CUT, and keep how it came to be.
 
-    `position` as for :func:`show_reply`.
+    `position` as for :func:`show_reply`. `shown`, its text and messages, is kept first.
     """
     row = take_turn(connection, turn_id, role="bot")
     swipe = _written(connection, row, position)
     values: dict[str, Any] = {"state": state.value}
+    if shown is not None:
+        values["text"], message_ids = shown
+        _set_messages(connection, row, list(dict.fromkeys(message_ids)))
     if record is not None:
         values["finish"] = record.finish.value
         connection.execute(insert(GenerationRow), from_record(record, swipe.id))

@@ -15,7 +15,7 @@ from sqlalchemy import (
     update,
 )
 
-from bot.chat.messages import JsonValue, Scope, SettingChange
+from bot.chat.messages import JsonValue, Scope, SettingChange, StoredSettings
 from bot.store.access import LARGEST_ID, is_postgres, now
 from bot.store.binding import OnTransactions, reads, writes
 from bot.store.columns import storable
@@ -35,6 +35,11 @@ def values(
     ):
         found.setdefault((Scope(row.scope), row.scope_id), {})[row.key] = row.value
     return found
+
+
+def stored(connection: Connection, scopes: Scopes) -> StoredSettings:
+    """What is set in each scope, and the newest change's id."""
+    return StoredSettings(values(connection, scopes), revision(connection))
 
 
 def change(
@@ -112,6 +117,7 @@ class SqlSettings(OnTransactions):
     """Raw values of the settings cascade, with their history."""
 
     values = reads(values)
+    stored = reads(stored)
     change = writes(change)
     changes = reads(changes)
     change_by_id = reads(change_by_id)
