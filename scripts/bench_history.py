@@ -171,7 +171,7 @@ async def reply_once(core: Conversations, number: int) -> None:
         raise RuntimeError("There was nothing to answer.")
     async with reply:
         text = "".join([piece async for piece in reply])
-        await reply.shown(text, [str(10**9 + 2 * number + 1)])
+        await reply.shown(text, [str(10**9 + 2 * number + 1)], last=True)
 
 
 @contextmanager

@@ -156,11 +156,14 @@ class Scope(StrEnum):
 JsonValue: TypeAlias = str | int | float | bool | list[str] | None
 
 
+StoredValues: TypeAlias = Mapping[tuple[Scope, str], Mapping[str, JsonValue]]
+
+
 @dataclass(frozen=True, slots=True)
 class StoredSettings:
     """What is set in some scopes, and the newest change's id then: 0 when there is none."""
 
-    values: Mapping[tuple[Scope, str], Mapping[str, JsonValue]]
+    values: StoredValues
     revision: int
 
 

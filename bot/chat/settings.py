@@ -13,7 +13,7 @@ from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
-from bot.chat.messages import ChannelKey, JsonValue, Scope, SettingChange
+from bot.chat.messages import ChannelKey, JsonValue, Scope, SettingChange, StoredValues
 from bot.chat.persona import Persona
 from bot.chat.ports import Personas, SettingsStore
 from bot.engine.api import Sampling
@@ -257,7 +257,16 @@ class SettingsCascade:
 
     async def resolve(self, channel: ChannelKey) -> ChannelSettings:
         """The settings in force in `channel`."""
-        values = {o.definition.key: o.value for o in await self._origins(channel)}
+        return self.settle(channel, await self._store.values(self.scopes(channel)))
+
+    async def in_force(self, channel: ChannelKey) -> tuple[ChannelSettings, int]:
+        """The settings in force in `channel`, and the newest change's number or 0."""
+        stored = await self._store.stored(self.scopes(channel))
+        return self.settle(channel, stored.values), stored.revision
+
+    def settle(self, channel: ChannelKey, stored: StoredValues) -> ChannelSettings:
+        """The settings in force in `channel`, where `stored` is what is set in its scopes."""
+        values = {origin.definition.key: origin.value for origin in self._origins(channel, stored)}
         return ChannelSettings.model_validate(values)
 
     async def persona(self, channel: ChannelKey, settings: ChannelSettings) -> Persona:
@@ -271,9 +280,10 @@ class SettingsCascade:
         """Every setting with its value here and where it comes from."""
         default = await self._personas.default()
         gone = f"gone: {default.name} speaks instead"
+        stored = await self._store.values(self.scopes(channel))
         return [
             replace(o, shown=await self._show(channel, o.definition, o.value, gone))
-            for o in await self._origins(channel)
+            for o in self._origins(channel, stored)
         ]
 
     async def show(
@@ -290,9 +300,8 @@ class SettingsCascade:
         persona = await self._personas.find(channel.guild_id, str(value))
         return persona.name if persona else f"{value} ({gone})"
 
-    async def _origins(self, channel: ChannelKey) -> list[SettingOrigin]:
+    def _origins(self, channel: ChannelKey, stored: StoredValues) -> list[SettingOrigin]:
         scopes = self.scopes(channel)
-        stored = await self._store.values(scopes)
         layers: list[tuple[Scope, Mapping[str, JsonValue]]] = [(Scope.OWNER, self._owner)]
         layers += [(scope[0], stored.get(scope, {})) for scope in scopes]
         return [self._origin(definition, layers) for definition in DEFINITIONS.values()]

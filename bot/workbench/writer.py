@@ -159,7 +159,7 @@ class Writer:
                 await reply.shown(self._text, message_ids)
                 shown_at = time.monotonic()
         if self._text != reply.text_before:
-            await reply.shown(self._text, message_ids)
+            await reply.shown(self._text, message_ids, last=True)
 
     async def _tell_ended(self, reply: Reply, *, was_written: bool) -> None:
         turn: Turn | None = None

@@ -217,7 +217,10 @@ class Delivery:
         if shown < len(contents):
             text = shown_part(text, contents[:shown]) if shown else ""
         if text.strip():
-            await self._reply.shown(text, self._screen.message_ids(shown))
+            outcome = self._reply.outcome
+            is_well = outcome is not None and not outcome.error  # else a line is still to be sent
+            last = self._done and is_well and shown == len(contents)
+            await self._reply.shown(text, self._screen.message_ids(shown), last=last)
         if self._is_rewriting and shown:
             self._is_rewriting = False
             await self._screen.trim(1)

@@ -203,7 +203,7 @@ async def test_the_newest_message_seen_never_goes_back(history: SqlHistory) -> N
 async def test_a_channel_of_which_nothing_was_seen_is_not_listed(
     history: SqlHistory, talk: Talk
 ) -> None:
-    await talk.ask("hi")
+    await history.reset(CHANNEL)
     assert await history.last_seen("discord") == {}
 
 

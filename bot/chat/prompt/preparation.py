@@ -27,6 +27,16 @@ class Prepared:
     prompt: Prompt
     settings: ChannelSettings
     persona: Persona
+    revision: int  # the newest setting change at that time
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What was read already when a reply began, to be read no second time."""
+
+    settings: ChannelSettings
+    revision: int
+    window: HistoryWindow
 
 
 class PersonaSince(StrEnum):
@@ -93,15 +103,23 @@ class Preparer:
         answers: Collection[int] = (),
         reply_so_far: str = "",
         first_turn: int | None = None,
+        given: Given | None = None,
     ) -> Prepared:
         """The prompt for a bot's turn and `engine`. Raises EngineError, SettingsError, StoreError.
 
         All of `answers` are among what the model sees, as far as they fit. `first_turn` makes the
-        prompt begin with that turn, as it did when it was built first.
+        prompt begin with that turn, as it did when it was built first. `given` is not read again.
         """
-        settings = await self._settings.resolve(turn.channel)
+        if given is None:
+            settings, revision = await self._settings.in_force(turn.channel)
+            limit = window_turns(settings)
+            window = await self._history.window(turn.channel, limit, before_turn=turn.turn_id)
+        else:
+            settings, revision, window = given.settings, given.revision, given.window
         persona = await self.persona(turn.channel, settings, turn)
-        window = await self._window(turn, settings, min(answers, default=None), first_turn)
+        window = await self._reaching(
+            window, turn, settings, min(answers, default=None), first_turn
+        )
         info = engine.info
         prompt = await build_prompt(
             PromptRequest(
@@ -116,7 +134,7 @@ class Preparer:
             engine.count_tokens,
             self._counts,
         )
-        return Prepared(prompt, settings, persona)
+        return Prepared(prompt, settings, persona, revision)
 
     def _format(self, engine: NamedEngine, info: ModelInfo) -> PromptFormat:
         chosen = self._chosen.get(engine)
@@ -124,12 +142,16 @@ class Preparer:
             chosen = self._chosen[engine] = info, choose_format(engine.prompt_format, info)
         return chosen[1]
 
-    async def _window(
-        self, turn: Turn, settings: ChannelSettings, oldest: int | None, first_turn: int | None
+    async def _reaching(
+        self,
+        window: HistoryWindow,
+        turn: Turn,
+        settings: ChannelSettings,
+        oldest: int | None,
+        first_turn: int | None,
     ) -> HistoryWindow:
-        """The newest turns before `turn`, back to `oldest` at least, or to `first_turn` exactly."""
+        """The window before `turn`, back to `oldest` at least, or to `first_turn` exactly."""
         limit = window_turns(settings)
-        window = await self._history.window(turn.channel, limit, before_turn=turn.turn_id)
         reach = oldest if first_turn is None else first_turn
         while reach is not None and _stops_short(window, reach) and limit < MOST_TURNS:
             limit = min(2 * limit + 16, MOST_TURNS)

@@ -91,7 +91,8 @@ class Conversations:
             heard = Heard(kept=False, addressed=False)
             if await is_kept(self.history, message, settings, addressed=addressed):
                 heard = await self._keep(message, state, addressed=addressed)
-            await self.history.note_seen(message.channel, message.message_id)
+            else:
+                await self.history.note_seen(message.channel, message.message_id)
             return heard
 
     async def _keep(
@@ -100,7 +101,8 @@ class Conversations:
         turn = await self.history.add_message(message, addressed=addressed)
         if turn is None:  # it came twice; perhaps nobody got to answering it the first time
             turn = await self.history.turn_of_message(message.channel, message.message_id)
-            pending = await self.history.pending(message.channel)
+            since = self._clock() - ANSWERED_FOR
+            pending = await self.history.pending(message.channel, since=since)
             addressed = turn is not None and any(turn.turn_id == w.turn_id for w in pending)
         if turn is None:  # deleted in between
             return Heard(kept=False, addressed=False)
@@ -114,6 +116,7 @@ class Conversations:
         A message that is out of character now is taken out. False when it is unknown.
         """
         async with self._intake(channel) as state:
+            _tell_of_change(state)
             if is_out_of_character(text):
                 count = await self.history.delete_messages(channel, [message_id])
                 await self._forget_unheard(channel, state)
@@ -126,6 +129,9 @@ class Conversations:
         A running reply whose message is among them stops.
         """
         async with self._intake(channel) as state:
+            if state.running is not None:
+                await state.running.keep_shown()  # so that its messages are known
+            _tell_of_change(state)
             count = await self.history.delete_messages(channel, message_ids)
             if count and state.running is not None:
                 await state.running.stop_if_gone()
@@ -216,6 +222,7 @@ class Conversations:
         async with self._intake(channel) as state:
             # Before the stop: a reply of which nothing is shown goes then, and the one before it
             # would be the last.
+            _tell_of_change(state)
             hidden = await self.history.hide_last_exchange(channel)
             await self._forget_unheard(channel, state)
         await self._replies.stop(channel)
@@ -228,6 +235,7 @@ class Conversations:
         if is_written:
             await self._replies.stop(turn.channel)
         async with self._intake(turn.channel) as state:
+            _tell_of_change(state)
             try:
                 turn = await self.history.delete_turn(turn_id)
             except NotFound:
@@ -244,7 +252,8 @@ class Conversations:
     async def _forget_unheard(self, channel: ChannelKey, state: ChannelState) -> None:
         """What was taken back is no longer to be answered: keep no note of it."""
         if state.heard:
-            state.heard &= {turn.turn_id for turn in await self.history.pending(channel)}
+            waiting = await self.history.pending(channel, since=self._clock(), also=state.heard)
+            state.heard &= {turn.turn_id for turn in waiting}
 
     @asynccontextmanager
     async def _intake(self, channel: ChannelKey) -> AsyncGenerator[ChannelState, None]:
@@ -252,6 +261,12 @@ class Conversations:
         with self._channels.use(channel) as state:
             async with state.intake:
                 yield state
+
+
+def _tell_of_change(state: ChannelState) -> None:
+    """What was said is about to change: a prompt that is not made yet must not be of before."""
+    if state.running is not None:
+        state.running.read_again()
 
 
 def _without_asides(message: IncomingMessage) -> IncomingMessage:

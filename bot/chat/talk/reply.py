@@ -40,7 +40,7 @@ class Reply:
                 ...
                 await reply.shown(all_of_it_so_far, message_ids)  # after each edit that landed
             # reply.outcome is set; show outcome.error, if any, as a line of its own
-            await reply.shown(all_of_it, message_ids)
+            await reply.shown(all_of_it, message_ids, last=True)
 
     What is kept as the turn's text is what was last reported by :meth:`shown`: "as far as it was
     shown". Leaving the context ends the turn (whole, cut, or taken out when nothing was shown) and
@@ -79,6 +79,7 @@ class Reply:
         self._news = asyncio.Event()
         self._over = False  # no more text will be handed over
         self._shown = self.text_before
+        self._to_keep: tuple[str, tuple[str, ...]] | None = None  # shown, but not kept yet
         self._gone = False  # somebody deleted the turn
         self._shutdown = False
         self._ending = False
@@ -117,9 +118,10 @@ class Reply:
         self._shutdown = True
         self.stop()
 
-    async def shown(self, text: str, message_ids: Sequence[str]) -> None:
+    async def shown(self, text: str, message_ids: Sequence[str], *, last: bool = False) -> None:
         """Report what people see now: the whole text of the turn, and its messages in order.
 
+        `last`: the context is left right after this, and it is kept together with the turn's end.
         When somebody has deleted the turn meanwhile, the reply stops.
         """
         if self._ending:
@@ -127,11 +129,24 @@ class Reply:
         if self._gone:
             return
         self._shown = text
+        self._to_keep = (text, tuple(message_ids))
+        if not last:
+            await self.keep_shown()
+
+    async def keep_shown(self) -> None:
+        """Keep what was reported as shown, if it is not kept yet."""
+        if self._to_keep is None or self._gone:
+            return
+        (text, message_ids), self._to_keep = self._to_keep, None
         try:
             await self._history.show_reply(self.turn.turn_id, text, message_ids)
         except NotFound:
             self._gone = True
             self.stop()
+
+    def read_again(self) -> None:
+        """What was said before the reply has changed: a prompt not made yet is to say so."""
+        self._writer.read_again()
 
     async def stop_if_gone(self) -> None:
         """Stop when the turn is no longer there."""
@@ -211,12 +226,16 @@ class Reply:
             record = await self._record(self._writer)
             if record is not None and self.outcome is not None:
                 record = replace(record, finish=self.outcome.finish)
-            self.turn = await self._history.finish_reply(turn_id, self._state(error), record)
+            self.turn = await self._history.finish_reply(
+                turn_id, self._state(error), record, shown=self._to_keep
+            )
         elif self._kind is not ReplyKind.CONTINUED:
             requeue = self._kind is ReplyKind.NEW and self._is_to_be_answered_later(error)
             await self._history.abandon_reply(turn_id, requeue=requeue)
             if self._kind is ReplyKind.SWIPE:
                 self.turn = await self._history.turn(turn_id)
+        else:
+            await self.keep_shown()
 
     def _state(self, error: BaseException | None) -> TurnState:
         outcome = self.outcome

@@ -11,7 +11,8 @@ from typing import Any
 from bot.chat.engines import Engines
 from bot.chat.messages import ChannelKey, GenerationRecord, Speaker, Turn
 from bot.chat.ports import History
-from bot.chat.prompt.preparation import Preparer
+from bot.chat.prompt.build import window_turns
+from bot.chat.prompt.preparation import Given, Preparer
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.reply import Reply, ReplyKind, continued_record
 from bot.chat.talk.tasks import complete
@@ -203,36 +204,36 @@ class Replies:
     async def _begin_next(self, channel: ChannelKey, state: ChannelState) -> Reply | None:
         if self._closing:
             return None
-        settings = await self._settings.resolve(channel)
-        persona = await self._preparer.persona(channel, settings)
-        speaker = Speaker(f"persona:{persona.id}", persona.name, is_bot=True)
         # Nothing may be heard between the look at what waits and the reply's place in the history.
         async with state.intake:
-            answers = await self._waiting(channel, state)
+            waiting = await self._history.waiting(
+                channel,
+                self._settings.scopes(channel),
+                since=self._clock() - ANSWERED_FOR,
+                also=state.heard,  # all that this process heard, however old
+            )
+            answers = waiting.turns
             if not answers:
                 state.heard.clear()  # deleted meanwhile, or of a conversation that was left
                 return None
+            settings = self._settings.settle(channel, waiting.settings.values)
+            persona = await self._preparer.persona(channel, settings)
             try:
-                turn = await self._history.begin_reply(
+                begun = await self._history.take_up(
                     channel,
-                    speaker,
+                    Speaker(f"persona:{persona.id}", persona.name, is_bot=True),
                     persona=persona.name,
                     persona_id=persona.id,
                     answers=[answered.turn_id for answered in answers],
+                    limit=window_turns(settings),
                 )
             except NotFound:  # taken out by someone who does not ask us
                 return None
             state.heard.clear()
         asked_by = frozenset(answered.speaker.speaker_id for answered in answers)
-        return self._reply(replace(turn, channel=channel), state, ReplyKind.NEW, answers, asked_by)
-
-    async def _waiting(self, channel: ChannelKey, state: ChannelState) -> tuple[Turn, ...]:
-        """What is to be answered: all that this process heard, else what is young enough."""
-        pending = await self._history.pending(channel)
-        oldest = self._clock() - ANSWERED_FOR
-        return tuple(
-            turn for turn in pending if turn.turn_id in state.heard or turn.created_at >= oldest
-        )
+        given = Given(settings, waiting.settings.revision, begun.window)
+        turn = replace(begun.turn, channel=channel)
+        return self._reply(turn, state, ReplyKind.NEW, answers, asked_by, given)
 
     async def _begin_again(
         self, turn_id: int, state: ChannelState, kind: ReplyKind
@@ -254,6 +255,7 @@ class Replies:
         kind: ReplyKind,
         answers: tuple[Turn, ...],
         asked_by: frozenset[str],
+        given: Given | None = None,
     ) -> Reply:
         asker = answers[-1].speaker.speaker_id if answers else min(asked_by, default="")
         engine = self._engines.pick()
@@ -266,10 +268,11 @@ class Replies:
             answers=[answered.turn_id for answered in answers],
             user=f"{turn.channel.platform}:{asker}",
             text_before=turn.text if kind is ReplyKind.CONTINUED else "",
+            given=given,
         )
 
         async def record(writer: Writer) -> GenerationRecord | None:
-            made = await writer.record(self._clock(), await self._settings.revision())
+            made = await writer.record(self._clock())
             if made is None or kind is not ReplyKind.CONTINUED:
                 return made
             before = await self._history.generation(turn.turn_id, turn.active_swipe)

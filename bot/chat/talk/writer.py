@@ -15,7 +15,7 @@ from bot.chat.engines import Engines, NamedEngine
 from bot.chat.messages import GenerationRecord, Turn
 from bot.chat.ports import Engine
 from bot.chat.prompt.build import Prompt
-from bot.chat.prompt.preparation import Prepared, Preparer
+from bot.chat.prompt.preparation import Given, Prepared, Preparer
 from bot.chat.talk.faults import NOTHING_CAME, NOTHING_TO_ADD, line_for
 from bot.chat.text.reply_filter import ReplyFilter
 from bot.engine.api import FinishReason, GenerationRequest, GenerationStatistics
@@ -133,10 +133,12 @@ class Writer:
         answers: Sequence[int],
         user: str,
         text_before: str = "",
+        given: Given | None = None,
     ) -> None:
         """`engine` is the one picked; `user` is whom its queue counts the request for.
 
-        `text_before` is to be gone on with.
+        `text_before` is to be gone on with. `given` was read when the reply began: see
+        :meth:`read_again`.
         """
         self.outcome: Outcome | None = None
         self._preparer = preparer
@@ -147,8 +149,13 @@ class Writer:
         self._answers = answers
         self._user = user
         self._text_before = text_before
+        self._given = given
         self._generation: Generation | None = None
         self._prepared: Prepared | None = None
+
+    def read_again(self) -> None:
+        """The history has changed since: the prompt, if there is none yet, needs another look."""
+        self._given = None
 
     async def text(self) -> AsyncGenerator[str, None]:
         """New text, ready to show. Ends where an error of ours strikes: `outcome` tells."""
@@ -160,7 +167,7 @@ class Writer:
             _log.warning("A reply in %s failed: %s", self._turn.channel, error, exc_info=error)
             self.outcome = Outcome(FinishReason.CANCELLED, line_for(error))
 
-    async def record(self, created_at: datetime, revision: int) -> GenerationRecord | None:
+    async def record(self, created_at: datetime) -> GenerationRecord | None:
         """How the text came to be; None when no prompt was made."""
         if self._prepared is None or self._generation is None:
             return None
@@ -177,7 +184,7 @@ class Writer:
             finish=self._generation.finish,
             statistics=await self._generation.statistics(),
             created_at=created_at,
-            settings_revision=revision,
+            settings_revision=self._prepared.revision,
             engine=self._engine.name,
         )
 
@@ -206,7 +213,11 @@ class Writer:
 
     async def _attempts(self) -> AsyncGenerator[str, None]:
         self._prepared = prepared = await self._preparer.prepare(
-            self._turn, self._engine, answers=self._answers, reply_so_far=self._text_before
+            self._turn,
+            self._engine,
+            answers=self._answers,
+            reply_so_far=self._text_before,
+            given=self._given,
         )
         for attempt in range(ATTEMPTS):
             request = self._request(prepared, again=attempt > 0)
