@@ -34,6 +34,8 @@ class Speaker:
     speaker_id: str
     name: str
     is_bot: bool = False
+    # Ids of the roles that they have where they speak; not stored, so a turn's speaker has none.
+    roles: frozenset[str] = field(default=frozenset(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,31 @@ class HistoryWindow:
         """The turns with their positions."""
         positions = self.positions or range(self.skipped, self.skipped + len(self.turns))
         return list(zip(positions, self.turns, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A text made from what people said, such as a summary, and the turns that it came from.
+
+    `is_stale`: one of them was edited, hidden, brought back or taken out since.
+    """
+
+    derived_id: int
+    channel: ChannelKey
+    conversation_id: int | None  # None: the whole channel's
+    kind: str
+    text: str
+    turn_ids: tuple[int, ...]  # those that are still there
+    created_at: datetime
+    is_stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What went of a person: their turns, and the platform's messages that these were."""
+
+    turn_ids: tuple[int, ...]
+    messages: tuple[tuple[ChannelKey, str], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,9 @@ _MARKUP = re.compile(
 
 def speaker_of(user: discord.abc.User) -> Speaker:
     """Who wrote something, under the name that the channel shows."""
-    return Speaker(str(user.id), user.display_name, is_bot=user.bot)
+    roles = user.roles[1:] if isinstance(user, discord.Member) else []  # the first is everyone's
+    ids = frozenset(str(role.id) for role in roles)
+    return Speaker(str(user.id), user.display_name, is_bot=user.bot, roles=ids)
 
 
 def is_conversation(message: discord.Message) -> bool:
