@@ -7,6 +7,8 @@ from typing import Protocol
 from bot.chat.messages import (
     BegunReply,
     ChannelKey,
+    Derived,
+    Erased,
     GenerationRecord,
     HistoryWindow,
     IncomingMessage,
@@ -207,6 +209,37 @@ class History(Protocol):
 
     async def export(self, channel: ChannelKey) -> list[Turn]:
         """Every visible turn of the current conversation."""
+        ...
+
+    async def erase(self, platform: str, speaker_id: str) -> Erased:
+        """Take out everything of a person on a platform: their turns with their messages, what
+
+        others quote of them, and that they asked. The bot's answers stay as its own messages.
+        """
+        ...
+
+    async def keep_derived(
+        self,
+        channel: ChannelKey,
+        kind: str,
+        text: str,
+        turn_ids: Sequence[int],
+        *,
+        conversation_id: int | None = None,
+    ) -> Derived:
+        """Keep a text that was made from these turns; stale at once when one of them has gone.
+
+        Editing, hiding or taking out such a turn marks it stale. With `conversation_id` it is that
+        conversation's, else the whole channel's. NotFound for another channel's conversation.
+        """
+        ...
+
+    async def derived(self, channel: ChannelKey, *, kind: str | None = None) -> list[Derived]:
+        """What is kept of a channel, the oldest first; of one kind, or of every."""
+        ...
+
+    async def remove_derived(self, derived_ids: Sequence[int]) -> int:
+        """Take derived texts out. Returns how many went."""
         ...
 
 

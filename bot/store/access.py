@@ -5,18 +5,36 @@ row, so that turn ids rise in the order in which the turns were taken up, and no
 wait for each other. SQLite has one writer anyway.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import aliased
 
 from bot.chat.messages import ChannelKey, Turn
 from bot.errors import NotFound
+from bot.store.columns import RowId
 from bot.store.rows import AnyRow, batches, load_turns, select_turns
-from bot.store.tables import ChannelRow, ConversationRow, MessageRow, TurnRow
+from bot.store.tables import (
+    ChannelRow,
+    ConversationRow,
+    DerivedFromRow,
+    DerivedRow,
+    MessageRow,
+    TurnRow,
+)
 
 LARGEST_ID = 2**63 - 1
 
@@ -202,6 +220,13 @@ def lock_channels_of(connection: Connection, turn_ids: Sequence[int]) -> None:
                 .where(TurnRow.id.in_(piece))
             )
         )
+    lock_channels(connection, channel_ids)
+
+
+def lock_channels(connection: Connection, channel_ids: Collection[int]) -> None:
+    """Lock these channels, in one order for everybody."""
+    if not is_postgres(connection):
+        return
     for piece in batches(sorted(channel_ids)):
         connection.execute(
             select(ChannelRow.id)
@@ -230,6 +255,7 @@ def message_ids_of(connection: Connection, turn_ids: Sequence[int]) -> list[str]
 
 def remove_turns(connection: Connection, channel_id: int, turn_ids: Sequence[int]) -> None:
     """Take turns out: their swipes, messages and records, and what others quote of them."""
+    mark_stale(connection, turn_ids)
     forget_quotes(connection, channel_id, message_ids_of(connection, turn_ids))
     for piece in batches(turn_ids):
         connection.execute(delete(TurnRow).where(TurnRow.id.in_(piece)))
@@ -238,20 +264,55 @@ def remove_turns(connection: Connection, channel_id: int, turn_ids: Sequence[int
 def forget_quotes(connection: Connection, channel_id: int, message_ids: Sequence[str]) -> None:
     """Take out what turns of this channel quote of these messages."""
     for piece in batches(message_ids):
-        connection.execute(
-            update(TurnRow)
-            .where(
-                TurnRow.quoted_message_id.in_(piece),
-                TurnRow.conversation_id.in_(conversations_of(channel_id)),
-            )
-            .values(
-                quoted_message_id=None,
-                quoted_speaker_id=None,
-                quoted_speaker_name=None,
-                quoted_speaker_is_bot=None,
-                quoted_text=None,
+        forget_quotes_where(connection, channel_id, TurnRow.quoted_message_id.in_(piece))
+
+
+def forget_quotes_where(
+    connection: Connection, channel_id: int, chosen: ColumnElement[bool]
+) -> None:
+    """Take out what the chosen turns of this channel quote."""
+    _change_quotes(
+        connection,
+        channel_id,
+        chosen,
+        quoted_message_id=None,
+        quoted_speaker_id=None,
+        quoted_speaker_name=None,
+        quoted_speaker_is_bot=None,
+        quoted_text=None,
+    )
+
+
+def _change_quotes(
+    connection: Connection, channel_id: int, chosen: ColumnElement[bool], **values: str | None
+) -> int:
+    changed = connection.scalars(
+        update(TurnRow)
+        .where(chosen, TurnRow.conversation_id.in_(conversations_of(channel_id)))
+        .values(**values)
+        .returning(TurnRow.id)
+    ).all()
+    mark_stale(connection, changed)
+    return len(changed)
+
+
+_STALE = (
+    update(DerivedRow)
+    .where(
+        DerivedRow.id.in_(
+            select(DerivedFromRow.derived_id).where(
+                DerivedFromRow.turn_id.in_(bindparam("turn_ids", expanding=True, type_=RowId))
             )
         )
+    )
+    .values(is_stale=True)
+)
+
+
+def mark_stale(connection: Connection, turn_ids: Sequence[int]) -> None:
+    """What these turns say, or whether they are seen, changes: so does what came from them."""
+    for piece in batches(turn_ids):
+        connection.execute(_STALE, {"turn_ids": piece})
 
 
 def replace_quotes(
@@ -260,12 +321,6 @@ def replace_quotes(
     """Let turns that quote these messages quote the new text. Whether there were any."""
     changed = 0
     for piece in batches(message_ids):
-        changed += connection.execute(
-            update(TurnRow)
-            .where(
-                TurnRow.quoted_message_id.in_(piece),
-                TurnRow.conversation_id.in_(conversations_of(channel_id)),
-            )
-            .values(quoted_text=text)
-        ).rowcount
+        quoting = TurnRow.quoted_message_id.in_(piece)
+        changed += _change_quotes(connection, channel_id, quoting, quoted_text=text)
     return changed > 0

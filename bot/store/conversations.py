@@ -16,6 +16,7 @@ from bot.store.access import (
     current_conversation,
     find_channel,
     lock_channels_of,
+    mark_stale,
     new_conversation,
     now,
     read_turn,
@@ -188,12 +189,14 @@ def hide_last_exchange(connection: Connection, channel: ChannelKey) -> list[int]
             .values(hidden_at=now())
             .returning(TurnRow.id)
         )
+    mark_stale(connection, hidden)
     return sorted(hidden)
 
 
 def unhide(connection: Connection, turn_ids: Sequence[int]) -> None:
     """Bring hidden turns back; those deleted meanwhile stay gone."""
     lock_channels_of(connection, turn_ids)
+    mark_stale(connection, usable_ids(turn_ids))
     for piece in batches(usable_ids(turn_ids)):
         connection.execute(update(TurnRow).where(TurnRow.id.in_(piece)).values(hidden_at=None))
 

@@ -14,6 +14,7 @@ from sqlalchemy import URL, Connection, Select, func, select
 from bot.errors import StoreError, WrongDatabase
 from bot.store.access import now
 from bot.store.connection import is_sqlite, parse_url, run_once, sqlite_file
+from bot.store.derived import derived
 from bot.store.migrate import newest_revision, read_chain, stored_revision
 from bot.store.rows import (
     AnyRow,
@@ -106,7 +107,8 @@ def _write_all(
     writer.write(_open(head, "channels"))
     comma = "\n"
     for channel in _pages(connection, select(ChannelRow.__table__), ChannelRow.id):
-        writer.write(comma + _open(_channel(connection, channel), "conversations"))
+        fields = _channel(connection, channel) | {"derived": _derived(connection, channel)}
+        writer.write(comma + _open(fields, "conversations"))
         _write_conversations(connection, channel.id, writer)
         writer.write("]}")
         comma = ",\n"
@@ -195,6 +197,13 @@ def _channel(connection: Connection, row: AnyRow) -> dict[str, Any]:
     )
     seen = {mark.seen_by: mark.message_id for mark in marks}
     return {**dataclasses.asdict(channel_key(row)), "last_seen": seen}
+
+
+def _derived(connection: Connection, row: AnyRow) -> list[dict[str, Any]]:
+    found = [dataclasses.asdict(one) for one in derived(connection, channel_key(row))]
+    for fields in found:
+        del fields["channel"]  # it stands within it
+    return found
 
 
 def _setting(row: AnyRow) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from bot.chat.messages import (
     TurnState,
     Waiting,
 )
-from bot.store import access, conversations, incoming, replies
+from bot.store import access, conversations, derived, forgetting, incoming, replies
 from bot.store.binding import OnTransactions, reads, writes
 from bot.store.runs import Run
 from bot.store.settings import Scopes
@@ -37,6 +37,7 @@ class SqlHistory(OnTransactions):
     delete_messages = writes(incoming.delete_messages, erases=True)
     delete_turn = writes(incoming.delete_turn, erases=True)
     edit_turn = writes(incoming.edit_turn, erases=True)
+    erase = writes(forgetting.erase, erases=True)
     _add_message = writes(incoming.add_message)
     _note_seen = writes(incoming.note_seen)
     _last_seen = reads(incoming.last_seen)
@@ -176,6 +177,11 @@ class SqlHistory(OnTransactions):
         """Take out what our run began in a turn, of which nothing was shown."""
         self._run.writing.pop(turn_id, None)
         await self._abandon_reply(turn_id, requeue=requeue)
+
+    # What was made from turns
+    keep_derived = writes(derived.keep_derived)
+    remove_derived = writes(derived.remove_derived, erases=True)
+    derived = reads(derived.derived)
 
     # Turning a conversation over
     reset = writes(conversations.reset)

@@ -8,6 +8,7 @@ from bot.chat.messages import ChannelKey, IncomingMessage, Turn
 from bot.store.access import (
     find_channel,
     forget_quotes,
+    mark_stale,
     message_ids_of,
     new_turn,
     read_turn,
@@ -117,6 +118,7 @@ def edit_message(connection: Connection, channel: ChannelKey, message_id: str, t
         )
         if not replaced.rowcount:
             return False
+        mark_stale(connection, [turn_id])
     quoted = replace_quotes(connection, channel_id, [message_id], text)
     return turn_id is not None or quoted
 
@@ -150,6 +152,7 @@ def delete_turn(connection: Connection, turn_id: int) -> Turn:
 def edit_turn(connection: Connection, turn_id: int, text: str) -> Turn:
     """Replace the (active) text of any turn, also where it is quoted."""
     row = take_turn(connection, turn_id)
+    mark_stale(connection, [turn_id])
     if row.role == "bot":
         connection.execute(
             update(SwipeRow)

@@ -9,6 +9,7 @@ from bot.chat.messages import BegunReply, ChannelKey, GenerationRecord, Speaker,
 from bot.errors import NotAllowed, NotFound
 from bot.store.access import (
     LARGEST_ID,
+    mark_stale,
     message_ids_of,
     new_turn,
     now,
@@ -128,6 +129,7 @@ def begin_swipe(connection: Connection, turn_id: int, run_id: int | None = None)
     row = take_turn(connection, turn_id, role="bot")
     if turn_id in _turns_written(connection, but_by=run_id):
         raise NotAllowed("That reply is being written.", "Wait for its end.")
+    mark_stale(connection, [turn_id])
     position = _swipes(connection, turn_id)[-1].position + 1
     _add_swipe(connection, turn_id, position, run_id)
     connection.execute(
@@ -154,6 +156,8 @@ def show_reply(
     swipe = _written(connection, row, position)
     values = {"text": text} if position is None else {"text": text, "state": RUNNING}
     connection.execute(update(SwipeRow).where(SwipeRow.id == swipe.id).values(values))
+    if swipe.text != text and not _runs(swipe):
+        mark_stale(connection, [turn_id])
     _set_messages(connection, row, list(dict.fromkeys(message_ids)))
 
 
@@ -174,6 +178,8 @@ def finish_reply(
     values: dict[str, Any] = {"state": state.value}
     if shown is not None:
         values["text"], message_ids = shown
+        if swipe.text != shown[0] and not _runs(swipe):
+            mark_stale(connection, [turn_id])
         _set_messages(connection, row, list(dict.fromkeys(message_ids)))
     if record is not None:
         values["finish"] = record.finish.value
@@ -199,6 +205,7 @@ def select_swipe(connection: Connection, turn_id: int, index: int) -> Turn:
     take_turn(connection, turn_id, role="bot")
     if all(swipe.position != index for swipe in _swipes(connection, turn_id)):
         raise NotFound(f"That reply has no alternative number {index + 1}.")
+    mark_stale(connection, [turn_id])
     connection.execute(update(TurnRow).where(TurnRow.id == turn_id).values(active_swipe=index))
     return read_turn(connection, turn_id)
 
@@ -362,6 +369,7 @@ def _take_out(connection: Connection, row: AnyRow, *, requeue: bool) -> None:
     others = [swipe.position for swipe in swipes if not _runs(swipe)]
     if others:
         active = row.swipe_before if row.swipe_before in others else others[-1]
+        mark_stale(connection, [row.id])
         connection.execute(
             delete(SwipeRow).where(SwipeRow.turn_id == row.id, SwipeRow.state == RUNNING)
         )

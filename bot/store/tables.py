@@ -26,6 +26,8 @@ __all__ = [
     "Base",
     "ChannelRow",
     "ConversationRow",
+    "DerivedFromRow",
+    "DerivedRow",
     "GenerationRow",
     "MessageRow",
     "ReclaimingRow",
@@ -155,7 +157,7 @@ class TurnRow(Base):
     # Absolute in the conversation: grows, never changes, has gaps where turns were taken out.
     position: Mapped[int] = mapped_column(server_default="0")
     role: Mapped[str]
-    speaker_id: Mapped[str]
+    speaker_id: Mapped[str] = mapped_column(index=True)
     speaker_name: Mapped[str]
     speaker_is_bot: Mapped[bool]
     text: Mapped[str]  # a user's; "" for a bot's, whose texts are its swipes'
@@ -169,7 +171,7 @@ class TurnRow(Base):
         RowId, ForeignKey("turns.id", ondelete="SET NULL"), index=True
     )
     quoted_message_id: Mapped[str | None] = mapped_column(index=True)
-    quoted_speaker_id: Mapped[str | None]
+    quoted_speaker_id: Mapped[str | None] = mapped_column(index=True)
     quoted_speaker_name: Mapped[str | None]
     quoted_speaker_is_bot: Mapped[bool | None]
     quoted_text: Mapped[str | None]
@@ -225,7 +227,43 @@ class AskerRow(Base):
     turn_id: Mapped[int] = mapped_column(
         RowId, ForeignKey("turns.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
-    speaker_id: Mapped[str] = mapped_column(primary_key=True)
+    speaker_id: Mapped[str] = mapped_column(primary_key=True, index=True)
+
+
+class DerivedRow(Base):
+    """A text made from what people said."""
+
+    __tablename__ = "derived"
+    __table_args__ = (NEVER_AGAIN,)
+
+    id: Mapped[int] = _key()
+    channel_id: Mapped[int] = mapped_column(
+        RowId, ForeignKey("channels.id", ondelete="CASCADE"), index=True
+    )
+    conversation_id: Mapped[int | None] = mapped_column(
+        RowId, ForeignKey("conversations.id", ondelete="CASCADE"), index=True
+    )
+    kind: Mapped[str]
+    text: Mapped[str]
+    created_at: Mapped[datetime]
+    is_stale: Mapped[bool]
+
+
+class DerivedFromRow(Base):
+    """A turn that a derived text came from."""
+
+    __tablename__ = "derived_from"
+
+    derived_id: Mapped[int] = mapped_column(
+        RowId, ForeignKey("derived.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    turn_id: Mapped[int] = mapped_column(
+        RowId,
+        ForeignKey("turns.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+        index=True,
+    )
 
 
 class GenerationRow(Base):
