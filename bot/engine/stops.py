@@ -14,6 +14,8 @@ class StopStrings:
     def __init__(self, stops: Sequence[str]) -> None:
         """Empty stop strings are ignored."""
         self._stops = tuple(stop for stop in dict.fromkeys(stops) if stop)
+        self._beginnings = {stop[:end] for stop in self._stops for end in range(1, len(stop))}
+        self._longest = max((len(stop) for stop in self._stops), default=0) - 1
         self._held = ""
         self.matched: str | None = None
 
@@ -43,8 +45,7 @@ class StopStrings:
 
     def _undecided(self, text: str) -> int:
         """Length of the longest end of `text` that some stop string begins with."""
-        longest = max((len(stop) for stop in self._stops), default=0)
-        for length in range(min(longest - 1, len(text)), 0, -1):
-            if any(stop.startswith(text[-length:]) for stop in self._stops):
+        for length in range(min(self._longest, len(text)), 0, -1):
+            if text[-length:] in self._beginnings:
                 return length
         return 0

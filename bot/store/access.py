@@ -59,25 +59,27 @@ def usable_ids(ids: Iterable[int]) -> list[int]:
     return [number for number in ids if 0 < number <= LARGEST_ID]
 
 
+# Statements that every reply needs are put together once: that costs more than running them.
+_IS_CHANNEL = (ChannelRow.platform == bindparam("platform")) & (
+    ChannelRow.platform_channel_id == bindparam("channel")
+)
+_CHANNEL_ID = select(ChannelRow.id).where(_IS_CHANNEL)
+_CHANNEL_ID_LOCKED = _CHANNEL_ID.with_for_update(key_share=True)
+_CHANNEL_LOCKED = select(ChannelRow.__table__).where(_IS_CHANNEL).with_for_update(key_share=True)
+
+
 def find_channel(connection: Connection, key: ChannelKey, *, lock: bool = False) -> int | None:
     """A stored channel's number, or None."""
-    statement = select(ChannelRow.id).where(
-        ChannelRow.platform == key.platform, ChannelRow.platform_channel_id == key.channel_id
-    )
-    if lock:
-        statement = statement.with_for_update(key_share=True)
-    return connection.scalar(statement)
+    return connection.scalar(_CHANNEL_ID_LOCKED if lock else _CHANNEL_ID, _named(key))
+
+
+def _named(key: ChannelKey) -> dict[str, Any]:
+    return {"platform": key.platform, "channel": key.channel_id}
 
 
 def take_channel(connection: Connection, key: ChannelKey) -> AnyRow:
     """The channel's row, locked; made if it is new. What `key` knows more of it is kept."""
-    statement = (
-        select(ChannelRow.__table__)
-        .where(ChannelRow.platform == key.platform)
-        .where(ChannelRow.platform_channel_id == key.channel_id)
-        .with_for_update(key_share=True)
-    )
-    row = connection.execute(statement).first()
+    row = connection.execute(_CHANNEL_LOCKED, _named(key)).first()
     if row is None:
         values = {
             "platform": key.platform,
@@ -93,42 +95,49 @@ def take_channel(connection: Connection, key: ChannelKey) -> AnyRow:
             )
         else:
             connection.execute(insert(ChannelRow).values(values))
-        row = connection.execute(statement).one()
+        row = connection.execute(_CHANNEL_LOCKED, _named(key)).one()
+    better = better_key(key, row)
     known = (row.guild_id, row.parent_id, row.is_direct)
-    better = (
-        key.guild_id or row.guild_id,
-        key.parent_id or row.parent_id,
-        key.is_direct or row.is_direct,
-    )
-    if better != known:
+    if (better.guild_id, better.parent_id, better.is_direct) != known:
         connection.execute(
             update(ChannelRow)
             .where(ChannelRow.id == row.id)
-            .values(guild_id=better[0], parent_id=better[1], is_direct=better[2])
+            .values(
+                guild_id=better.guild_id, parent_id=better.parent_id, is_direct=better.is_direct
+            )
         )
     return row
 
 
+def better_key(key: ChannelKey, row: AnyRow) -> ChannelKey:
+    """A channel as what is stored and what `key` knows of it together say."""
+    return ChannelKey(
+        row.platform,
+        row.platform_channel_id,
+        key.guild_id or row.guild_id,
+        key.parent_id or row.parent_id,
+        key.is_direct or row.is_direct,
+    )
+
+
+_CURRENT = (
+    select(ConversationRow.id)
+    .join(ChannelRow, ChannelRow.id == ConversationRow.channel_id)
+    .where(_IS_CHANNEL, ConversationRow.is_current)
+)
+_CURRENT_OF = select(ConversationRow.id).where(
+    ConversationRow.channel_id == bindparam("channel_id"), ConversationRow.is_current
+)
+
+
 def current_conversation(connection: Connection, key: ChannelKey) -> int | None:
     """The number of a channel's current conversation."""
-    return connection.scalar(
-        select(ConversationRow.id)
-        .join(ChannelRow, ChannelRow.id == ConversationRow.channel_id)
-        .where(
-            ChannelRow.platform == key.platform,
-            ChannelRow.platform_channel_id == key.channel_id,
-            ConversationRow.is_current,
-        )
-    )
+    return connection.scalar(_CURRENT, _named(key))
 
 
 def take_conversation(connection: Connection, channel_id: int) -> int:
     """The channel's current conversation, made if there is none."""
-    found = connection.scalar(
-        select(ConversationRow.id).where(
-            ConversationRow.channel_id == channel_id, ConversationRow.is_current
-        )
-    )
+    found = connection.scalar(_CURRENT_OF, {"channel_id": channel_id})
     return found or new_conversation(connection, channel_id)
 
 
@@ -181,6 +190,32 @@ def read_turn(connection: Connection, turn_id: int) -> Turn:
     return found[0]
 
 
+_CONVERSATION_OF = select(TurnRow.conversation_id).where(TurnRow.id == bindparam("turn_id"))
+
+
+def conversation_of(connection: Connection, turn_id: int) -> int:
+    """The conversation that a turn belongs to. Raises NotFound."""
+    found = None
+    if 0 < turn_id <= LARGEST_ID:
+        found = connection.scalar(_CONVERSATION_OF, {"turn_id": turn_id})
+    if found is None:
+        raise turn_gone()
+    return found
+
+
+_TAKEN_TURN = (
+    select(
+        TurnRow.id,
+        TurnRow.role,
+        ConversationRow.channel_id,
+        TurnRow.active_swipe,
+        TurnRow.swipe_before,
+    )
+    .join(ConversationRow, ConversationRow.id == TurnRow.conversation_id)
+    .where(TurnRow.id == bindparam("turn_id"))
+)
+
+
 def take_turn(connection: Connection, turn_id: int, *, role: str | None = None) -> AnyRow:
     """What concerns a turn itself: `id, role, channel_id, active_swipe, swipe_before`.
 
@@ -189,17 +224,7 @@ def take_turn(connection: Connection, turn_id: int, *, role: str | None = None) 
     if not 0 < turn_id <= LARGEST_ID:
         raise turn_gone()
     lock_channels_of(connection, [turn_id])
-    row = connection.execute(
-        select(
-            TurnRow.id,
-            TurnRow.role,
-            ConversationRow.channel_id,
-            TurnRow.active_swipe,
-            TurnRow.swipe_before,
-        )
-        .join(ConversationRow, ConversationRow.id == TurnRow.conversation_id)
-        .where(TurnRow.id == turn_id)
-    ).first()
+    row = connection.execute(_TAKEN_TURN, {"turn_id": turn_id}).first()
     if row is None:
         raise turn_gone()
     if role is not None and row.role != role:
@@ -241,15 +266,18 @@ def conversations_of(channel_id: int) -> Select[int]:
     return select(ConversationRow.id).where(ConversationRow.channel_id == channel_id)
 
 
+_MESSAGE_IDS = (
+    select(MessageRow.message_id)
+    .where(MessageRow.turn_id.in_(bindparam("turn_ids", expanding=True, type_=RowId)))
+    .order_by(MessageRow.turn_id, MessageRow.position)
+)
+
+
 def message_ids_of(connection: Connection, turn_ids: Sequence[int]) -> list[str]:
     """The platform's messages that hold these turns, in order."""
     found: list[str] = []
     for piece in batches(turn_ids):
-        found += connection.scalars(
-            select(MessageRow.message_id)
-            .where(MessageRow.turn_id.in_(piece))
-            .order_by(MessageRow.turn_id, MessageRow.position)
-        )
+        found += connection.scalars(_MESSAGE_IDS, {"turn_ids": piece})
     return found
 
 

@@ -6,13 +6,14 @@ Functions of a connection, each one transaction.
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, func, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, literal_column, select, update
 
 from bot.chat.messages import ChannelKey, HistoryWindow, Turn, Waiting
 from bot.errors import NotFound
 from bot.store import settings
 from bot.store.access import (
     LARGEST_ID,
+    conversation_of,
     current_conversation,
     find_channel,
     lock_channels_of,
@@ -25,6 +26,7 @@ from bot.store.access import (
     take_conversation,
     usable_ids,
 )
+from bot.store.columns import RowId
 from bot.store.incoming import turn_id_of_message
 from bot.store.rows import (
     CHANNEL_COLUMNS,
@@ -48,6 +50,24 @@ def turn_of_message(connection: Connection, channel: ChannelKey, message_id: str
     return None if turn_id is None else read_turn(connection, turn_id)
 
 
+_VISIBLE = (TurnRow.conversation_id == bindparam("conversation")) & TurnRow.hidden_at.is_(None)
+_WINDOW = (
+    select_turns()
+    .where(_VISIBLE, TurnRow.id < bindparam("before"))
+    .order_by(TurnRow.id.desc())
+    .limit(bindparam("limit"))
+)
+_PENDING = (
+    select_turns()
+    .where(_VISIBLE, TurnRow.is_pending, TurnRow.heard_by == bindparam("heard_by"))
+    .order_by(TurnRow.id)
+)
+_PENDING_SINCE = _PENDING.where(
+    (TurnRow.created_at >= bindparam("since"))
+    | TurnRow.id.in_(bindparam("also", expanding=True, type_=RowId))
+)
+
+
 def window(
     connection: Connection, channel: ChannelKey, limit: int, *, before_turn: int | None = None
 ) -> HistoryWindow:
@@ -59,13 +79,12 @@ def window(
         conversation = current_conversation(connection, channel)
         if conversation is None:
             return HistoryWindow(0, ())
-        wanted = _visible(conversation)
     else:
-        conversation = read_turn(connection, before_turn).conversation_id
-        wanted = _visible(conversation) & (TurnRow.id < before_turn)
-    limit = max(0, limit)
-    newest = select_turns().where(wanted).order_by(TurnRow.id.desc()).limit(limit + 1)
-    found = load_turns_with_rows(connection, newest)
+        conversation = conversation_of(connection, before_turn)
+    limit = max(0, min(limit, LARGEST_ID - 1))
+    before = LARGEST_ID if before_turn is None else before_turn
+    wanted = {"conversation": conversation, "before": before, "limit": limit + 1}
+    found = load_turns_with_rows(connection, _WINDOW, wanted)
     shown = found[limit - 1 :: -1] if limit else []
     turns = tuple(turn for turn, _row in shown)
     positions = tuple(row.position for _turn, row in shown)
@@ -90,13 +109,11 @@ def pending(
     conversation = current_conversation(connection, channel)
     if conversation is None:
         return []
-    statement = select_turns().where(
-        _visible(conversation), TurnRow.is_pending, TurnRow.heard_by == heard_by
-    )
-    if since is not None:
-        named = TurnRow.id.in_(usable_ids(also))
-        statement = statement.where((TurnRow.created_at >= since) | named)
-    return load_turns(connection, statement.order_by(TurnRow.id))
+    wanted: dict[str, object] = {"conversation": conversation, "heard_by": heard_by}
+    if since is None:
+        return load_turns(connection, _PENDING, wanted)
+    wanted |= {"since": since, "also": usable_ids(also)}
+    return load_turns(connection, _PENDING_SINCE, wanted)
 
 
 def waiting(

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
-from bot.chat.messages import ChannelKey, IncomingMessage, Turn
+from bot.chat.messages import ChannelKey, IncomingMessage, QuotedMessage, Speaker, Turn
 from bot.store.access import (
+    better_key,
     find_channel,
     forget_quotes,
     mark_stale,
@@ -18,7 +19,8 @@ from bot.store.access import (
     take_conversation,
     take_turn,
 )
-from bot.store.rows import CHANNEL_COLUMNS, batches, channel_key
+from bot.store.columns import storable, utc
+from bot.store.rows import CHANNEL_COLUMNS, AnyRow, batches, channel_key
 from bot.store.tables import ChannelRow, MessageRow, SeenRow, SwipeRow, TurnRow
 
 
@@ -42,10 +44,11 @@ def add_message(
             )
         return None
     quoted = message.reply_to
+    conversation = take_conversation(connection, channel.id)
     turn_id = new_turn(
         connection,
         {
-            "conversation_id": take_conversation(connection, channel.id),
+            "conversation_id": conversation,
             "role": "user",
             "speaker_id": message.author.speaker_id,
             "speaker_name": message.author.name,
@@ -71,7 +74,33 @@ def add_message(
         "position": 0,
     }
     connection.execute(insert(MessageRow), values)
-    return read_turn(connection, turn_id)
+    return _as_stored(message, turn_id, conversation, channel, addressed=addressed)
+
+
+def _as_stored(
+    message: IncomingMessage, turn_id: int, conversation: int, channel: AnyRow, *, addressed: bool
+) -> Turn:
+    """The turn that was just written, without reading it again."""
+    quoted = message.reply_to
+    return Turn(
+        turn_id=turn_id,
+        conversation_id=conversation,
+        channel=better_key(message.channel, channel),
+        role="user",
+        speaker=_storable_speaker(message.author),
+        text=storable(message.text),
+        created_at=utc(message.sent_at),
+        message_ids=(storable(message.message_id),),
+        addressed=addressed,
+        reply_to=quoted
+        and QuotedMessage(
+            storable(quoted.message_id), _storable_speaker(quoted.author), storable(quoted.text)
+        ),
+    )
+
+
+def _storable_speaker(speaker: Speaker) -> Speaker:
+    return Speaker(storable(speaker.speaker_id), storable(speaker.name), speaker.is_bot)
 
 
 def note_seen(
@@ -81,14 +110,19 @@ def note_seen(
     _note_seen(connection, take_channel(connection, channel).id, message_id, seen_by)
 
 
+_SEEN_MARK = (SeenRow.channel_id == bindparam("within")) & (SeenRow.seen_by == bindparam("account"))
+_NEWEST_SEEN = select(SeenRow.message_id).where(_SEEN_MARK)
+_SEEN = update(SeenRow).where(_SEEN_MARK).values(message_id=bindparam("newest"))
+
+
 def _note_seen(connection: Connection, channel_id: int, message_id: str, seen_by: str) -> None:
-    mark = (SeenRow.channel_id == channel_id) & (SeenRow.seen_by == seen_by)
-    newest = connection.scalar(select(SeenRow.message_id).where(mark))
+    mark = {"within": channel_id, "account": seen_by}
+    newest = connection.scalar(_NEWEST_SEEN, mark)
     if newest is None:
         values = {"channel_id": channel_id, "seen_by": seen_by, "message_id": message_id}
         connection.execute(insert(SeenRow), values)
     elif is_newer(message_id, newest):
-        connection.execute(update(SeenRow).where(mark).values(message_id=message_id))
+        connection.execute(_SEEN, mark | {"newest": message_id})
 
 
 def last_seen(
@@ -165,13 +199,16 @@ def edit_turn(connection: Connection, turn_id: int, text: str) -> Turn:
     return read_turn(connection, turn_id)
 
 
+_TURN_OF_MESSAGE = select(MessageRow.turn_id).where(
+    MessageRow.channel_id == bindparam("channel_id"),
+    MessageRow.message_id == bindparam("message_id"),
+)
+
+
 def turn_id_of_message(connection: Connection, channel_id: int, message_id: str) -> int | None:
     """The turn that a platform's message belongs to."""
-    return connection.scalar(
-        select(MessageRow.turn_id).where(
-            MessageRow.channel_id == channel_id, MessageRow.message_id == message_id
-        )
-    )
+    wanted = {"channel_id": channel_id, "message_id": message_id}
+    return connection.scalar(_TURN_OF_MESSAGE, wanted)
 
 
 def is_newer(message_id: str, than: str) -> bool:

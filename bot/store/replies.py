@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, literal_column, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, literal_column, select, update
 
 from bot.chat.messages import BegunReply, ChannelKey, GenerationRecord, Speaker, Turn, TurnState
 from bot.errors import NotAllowed, NotFound
@@ -20,6 +20,7 @@ from bot.store.access import (
     take_turn,
     usable_ids,
 )
+from bot.store.columns import RowId
 from bot.store.conversations import window
 from bot.store.rows import AnyRow, batches, from_record, to_record
 from bot.store.tables import (
@@ -89,11 +90,7 @@ def begin_reply(
             insert(AskerRow), [{"turn_id": turn_id, "speaker_id": asker} for asker in askers]
         )
     for piece in batches([question.id for question in questions]):
-        connection.execute(
-            update(TurnRow)
-            .where(TurnRow.id.in_(piece))
-            .values(answered_by=turn_id, is_pending=False)
-        )
+        connection.execute(_ANSWERED, {"turn_ids": piece, "reply": turn_id})
     return read_turn(connection, turn_id)
 
 
@@ -272,10 +269,15 @@ def recover(connection: Connection, turn_id: int) -> bool:
     return True
 
 
+_SWIPES = (
+    select(SwipeRow.__table__)
+    .where(SwipeRow.turn_id == bindparam("turn_id"))
+    .order_by(SwipeRow.position)
+)
+
+
 def _swipes(connection: Connection, turn_id: int) -> Sequence[AnyRow]:
-    return connection.execute(
-        select(SwipeRow.__table__).where(SwipeRow.turn_id == turn_id).order_by(SwipeRow.position)
-    ).all()
+    return connection.execute(_SWIPES, {"turn_id": turn_id}).all()
 
 
 def _runs(swipe: AnyRow) -> bool:
@@ -318,22 +320,31 @@ def _forget_swipe_before(connection: Connection, row: AnyRow) -> None:
         connection.execute(update(TurnRow).where(TurnRow.id == row.id).values(swipe_before=None))
 
 
+_TURN_IDS = bindparam("turn_ids", expanding=True, type_=RowId)
+_QUESTIONS = (
+    select(
+        TurnRow.id,
+        TurnRow.conversation_id,
+        TurnRow.speaker_id,
+        TurnRow.addressed,
+        TurnRow.is_pending,
+        TurnRow.answered_by,
+    )
+    .join(ConversationRow, ConversationRow.id == TurnRow.conversation_id)
+    .where(TurnRow.id.in_(_TURN_IDS), ConversationRow.channel_id == bindparam("channel_id"))
+    .order_by(TurnRow.id)
+)
+_ANSWERED = (
+    update(TurnRow)
+    .where(TurnRow.id.in_(_TURN_IDS))
+    .values(answered_by=bindparam("reply"), is_pending=False)
+)
+
+
 def _questions(connection: Connection, channel_id: int, turn_ids: Sequence[int]) -> list[AnyRow]:
     found: list[AnyRow] = []
     for piece in batches(usable_ids(turn_ids)):
-        found += connection.execute(
-            select(
-                TurnRow.id,
-                TurnRow.conversation_id,
-                TurnRow.speaker_id,
-                TurnRow.addressed,
-                TurnRow.is_pending,
-                TurnRow.answered_by,
-            )
-            .join(ConversationRow, ConversationRow.id == TurnRow.conversation_id)
-            .where(TurnRow.id.in_(piece), ConversationRow.channel_id == channel_id)
-            .order_by(TurnRow.id)
-        )
+        found += connection.execute(_QUESTIONS, {"turn_ids": piece, "channel_id": channel_id})
     return found
 
 

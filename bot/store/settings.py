@@ -1,10 +1,14 @@
 """The core's `SettingsStore` port on SQL: what is set now, and every change."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Select,
+    bindparam,
     delete,
     false,
     func,
@@ -30,11 +34,26 @@ def values(
 ) -> Mapping[tuple[Scope, str], Mapping[str, JsonValue]]:
     """What is set in each scope."""
     found: dict[tuple[Scope, str], dict[str, JsonValue]] = {}
-    for row in connection.execute(
-        select(SettingValueRow.__table__).where(_within(SettingValueRow, scopes))
-    ):
+    wanted: dict[str, str] = {}
+    for number, (scope, scope_id) in enumerate(scopes):
+        wanted |= {f"scope{number}": scope.value, f"id{number}": scope_id}
+    for row in connection.execute(_values_in(len(scopes)), wanted):
         found.setdefault((Scope(row.scope), row.scope_id), {})[row.key] = row.value
     return found
+
+
+@lru_cache(maxsize=8)
+def _values_in(scopes: int) -> Select[Any]:
+    """The values of so many scopes: put together once, as it costs more than running it."""
+    places = (
+        (SettingValueRow.scope == bindparam(f"scope{number}"))
+        & (SettingValueRow.scope_id == bindparam(f"id{number}"))
+        for number in range(scopes)
+    )
+    return select(SettingValueRow.__table__).where(or_(false(), *places))
+
+
+_NEWEST = select(func.max(SettingChangeRow.id))
 
 
 def stored(connection: Connection, scopes: Scopes) -> StoredSettings:
@@ -93,7 +112,7 @@ def change_by_id(connection: Connection, change_id: int) -> SettingChange | None
 
 def revision(connection: Connection) -> int:
     """The newest change's id, 0 when there is none."""
-    return connection.scalar(select(func.max(SettingChangeRow.id))) or 0
+    return connection.scalar(_NEWEST) or 0
 
 
 def _within(

@@ -1,10 +1,18 @@
 """Calls that do the work of several in one transaction."""
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import timedelta, timezone
 
 from store_samples import BOT, CHANNEL, MORNING, OTHER_CHANNEL, Talk, record, said
 
-from bot.chat.messages import Scope, StoredSettings, TurnState
+from bot.chat.messages import (
+    ChannelKey,
+    QuotedMessage,
+    Scope,
+    Speaker,
+    StoredSettings,
+    TurnState,
+)
 from bot.store.database import Database
 from bot.store.history import SqlHistory
 
@@ -66,3 +74,24 @@ async def test_a_reply_ends_with_what_was_shown_last(history: SqlHistory, talk: 
     )
     assert (ended.text, ended.message_ids, ended.state) == ("Indeed.", ("a", "b"), TurnState.WHOLE)
     assert ended == await history.turn(turn.turn_id)
+
+
+async def test_what_is_taken_in_is_told_as_it_will_be_read(history: SqlHistory) -> None:
+    eastern = timezone(timedelta(hours=5))
+    author = Speaker("a\0n", "An\ud800n", roles=frozenset({"7"}))
+    message = replace(
+        said("wo\0rds", reply_to=QuotedMessage("q\0", author, "quo\udfffte")),
+        author=author,
+        sent_at=MORNING.astimezone(eastern),
+        channel=ChannelKey("discord", "100"),
+    )
+    await history.reset(CHANNEL)
+    for channel in (message.channel, ChannelKey("discord", "100", "1", "9")):
+        number = f"{channel.parent_id}"
+        turn = await history.add_message(
+            replace(message, channel=channel, message_id=number), addressed=True
+        )
+        assert turn is not None
+        read = await history.turn(turn.turn_id)
+        assert turn == read
+        assert repr(turn) == repr(read)  # also what equality leaves out
