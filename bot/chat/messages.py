@@ -203,6 +203,14 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class Overview:
+    """The newest visible turn of some channels, where there is one, and what is set there."""
+
+    newest: Mapping[ChannelKey, Turn]
+    settings: StoredValues
+
+
+@dataclass(frozen=True, slots=True)
 class BegunReply:
     """A reply's turn, and what was said before it."""
 

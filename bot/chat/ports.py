@@ -13,6 +13,7 @@ from bot.chat.messages import (
     HistoryWindow,
     IncomingMessage,
     JsonValue,
+    Overview,
     Scope,
     SettingChange,
     Speaker,
@@ -115,6 +116,12 @@ class History(Protocol):
         also: Collection[int] = (),
     ) -> Waiting:
         """:meth:`pending` and :meth:`SettingsStore.stored` of the same moment."""
+        ...
+
+    async def overview(
+        self, channels: Sequence[ChannelKey], scopes: Sequence[tuple[Scope, str]]
+    ) -> Overview:
+        """The newest visible turn of each channel's current conversation, and what is set."""
         ...
 
     async def channels_with_pending(self, platform: str, *, since: datetime) -> list[ChannelKey]:

@@ -5,7 +5,7 @@ autocomplete, the workbench's controls and the README's table are all made from
 :data:`DEFINITIONS`, which is made from those fields.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
@@ -263,6 +263,10 @@ class SettingsCascade:
         """The settings in force in `channel`, and the newest change's number or 0."""
         stored = await self._store.stored(self.scopes(channel))
         return self.settle(channel, stored.values), stored.revision
+
+    def scopes_of(self, channels: Iterable[ChannelKey]) -> list[tuple[Scope, str]]:
+        """Where the settings of all these channels are stored, each place once."""
+        return list(dict.fromkeys(scope for key in channels for scope in self.scopes(key)))
 
     def settle(self, channel: ChannelKey, stored: StoredValues) -> ChannelSettings:
         """The settings in force in `channel`, where `stored` is what is set in its scopes."""

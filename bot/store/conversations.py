@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, literal_column, select, update
 
-from bot.chat.messages import ChannelKey, HistoryWindow, Turn, Waiting
+from bot.chat.messages import ChannelKey, HistoryWindow, Overview, Turn, Waiting
 from bot.errors import NotFound
 from bot.store import settings
 from bot.store.access import (
@@ -61,6 +61,23 @@ _PENDING = (
     select_turns()
     .where(_VISIBLE, TurnRow.is_pending, TurnRow.heard_by == bindparam("heard_by"))
     .order_by(TurnRow.id)
+)
+_NEWEST = (
+    select(
+        select(TurnRow.id)
+        .where(TurnRow.conversation_id == ConversationRow.id, TurnRow.hidden_at.is_(None))
+        .order_by(TurnRow.id.desc())
+        .limit(1)
+        .correlate(ConversationRow)
+        .scalar_subquery()
+    )
+    .select_from(ConversationRow)
+    .join(ChannelRow, ChannelRow.id == ConversationRow.channel_id)
+    .where(
+        ChannelRow.platform == bindparam("platform"),
+        ChannelRow.platform_channel_id.in_(bindparam("channels", expanding=True)),
+        ConversationRow.is_current,
+    )
 )
 _PENDING_SINCE = _PENDING.where(
     (TurnRow.created_at >= bindparam("since"))
@@ -128,6 +145,23 @@ def waiting(
     """What is to be answered, and what is set, at the same moment."""
     turns = pending(connection, channel, since=since, also=also, heard_by=heard_by)
     return Waiting(tuple(turns), settings.stored(connection, scopes))
+
+
+def overview(
+    connection: Connection, channels: Sequence[ChannelKey], scopes: settings.Scopes
+) -> Overview:
+    """The newest visible turn of each channel's current conversation, and what is set."""
+    newest: dict[ChannelKey, Turn] = {}
+    by_platform: dict[str, list[str]] = {}
+    for key in channels:
+        by_platform.setdefault(key.platform, []).append(key.channel_id)
+    for platform, channel_ids in by_platform.items():
+        for piece in batches(channel_ids):
+            wanted = {"platform": platform, "channels": piece}
+            turn_ids = connection.scalars(_NEWEST, wanted).all()  # None of an empty conversation
+            chosen = select_turns().where(TurnRow.id.in_(turn_ids))
+            newest.update({turn.channel: turn for turn in load_turns(connection, chosen)})
+    return Overview(newest, settings.values(connection, scopes))
 
 
 def channels_with_pending(

@@ -61,6 +61,7 @@ class SqlHistory(OnTransactions):
     turn_of_message = reads(conversations.turn_of_message)
     window = reads(conversations.window)
     _waiting = reads(conversations.waiting)
+    overview = reads(conversations.overview)
     last_reply = reads(conversations.last_reply)
     export = reads(conversations.export)
     _pending = reads(conversations.pending)

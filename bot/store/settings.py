@@ -23,8 +23,10 @@ from bot.chat.messages import JsonValue, Scope, SettingChange, StoredSettings
 from bot.store.access import LARGEST_ID, is_postgres, now
 from bot.store.binding import OnTransactions, reads, writes
 from bot.store.columns import storable
-from bot.store.rows import to_change
+from bot.store.rows import batches, to_change
 from bot.store.tables import SettingChangeRow, SettingValueRow
+
+SCOPES_A_STATEMENT = 100
 
 Scopes = Sequence[tuple[Scope, str]]
 
@@ -34,11 +36,13 @@ def values(
 ) -> Mapping[tuple[Scope, str], Mapping[str, JsonValue]]:
     """What is set in each scope."""
     found: dict[tuple[Scope, str], dict[str, JsonValue]] = {}
-    wanted: dict[str, str] = {}
-    for number, (scope, scope_id) in enumerate(scopes):
-        wanted |= {f"scope{number}": scope.value, f"id{number}": scope_id}
-    for row in connection.execute(_values_in(len(scopes)), wanted):
-        found.setdefault((Scope(row.scope), row.scope_id), {})[row.key] = row.value
+    for piece in batches(scopes, SCOPES_A_STATEMENT):
+        wanted: dict[str, str] = {}
+        for number, (scope, scope_id) in enumerate(piece):
+            wanted |= {f"scope{number}": scope.value, f"id{number}": scope_id}
+        rows = connection.execute(_values_in(len(piece)), wanted)
+        for row in rows:
+            found.setdefault((Scope(row.scope), row.scope_id), {})[row.key] = row.value
     return found
 
 

@@ -93,11 +93,12 @@ class Api:
 
     async def chats(self, _request: web.Request) -> web.Response:
         """The list of chats."""
-        return web.json_response({"chats": [await self._line(room) for room in self._rooms.all()]})
+        return web.json_response({"chats": await self._rooms.lines()})
 
     async def new_chat(self, _request: web.Request) -> web.Response:
         """Open another chat."""
-        return web.json_response(await self._line(await self._rooms.create()), status=201)
+        (line,) = await self._rooms.lines([await self._rooms.create()])
+        return web.json_response(line, status=201)
 
     async def snapshot(self, request: web.Request) -> web.Response:
         """A chat as it stands."""
@@ -233,13 +234,6 @@ class Api:
     def _refuse_when_closing(self) -> None:
         if self._is_closing:
             raise Refused(503, "Caduceus is being stopped.", "Start it again to go on.")
-
-    async def _line(self, room: Room) -> views.Json:
-        settings = await self._conversations.settings.resolve(room.key)
-        persona = await self._conversations.settings.persona(room.key, settings)
-        window = await self._conversations.history.window(room.key, 1)
-        newest = window.turns[-1] if window.turns else None
-        return views.chat(room.key.channel_id, persona.name, newest)
 
     async def _settings(self, room: Room) -> Mapping[str, list[views.Json]]:
         return {"settings": views.settings(await self._conversations.settings.explain(room.key))}

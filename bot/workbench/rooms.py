@@ -1,10 +1,12 @@
 """The chats of the workbench, found again after a restart."""
 
 import re
+from collections.abc import Sequence
 
 from bot.chat.messages import ChannelKey
 from bot.chat.talk.conversations import Conversations
 from bot.errors import NotFound
+from bot.workbench import views
 from bot.workbench.answers import Refused
 from bot.workbench.room import PLATFORM, Room
 from bot.workbench.writer import MessageNumbers
@@ -33,6 +35,18 @@ class Rooms:
     def all(self) -> list[Room]:
         """Every chat, the oldest first."""
         return [self._rooms[chat_id] for chat_id in sorted(self._rooms, key=int)]
+
+    async def lines(self, rooms: Sequence[Room] | None = None) -> list[views.Json]:
+        """The list of chats (or of some), read in one go."""
+        rooms = self.all() if rooms is None else rooms
+        keys = [room.key for room in rooms]
+        settings = self._conversations.settings
+        overview = await self._conversations.history.overview(keys, settings.scopes_of(keys))
+        lines: list[views.Json] = []
+        for key in keys:
+            persona = await settings.persona(key, settings.settle(key, overview.settings))
+            lines.append(views.chat(key.channel_id, persona.name, overview.newest.get(key)))
+        return lines
 
     def get(self, chat_id: str) -> Room:
         """A chat. Raises NotFound."""

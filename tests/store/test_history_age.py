@@ -28,7 +28,7 @@ CALLS: dict[str, Callable[[Connection, int], object]] = {
     "new turn": lambda c, n: replies.begin_reply(
         c, CHANNEL, access.read_turn(c, n).speaker, persona="", answers=[n]
     ),
-    "recover": lambda c, n: replies.recover(c),
+    "recover": lambda c, n: replies.left_running(c),
 }
 
 
@@ -52,7 +52,7 @@ def database_of(turns: int) -> Engine:
                 "created_at": NOON,
                 "persona": "",
                 "addressed": not is_bot,
-                "is_pending": number in (1, 3),
+                "is_pending": number in (1, 3, turns),
                 "active_swipe": 0,
             }
         )

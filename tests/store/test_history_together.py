@@ -95,3 +95,23 @@ async def test_what_is_taken_in_is_told_as_it_will_be_read(history: SqlHistory) 
         read = await history.turn(turn.turn_id)
         assert turn == read
         assert repr(turn) == repr(read)  # also what equality leaves out
+
+
+async def test_an_overview_has_the_newest_visible_turn_of_each_channel(
+    database: Database, history: SqlHistory, talk: Talk
+) -> None:
+    first = await talk.ask("first")
+    await talk.answer(await talk.ask("second"))
+    await history.hide_last_exchange(CHANNEL)
+    other = Talk(history, OTHER_CHANNEL)
+    await other.ask("left behind")
+    await history.reset(OTHER_CHANNEL)
+    page = ChannelKey("workbench", "100", is_direct=True)
+    answer = await Talk(history, page).answer(await Talk(history, page).ask("on the page"))
+    await database.settings.change(*HERE, "top_k", 5, by="mod")
+    scopes = [HERE, *((Scope.CHANNEL, f"discord:{number}") for number in range(1000, 1250))]
+    overview = await history.overview([CHANNEL, OTHER_CHANNEL, page], scopes)
+    assert overview.newest == {CHANNEL: first, page: answer}
+    assert overview.settings == {HERE: {"top_k": 5}}
+    nothing = await history.overview([], [])
+    assert (nothing.newest, nothing.settings) == ({}, {})

@@ -130,15 +130,8 @@ async def test_rebuilding_a_table_keeps_what_refers_to_it(
 async def test_turns_of_an_older_database_get_their_positions(
     bare_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old = tmp_path / "old"
     with monkeypatch.context() as patch:
-        await asyncio.to_thread(
-            shutil.copytree,
-            migrate.MIGRATIONS,
-            old,
-            ignore=shutil.ignore_patterns("0003*", "__py*"),
-        )
-        patch.setattr(migrate, "MIGRATIONS", old)
+        await asyncio.to_thread(end_chain_with, patch, tmp_path, "0001")
         await upgrade(bare_url)
     await asyncio.to_thread(run_once, parse_url(bare_url), _old_rows, pragmas=WRITER_PRAGMAS)
     await upgrade(bare_url)

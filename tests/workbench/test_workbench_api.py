@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 from workbench_parts import HOSTILE, REPLIES, Bench, Client
 
 from bot.chat.engines import Engines, NamedEngine
@@ -452,3 +454,21 @@ async def test_a_page_beside_the_bot_takes_nothing_of_discords(
         "workbench"
     ]
     await bot.close()
+
+
+async def test_the_list_of_chats_is_read_in_one_transaction(
+    bench: Bench, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(4):
+        await client.ok("POST", "api/chats")
+    transactions = bench.database.history.transactions
+    reads: list[object] = []
+    read = transactions.read
+
+    async def counted(work: Callable[[Connection], object]) -> object:
+        reads.append(work)
+        return await read(work)
+
+    monkeypatch.setattr(transactions, "read", counted)
+    assert len((await client.ok("GET", "api/chats"))["chats"]) == 5
+    assert len(reads) == 1
