@@ -1,32 +1,35 @@
-"""Splits a reply into Discord messages, code fences closed and reopened, nothing lost."""
+"""Splits a reply into Discord messages, its Markdown closed and reopened, nothing lost."""
 
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+
+from bot.chat.text.fences import FENCE
+from bot.chat.text.markup import SPOILER, Markup, longest_room
 
 # Discord's own OpenAPI document: `maxLength` of a message's content. JSON Schema counts Unicode
 # code points, as `len` does.
 MESSAGE_CHARACTERS = 2_000
 LEAST_LIMIT = 64
 
-FENCE = "```"
 _CLOSING = f"\n{FENCE}"
 _LANGUAGE = re.compile(r"[A-Za-z0-9_+\-.#]{1,24}(?=\n)")
 # Where a message may end, best first. Sentences also end without a blank, in Chinese and Japanese.
 _PARAGRAPH = re.compile(r"\n[^\S\n]*\n\s*")
+_TOP_LINE = re.compile(r"\n(?!\s)")  # Discord takes a first line's indentation off
 _LINE = re.compile(r"\n\s*")
 _SENTENCE = re.compile(
     "(?:(?<=[.!?\u2026])|(?<=[.!?\u2026][\"'\u201d\u2019\xbb)*_]))\\s+|(?<=[\u3002\uff01\uff1f])(?!\\Z)"
 )
 _WORD = re.compile(r"\s+")
+_LONG_QUOTE = re.compile(r"^>>> ", re.MULTILINE)
 _CLUSTER_CHARACTERS = 32  # how far to go back for the beginning of what is seen as one character
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One message: `body` is the text's own, the fences are added."""
+    """One message: `body` is the text's own, what opens and closes it is added."""
 
     opening: str
     body: str
@@ -43,7 +46,12 @@ class MessageSplitter:
 
     A message ends at a paragraph, else a line, else a sentence, else a word, else within a word;
     inside a code fence at a line. Blanks around a cut are dropped (inside a fence only the line's
-    end). A message that opens a fence stays 4 characters shorter, so that it can be closed.
+    end). What is open where it ends (fence, spoiler, bold, a quotation's line ...) is closed, and
+    opened again in the next message; links, mentions, emoji and list markers stay whole. A message
+    with such signs stays a few characters shorter, so that they can be closed.
+
+    A spoiler still open at the text's end is closed too: nobody sees what it hides, not even while
+    the text is still growing.
     """
 
     def __init__(self, limit: int = MESSAGE_CHARACTERS) -> None:
@@ -51,7 +59,7 @@ class MessageSplitter:
         if limit < LEAST_LIMIT:
             raise ValueError("a message must have room for a fence and some text")
         self._limit = limit
-        self._opening = ""  # "```python\n" when the message goes on with a fence
+        self._open = _Open()
         self._rest = ""
 
     @property
@@ -66,19 +74,23 @@ class MessageSplitter:
 
     def flush(self) -> list[str]:
         """The text has ended: the last message, unless it is empty."""
-        piece = self._last_piece()
-        self._opening = self._rest = ""
-        return [piece.text] if piece else []
+        return [piece.text for piece in self.last_pieces()]
 
     def pieces(self, text: str) -> list[Piece]:
         """As :meth:`decode`, with what was added told apart."""
         self._rest += text
-        if not self._opening:
+        if not self._open.fence:
             self._rest = self._rest.lstrip()
         found: list[Piece] = []
         while piece := self._cut():
             found.append(piece)
         return [piece for piece in found if piece.body.strip()]
+
+    def last_pieces(self) -> list[Piece]:
+        """As :meth:`flush`, with what was added told apart."""
+        piece = self._last_piece()
+        self._open, self._rest = _Open(), ""
+        return [piece] if piece else []
 
     def _cut(self) -> Piece | None:
         """Take one message off the front, when there is more text than one can hold.
@@ -87,46 +99,69 @@ class MessageSplitter:
         difference how the text arrives.
         """
         self._swallow_closing()
-        room, seen = self._room()
+        opened = self._open
+        opening = opened.text
+        seen = longest_room(opening + self._rest[: self._limit + 1], self._limit) - len(opening)
         if len(self._rest) < seen:
             return None
         window = self._rest[:seen]
-        fences = _fences(window, self._opening)
-        end, resume = _choose_cut(window, room, fences, is_open=bool(self._opening))
-        reopening = _open_at(fences, end, self._opening)
-        body = self._rest[:end]
-        piece = Piece(self._opening, body, _closing(body) if reopening else "")
+        fences = _fences(window, opened.fence)
+        blocks = _blocks(fences, opened.fence, len(window))
+        markup = Markup(window, opened.styles, blocks, goes_on=True)
+        end, resume = _choose_cut(window, seen - 1, fences, markup, is_open=bool(opened.fence))
+        body = window[:end]
+        self._open = _Open(
+            styles=markup.styles_at(end),
+            fence=_open_at(fences, end, opened.fence),
+            quote=_quote_at(window, end, resume, opened.quote),
+        )
         self._rest = self._rest[resume:]
-        self._opening = reopening
-        if not reopening:
-            piece = Piece(piece.opening, body.rstrip(), "")
+        if not self._open.fence:
+            body = body.rstrip()
             self._rest = self._rest.lstrip()
-        return piece
-
-    def _room(self) -> tuple[int, int]:
-        """The most characters of the body, and the length of text at which it must be cut."""
-        if self._opening:
-            room = self._limit - len(self._opening) - len(_CLOSING)
-            return room, room + 1
-        fence = self._rest.find(FENCE, 0, self._limit)
-        if fence < 0:
-            return self._limit, self._limit + 1
-        room = self._limit - len(_CLOSING)
-        return room, max(fence + len(FENCE), room + 1)
+        return Piece(opening, body, self._open.closing(body))
 
     def _swallow_closing(self) -> None:
         """The fence that was reopened has nothing in it: it stays closed as it was."""
-        if self._opening and self._rest.lstrip().startswith(FENCE):
+        if self._open.fence and self._rest.lstrip().startswith(FENCE):
             self._rest = self._rest.lstrip()[len(FENCE) :].lstrip()
-            self._opening = ""
+            self._open = replace(self._open, fence="")
 
     def _last_piece(self) -> Piece | None:
         if not self._rest.strip():
             return None
-        fences = _fences(self._rest, self._opening)
-        if _open_at(fences, len(self._rest), self._opening):
-            return Piece(self._opening, self._rest, _closing(self._rest))
-        return Piece(self._opening, self._rest.rstrip(), "")
+        opened, rest = self._open, self._rest
+        fences = _fences(rest, opened.fence)
+        markup = Markup(rest, opened.styles, _blocks(fences, opened.fence, len(rest)))
+        left = _Open(
+            styles=tuple(
+                style
+                for style in markup.styles_at(len(rest))
+                if (style == SPOILER or style in opened.styles) and not markup.is_blank_since(style)
+            ),
+            fence=_open_at(fences, len(rest), opened.fence),
+        )
+        body = rest if left.fence else rest.rstrip()
+        return Piece(opened.text, body, left.closing(body))
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """What is open between two messages."""
+
+    styles: tuple[str, ...] = ()
+    fence: str = ""  # "```python\n" when a block goes on
+    quote: str = ""  # "> " when a quotation's line goes on
+
+    @property
+    def text(self) -> str:
+        """What opens it all again."""
+        quote = "" if self.fence else self.quote
+        return quote + "".join(self.styles) + self.fence
+
+    def closing(self, body: str) -> str:
+        """What closes it all after `body`."""
+        return (_closing(body) if self.fence else "") + "".join(reversed(self.styles))
 
 
 def split_message(text: str, limit: int = MESSAGE_CHARACTERS) -> list[str]:
@@ -170,15 +205,46 @@ def _open_at(fences: Sequence[_Fence], end: int, opening: str) -> str:
     return opening
 
 
+def _blocks(fences: Sequence[_Fence], opening: str, length: int) -> list[tuple[int, int]]:
+    """Where the text is code, fences included."""
+    starts = [0] if opening else []
+    ends: list[int] = []
+    for fence in fences:
+        if fence.opening:
+            starts.append(fence.at)
+        else:
+            ends.append(fence.content)
+    return list(zip(starts, [*ends, length], strict=False))
+
+
+def _quote_at(window: str, end: int, resume: int, quote: str) -> str:
+    """What marks the text after a cut as a quotation, as it was before."""
+    whole = _LONG_QUOTE.search(window, 0, end)
+    if whole or quote == ">>> ":
+        return ">>> "
+    start = window.rfind("\n", 0, end) + 1
+    if "\n" in window[end:resume]:
+        return ""
+    if start == 0 and quote:
+        return quote
+    return "> " if window.startswith("> ", start) and end > start + len("> ") else ""
+
+
 def _closing(body: str) -> str:
     return FENCE if body.endswith("\n") else _CLOSING
 
 
 def _choose_cut(
-    window: str, room: int, fences: Sequence[_Fence], *, is_open: bool
+    window: str, room: int, fences: Sequence[_Fence], markup: Markup, *, is_open: bool
 ) -> tuple[int, int]:
     """Where a message ends and where the next one goes on. Both are beyond 0."""
-    outside = partial(_outside, fences, is_open)
+
+    def outside(end: int) -> bool:
+        return _outside(fences, is_open, end) and markup.whole_around(end) is None
+
+    def in_block(end: int) -> bool:
+        return not _outside(fences, is_open, end) and _inside(fences, end)
+
     blocks = [fence.at for fence in fences if fence.opening and 0 < fence.at <= room]
     half = room // 2
     head = window[:room]
@@ -187,13 +253,13 @@ def _choose_cut(
         paragraphs += [(at, at) for at in blocks if at >= earliest]
         if paragraphs:
             return max(paragraphs)
-        for pattern in (_LINE, _SENTENCE, _WORD):
+        for pattern in (_TOP_LINE, _LINE, _SENTENCE, _WORD):
             for end, resume in reversed(list(_ends(pattern, head, earliest))):
                 if outside(end):
                     return end, resume
-                if pattern is _LINE and _inside(fences, end):
+                if pattern is _LINE and in_block(end):
                     return end, end + 1
-    end = _hard_end(window, room, fences)
+    end = _hard_end(window, room, fences, markup)
     return end, end
 
 
@@ -217,12 +283,14 @@ def _inside(fences: Sequence[_Fence], end: int) -> bool:
     return not before or end > before[-1].content
 
 
-def _hard_end(window: str, room: int, fences: Sequence[_Fence]) -> int:
-    """Within a word, but not within a fence or what is seen as one character."""
+def _hard_end(window: str, room: int, fences: Sequence[_Fence], markup: Markup) -> int:
+    """Within a word, but not within a fence, what stays whole, or what is seen as one character."""
     for fence in reversed(fences):
         if 0 < fence.at < room <= fence.content:
             return fence.at
     end = min(room, len(window))
+    while start := markup.whole_around(end):
+        end = start
     for _ in range(_CLUSTER_CHARACTERS):
         if end <= 1 or not _joins(window, end):
             break

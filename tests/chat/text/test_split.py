@@ -93,12 +93,20 @@ _SCRAPS = st.sampled_from(
     ["```", "```py\n", "``", "`", "\n", "\n\n", " ", "    ", "word", "w" * 30, "w" * 70, ". ", "!",
      "。", "é", "e\u0301", "🇩🇪", "👩\u200d👧", "**", "> ", "- item\n"]
 )  # fmt: skip
+STYLED = st.lists(
+    st.sampled_from(
+        ["**", "*", "_", "__", "~~", "||", "|", "***", "`", "``", " ", "\n", "\n\n", "word",
+         "w" * 20, ". ", "- ", "> ", ">>> ", "1. ", "<:a:12>", "<:a", "[a b](https://e.org)", "[a",
+         "](", "https://e.org/a_b", "\\*", "字" * 9]
+    ),
+    max_size=60,
+).map("".join)  # fmt: skip
 TEXTS = st.lists(st.one_of(_SCRAPS, st.text(max_size=5)), max_size=60).map("".join)
 
 
 def bare(text: str) -> str:
-    """Without blanks and backticks."""
-    return "".join(text.replace("`", "").split())
+    """Without blanks and the signs of styles."""
+    return "".join(re.sub("[`*_~|>]", "", text).split())
 
 
 @given(TEXTS, st.lists(st.integers(1, 40)))
@@ -128,10 +136,113 @@ def test_nothing_is_lost_but_blanks_at_the_cuts(text: str) -> None:
     assert bare("".join(split_message(text, LIMIT))) == bare(text)
 
 
-@given(TEXTS.filter(lambda text: "```" not in text))
-def test_without_fences_not_even_a_backtick_is_added(text: str) -> None:
-    made = "".join(split_message(text, LIMIT))
+@given(st.one_of(TEXTS, STYLED))
+def test_without_what_was_added_the_messages_are_the_text(text: str) -> None:
+    if "```" in text:  # an empty block that was reopened stays closed as it was
+        return
+    splitter = MessageSplitter(LIMIT)
+    made = "".join(piece.body for piece in [*splitter.pieces(text), *splitter.last_pieces()])
     assert "".join(made.split()) == "".join(text.split())
+
+
+@given(STYLED)
+def test_styled_messages_fit_and_are_the_same_however_the_text_comes(text: str) -> None:
+    splitter = MessageSplitter(LIMIT)
+    made: list[str] = []
+    for character in text:
+        made += splitter.decode(character)
+        assert len(splitter.current) <= LIMIT
+    made += splitter.flush()
+    assert made == split_message(text, LIMIT)
+    assert all(len(piece) <= LIMIT and piece.strip() for piece in made)
+
+
+SECRET = st.text(st.sampled_from("abc ,.\n"), min_size=1, max_size=200).filter(str.strip)
+
+
+@given(st.lists(st.tuples(st.text(st.sampled_from("xyz .\n*_"), max_size=90), SECRET), max_size=4))
+def test_what_a_spoiler_hides_is_never_shown(parts: list[tuple[str, str]]) -> None:
+    text = "".join(f"{plain}||{secret}||" for plain, secret in parts)
+    splitter = MessageSplitter(LIMIT)
+    for character in text:
+        for piece in [*splitter.decode(character), splitter.current]:
+            assert not set("abc") & set("".join(piece.split("||")[::2]))
+            assert piece.count("||") % 2 == 0 or not set("abc") & set(piece.rpartition("||")[2])
+
+
+@pytest.mark.parametrize("sign", ["**", "*", "_", "__", "~~", "||", "***", "`", "``"])
+@pytest.mark.parametrize("words", ["word " * 60, "w" * 300, "Two sentences. And one. " * 9])
+def test_a_style_is_closed_and_reopened(sign: str, words: str) -> None:
+    made = split_message(f"Then {sign}{words.strip()}{sign} end.", LIMIT)
+    assert len(made) > 3
+    for piece in made:
+        assert piece.count(sign) % 2 == 0
+        assert len(piece) <= LIMIT
+    assert made[1].startswith(sign)
+    assert made[1].endswith(sign)
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        "[a label of several words](https://example.org/p)",
+        "[label](<https://example.org/a_(b)>)",
+        "https://example.org/a/very/long/path",
+        "<:wave:123456789012345678>",
+        "<a:wave:123456789012345678>",
+        "<@123456789012345678>",
+        "<#123456789012345678>",
+        "<t:1700000000:R>",
+        "`inline code with blanks`",
+        "**bold**",
+        "||x||",
+        "\n- item",
+        "\n  12. item",
+    ],
+)
+@pytest.mark.parametrize("filling", ["x", "x ", "字", "Yes. "])
+def test_what_belongs_together_stays_whole(whole: str, filling: str) -> None:
+    for length in range(4, LIMIT + 8):
+        text = (filling * LIMIT)[:length].rstrip() + " " + whole + " " + "more " * 12
+        assert sum(whole.strip() in piece for piece in split_message(text, LIMIT)) == 1, length
+
+
+def test_emoji_in_a_row_stay_whole() -> None:
+    emoji = "<:wave:123456789012345678>"
+    for piece in split_message(emoji * 20, LIMIT):
+        assert not piece.replace(emoji, "")
+
+
+def test_a_message_does_not_begin_with_a_lists_inner_item_where_that_can_be_helped() -> None:
+    made = split_message("- " + "a" * 33 + "\n- second\n  - inner\n  - inner, too", LIMIT)
+    assert made == ["- " + "a" * 33, "- second\n  - inner\n  - inner, too"]
+
+
+def test_a_quotation_goes_on_as_one() -> None:
+    assert all(piece.startswith("> ") for piece in split_message("> " + "word " * 40, LIMIT))
+    made = split_message(">>> " + "word " * 20 + "\n\n" + "word " * 20, LIMIT)
+    assert all(piece.startswith(">>> ") for piece in made)
+    assert split_message("> quoted\n" + "word " * 20, LIMIT)[1].startswith("word")
+
+
+@pytest.mark.parametrize(
+    "text", ["2 * 3 * 4", "a_b_c", "a ** b", "* item\n* item", "\\*not so", "-----"]
+)
+def test_signs_that_style_nothing_are_left_alone(text: str) -> None:
+    made = split_message(f"{text} " + "word " * 30, LIMIT)
+    assert "".join("".join(made).split()) == "".join(f"{text} {'word ' * 30}".split())
+
+
+def test_a_growing_spoiler_is_shown_closed() -> None:
+    splitter = MessageSplitter()
+    splitter.decode("It was ||the gard")
+    assert splitter.current == "It was ||the gard||"
+    splitter.decode("ener|")
+    assert splitter.current.startswith("It was ||the gardener")
+    assert splitter.current.count("||") == 2
+    splitter.decode("|.")
+    assert splitter.current == "It was ||the gardener||."
+    assert split_message("so a ||") == ["so a ||"]
 
 
 @given(TEXTS)
@@ -147,7 +258,11 @@ def test_when_the_text_grows_all_but_the_last_message_stay(text: str, more: str)
     assert split_message(text + more, LIMIT)[: len(before)] == before
 
 
-@pytest.mark.parametrize("hostile", ["`", "```", "\n", " ", "a", "a b", "```\n", "\u0301", "🇩"])
+@pytest.mark.parametrize(
+    "hostile",
+    ["`", "```", "\n", " ", "a", "a b", "```\n", "\u0301", "🇩", "||", "*a", "[a", "` ", "<:",
+     "> a\n", "https://", "**a ", "- "],
+)  # fmt: skip
 def test_hostile_text_takes_linear_time(hostile: str) -> None:
     before = time.perf_counter()
     split_message(hostile * 100_000)
