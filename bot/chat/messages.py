@@ -59,7 +59,7 @@ class IncomingMessage:
     mentions_bot: bool = False
     replies_to_bot: bool = False  # to a message of the bot's or of a persona's webhook
     reply_to: QuotedMessage | None = None
-    words: str | None = None  # what of `text` was written; the rest tells what is attached
+    words: str | None = None  # what of `text` was written by hand: no names, nothing attached
 
 
 class TurnState(StrEnum):

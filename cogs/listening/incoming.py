@@ -8,6 +8,7 @@ import discord
 
 from bot.chat.messages import ChannelKey, IncomingMessage, QuotedMessage, Speaker
 from bot.chat.ports import History
+from bot.chat.talk.listening import NO_WORD
 from bot.chat.text.asides import is_out_of_character
 from cogs.platform import (
     NOTICE_MARKS,
@@ -36,10 +37,14 @@ def is_conversation(message: discord.Message) -> bool:
     return said and not message.author.bot and message.webhook_id is None
 
 
-def readable(content: str, names: Mapping[int, str], own_ids: frozenset[int]) -> str:
-    """Discord's markup in plain words; mentions of `own_ids` are taken out."""
+def readable(
+    content: str, names: Mapping[int, str], own_ids: frozenset[int], *, markup: str = ""
+) -> str:
+    """Discord's markup in plain words, or as `markup`; mentions of `own_ids` are taken out."""
 
     def word(match: re.Match[str]) -> str:
+        if markup:
+            return markup
         if match["id"]:
             name = names.get(int(match["id"]))
             return name or ("a channel" if match["sigil"] == "#" else "someone")
@@ -83,6 +88,15 @@ def words_of(message: discord.Message, me: discord.ClientUser) -> str:
     return "\n".join(line for line in lines if line)
 
 
+def written_by_hand(message: discord.Message, me: discord.ClientUser) -> str:
+    """What was written, with signs of no meaning in place of names that Discord shows."""
+    content = readable(message.content, {}, own_ids(message, me), markup=NO_WORD)
+    lines = [content, *(NO_WORD for _ in message.message_snapshots)]
+    if message.poll is not None:
+        lines.append(message.poll.question)
+    return "\n".join(line for line in lines if line)
+
+
 def own_ids(message: discord.Message, me: discord.ClientUser) -> frozenset[int]:
     """The ids that stand for the bot in a message: itself, and its own role, easily mistaken."""
     roles = {role.id for role in message.role_mentions if _is_role_of(role, me)}
@@ -102,7 +116,7 @@ async def to_incoming(
         channel=key,
         author=speaker_of(message.author),
         text=_with_what_is_attached(words, message),
-        words=words,
+        words=written_by_hand(message, me),
         sent_at=message.created_at,
         mentions_bot=mentions(message, me),
         replies_to_bot=to_bot,

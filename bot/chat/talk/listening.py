@@ -12,10 +12,26 @@ from bot.chat.text.asides import is_out_of_character
 
 # Scripts written without spaces between words: Thai to Khmer, kana, Han.
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+# What holds words that nobody said: addresses, of people too, and an emoji spelled out.
+_ADDRESSES = re.compile(
+    r"[a-z][a-z0-9+.-]{0,20}://\S+|\bwww\.\S+|[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+"
+    r"|(?:[a-z0-9-]{1,63}\.)+(?:[a-z]{2,24}/\S*|(?:com|org|net|io|dev|gg|app|edu|gov|info)\b)"
+    r"|(?<![\w:]):\w{2,32}:(?![\w:])",
+    re.IGNORECASE,
+)
+NO_WORD = "\ufffc"  # stands where something was shown that isn't a word
 
 
-def is_addressed(message: IncomingMessage, settings: ChannelSettings, roll: float) -> bool:
-    """Whether the bot answers. `roll`, from 0 to below 1, decides where `trigger` is `chance`."""
+def is_addressed(
+    message: IncomingMessage,
+    settings: ChannelSettings,
+    roll: float,
+    names: Iterable[str] = (),
+) -> bool:
+    """Whether the bot answers. `roll`, from 0 to below 1, decides where `trigger` is `chance`.
+
+    `names` are those of the personas that speak in the channel: they always are wake words.
+    """
     if settings.trigger == "off" or message.author.is_bot or is_out_of_character(message.text):
         return False
     if message.channel.is_direct or message.mentions_bot or message.replies_to_bot:
@@ -27,7 +43,7 @@ def is_addressed(message: IncomingMessage, settings: ChannelSettings, roll: floa
         case "always":
             return True
         case "wakeword":
-            return has_wake_word(words, settings.wake_words)
+            return has_wake_word(words, (*settings.wake_words, *names))
         case "chance":
             return roll < settings.chance
         case _:
@@ -52,9 +68,10 @@ async def is_kept(
 def has_wake_word(text: str, words: Iterable[str]) -> bool:
     """Whether one of `words` stands in `text` as a whole word, whatever the case.
 
-    In scripts without spaces between words, it may stand anywhere.
+    In scripts without spaces between words, it may stand anywhere. Addresses and the names of
+    emoji hold no words.
     """
-    text = _fold(text)
+    text = _fold(_ADDRESSES.sub(NO_WORD, text))
     inside = [word for word in (_fold(word).strip() for word in words) if word and word in text]
     if not inside:
         return False

@@ -44,6 +44,10 @@ def message(
         "((haha :) see you))",
         "((f(x)) is a function))",
         "((a (nested (aside))))",
+        "((see :) you (: ))",
+        "(( (2+3)*(4+5) ))",
+        "((hi ;-)))",
+        "((: hello))",
         "(())",
         "// brb",
         "  //brb",
@@ -68,6 +72,12 @@ def test_asides_are_out_of_character(text: str) -> None:
         "more ((aside))",
         "((aside)) more ((aside))",
         "((aside)) (more) ((aside))",
+        "((2+3)*(4+5))",
+        "((1 + 2) * 3 - (4))",
+        "((a+b)*(c+d)) ((aside))",
+        "((lambda x: x)(3))",
+        "((1, 2), (3, 4))",
+        "((yes) or (no))",
         "https://example.org",
         "/ / hm",
         "a // b",
@@ -79,7 +89,7 @@ def test_the_rest_is_in_character(text: str) -> None:
 
 @given(st.text())
 def test_anything_in_double_parentheses_is_an_aside_unless_it_leaves_them(text: str) -> None:
-    if "((" not in text:
+    if "(" not in text:
         assert is_out_of_character(f"(({text}))")
 
 
@@ -110,6 +120,11 @@ def test_what_each_trigger_takes_up() -> None:
     assert takes("hey Ada!", 0.99, trigger="wakeword", wake_words=("ada",))
     assert not takes("hey there", 0, trigger="wakeword", wake_words=("ada",))
     assert not takes("hey there", 0, trigger="wakeword")
+    named = message("Ada Lovelace, hello")
+    settings = ChannelSettings(trigger="wakeword")
+    assert is_addressed(named, settings, 0, ["Ada Lovelace"])
+    assert not is_addressed(named, settings, 0, ["Bram"])
+    assert not is_addressed(named, ChannelSettings(trigger="mention"), 0, ["Ada Lovelace"])
     assert takes("hey", 0.09, trigger="chance", chance=0.1)
     assert not takes("hey", 0.1, trigger="chance", chance=0.1)
 
@@ -138,6 +153,10 @@ def test_chance_zero_is_never_and_one_always(roll: float) -> None:
         ("สวัสดีบอทครับ", "บอท"),
         ("hello 🤖!", "🤖"),
         ("c++ is fun", "c++"),
+        ("@ada look", "ada"),
+        ("this:ada: yes", "ada"),
+        ("https://example.org ada?", "ada"),
+        ("[ada](https://example.org)", "ada"),
     ],
 )
 def test_wake_words_wake(text: str, word: str) -> None:
@@ -156,6 +175,14 @@ def test_wake_words_wake(text: str, word: str) -> None:
         ("hello", ""),
         ("hello", "  "),
         ("робот", "бот"),
+        ("see https://example.org/ada/x", "ada"),
+        ("HTTPS://ADA.example.org", "ada"),
+        ("<https://example.org/?q=ada>", "ada"),
+        ("www.ada.org", "ada"),
+        ("ada.com is down", "ada"),
+        ("en.wikipedia.org/wiki/ada", "ada"),
+        ("write to ada@example.org", "ada"),
+        ("lol :ada: :ada_wave:", "ada"),
     ],
 )
 def test_wake_words_are_whole_words(text: str, word: str) -> None:

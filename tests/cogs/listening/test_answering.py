@@ -333,3 +333,30 @@ def test_a_long_run_of_blanks_is_read_at_once() -> None:
     before = time.perf_counter()
     assert readable(f"a{blanks}b{blanks}<@1>c", {}, frozenset({1})) == f"a{blanks}bc"
     assert time.perf_counter() - before < 2
+
+
+async def test_a_name_that_discord_shows_is_no_wake_word(tmp_path: Path) -> None:
+    async with talking(tmp_path, ["Here."] * 9) as world:
+        for key, value in (("wake_words", "ada"), ("trigger", "wakeword")):
+            await world.chief.slash(world.channel, "settings set", key=key, value=value)
+        before = len(world.said())
+        lounge = world.guild.create_text_channel("ada-lounge")
+        fan = world.guild.add_member(world.env.create_user("fan", global_name="Ada Fan"))
+        for text in (
+            "lol <:ada:123456789012345678>",
+            f"go to {lounge.mention}",
+            f"ask {fan.mention}",
+            "see https://example.org/ada/x",
+        ):
+            await world.alice.send(world.channel, text)
+        assert len(world.said()) == before
+        await world.alice.send(world.channel, "well, Ada?")
+        await world.alice.send(world.channel, "and caduceus?")  # the persona's name
+        assert len(world.said()) == before + 2
+
+
+async def test_a_message_of_nothing_but_an_emoji_is_answered_where_all_are(tmp_path: Path) -> None:
+    async with talking(tmp_path, ["Here."]) as world:
+        await world.chief.slash(world.channel, "settings set", key="trigger", value="always")
+        await world.alice.send(world.channel, "<:wave:123456789012345678>")
+        assert world.said()[-1] == "Here."
