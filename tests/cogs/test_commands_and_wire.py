@@ -159,7 +159,7 @@ async def use_everything(world: World) -> None:
 
 async def test_all_that_is_sent_is_what_discord_describes(tmp_path: Path) -> None:
     described()
-    long = "A sentence of the reply. " * 150
+    long = " ".join(f"Sentence {number} of the reply." for number in range(150))
     async with talking(tmp_path, ["First.", "Second.", " More.", long, "Last."]) as world:
         await use_everything(world)
         checked = 0

@@ -45,6 +45,7 @@ class Prompt:
     format_name: str
     speaker: str  # the bot's display name
     others: tuple[str, ...]  # everybody else's, newest first
+    names: bool  # lines begin with their speaker's name
     first_turn_id: int | None  # the oldest and the newest turn that it shows
     last_turn_id: int | None
     reply_tokens: int  # reserved for the reply: use it as max_tokens
@@ -105,6 +106,7 @@ async def build_prompt(
         format_name=request.format.name,
         speaker=draft.cast.speaker,
         others=draft.others(choice),
+        names=draft.writes_names(choice),
         first_turn_id=min(draft.turn_ids(choice), default=None),
         last_turn_id=max(draft.turn_ids(choice), default=None),
         reply_tokens=choice.reply_tokens,

@@ -7,6 +7,7 @@ from bot.chat.messages import HistoryWindow, QuotedMessage, Turn, TurnState
 from bot.chat.prompt.transcript import Line
 from bot.chat.text.guard import Guard
 from bot.chat.text.names import assign_names, clean_name
+from bot.chat.text.thinking import without_thoughts
 
 BLOCK_TURNS = 16  # the most turns that go at once when `history_turns` is reached
 UNKNOWN_USER = "the user"  # {{user}} while nobody has spoken
@@ -108,7 +109,7 @@ def _lines(
         yield Line(
             role=turn.role,
             name=names[turn.speaker.speaker_id] if is_user else bots[turn.persona],
-            text=turn.text,
+            text=turn.text if is_user else without_thoughts(turn.text),
             position=each.position,
             older=each.older,
             turn=turn,

@@ -8,7 +8,7 @@ from bot.chat.persona import Persona
 from bot.chat.personas.macros import expand_macros
 from bot.chat.prompt.cast import Cast, read_cast
 from bot.chat.prompt.formats import PromptFormat
-from bot.chat.prompt.parts import Part, turn_order
+from bot.chat.prompt.parts import Part, Place, turn_order
 from bot.chat.prompt.system import is_character, system_parts
 from bot.chat.prompt.transcript import Line, Transcript
 from bot.chat.settings import ChannelSettings
@@ -76,7 +76,8 @@ class Draft:
         greeting = self._expand(request.persona.greeting)
         if greeting and self.cast.is_from_start:
             self.lines = (Line("bot", self.cast.speaker, greeting), *self.lines)
-        self._transcript = Transcript(self._format, self._guard, names=self._wants_names(request))
+        self._names = self._wants_names(request)
+        self._transcript = Transcript(self._format, self._guard, names=self._names)
         self._reply_so_far = request.reply_so_far
         self.reply = self._reply(self.lines)
         self._targets = tuple(_quoted_lines(self.lines))
@@ -123,9 +124,24 @@ class Draft:
         names = (name for line in shown for name in (line.name, line.quote_name))
         return tuple(dict.fromkeys(name for name in names if name and name != self.cast.speaker))
 
+    def writes_names(self, choice: Choice) -> bool:
+        """Whether lines begin with their speaker's name, be it in the examples alone."""
+        shown = (
+            self._texts[index]
+            for index, part in enumerate(self.parts)
+            if part.place is Place.EXAMPLES and index not in choice.dropped
+        )
+        labels = tuple(f"{name}:" for name in (self.cast.speaker, self.cast.user))
+        lines = (line.strip() for example in shown for line in example.split("\n"))
+        return self._names or any(line.startswith(labels) for line in lines)
+
     def stops(self, choice: Choice) -> tuple[str, ...]:
-        """The format's headers, other speakers' lines, and the end of sequence spelled out."""
-        lines = (f"\n{name}:" for name in self.others(choice)[:STOP_SPEAKERS])
+        """The format's headers, other speakers' lines, and the end of sequence spelled out.
+
+        Without names in the prompt, «Alex: 3 points» is no line of Alex's.
+        """
+        speakers = self.others(choice)[:STOP_SPEAKERS] if self.writes_names(choice) else ()
+        lines = (f"\n{name}:" for name in speakers)
         stops = (*self._format.stops, *lines, self._info.eos_token)
         return tuple(dict.fromkeys(stop for stop in stops if stop))
 

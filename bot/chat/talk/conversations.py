@@ -87,7 +87,7 @@ class Conversations:
         message = _without_asides(message)
         async with self._intake(message.channel) as state:
             settings = await self.settings.resolve(message.channel)
-            names = (self._preparer.persona(settings).name,)
+            names = ((await self._preparer.persona(message.channel, settings)).name,)
             addressed = is_addressed(message, settings, self._random.random(), names)
             heard = Heard(kept=False, addressed=False)
             if await is_kept(self.history, message, settings, addressed=addressed):

@@ -18,6 +18,7 @@ from bot.chat.prompt.build import Prompt
 from bot.chat.prompt.preparation import Given, Prepared, Preparer
 from bot.chat.talk.faults import NOTHING_CAME, NOTHING_TO_ADD, line_for
 from bot.chat.text.reply_filter import ReplyFilter
+from bot.chat.text.thinking import opens_thought
 from bot.engine.api import FinishReason, GenerationRequest, GenerationStatistics
 from bot.errors import (
     CaduceusError,
@@ -59,7 +60,12 @@ class Generation:
         self.finish = FinishReason.CANCELLED
         self._engine = engine
         self._filter = ReplyFilter(
-            prompt.speaker, prompt.others, prompt.stops, continuing=continues
+            prompt.speaker,
+            prompt.others,
+            prompt.stops,
+            names=prompt.names,
+            continuing=continues,
+            thinks=opens_thought(engine.info.chat_template),
         )
         self._raw: list[str] = []
         self._statistics: GenerationStatistics | None = None
@@ -82,7 +88,8 @@ class Generation:
                     self._statistics = chunk.statistics
                     if chunk.finish is FinishReason.CANCELLED:
                         return
-                    if text := _sendable(self._filter.flush()):
+                    is_cut = chunk.finish is FinishReason.LENGTH
+                    if text := _sendable(self._filter.flush(cut=is_cut)):
                         yield text
                     self.finish = chunk.finish or FinishReason.STOP
                     return
@@ -112,6 +119,15 @@ class Generation:
             return (await self._engine.count_tokens(["".join(self._raw)]))[0]
         except EngineError:
             return len(self._raw)  # about one a chunk
+
+
+def _stops(prompt: Prompt, *, again: bool) -> tuple[str, ...]:
+    """What ends the text in the engine; once more, speakers' lines may stand in a thought.
+
+    The filter ends the reply at them all the same, outside of thoughts.
+    """
+    names = {f"\n{name}:" for name in prompt.others} if again else set[str]()
+    return tuple(stop for stop in prompt.stops if stop not in names)
 
 
 def _sendable(text: str) -> str:
@@ -249,5 +265,5 @@ class Writer:
             user=self._user,
             max_tokens=prepared.prompt.reply_tokens,
             sampling=sampling,
-            stop=prepared.prompt.stops,
+            stop=_stops(prepared.prompt, again=again),
         )

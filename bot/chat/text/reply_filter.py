@@ -4,19 +4,34 @@ Each has `decode()` for text that arrives and `flush()` for its end; however the
 chunks, the result is the same.
 """
 
+import re
 from collections.abc import Sequence
 
+from bot.chat.text.guard import BREAK
+from bot.chat.text.loops import LoopFilter
+from bot.chat.text.speaker_lines import Label, Labels, LineBeginning, SpeakerLines, is_header
+from bot.chat.text.thinking import ThinkFilter
 from bot.engine.stops import StopStrings
 
 _PARTIAL_STOP_CHARACTERS = 2  # a shorter beginning of a stop may well be meant
+# Lao to Khmer: there a zero width space is where a line may end, and people write it.
+_UNSPACED = re.compile("[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff]")
+_PAIRS = "*_~`\"'"  # what decorates a name on both sides
+_DECORATION = re.compile(r"[\W_]*")
 
 
 class ReplyFilter:
     """Makes a model's raw text the bot's own words.
 
-    - Ends at a stop string, and where a line begins with another speaker's name and a colon.
-    - Takes the speaker's own name off the beginning, also in bold, also repeated. A later line that
-      begins with it is a turn more than was asked for: it ends the text, too.
+    - Ends at a stop string.
+    - Leaves thoughts out (:mod:`bot.chat.text.thinking`).
+    - Where the prompt writes names, or the reply itself begins with its speaker's, ends where a
+      line begins with another speaker's, however it is spelled; headers end it always
+      (:mod:`bot.chat.text.speaker_lines`).
+    - Takes the speaker's own name off the beginning, also repeated. A later line that begins with
+      it is a turn more than was asked for: where the prompt writes names, it ends the text, too.
+    - Ends a text that loops (:mod:`bot.chat.text.loops`).
+    - Takes out the guard's zero-width spaces, which the model copies from what people wrote.
     - Takes blanks off both ends; at the end also the beginning of a header never completed.
     """
 
@@ -26,62 +41,75 @@ class ReplyFilter:
         others: Sequence[str],
         stops: Sequence[str],
         *,
+        names: bool = True,
         continuing: bool = False,
+        thinks: bool = False,
     ) -> None:
-        """`continuing`: the text goes on where another ended, so its beginning is left alone."""
-        lines = [f"\n{label}" for name in others for label in _labels(name)]
-        self._headers = tuple(stop for stop in stops if stop not in lines)
-        self._stops = StopStrings([*stops, *lines])
-        self._own = _labels(speaker)
-        self._own_lines = StopStrings([f"\n{label}" for label in self._own])
-        self._is_beginning = not continuing
-        self._beginning = ""  # held back while it may be the speaker's name
-        self._blanks: list[str] = []  # held back while it may be the end
+        """`names`: the prompt's lines begin with their speakers' names.
+
+        `continuing`: the text goes on where another ended, so its beginning is left alone.
+        `thinks`: the text begins within a thought, which it only closes.
+        """
+        names_as_stops = {f"\n{name}:" for name in others}
+        headers = tuple(stop for stop in stops if stop not in names_as_stops)
+        self._exact = tuple(
+            spelled
+            for stop in headers
+            if not (stop.startswith("\n") and is_header(stop))
+            for spelled in _spellings(stop)
+        )
+        self._stops = StopStrings(self._exact)
         if not continuing:
-            self._stops.decode("\n")  # a header may be the very first line
+            self._stops.decode("\n")  # a stop may be the very first line
+        self._thoughts = ThinkFilter(opened=thinks)
+        self._own_name = None if continuing else _OwnName(speaker)
+        self._labels = Labels(others, speaker, headers)
+        labels = self._labels if names else self._labels.without_names()
+        self._lines = SpeakerLines(labels, in_line=continuing)
+        self._loops = LoopFilter()
+        self._breaks = _BreakFilter()
+        self._is_beginning = not continuing
+        self._blanks: list[str] = []  # held back while it may be the end
 
     @property
     def ended(self) -> bool:
-        """Whether a stop string or another speaker's line was met: nothing comes after that."""
-        return self._stops.stopped or self._own_lines.stopped
+        """Whether a stop, another speaker's line or a loop was met: nothing comes after that."""
+        return self._stops.stopped or self._lines.ended or self._loops.ended
 
     def decode(self, text: str) -> str:
         """Take new text; return what may be shown."""
-        text = self._trim_beginning(self._stops.decode(text))
-        return self._trim_end(self._own_lines.decode(text))
+        return self._pass_on(self._thoughts.decode(self._stops.decode(text)))
 
-    def flush(self) -> str:
-        """The text has ended: return the rest of it."""
-        held = self._stops.flush()
+    def flush(self, *, cut: bool = False) -> str:
+        """The text has ended, before its own end if `cut`: return the rest of it."""
+        held = "" if self._stops.stopped else self._stops.flush()
         if self._is_header(held):
             held = ""
-        shown = self._own_lines.decode(self._trim_beginning(held, at_end=True))
-        return self._trim_end(shown + self._own_lines.flush())
+        text = self._thoughts.decode(held) + self._thoughts.flush(cut=cut)
+        return self._pass_on(text, at_end=True)
+
+    def _pass_on(self, text: str, *, at_end: bool = False) -> str:
+        if self._own_name is not None:
+            text = self._own_name.decode(text) + (self._own_name.flush() if at_end else "")
+            if self._own_name.was_there and text:  # the model writes names by itself
+                self._own_name.was_there = False
+                self._lines = SpeakerLines(self._labels)
+        text = self._lines.decode(text) + (self._lines.flush() if at_end else "")
+        text = self._loops.decode(text) + (self._loops.flush() if at_end else "")
+        text = self._breaks.decode(text) + (self._breaks.flush() if at_end else "")
+        return self._trim_end(text)
 
     def _is_header(self, held: str) -> bool:
         mark = held.strip()
         if len(mark) < _PARTIAL_STOP_CHARACTERS or mark.isalpha():
             return False  # a reply may well end with "US", whatever begins with it
-        return any(stop.startswith(held) for stop in self._headers)
-
-    def _trim_beginning(self, text: str, *, at_end: bool = False) -> str:
-        if not self._is_beginning:
-            return text
-        text = (self._beginning + text).lstrip()
-        while own := self._own_name(text):
-            text = text[len(own) :].lstrip()
-        if not at_end and any(name.startswith(text) for name in self._own):
-            self._beginning = text
-            return ""
-        self._beginning = ""
-        self._is_beginning = False
-        return text
-
-    def _own_name(self, text: str) -> str:
-        return next((name for name in self._own if text.startswith(name)), "")
+        return any(stop.startswith(held) for stop in self._exact)
 
     def _trim_end(self, text: str) -> str:
+        if self._is_beginning:
+            text = text.lstrip()
         shown = text.rstrip()
+        self._is_beginning = self._is_beginning and not shown
         if not shown:
             self._blanks.append(text)
             return ""
@@ -89,6 +117,93 @@ class ReplyFilter:
         return "".join(blanks) + shown
 
 
-def _labels(name: str) -> tuple[str, ...]:
-    """How models write who speaks."""
-    return f"{name}:", f"**{name}:**", f"**{name}**:"
+class _OwnName:
+    """Takes blanks and the speaker's own name off the beginning.
+
+    Of «"Mira: hello"» the quotation mark stays, of «**Mira:** hello» no asterisk.
+    """
+
+    def __init__(self, speaker: str) -> None:
+        self._labels = Labels(own=speaker)
+        self._line: LineBeginning | None = LineBeginning(self._labels)
+        self._held = ""
+        self.was_there = False
+        self._closers = ""  # of the name's decoration, still to come
+
+    def decode(self, text: str) -> str:
+        """Take new text; return what follows the name."""
+        for at, character in enumerate(text):
+            if self._line is None:
+                return text[at:]
+            if not self._held and character.isspace():
+                continue
+            if self._closers and not self._close(character):
+                continue
+            self._held += character
+            label = self._line.feed(character)
+            if label is Label.OWN:
+                self.was_there = True
+                self._closers = _open_pairs(self._held)
+                self._held, self._line = "", LineBeginning(self._labels)
+            elif label is Label.NONE or character in "\n\r":
+                self._line = None
+                held, self._held = self._held, ""
+                return held + text[at + 1 :]
+        return ""
+
+    def flush(self) -> str:
+        """The text has ended: it was no name."""
+        held, self._held, self._line = self._held, "", None
+        return held
+
+    def _close(self, character: str) -> bool:
+        """Take a sign that closes the decoration. True when there is none, and it stays open."""
+        if self._closers.endswith(character):
+            self._closers = self._closers[:-1]
+            return False
+        self._held, self._closers = self._closers, ""
+        return True
+
+
+def _open_pairs(label: str) -> str:
+    """The decoration before a name that isn't closed after it."""
+    before = _DECORATION.match(label)
+    after = _DECORATION.match(label[::-1])
+    opened = "".join(sign for sign in before[0] if sign in _PAIRS) if before else ""
+    for sign in reversed(after[0]) if after else ():
+        opened = opened[:-1] if opened.endswith(sign) else opened
+    return opened
+
+
+def _spellings(stop: str) -> tuple[str, ...]:
+    """A special token may also come in capitals, or in small letters."""
+    return (stop, stop.lower(), stop.upper()) if stop[:1] in "<[" else (stop,)
+
+
+class _BreakFilter:
+    """Takes the guard's character out, but not between letters of scripts that write it."""
+
+    def __init__(self) -> None:
+        self._last = ""
+        self._held = ""
+
+    def decode(self, text: str) -> str:
+        """Take new text; return it without the guard's character."""
+        if not self._held and BREAK not in text:
+            self._last = text[-1:] or self._last
+            return text
+        passed: list[str] = []
+        for character in text:
+            if character == BREAK:
+                self._held += character
+                continue
+            if self._held and _UNSPACED.match(self._last) and _UNSPACED.match(character):
+                passed.append(BREAK)
+            self._held, self._last = "", character
+            passed.append(character)
+        return "".join(passed)
+
+    def flush(self) -> str:
+        """The text has ended."""
+        self._held = ""
+        return ""

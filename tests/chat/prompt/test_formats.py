@@ -19,7 +19,7 @@ async def test_alpaca_instruction_and_response() -> None:
         "### Instruction:\nHow are you?\nWell?\n\n"
         "### Response:\n"
     )
-    assert made.stops == ("\n### Instruction:", "\n### Response:", "\n### Input:", "\nAlex:")
+    assert made.stops == ("\n### Instruction:", "\n### Response:", "\n### Input:")
 
 
 async def test_alpaca_with_names_ends_with_the_bots_name_and_no_blank() -> None:
@@ -65,7 +65,7 @@ async def test_chatml() -> None:
         "<|im_start|>user\nHow are you?\nWell?<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
-    assert made.stops == ("<|im_end|>", "<|im_start|>", "\nAlex:")
+    assert made.stops == ("<|im_end|>", "<|im_start|>")
 
 
 async def test_chatml_with_names_and_a_quote() -> None:
@@ -87,7 +87,7 @@ async def test_vicuna() -> None:
     assert made.text == (
         "You are Bo. USER: Hi! ASSISTANT: Hello.</s>USER: How are you?\nWell? ASSISTANT:"
     )
-    assert made.stops == ("USER:", "ASSISTANT:", "</s>", "\nAlex:")
+    assert made.stops == ("USER:", "ASSISTANT:", "</s>")
 
 
 async def test_vicuna_with_names_joins_neighbours() -> None:

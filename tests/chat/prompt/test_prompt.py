@@ -187,3 +187,19 @@ async def test_room_is_kept_for_the_token_that_the_tokenizer_puts_first() -> Non
     info = ModelInfo("x", 1000, bos_token="<s>")
     made = await build_prompt(request(*turns, info=info, reply=100), count)
     assert made.tokens + 1 + made.reply_tokens <= 1000
+
+
+async def test_names_are_stops_only_where_the_prompt_writes_them() -> None:
+    alone = await prompt(said("Note", "Hi"), prompt_format="chatml")
+    assert (alone.names, alone.stops) == (False, ("<|im_end|>", "<|im_start|>"))
+    two = await prompt(said("Note", "Hi"), said("Alex", "Ho"), prompt_format="chatml")
+    assert two.names
+    assert "\nNote:" in two.stops
+    in_examples = await prompt(said("Note", "Hi"), persona=PLAYED, prompt_format="chatml")
+    assert "\nNote:" in in_examples.stops
+
+
+async def test_thoughts_that_were_kept_once_are_in_no_prompt() -> None:
+    made = await prompt(said("Alex", "?"), answered("<think>Hm.</think>Four."), said("Alex", "?"))
+    assert "Hm." not in made.text
+    assert "Four." in made.text

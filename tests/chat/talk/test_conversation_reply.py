@@ -335,7 +335,7 @@ async def test_when_nothing_comes_it_is_tried_once_more_with_another_seed(
 
 
 async def test_when_nothing_comes_twice_a_line_says_so(set_stage: StageMaker) -> None:
-    stage = set_stage(replies=["", "Bob: and me?", "Here."])
+    stage = set_stage(replies=["", "<think>What now?", "Here."])
     reply = await begin(stage)
     assert await stage.show(reply) == ""
     assert reply.outcome is not None
@@ -343,6 +343,30 @@ async def test_when_nothing_comes_twice_a_line_says_so(set_stage: StageMaker) ->
     assert len(stage.engine.requests) == 2
     assert await stage.texts() == ["a question"]
     await assert_free(stage)
+
+
+async def test_a_reply_that_begins_with_the_askers_name_is_one(set_stage: StageMaker) -> None:
+    stage = set_stage(replies=["Bob: put it into boiling water."])
+    assert await stage.show(await begin(stage)) == "Bob: put it into boiling water."
+
+
+async def test_a_thought_is_neither_shown_nor_kept(set_stage: StageMaker) -> None:
+    stage = set_stage(replies=["<think>\nA sum.\nBob: asks.\n</think>\n\nFour."])
+    assert await stage.show(await begin(stage)) == "Four."
+    assert (await stage.texts())[-1] == "Four."
+
+
+async def test_a_speakers_line_in_a_thought_costs_one_attempt_at_most(
+    set_stage: StageMaker,
+) -> None:
+    stage = set_stage(replies=["<think>\nBob: asks.\n</think>\n\nFour."] * 2)
+    await stage.overhear("hello", by="carol")
+    await stage.set("context", "channel")
+    await stage.overhear("hello", by="carol")
+    assert await stage.show(await begin(stage)) == "Four."
+    first, second = stage.engine.requests
+    assert "\nBob:" in first.stop
+    assert "\nBob:" not in second.stop
 
 
 async def test_another_speakers_line_ends_the_reply(set_stage: StageMaker) -> None:

@@ -127,3 +127,61 @@ def test_hostile_text_takes_linear_time(hostile: str) -> None:
     before = time.perf_counter()
     filtered(*([hostile] * 20_000))
     assert time.perf_counter() - before < 20
+
+
+def of_no_names(raw: str) -> str:
+    replies = ReplyFilter("Mira", ("Alex", "Note"), FORMATS["alpaca"].stops, names=False)
+    return "".join([*map(replies.decode, raw), replies.flush()])
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "Boil it.\n\nNote: older eggs peel better.",
+        "Alex: put it into boiling water.",
+        "The score:\nAlex: 3 points\nMira: 4 points",
+        "### Instructions:\nBoil it.\n## Response\nNone.\n# Input: eggs",
+    ],
+)
+def test_where_the_prompt_writes_no_names_a_name_ends_nothing(raw: str) -> None:
+    assert of_no_names(raw) == raw
+
+
+def test_a_reply_that_begins_with_its_speakers_name_writes_names() -> None:
+    assert of_no_names("Mira: Indeed.\nAlex: And what else?\nMira: Nothing.") == "Indeed."
+
+
+def test_headers_end_a_reply_all_the_same() -> None:
+    assert of_no_names("Yes.\n### instruction:\nMore") == "Yes."
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("MIRA : Hello.", "Hello."),
+        ("*Mira*: Hello.", "Hello."),
+        ("[Mira]\uff1a Hello.", "Hello."),
+        ('"Mira: Hello."', '"Hello."'),
+        ("***Mira:*** Hello.", "Hello."),
+        ("<think>\nAlex: asks\n### Response:\n</think>\n\nMira: Four.", "Four."),
+        ("<think>Hm.", ""),
+        ("Say \u200bhi: `[I\u200bNST]`", "Say hi: `[INST]`"),
+        ("Like so:\n### R\u200besponse:\nhi", "Like so:\n### Response:\nhi"),
+        (
+            "👩\u200d👩\u200d👧 \u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+            "👩\u200d👩\u200d👧 \u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        ),
+        ("ភាសា\u200bខ្មែរ", "ភាសា\u200bខ្មែរ"),
+        ("Hello.<|IM_END|>\nMore", "Hello."),
+    ],
+)
+def test_more_of_what_is_shown(raw: str, shown: str) -> None:
+    assert filtered(raw) == shown
+    assert filtered(*raw) == shown
+
+
+def test_a_looping_reply_ends() -> None:
+    replies = ReplyFilter("Mira", OTHERS, STOPS)
+    shown = replies.decode("I am here for you, always. " * 60)
+    assert replies.ended
+    assert shown == "I am here for you, always. I am here for you, always."

@@ -1,0 +1,132 @@
+"""Cuts a reply that has begun to say the same thing over and over, in its second round.
+
+A loop is one stretch of text repeated at once and without a change but case and blanks. How often
+it must come depends on its length, so that a song's refrain, «no no no» and laughter stay:
+
+| repeated stretch | it is a loop when it has come |
+|---|---|
+| under 12 characters | for 1,000 characters; then 100 of them stay |
+| 12 to 59 | 6 times, and for 160 characters |
+| 60 to 199 | 4 times |
+| 200 and more | twice, and 100 characters of a third time |
+| in code, tables and lists | 12 times, and for 1,200 characters |
+
+From its third round on it is held back until that is decided, so that people see two rounds of it.
+"""
+
+from bot.chat.text.fences import FenceTracker
+
+LONGEST_ROUND = 2_000
+_SEEN = 12  # characters that have to come again before anything is taken for a round
+_CANDIDATES = 8
+_SHORT = 12
+_KEPT = 100  # of «hahaha…» more than two rounds stay
+_MARKS = ("|", "-", "*", "+", ">", "#", "`")
+
+
+class LoopFilter:
+    """Passes text through until it loops."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._text: list[str] = []  # as it is compared: without case, each run of blanks as one
+        self._raw_ends: list[int] = []  # where in the raw text each of these characters ends
+        self._last_seen: dict[str, int] = {}  # the last few characters -> where they ended last
+        self._starts: dict[int, int] = {}  # a round's length -> where the first round begins
+        self._raw = 0  # characters read, of which so many may be shown, and were
+        self._allowed = 0
+        self._passed = 0
+        self._held = ""
+        self._line_mark = ""
+        self._is_at_line_start = True
+        self._fences = FenceTracker()
+
+    def decode(self, text: str) -> str:
+        """Take new text; return what is certain to be no loop."""
+        if self.ended:
+            return ""
+        first = self._raw
+        for character in text:
+            self._raw += 1
+            self._fences.feed(character)
+            self._note_line(character)
+            if self._compare(character) and self._is_loop():
+                self.ended = True
+                break
+            self._allowed = max(self._allowed, self._limit())
+        text = self._held + text[: self._raw - first]
+        passed = text[: self._allowed - self._passed]
+        self._passed += len(passed)
+        self._held = "" if self.ended else text[len(passed) :]
+        return passed
+
+    def flush(self) -> str:
+        """The text has ended: what was held back came too seldom for a loop."""
+        held, self._held = self._held, ""
+        return "" if self.ended else held
+
+    def _note_line(self, character: str) -> None:
+        if character == "\n":
+            self._is_at_line_start = True
+        elif self._is_at_line_start and not character.isspace():
+            self._is_at_line_start = False
+            self._line_mark = character
+
+    @property
+    def _is_structured(self) -> bool:
+        """Whether this is code, or a line of a table or a list."""
+        mark = self._line_mark
+        return self._fences.is_open or mark in _MARKS or mark.isdigit()
+
+    def _compare(self, character: str) -> bool:
+        """Add a character to what is compared. False for one that doesn't count."""
+        text = self._text
+        character = " " if character.isspace() else character.casefold()
+        if character == " " and (not text or text[-1] == " "):
+            return False
+        text.append(character)
+        self._raw_ends.append(self._raw)
+        at = len(text) - 1
+        for length in [length for length in self._starts if text[at - length] != character]:
+            del self._starts[length]
+        seen = "".join(text[-_SEEN:])
+        before = self._last_seen.get(seen)
+        self._last_seen[seen] = at
+        if len(text) >= _SEEN and before is not None and at - before <= LONGEST_ROUND:
+            self._begin(at - before, at)
+        return True
+
+    def _begin(self, length: int, at: int) -> None:
+        if length in self._starts or len(self._starts) >= _CANDIDATES:
+            return
+        text = self._text
+        start = at - _SEEN + 1
+        earliest = max(length, start - length)
+        while start > earliest and text[start - 1] == text[start - 1 - length]:
+            start -= 1
+        self._starts[length] = start - length
+
+    def _is_loop(self) -> bool:
+        return any(
+            _is_loop(length, len(self._text) - start, is_structured=self._is_structured)
+            for length, start in self._starts.items()
+        )
+
+    def _limit(self) -> int:
+        """How much of the raw text may be shown."""
+        limit = self._raw
+        for length, start in self._starts.items():
+            end = start + (2 * length if length >= _SHORT else _KEPT)
+            if len(self._text) > end and not self._is_structured:
+                limit = min(limit, self._raw_ends[end - 1])
+        return limit
+
+
+def _is_loop(length: int, total: int, *, is_structured: bool) -> bool:
+    if is_structured:
+        return total >= max(12 * length, 1_200)
+    if length < _SHORT:
+        return total >= 1_000
+    if length < 60:
+        return total >= max(6 * length, 160)
+    return total >= (4 * length if length < 200 else 2 * length + 100)

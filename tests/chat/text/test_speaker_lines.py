@@ -1,0 +1,96 @@
+"""Another speaker's line ends a reply, however it is spelled, and nothing else does."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.chat.prompt.formats import FORMATS
+from bot.chat.text.speaker_lines import LINE_BREAKS, Labels, SpeakerLines
+
+HEADERS = FORMATS["alpaca"].stops
+LABELS = Labels(("Alex", "Sam (2)", "★", "Żółw"), "Mira", HEADERS)
+
+
+def passed(*chunks: str, labels: Labels = LABELS) -> str:
+    lines = SpeakerLines(labels)
+    return "".join([*map(lines.decode, chunks), lines.flush()])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Alex: no", " Alex: no", "\tAlex: no", "alex: no", "ALEX: no", "Alex : no",
+        "Alex\uff1a no", "Alex\u2236 no", "*Alex:* no", "**Alex**: no", "***Alex:*** no",
+        "__Alex__: no", "- Alex: no", "> Alex: no", "[Alex]: no", "(Alex): no", "<Alex>: no",
+        "\u300cAlex\u300d: no", '"Alex": no', "`Alex`: no", "~~Alex~~: no", "# Alex: no",
+        "• Alex: no", "🦊 Alex 🦊: no", "@Alex: no", "\uff21\uff4c\uff45\uff58: no", "Álex: no",
+        "\u0410l\u0435\u0445: no", "A\u200blex: no", "\u200bAlex\u200b: no",
+        "Alex (laughing): no", "**Alex** [to Mira]: no", "sam(2): no", "Sam (2) : no", "★: no",
+        "zółw: no", "Mira: no", "_MIRA_ : no", "### Instruction:\nno", " ### Instruction:\nno",
+        "###Instruction:\nno", "### instruction :\nno", "### Response\nno", "**### Input:**\nno",
+        "#### INPUT\uff1ano", "> ### Response:\nno", "\uff03\uff03\uff03 Instruction:",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("end", [*LINE_BREAKS, "\r\n", "\n\n"])
+def test_every_spelling_is_found(line: str, end: str) -> None:
+    assert passed(f"Yes.{end}{line}").rstrip() == "Yes."
+    assert passed(*f"Yes.{end}{line}").rstrip() == "Yes."
+    assert passed(line) == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I asked Alex: no.", "Alexander: no", "Alex", "Alex and Sam: no", "Yes.\nAlex said: no",
+        "Al: no", "Yes.\nSam (3): no", "1. Alex: 3 points", "### Instructions:\nBoil it.",
+        "## Response\nhm", "Input: 3", "# Input: a list", "### R\u200besponse:\ncopied",
+        "```yaml\nalex: 3\n```", '```json\n{\n  "Alex": 3\n}\n```\nDone.', "-----\n",
+        "Alex (who is late, as always, and never, ever calls): no", "", "\n", "Alex (", "🦊🦊🦊",
+    ],
+)  # fmt: skip
+def test_nothing_else_is(text: str) -> None:
+    assert passed(text) == text
+    assert passed(*text) == text
+
+
+def test_after_a_code_block_lines_count_again() -> None:
+    assert passed("```\nalex: 3\n```\nAlex: no") == "```\nalex: 3\n```"
+    assert passed("```\nx\n### Response:\nno") == "```\nx"
+
+
+def test_the_beginning_of_a_header_at_the_end_goes() -> None:
+    assert passed("Yes.\n### Instr") == "Yes."
+    assert passed("Yes.\n#") == "Yes.\n#"
+
+
+def test_nothing_is_held_back_longer_than_needed() -> None:
+    lines = SpeakerLines(LABELS)
+    assert lines.decode("A") == ""
+    assert lines.decode("h") == "Ah"
+    assert lines.decode(", yes\n") == ", yes"
+    assert lines.decode("*" * 60) == "\n" + "*" * 60
+
+
+PARTS = st.sampled_from(
+    ["Alex", "alex", ":", " ", "\n", "\r", "**", "###", "Response", "(", ")", "word", "`", "```",
+     "Mira", "\u200b", "★", "Sam", "2", "\u2028", "é"]
+)  # fmt: skip
+TEXTS = st.lists(st.one_of(PARTS, st.text(max_size=2)), max_size=25).map("".join)
+
+
+@given(TEXTS, st.lists(st.integers(1, 7)))
+def test_whatever_the_chunks_the_result_is_the_same(text: str, lengths: list[int]) -> None:
+    chunks: list[str] = []
+    rest = text
+    for length in lengths:
+        chunks.append(rest[:length])
+        rest = rest[length:]
+    assert passed(*chunks, rest) == passed(text)
+    assert text.startswith(passed(text))
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=80))
+def test_without_a_name_nothing_is_changed(text: str) -> None:
+    labels = Labels(("Quetzalcoatl",), "Nebuchadnezzar", HEADERS)
+    if "###" not in text:
+        assert passed(*text, labels=labels) == text

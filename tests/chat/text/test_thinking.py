@@ -1,0 +1,103 @@
+"""A model's reasoning is kept from its reply."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.chat.text.thinking import ThinkFilter, opens_thought, without_thoughts
+
+
+def read(*chunks: str, opened: bool = False, cut: bool = False) -> str:
+    thoughts = ThinkFilter(opened=opened)
+    return "".join([*map(thoughts.decode, chunks), thoughts.flush(cut=cut)])
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("<think>\nA sum.\n</think>\n\nFour.", "Four."),
+        ("<thinking>A sum.</thinking>Four.", "Four."),
+        ("<Reasoning>A sum.</Reasoning>Four.", "Four."),
+        ("< think >A sum.</ THINK >Four.", "Four."),
+        ("<|thinking|>A sum.<|/thinking|>Four.", "Four."),
+        (
+            "<|START_THINKING|>A sum.<|END_THINKING|><|START_RESPONSE|>Four.<|END_RESPONSE|>",
+            "Four.",
+        ),
+        ("<|begin_of_thought|>A sum.<|end_of_thought|>Four.", "Four."),
+        ("[THINK]A sum.[/THINK]Four.", "Four."),
+        ("\u25c1think\u25b7A sum.\u25c1/think\u25b7Four.", "Four."),
+        ("<seed:think>A sum.</seed:think>Four.", "Four."),
+        (
+            (
+                "<|channel|>analysis<|message|>A sum.<|end|>"
+                "<|start|>assistant<|channel|>final<|message|>Four."
+            ),
+            "Four.",
+        ),
+        ("<|channel|>final<|message|>Four.", "Four."),
+        ("<think>never ends", ""),
+        ("<think>a `</think>` b</think>Four.", "Four."),
+        ("<think>a</think></think>Four.", "Four."),
+        ("<think>a</think>\n<think>b</think>\nFour.", "Four."),
+        ("Yes. <think>hm</think> No.", "Yes. No."),
+        ("Yes.\n<think>\nhm\n</think>\nNo.", "Yes.\n\nNo."),
+        ("<thi", ""),
+    ],
+)
+def test_thoughts_are_left_out(raw: str, shown: str) -> None:
+    assert read(raw) == shown
+    assert read(*raw) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It writes <think> and </think> around its thoughts.",
+        "Use `<think>` here.",
+        "```\n<think>\nx\n</think>\n```",
+        "<think> is a tag.",
+        "The answer <think>so called</think> is 4.",
+        "a < b, I <3 you, [link](https://example.org) [think about it]",
+        "<b>bold</b> <thinker>",
+        "I <thi",
+        "",
+    ],
+)
+def test_talk_of_thoughts_stays(text: str) -> None:
+    assert read(text) == text
+    assert read(*text) == text
+
+
+def test_a_thought_that_the_template_has_opened_ends_at_its_closing_tag() -> None:
+    assert read("A sum.\n</think>\n\nFour.", opened=True) == "Four."
+    assert read(*"A sum.\n</think>\n\nFour.", opened=True) == "Four."
+    assert read("<think>A sum.</think>Four.", opened=True) == "Four."
+    assert read("Four, at once.", opened=True) == "Four, at once."
+    assert read("A sum that is never", opened=True, cut=True) == ""
+
+
+def test_a_template_tells_whether_it_opens_one() -> None:
+    start = "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n"
+    assert opens_thought(start + "<think>\\n' }}{% endif %}")
+    assert not opens_thought(start + "<think>\\n\\n</think>\\n' }}{% endif %}")
+    assert not opens_thought("{{ '<think>' }}" + start + "' }}{% endif %}")
+    assert not opens_thought(None)
+
+
+PARTS = st.sampled_from(
+    ["<think>", "</think>", "<", "think", ">", "/", "[THINK]", "[/THINK]", "\n", " ", ". ", "`",
+     "```", "word", "<|channel|>", "final", "<|message|>", " is", "\u25c1think\u25b7", "<unused95>"]
+)  # fmt: skip
+TEXTS = st.lists(st.one_of(PARTS, st.text(max_size=3)), max_size=25).map("".join)
+
+
+@given(TEXTS, st.booleans())
+def test_whatever_the_chunks_the_result_is_the_same(text: str, opened: bool) -> None:
+    assert read(*text, opened=opened) == read(text, opened=opened)
+
+
+@given(st.text(st.characters(exclude_characters="<[\u25c1")))
+def test_what_holds_no_tag_stays_as_it_is(text: str) -> None:
+    assert read(*text) == text
+    assert without_thoughts(text) == text
