@@ -221,7 +221,9 @@ class Draft:
             return request.names
         wish = self._format.names
         is_played = wish == "character" and is_character(request.persona)
-        return wish == "always" or is_played or self.cast.humans > 1
+        # What another persona said would else stand there as this one's own words.
+        bots = {line.name for line in self.lines if line.role == "bot"} | {self.cast.speaker}
+        return wish == "always" or is_played or self.cast.humans > 1 or len(bots) > 1
 
 
 def _line_of(part: Part) -> Line:

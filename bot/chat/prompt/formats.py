@@ -42,8 +42,8 @@ class PromptFormat:
     quote_after: bool = False  # after the turn instead of before its text
     # A system text among the turns; None: it stands in a user's turn, in brackets.
     note: Wrapping | None = None
-    # When lines begin with their speaker's name: where several people talk; there and when the
-    # persona is a character; always.
+    # When lines begin with their speaker's name: where several people or personas talk; there and
+    # when the persona is a character; always.
     names: Names = "several"
     # Roles must take turns: neighbours of one role are joined.
     alternates: bool = False

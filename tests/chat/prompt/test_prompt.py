@@ -7,6 +7,7 @@ from prompting import PLAYED, answered, count, prompt, quoting, request, said
 
 from bot.chat.messages import TurnState
 from bot.chat.prompt.build import MINIMUM_REPLY_TOKENS, build_prompt
+from bot.chat.prompt.formats import FORMATS
 from bot.chat.prompt.transcript import QUOTE_CHARACTERS
 from bot.engine.api import ModelInfo
 from bot.errors import RequestTooLarge
@@ -203,3 +204,16 @@ async def test_thoughts_that_were_kept_once_are_in_no_prompt() -> None:
     made = await prompt(said("Alex", "?"), answered("<think>Hm.</think>Four."), said("Alex", "?"))
     assert "Hm." not in made.text
     assert "Four." in made.text
+
+
+@pytest.mark.parametrize("prompt_format", sorted(FORMATS))
+async def test_another_personas_words_are_marked_as_its_own(prompt_format: str) -> None:
+    made = await prompt(
+        said("Alex", "Who are you?"),
+        answered("A mathematician.", persona="Ada"),
+        said("Alex", "And now?"),
+        prompt_format=prompt_format,
+    )
+    assert "Ada: A mathematician." in made.text
+    assert made.text.endswith("Bo:")
+    assert "\nAda:" in made.stops
