@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from bot.chat.messages import ChannelKey, Turn
 from bot.chat.talk.conversations import Conversations, Reply
+from bot.chat.talk.writer import Anew
 from bot.engine.api import EngineState, FinishReason
 from bot.errors import CaduceusError, NotFound
 from bot.workbench import views
@@ -153,8 +154,12 @@ class Writer:
     async def _stream(self, reply: Reply, message_ids: tuple[str, ...]) -> None:
         shown_at = 0.0
         async for piece in reply:
-            self._text += piece
-            self._hub.publish(TEXT, {"turn": reply.turn.turn_id, "text": piece})
+            if isinstance(piece, Anew):
+                self._text = reply.text_before + piece
+                self.tell_turn(reply.turn)
+            else:
+                self._text += piece
+                self._hub.publish(TEXT, {"turn": reply.turn.turn_id, "text": piece})
             if time.monotonic() - shown_at >= SHOWN_SECONDS:
                 await reply.shown(self._text, message_ids)
                 shown_at = time.monotonic()

@@ -11,6 +11,7 @@ import discord
 
 from bot.chat.messages import ChannelKey, Turn
 from bot.chat.talk.conversations import Reply
+from bot.chat.talk.writer import Anew
 from bot.chat.text.split import split_message
 from cogs.platform import (
     WRITE_ERRORS,
@@ -110,6 +111,9 @@ class Delivery:
         try:
             async with contextlib.aclosing(aiter(self._reply)) as texts:
                 async for text in texts:
+                    if isinstance(text, Anew):
+                        self._text = self._reply.text_before
+                        self._is_rewriting = not self._screen.is_empty
                     self._text += text
                     self._has_new_text = self._has_new_text or bool(text.strip())
                     self._changed.set()
@@ -207,6 +211,7 @@ class Delivery:
 
     async def _report(self) -> None:
         """Tell the core what people see now, and only of messages that show it."""
+        is_rewriting = self._is_rewriting  # as of this text: newer text may come meanwhile
         contents = [piece.content for piece in self._pieces()]
         shown = 0
         for wanted, there in zip(contents, self._screen.contents(), strict=False):
@@ -221,7 +226,7 @@ class Delivery:
             is_well = outcome is not None and not outcome.error  # else a line is still to be sent
             last = self._done and is_well and shown == len(contents)
             await self._reply.shown(text, self._screen.message_ids(shown), last=last)
-        if self._is_rewriting and shown:
+        if is_rewriting and shown:
             self._is_rewriting = False
             await self._screen.trim(1)
 

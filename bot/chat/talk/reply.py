@@ -12,7 +12,7 @@ from bot.chat.messages import GenerationRecord, Turn, TurnState
 from bot.chat.ports import History
 from bot.chat.talk.faults import OUR_FAULT
 from bot.chat.talk.tasks import complete
-from bot.chat.talk.writer import Outcome, Writer
+from bot.chat.talk.writer import Anew, Outcome, Writer
 from bot.engine.api import FinishReason
 from bot.errors import NotFound
 
@@ -37,7 +37,7 @@ class Reply:
 
         async with reply:
             async for text in reply:  # deltas, filtered, ready to show
-                ...
+                ...  # Anew: in place of all that came before, but `text_before`
                 await reply.shown(all_of_it_so_far, message_ids)  # after each edit that landed
             # reply.outcome is set; show outcome.error, if any, as a line of its own
             await reply.shown(all_of_it, message_ids, last=True)
@@ -76,6 +76,7 @@ class Reply:
         self._release = release
         self._task: asyncio.Task[None] | None = None
         self._coming: list[str] = []
+        self._begins_anew = False
         self._news = asyncio.Event()
         self._over = False  # no more text will be handed over
         self._shown = self.text_before
@@ -186,7 +187,11 @@ class Reply:
         while True:
             text = "".join(self._coming)
             self._coming.clear()
-            if text:
+            if self._begins_anew:
+                self._begins_anew = False
+                self._shown = self.text_before
+                yield Anew(text)
+            elif text:
                 yield text
             elif self._over:
                 return
@@ -202,6 +207,9 @@ class Reply:
     async def _write(self) -> None:
         async with aclosing(self._writer.text()) as pieces:
             async for piece in pieces:
+                if isinstance(piece, Anew):
+                    self._coming.clear()
+                    self._begins_anew = True
                 self._coming.append(piece)
                 self._news.set()
 

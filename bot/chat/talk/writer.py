@@ -45,6 +45,12 @@ class Outcome:
     statistics: GenerationStatistics | None = None
 
 
+class Anew(str):
+    """Text that takes the place of all that came before: that was a thought."""
+
+    __slots__ = ()
+
+
 class Generation:
     """Streams one reply, filtered, and knows afterwards how it went.
 
@@ -82,14 +88,22 @@ class Generation:
                     self._first_token = time.monotonic()
                 self._so_far = self._so_far or chunk.so_far
                 self._raw.append(chunk.text)
-                if text := _sendable(self._filter.decode(chunk.text)):
+                restarts = self._filter.restarts
+                text = _sendable(self._filter.decode(chunk.text))
+                if self._filter.restarts != restarts:
+                    yield Anew(text)
+                elif text:
                     yield text
                 if self._filter.ended or chunk.finish is not None:
                     self._statistics = chunk.statistics
                     if chunk.finish is FinishReason.CANCELLED:
                         return
                     is_cut = chunk.finish is FinishReason.LENGTH
-                    if text := _sendable(self._filter.flush(cut=is_cut)):
+                    restarts = self._filter.restarts
+                    text = _sendable(self._filter.flush(cut=is_cut))
+                    if self._filter.restarts != restarts:
+                        yield Anew(text)
+                    elif text:
                         yield text
                     self.finish = chunk.finish or FinishReason.STOP
                     return
@@ -243,7 +257,7 @@ class Writer:
             came = False
             async with aclosing(generation.stream()) as pieces:
                 async for piece in pieces:
-                    came = came or bool(piece.strip())
+                    came = (came and not isinstance(piece, Anew)) or bool(piece.strip())
                     yield piece
             if generation.finish is FinishReason.CANCELLED:
                 raise EngineUnavailable("The engine was stopped while it wrote.")

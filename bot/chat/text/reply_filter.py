@@ -62,31 +62,48 @@ class ReplyFilter:
         if not continuing:
             self._stops.decode("\n")  # a stop may be the very first line
         self._thoughts = ThinkFilter(opened=thinks)
-        self._own_name = None if continuing else _OwnName(speaker)
+        self._speaker = speaker
         self._labels = Labels(others, speaker, headers)
-        labels = self._labels if names else self._labels.without_names()
-        self._lines = SpeakerLines(labels, in_line=continuing)
-        self._loops = LoopFilter()
-        self._breaks = _BreakFilter()
-        self._is_beginning = not continuing
-        self._blanks: list[str] = []  # held back while it may be the end
+        self._line_labels = self._labels if names else self._labels.without_names()
+        self._begin(continuing=continuing)
 
     @property
     def ended(self) -> bool:
         """Whether a stop, another speaker's line or a loop was met: nothing comes after that."""
         return self._stops.stopped or self._lines.ended or self._loops.ended
 
+    @property
+    def restarts(self) -> int:
+        """How often what was returned before turned out to be a thought: it is to be taken back."""
+        return self._thoughts.restarts
+
     def decode(self, text: str) -> str:
         """Take new text; return what may be shown."""
-        return self._pass_on(self._thoughts.decode(self._stops.decode(text)))
+        restarts = self.restarts
+        text = self._thoughts.decode(self._stops.decode(text))
+        if self.restarts != restarts:
+            self._begin()
+        return self._pass_on(text)
 
     def flush(self, *, cut: bool = False) -> str:
         """The text has ended, before its own end if `cut`: return the rest of it."""
         held = "" if self._stops.stopped else self._stops.flush()
         if self._is_header(held):
             held = ""
-        text = self._thoughts.decode(held) + self._thoughts.flush(cut=cut)
+        restarts = self.restarts
+        text = self._thoughts.decode(held)
+        text += self._thoughts.flush(cut=cut)
+        if self.restarts != restarts:
+            self._begin()
         return self._pass_on(text, at_end=True)
+
+    def _begin(self, *, continuing: bool = False) -> None:
+        self._own_name = None if continuing else _OwnName(self._speaker)
+        self._lines = SpeakerLines(self._line_labels, in_line=continuing)
+        self._loops = LoopFilter()
+        self._breaks = _BreakFilter()
+        self._is_beginning = not continuing
+        self._blanks: list[str] = []  # held back while it may be the end
 
     def _pass_on(self, text: str, *, at_end: bool = False) -> str:
         if self._own_name is not None:

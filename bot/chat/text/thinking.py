@@ -3,7 +3,8 @@
 A tag counts where a thought would begin: at the start of the reply or of a line, after a sentence,
 after another thought; special tokens (`<|channel|>`, `◁think▷`) anywhere. It does not count in
 code, nor within a sentence, where somebody talks about the tag. A thought ends at the first closing
-tag that isn't in backticks; one that never ends is hidden to the reply's end.
+tag that isn't in backticks; one that never ends is hidden to the reply's end. A closing tag without
+an opening one says that all before it was a thought: `restarts` tells, as it has been passed on.
 """
 
 import re
@@ -63,6 +64,7 @@ class ThinkFilter:
         self._ticks = 0  # backticks in the line
         self._fences = FenceTracker()
         self._follows_thought = False  # and nothing but blanks came since
+        self.restarts = 0  # how often all that was passed on has turned out to be a thought
         self._is_talk = False  # a tag was named within a sentence
 
     def decode(self, text: str) -> str:
@@ -91,7 +93,11 @@ class ThinkFilter:
                 return "".join(passed)
             tag = _TAG.match(rest)
             if tag is not None:
-                passed.append(self._meet(tag, rest[tag.end() :]))
+                restarts = self.restarts
+                text_of_tag = self._meet(tag, rest[tag.end() :])
+                if self.restarts != restarts:
+                    passed.clear()
+                passed.append(text_of_tag)
                 at += tag.end()
             elif at_end and self._is_cut_tag(rest):
                 return "".join(passed)
@@ -114,9 +120,10 @@ class ThinkFilter:
         if tag["frame"]:
             return ""
         if tag["closer"] and (self._is_opened or self._ends_here()):
-            if self._is_opened:
-                self._waiting.clear()
-                self._before = ""
+            if not self._is_opened and self._before.strip():
+                self.restarts += 1
+            self._waiting.clear()
+            self._before = ""
             self._is_opened = False
             self._follows_thought = True
             return ""

@@ -250,3 +250,20 @@ def _key(world: World):
     channel = world.bot.get_channel(world.channel.id)
     assert channel is not None
     return key_of(channel)  # type: ignore[arg-type]
+
+
+async def test_a_thought_that_only_its_end_gives_away_is_taken_back(tmp_path: Path) -> None:
+    thought = " ".join(f"Thought number {number}." for number in range(300))
+    engine, gate = held(f"{thought}\n</think>\n\nFour.", letters=500)
+    async with talking(tmp_path, engine=engine) as world:
+        await world.chief.slash(
+            world.channel, "settings set", key="max_reply_tokens", value="2000", scope="guild"
+        )
+        await world.ask("2+2?")
+        let(gate, 8)
+        await world.pass_time()
+        assert len(world.said()) > 1
+        let(gate)
+        await world.pass_time()
+        assert world.said() == ["Four."]
+        assert (await world.turns())[-1].text == "Four."
