@@ -1,5 +1,7 @@
 """The bot's replies: running, finished, cut, swiped."""
 
+from dataclasses import replace
+
 import pytest
 from store_samples import ANN, BEN, BOT, CHANNEL, OTHER_CHANNEL, Talk, record
 
@@ -32,6 +34,35 @@ async def test_a_reply_runs_and_ends(history: SqlHistory, talk: Talk) -> None:
     assert await history.generation(ended.turn_id, 0) == record()
     assert await history.generation(ended.turn_id, 1) is None
     assert await history.turn_of_message(CHANNEL, "11") == ended
+
+
+@pytest.mark.parametrize("count", [-1, 3_000_000_000, 10**20])
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -1.0, 1e300])
+async def test_whatever_a_server_counted_the_reply_is_kept(
+    history: SqlHistory, talk: Talk, count: int, seconds: float
+) -> None:
+    reply = await history.begin_reply(
+        CHANNEL, BOT, persona="", answers=[(await talk.ask("hi")).turn_id]
+    )
+    await history.show_reply(reply.turn_id, "Hello", ["10"])
+    counted = replace(
+        record(),
+        statistics=replace(
+            record().statistics,
+            prompt_tokens=count,
+            cached_prompt_tokens=count,
+            reply_tokens=count,
+            queued_seconds=seconds,
+            first_token_seconds=seconds,
+            total_seconds=seconds,
+        ),
+    )
+    ended = await history.finish_reply(reply.turn_id, TurnState.WHOLE, counted)
+    assert (ended.text, ended.state) == ("Hello", TurnState.WHOLE)
+    kept = await history.generation(ended.turn_id, 0)
+    assert kept is not None
+    assert 0 <= kept.statistics.prompt_tokens < 2**31
+    assert kept.statistics.total_seconds == 0.0
 
 
 async def test_a_message_taken_up_during_a_reply_stands_after_it(
