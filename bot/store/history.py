@@ -55,6 +55,7 @@ class SqlHistory(OnTransactions):
     # Reading
     turn = reads(access.read_turn)
     turn_of_message = reads(conversations.turn_of_message)
+    replies_in = reads(conversations.replies_in)
     window = reads(conversations.window)
     last_reply = reads(conversations.last_reply)
     export = reads(conversations.export)
@@ -73,6 +74,7 @@ class SqlHistory(OnTransactions):
 
     # The bot's own turns
     select_swipe = writes(replies.select_swipe)
+    shorten_reply = writes(replies.shorten_reply, erases=True)
     generation = reads(replies.generation)
     _begin_reply = writes(replies.begin_reply)
     _begin_swipe = writes(replies.begin_swipe)

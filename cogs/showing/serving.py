@@ -17,7 +17,7 @@ from cogs.platform import (
     Channel,
     persistently,
 )
-from cogs.showing.delivery import Delivery, finished_controls, show_turn
+from cogs.showing.delivery import Delivery, finished_controls, pieces_of, show_turn
 from cogs.showing.pacing import Pace, Pacers
 from cogs.showing.request_budget import RequestBudget
 from cogs.showing.screen import Screen
@@ -66,19 +66,45 @@ class Serving:
         with self._at_work():
             await self._deliver(reply, self._screen(reply.turn, channel, nonce), channel)
 
-    async def show(self, turn: Turn, channel: Channel, nonce: str) -> None:
-        """Bring a turn's messages to its active swipe; to the last one of several asked for."""
+    async def show(
+        self, turn: Turn, channel: Channel, nonce: str, *, reads_so: bool = False
+    ) -> None:
+        """Bring a turn's messages to its active swipe; to the last one of several asked for.
+
+        `reads_so`: their text is that already, as far as it takes as many messages.
+        """
         if turn.turn_id in self._showing:  # whoever is at it goes on to this swipe
             self._showing[turn.turn_id] = True
             return
         self._showing[turn.turn_id] = False
         try:
+            screen = self._screen(turn, channel, nonce)
+            pieces = pieces_of(turn.text, finished_controls(turn)) if reads_so else []
+            if len(pieces) == len(turn.message_ids):
+                screen.assume([piece.content for piece in pieces])
             with self._at_work():
-                await self._show(turn, self._screen(turn, channel, nonce))
+                await self._show(turn, screen)
         except NotFound:  # deleted meanwhile, with the messages that it was known to have
             return
         finally:
             del self._showing[turn.turn_id]
+
+    def show_what_is_left(self, turn: Turn, channel: Channel) -> None:
+        """A part of a turn was deleted: the last message left gets its buttons. Returns at once."""
+        task = asyncio.create_task(self._show_what_is_left(turn, channel))
+        self._busy.add(task)
+        task.add_done_callback(self._busy.discard)
+
+    async def _show_what_is_left(self, turn: Turn, channel: Channel) -> None:
+        running = self._conversations.running(turn.channel)
+        if running is not None and running.turn.turn_id == turn.turn_id:
+            await running.ended()
+        try:
+            await self.show(turn, channel, secrets.token_hex(8), reads_so=True)
+        except WRITE_ERRORS as error:
+            _log.warning("What is left of a reply in %s is without buttons: %s", channel.id, error)
+        except CaduceusError as error:
+            _log.error("What is left of a reply in %s is not shown: %s", channel.id, error)
 
     async def _show(self, turn: Turn, screen: Screen) -> None:
         turn_id = turn.turn_id

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from enum import Enum, auto
@@ -46,6 +46,9 @@ class Reply:
     shown". Leaving the context ends the turn (whole, cut, or taken out when nothing was shown) and
     frees the channel. The iterator raises no EngineError: it ends, and `outcome` says why. Text
     that comes while the consumer is busy is handed over in one piece.
+
+    Once `left` is not None, somebody has deleted the reply, a part of it, or all that it answers:
+    nothing more is to be shown, and only these messages stay.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class Reply:
         self.text_before = turn.text if kind is ReplyKind.CONTINUED else ""
         self.expected_wait_seconds = expected_wait_seconds
         self.outcome: Outcome | None = None
+        self.left: tuple[str, ...] | None = None  # see above
         self._writer = writer
         self._history = history
         self._kind = kind
@@ -77,6 +81,7 @@ class Reply:
         self._task: asyncio.Task[None] | None = None
         self._coming: list[str] = []
         self._news = asyncio.Event()
+        self._has_come = False  # some text
         self._over = False  # no more text will be handed over
         self._shown = self.text_before
         self._gone = False  # somebody deleted the turn
@@ -124,22 +129,61 @@ class Reply:
         """
         if self._ending:
             raise RuntimeError("The reply has ended: report what is shown inside its context.")
-        if self._gone:
+        if self.left is not None:
             return
         self._shown = text
         try:
             await self._history.show_reply(self.turn.turn_id, text, message_ids)
         except NotFound:
             self._gone = True
-            self.stop()
+            self._end_showing(())
 
-    async def stop_if_gone(self) -> None:
-        """Stop when the turn is no longer there."""
+    async def taken_out(self, message_ids: Collection[str], shortened: Sequence[Turn] = ()) -> None:
+        """Messages of the channel were taken out, and parts of the turns `shortened`.
+
+        Stops when this turn, or a part of it, is among them, and quietly when nothing of it was
+        shown and all that it answers is gone. Where no text has come yet, it is written anew.
+        """
+        if self._ending:
+            return
+        for turn in shortened:
+            if turn.turn_id == self.turn.turn_id:
+                self._end_showing(turn.message_ids)
+                return
         try:
             await self._history.turn(self.turn.turn_id)
         except NotFound:
             self._gone = True
-            self.stop()
+            self._end_showing(())
+            return
+        had_questions = bool(self.answers)
+        self.answers = tuple(
+            asked for asked in self.answers if not set(asked.message_ids) & set(message_ids)
+        )
+        if self._kind is ReplyKind.CONTINUED or self._shown.strip():
+            return
+        if had_questions and not self.answers and self._can_be_withdrawn():
+            self._end_showing(self.turn.message_ids)
+        else:
+            self._write_anew()
+
+    def _can_be_withdrawn(self) -> bool:
+        """Not once a new swipe may be on its way into messages that show an old one."""
+        return self._kind is ReplyKind.NEW or not self._has_come
+
+    def _end_showing(self, left: Sequence[str]) -> None:
+        self.left = tuple(left)
+        self.stop()
+        self._coming.clear()
+        self.outcome = Outcome(FinishReason.CANCELLED)
+
+    def _write_anew(self) -> None:
+        """The prompt, if there is one, holds what is gone: make another one before text comes."""
+        before = self._task
+        self._writer.answer([asked.turn_id for asked in self.answers])
+        if before is not None and not (before.done() or self._over or self._has_come):
+            before.cancel()
+            self._begin_writing(after=before)
 
     async def end(self, error: BaseException | None = None) -> None:
         """Keep what was shown and free the channel; `error` is what broke it off. Idempotent.
@@ -166,8 +210,7 @@ class Reply:
 
     async def _hand_over(self) -> AsyncGenerator[str, None]:
         if self._task is None and not self._over:
-            self._task = asyncio.create_task(self._write())
-            self._task.add_done_callback(lambda _: self._news.set())
+            self._begin_writing()
         while True:
             text = "".join(self._coming)
             self._coming.clear()
@@ -184,9 +227,16 @@ class Reply:
                 self._news.clear()
                 await self._news.wait()
 
-    async def _write(self) -> None:
+    def _begin_writing(self, after: asyncio.Task[None] | None = None) -> None:
+        self._task = asyncio.create_task(self._write(after))
+        self._task.add_done_callback(lambda _: self._news.set())
+
+    async def _write(self, after: asyncio.Task[None] | None) -> None:
+        if after is not None:  # it was cancelled
+            await asyncio.wait({after}, timeout=HALT_SECONDS)
         async with aclosing(self._writer.text()) as pieces:
             async for piece in pieces:
+                self._has_come = True
                 self._coming.append(piece)
                 self._news.set()
 

@@ -244,6 +244,10 @@ class Replies:
             turn = await self.bot_turn(turn_id)
             answers = await self._preparer.questions(turn)
             if kind is ReplyKind.SWIPE:
+                if not answers and not await self._preparer.has_somebody_to_answer(turn):
+                    raise NotAllowed(
+                        "What this reply answers is no longer there.", "Say something new to me."
+                    )
                 turn = await self._history.begin_swipe(turn_id)
             return self._reply(turn, state, kind, answers, turn.asked_by)
 

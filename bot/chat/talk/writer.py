@@ -150,6 +150,10 @@ class Writer:
         self._generation: Generation | None = None
         self._prepared: Prepared | None = None
 
+    def answer(self, turn_ids: Sequence[int]) -> None:
+        """Answer these turns, where the prompt is not made yet, or is made anew."""
+        self._answers = turn_ids
+
     async def text(self) -> AsyncGenerator[str, None]:
         """New text, ready to show. Ends where an error of ours strikes: `outcome` tells."""
         try:
