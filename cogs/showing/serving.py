@@ -15,6 +15,7 @@ from cogs.platform import (
     NOTICE_MARKS,
     WRITE_ERRORS,
     Channel,
+    may_send_in,
     persistently,
 )
 from cogs.showing.delivery import Delivery, finished_controls, pieces_of, show_turn
@@ -46,6 +47,7 @@ class Serving:
         self._wanted: dict[str, tuple[ChannelKey, Channel]] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._showing: dict[int, bool] = {}  # turns being shown; True: another swipe by now
+        self._closed: set[int] = set()  # channels where we may not send, and the log has said so
         self._busy: set[asyncio.Task[object]] = set()  # buttons' and commands' tasks
 
     def serve(self, key: ChannelKey, channel: Channel) -> None:
@@ -184,12 +186,25 @@ class Serving:
     async def _work(self, channel_id: str) -> None:
         while wanted := self._wanted.pop(channel_id, None):
             key, channel = wanted
+            if not self._may_answer(key, channel):
+                continue
             try:
                 while reply := await self._next_reply(key):
                     await self._answer(reply, channel)
             except CaduceusError as error:
                 _log.warning("Nothing can be answered in %s: %s", key, error)
                 await self._say(channel, f"{NOTICE_MARKS[0]}{line_for(error)}")
+
+    def _may_answer(self, key: ChannelKey, channel: Channel) -> bool:
+        """Whether an answer could be shown; else nothing is written, and the log says so once."""
+        if may_send_in(channel):
+            self._closed.discard(channel.id)
+            return True
+        if channel.id not in self._closed:
+            self._closed.add(channel.id)
+            _log.warning("%s is not answered in: the bot may not send messages there", key)
+        self._conversations.let_go(key)
+        return False
 
     async def _next_reply(self, key: ChannelKey) -> Reply | None:
         while True:

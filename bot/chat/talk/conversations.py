@@ -162,6 +162,11 @@ class Conversations:
         """
         return await self._replies.begin_next(channel)
 
+    def let_go(self, channel: ChannelKey) -> None:
+        """Nobody can be answered there now. What waits is, if that changes within ten minutes."""
+        with self._channels.use(channel) as state:
+            state.heard.clear()
+
     async def regenerate(self, turn_id: int) -> Reply:
         """A new swipe of a bot's turn.
 
