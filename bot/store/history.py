@@ -118,15 +118,16 @@ class SqlHistory(OnTransactions):
         self, turn_id: int, state: TurnState, record: GenerationRecord | None
     ) -> Turn:
         """End what our run writes in a turn."""
-        begun = self._run.writing.pop(turn_id, None)
-        turn = await self._finish_reply(turn_id, state, record, position=begun)
+        begun = self._run.writing.get(turn_id)
+        with self._run.ending(turn_id):
+            turn = await self._finish_reply(turn_id, state, record, position=begun)
         self._run.has_answered = True
         return turn
 
     async def abandon_reply(self, turn_id: int, *, requeue: bool) -> None:
         """Take out what our run began in a turn, of which nothing was shown."""
-        self._run.writing.pop(turn_id, None)
-        await self._abandon_reply(turn_id, requeue=requeue)
+        with self._run.ending(turn_id):
+            await self._abandon_reply(turn_id, requeue=requeue)
 
     # Turning a conversation over
     reset = writes(conversations.reset)

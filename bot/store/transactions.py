@@ -97,6 +97,7 @@ class SqliteTransactions:
         self._write_thread = ThreadPoolExecutor(1, "store-write")
         self._read_threads = ThreadPoolExecutor(READERS, "store-read")
         self._queue: deque[_Job] = deque()
+        self._has_begun = False  # the newest transaction came as far as its works
         self._log_holds_traces = False
         self._maintenance = sqlite_engine(url, MAINTENANCE_PRAGMAS)
         self._written_at = time.monotonic()
@@ -147,8 +148,11 @@ class SqliteTransactions:
         if len(jobs) > 1:
             try:
                 outcomes = self._commit(jobs)
-            except BaseException:
+            except BaseException as error:
                 logger.debug("a commit for %d callers failed", len(jobs), exc_info=True)
+                if not self._has_begun:
+                    _fail_all(jobs, error)
+                    return
             else:
                 for job, outcome in zip(jobs, outcomes, strict=True):
                     _settle(job, outcome)
@@ -162,8 +166,10 @@ class SqliteTransactions:
                 _settle(job, outcome)
 
     def _commit(self, jobs: Sequence[_Job]) -> list[Outcome]:
+        self._has_begun = False
         with translated(self._url):
             with self._writer.begin() as connection:
+                self._has_begun = True
                 outcomes: list[Outcome] = []
                 erases = False
                 for job in jobs:
@@ -249,6 +255,19 @@ def _changes(connection: Connection) -> int:
     """How many rows this connection has ever changed."""
     driver = connection.connection.dbapi_connection
     return 0 if driver is None else driver.total_changes
+
+
+def _fail_all(jobs: Sequence[_Job], error: BaseException) -> None:
+    """No work was tried: the database could not be reached, or was locked for as long as we wait.
+
+    Alone, each would wait as long again, and whoever comes last for minutes.
+    """
+    for job in jobs:
+        own = error
+        if isinstance(error, StoreError):  # whoever raises it adds to its traceback
+            own = StoreError(error.message, error.mend)
+            own.__cause__ = error
+        job.done.set_exception(own)
 
 
 def _settle(job: _Job, outcome: Outcome) -> None:

@@ -2,19 +2,24 @@
 
 import asyncio
 import logging
+from datetime import datetime, timedelta
 from weakref import WeakValueDictionary
 
 import discord
 from discord.ext import commands
 
+from bot.chat.talk.faults import line_for
 from bot.errors import CaduceusError
 from cogs.client import CaduceusBot
-from cogs.listening.incoming import is_conversation, text_of, to_incoming
+from cogs.listening.incoming import is_conversation, mentions, text_of, to_incoming
 from cogs.platform import (
     Channel,
     bare_key,
     key_of,
 )
+
+TOLD_AGAIN = timedelta(minutes=1)
+TOLD_FOR = timedelta(minutes=10)  # nobody waits any longer for an answer
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +30,7 @@ class MessageListener(commands.Cog):
     def __init__(self, bot: CaduceusBot) -> None:
         self._bot = bot
         self._orders: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+        self._told: dict[int, datetime] = {}  # channels told of a message that could not be kept
         self.ready_to_hear: asyncio.Task[None] | None = None  # what goes before live messages
 
     @commands.Cog.listener()
@@ -46,8 +52,25 @@ class MessageListener(commands.Cog):
                 heard = await self._bot.conversations.hear(incoming)
             except CaduceusError as error:
                 _log.error("A message in channel %s is lost: %s", message.channel.id, error)
+                self._say_so(message, me, error)
                 return False
         return heard.addressed
+
+    def _say_so(
+        self, message: discord.Message, me: discord.ClientUser, error: CaduceusError
+    ) -> None:
+        """Tell whoever waits for an answer that none will come; once a minute in a channel."""
+        replied = message.reference.resolved if message.reference else None
+        to_bot = isinstance(replied, discord.Message) and replied.author.id == me.id
+        if not (to_bot or message.guild is None or mentions(message, me)):
+            return
+        now = discord.utils.utcnow()
+        if message.created_at < now - TOLD_FOR or not isinstance(message.channel, Channel):
+            return
+        self._told = {number: at for number, at in self._told.items() if at > now - TOLD_AGAIN}
+        if message.channel.id not in self._told:
+            self._told[message.channel.id] = now
+            self._bot.serving.say(message.channel, line_for(error))
 
     def serve(self, message: discord.Message) -> None:
         """Answer in a message's channel."""

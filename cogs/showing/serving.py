@@ -56,6 +56,13 @@ class Serving:
         if key.channel_id not in self._workers:
             self._start(key.channel_id)
 
+    def say(self, channel: Channel, line: str) -> None:
+        """Say a line of the bot's own about a fault. Returns at once."""
+        if may_send_in(channel):
+            task = asyncio.create_task(self._say(channel, f"{NOTICE_MARKS[0]}{line}"))
+            self._busy.add(task)
+            task.add_done_callback(self._busy.discard)
+
     def drop(self, key: ChannelKey) -> None:
         """A channel is gone: nothing more is answered there."""
         self._wanted.pop(key.channel_id, None)

@@ -12,9 +12,10 @@ from bot.chat.messages import GenerationRecord, Turn, TurnState
 from bot.chat.ports import History
 from bot.chat.talk.faults import OUR_FAULT
 from bot.chat.talk.tasks import complete
+from bot.chat.talk.unfinished import Abandoned, Finished, Shown, Unfinished
 from bot.chat.talk.writer import Outcome, Writer
 from bot.engine.api import FinishReason
-from bot.errors import NotFound
+from bot.errors import NotFound, StoreError
 
 ENTERED_WITHIN_SECONDS = 60.0  # else nobody wants it, and the channel is freed
 HALT_SECONDS = 5.0  # for an engine to let go of a cancelled request
@@ -62,9 +63,13 @@ class Reply:
         asked_by: frozenset[str],
         expected_wait_seconds: float,
         record: RecordMaker,
+        unfinished: Unfinished,
         release: Callable[[], None],
     ) -> None:
-        """`record` makes the generation record; `release`, called once, frees the channel."""
+        """`record` makes the generation record; `release`, called once, frees the channel.
+
+        Where the reply's end cannot be stored, `unfinished` sees to it.
+        """
         self.turn = turn
         self.persona_name = turn.persona
         self.answers = answers
@@ -77,6 +82,7 @@ class Reply:
         self._history = history
         self._kind = kind
         self._record = record
+        self._unfinished = unfinished
         self._release = release
         self._task: asyncio.Task[None] | None = None
         self._coming: list[str] = []
@@ -84,6 +90,7 @@ class Reply:
         self._has_come = False  # some text
         self._over = False  # no more text will be handed over
         self._shown = self.text_before
+        self._not_kept: Shown | None = None
         self._gone = False  # somebody deleted the turn
         self._shutdown = False
         self._ending = False
@@ -137,6 +144,11 @@ class Reply:
         except NotFound:
             self._gone = True
             self._end_showing(())
+        except StoreError as error:  # kept with what is shown next, or with the reply's end
+            self._not_kept = Shown(text, tuple(message_ids))
+            _log.warning("What is shown in %s is not stored yet: %s", self.turn.channel, error)
+        else:
+            self._not_kept = None
 
     async def taken_out(self, message_ids: Collection[str], shortened: Sequence[Turn] = ()) -> None:
         """Messages of the channel were taken out, and parts of the turns `shortened`.
@@ -256,17 +268,29 @@ class Reply:
     async def _keep(self, error: BaseException | None) -> None:
         if self._gone:
             return
-        turn_id = self.turn.turn_id
         if self._shown.strip() and self._shown != self.text_before:
-            record = await self._record(self._writer)
+            try:
+                record = await self._record(self._writer)
+            except StoreError as fault:
+                _log.error("How a reply in %s came to be is lost: %s", self.turn.channel, fault)
+                record = None
             if record is not None and self.outcome is not None:
                 record = replace(record, finish=self.outcome.finish)
-            self.turn = await self._history.finish_reply(turn_id, self._state(error), record)
+            await self._keep_end(Finished(self.turn, self._state(error), record, self._not_kept))
         elif self._kind is not ReplyKind.CONTINUED:
             requeue = self._kind is ReplyKind.NEW and self._is_to_be_answered_later(error)
-            await self._history.abandon_reply(turn_id, requeue=requeue)
-            if self._kind is ReplyKind.SWIPE:
-                self.turn = await self._history.turn(turn_id)
+            await self._keep_end(Abandoned(self.turn, requeue))
+
+    async def _keep_end(self, end: Finished | Abandoned) -> None:
+        """Store how the reply ended, now or as soon as that works: people have seen it."""
+        try:
+            turn = await end.keep(self._history)
+            if turn is None and self._kind is ReplyKind.SWIPE:
+                turn = await self._history.turn(end.turn.turn_id)
+            self.turn = turn or self.turn
+        except StoreError as error:
+            _log.error("The end of a reply in %s is not stored yet: %s", self.turn.channel, error)
+            self._unfinished.add(end)
 
     def _state(self, error: BaseException | None) -> TurnState:
         outcome = self.outcome

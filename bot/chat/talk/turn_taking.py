@@ -15,6 +15,7 @@ from bot.chat.prompt.preparation import Preparer
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.reply import Reply, ReplyKind, continued_record
 from bot.chat.talk.tasks import complete
+from bot.chat.talk.unfinished import Unfinished
 from bot.chat.talk.writer import Writer
 from bot.errors import EngineUnavailable, NotAllowed, NotFound
 
@@ -108,6 +109,7 @@ class Replies:
         self._channels = channels
         self._clock = clock
         self._random = random
+        self._unfinished = Unfinished(history)
         self._closing = False
         self._beginning: set[asyncio.Task[Reply | None]] = set()
         self._asked_again: set[int] = set()  # turns to be written again once their channel is free
@@ -159,6 +161,7 @@ class Replies:
         for reply in running:
             reply.shut_down()
         await _wait_for(running, STOPPING_SECONDS)
+        await self._unfinished.close()
 
     # One reply at a time -------------------------------------------------------------------------
 
@@ -203,6 +206,7 @@ class Replies:
     async def _begin_next(self, channel: ChannelKey, state: ChannelState) -> Reply | None:
         if self._closing:
             return None
+        await self._unfinished.store(channel)  # the prompt leaves out what runs
         settings = await self._settings.resolve(channel)
         persona = await self._preparer.persona(channel, settings)
         speaker = Speaker(f"persona:{persona.id}", persona.name, is_bot=True)
@@ -239,6 +243,7 @@ class Replies:
     ) -> Reply | None:
         if self._closing:
             return None
+        await self._unfinished.store((await self.bot_turn(turn_id)).channel)
         # Nobody may turn to another swipe between this look at the turn and the reply's beginning.
         async with state.intake:
             turn = await self.bot_turn(turn_id)
@@ -288,6 +293,7 @@ class Replies:
             asked_by=asked_by,
             expected_wait_seconds=engine.status().expected_wait_seconds,
             record=record,
+            unfinished=self._unfinished,
             release=lambda: self._release(turn.channel),
         )
         return state.running
