@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import deque
 from datetime import datetime, timedelta
 from weakref import WeakValueDictionary
 
@@ -18,6 +19,7 @@ from cogs.platform import (
     key_of,
 )
 
+DELETED_KEPT = 1_000
 TOLD_AGAIN = timedelta(minutes=1)
 TOLD_FOR = timedelta(minutes=10)  # nobody waits any longer for an answer
 
@@ -30,6 +32,7 @@ class MessageListener(commands.Cog):
     def __init__(self, bot: CaduceusBot) -> None:
         self._bot = bot
         self._orders: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+        self._deleted_lately: deque[int] = deque(maxlen=DELETED_KEPT)
         self._told: dict[int, datetime] = {}  # channels told of a message that could not be kept
         self.ready_to_hear: asyncio.Task[None] | None = None  # what goes before live messages
 
@@ -47,6 +50,8 @@ class MessageListener(commands.Cog):
         if me is None or not is_conversation(message) or not isinstance(message.channel, Channel):
             return False
         async with self._order(message.channel.id):
+            if message.id in self._deleted_lately:
+                return False  # fetched before it was deleted, and heard only now
             try:
                 incoming = await to_incoming(message, me, self._bot.conversations.history)
                 heard = await self._bot.conversations.hear(incoming)
@@ -113,6 +118,7 @@ class MessageListener(commands.Cog):
 
     async def _deleted(self, channel_id: int, guild_id: int | None, ids: list[int]) -> None:
         key = bare_key(channel_id, guild_id)
+        self._deleted_lately.extend(ids)
         async with self._order(channel_id):
             try:
                 await self._bot.conversations.deleted(key, [str(number) for number in ids])
