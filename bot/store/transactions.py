@@ -79,6 +79,7 @@ class _Job:
 
     work: Callable[[Connection], Any]
     erases: bool
+    queued_at: float = field(default_factory=time.monotonic)
     done: Future[Any] = field(default_factory=Future[Any])
 
 
@@ -145,25 +146,32 @@ class SqliteTransactions:
                 jobs.append(job)
         if not jobs:  # an earlier call took them along
             return
-        if len(jobs) > 1:
+        for together in (jobs, *([job] for job in jobs if len(jobs) > 1)):
+            began_at = time.monotonic()
             try:
-                outcomes = self._commit(jobs)
+                outcomes = self._commit(together)
             except BaseException as error:
-                logger.debug("a commit for %d callers failed", len(jobs), exc_info=True)
                 if not self._has_begun:
-                    _fail_all(jobs, error)
+                    _fail_all([*_open(jobs), *self._take_queued_before(began_at)], error)
                     return
+                if len(together) == 1:
+                    together[0].done.set_exception(error)
+                else:  # some work broke it: each alone
+                    logger.debug("a commit for %d callers failed", len(jobs), exc_info=True)
             else:
-                for job, outcome in zip(jobs, outcomes, strict=True):
+                for job, outcome in zip(together, outcomes, strict=True):
                     _settle(job, outcome)
-                return
-        for job in jobs:
-            try:
-                (outcome,) = self._commit([job])
-            except BaseException as error:  # noqa: BLE001 - it is the caller's
-                job.done.set_exception(error)
-            else:
-                _settle(job, outcome)
+                if together is jobs:
+                    return
+
+    def _take_queued_before(self, moment: float) -> list[_Job]:
+        """Those who have waited for the database as long as who began at `moment`."""
+        jobs: list[_Job] = []
+        while self._queue and self._queue[0].queued_at <= moment:
+            job = self._queue.popleft()
+            if job.done.set_running_or_notify_cancel():
+                jobs.append(job)
+        return jobs
 
     def _commit(self, jobs: Sequence[_Job]) -> list[Outcome]:
         self._has_begun = False
@@ -268,6 +276,10 @@ def _fail_all(jobs: Sequence[_Job], error: BaseException) -> None:
             own = StoreError(error.message, error.mend)
             own.__cause__ = error
         job.done.set_exception(own)
+
+
+def _open(jobs: Sequence[_Job]) -> list[_Job]:
+    return [job for job in jobs if not job.done.done()]
 
 
 def _settle(job: _Job, outcome: Outcome) -> None:
