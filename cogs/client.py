@@ -13,8 +13,9 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
+from bot.chat.messages import Turn
 from bot.chat.talk.conversations import Conversations
-from cogs.platform import NOBODY
+from cogs.platform import NOBODY, PLATFORM, Channel
 from cogs.showing.pacing import Pace
 from cogs.showing.request_budget import RequestBudget
 from cogs.showing.serving import Serving
@@ -74,6 +75,7 @@ class CaduceusBot(commands.Bot):
         self.conversations = conversations
         self.version = version
         self.serving = Serving(conversations, self.budget, pace or Pace(), parts.view_of)
+        conversations.on_shortened(self._show_what_is_left)
         self._parts = parts
         self._data_dir = data_dir
 
@@ -90,6 +92,16 @@ class CaduceusBot(commands.Bot):
 
     async def on_message(self, _message: discord.Message, /) -> None:
         """Replace commands.Bot's own: there are no prefix commands."""
+
+    def _show_what_is_left(self, turn: Turn) -> None:
+        key = turn.channel
+        if key.platform != PLATFORM:
+            return
+        channel = self.get_channel(int(key.channel_id))
+        if channel is None and key.is_direct:
+            channel = self.get_partial_messageable(int(key.channel_id))
+        if isinstance(channel, Channel):
+            self.serving.show_what_is_left(turn, channel)
 
     async def close(self) -> None:
         """End what is being written, show it, and disconnect. A second call hurries the first."""

@@ -16,7 +16,7 @@ from bot.chat.messages import Scope
 from bot.chat.talk.faults import line_for
 from bot.errors import CaduceusError, NotAllowed, NotFound, UserError
 from cogs.client import CaduceusBot
-from cogs.platform import Channel
+from cogs.platform import Channel, may_send_in
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +37,14 @@ def channel_of(interaction: Interaction) -> Channel:
     if isinstance(channel, Channel):
         return channel
     raise NotFound("I cannot talk here.", "Use a text channel, a thread or a direct message.")
+
+
+def require_may_send(channel: Channel) -> None:
+    """Raise NotAllowed where the bot could not show what it writes."""
+    if not may_send_in(channel):
+        raise NotAllowed(
+            "I may not write in this channel.", "I need the permission to send messages here."
+        )
 
 
 def is_moderator(interaction: Interaction) -> bool:

@@ -53,6 +53,25 @@ def bare_key(channel_id: int, guild_id: int | None) -> ChannelKey:
     return ChannelKey(PLATFORM, str(channel_id), guild_id=guild, is_direct=guild is None)
 
 
+def may_send_in(channel: Channel) -> bool:
+    """Whether the bot may write new messages in a channel, as far as Discord has told us.
+
+    It knows of roles, overwrites, timeouts and locked threads. A direct message is always tried.
+    """
+    guild = getattr(channel, "guild", None)
+    if not isinstance(guild, discord.Guild) or isinstance(channel, discord.PartialMessageable):
+        return True
+    try:
+        held = channel.permissions_for(guild.me)
+    except discord.ClientException:  # a thread whose channel we do not know
+        return True
+    if not held.view_channel:
+        return False
+    if isinstance(channel, discord.Thread):
+        return held.send_messages_in_threads and (held.manage_threads or not channel.locked)
+    return held.send_messages
+
+
 def is_gone(error: BaseException) -> bool:
     """Whether the message that was to be written to has been deleted."""
     return isinstance(error, discord.NotFound) and error.code == UNKNOWN_MESSAGE

@@ -69,7 +69,8 @@ class History(Protocol):
         """Take messages out, prompt and database.
 
         A user's turn goes; of a bot's turn that was several messages, it goes with the first one of
-        them deleted. The bot's answer to a deleted question stays. Returns how many turns went.
+        them deleted (:meth:`shorten_reply` comes first where others stay). The bot's answer to a
+        deleted question stays. Returns how many turns went.
         """
         ...
 
@@ -87,6 +88,10 @@ class History(Protocol):
 
     async def turn_of_message(self, channel: ChannelKey, message_id: str) -> Turn | None:
         """The turn that a platform's message belongs to."""
+        ...
+
+    async def replies_in(self, channel: ChannelKey, message_ids: Sequence[str]) -> list[Turn]:
+        """The bot's turns that these messages hold, or parts of them."""
         ...
 
     async def window(
@@ -163,6 +168,18 @@ class History(Protocol):
 
     async def show_reply(self, turn_id: int, text: str, message_ids: Sequence[str]) -> None:
         """The active swipe's text as people see it now. Called at every edit, also the last."""
+        ...
+
+    async def shorten_reply(
+        self,
+        turn_id: int,
+        message_ids: Sequence[str],
+        text_left: Callable[[str, int, Collection[int]], str],
+    ) -> Turn:
+        """Take some of a reply's messages out, and of the text that people see what they held.
+
+        `text_left` is given that text, how many messages it stood in, and which of them go.
+        """
         ...
 
     async def finish_reply(

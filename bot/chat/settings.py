@@ -88,12 +88,7 @@ class SettingDefinition:
 
     def show(self, value: JsonValue) -> str:
         """A value as people read it."""
-        if isinstance(value, list):
-            return ", ".join(value) or "(none)"
-        if isinstance(value, float):
-            short = f"{value:g}"
-            return short if float(short) == value else repr(value)
-        return str(value) if value not in ("", None) else "(none)"
+        return in_words(value)
 
     def _number(self, text: str) -> JsonValue:
         try:
@@ -111,6 +106,16 @@ class SettingDefinition:
         return ChannelSettingError(
             f"«{shown}» is not valid for `{self.key}`.", f"It takes {self.range_text}."
         )
+
+
+def in_words(value: JsonValue) -> str:
+    """A value as people read it, also one of a setting that is no more."""
+    if isinstance(value, list):
+        return ", ".join(value) or "(none)"
+    if isinstance(value, float):
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
+    return str(value) if value not in ("", None) else "(none)"
 
 
 class ChannelSettings(BaseModel):
@@ -346,8 +351,17 @@ class SettingsCascade:
         return found
 
     async def undo(self, channel: ChannelKey, change_id: int, *, by: str) -> SettingChange:
-        """Put back what a change replaced. That is a change of its own."""
+        """Put back what a change replaced. That is a change of its own.
+
+        Raises NotFound for a setting that is no more, ChannelSettingError for a value that is no
+        longer acceptable: neither would have any effect.
+        """
         found = await self.change(channel, change_id)
+        definition = DEFINITIONS.get(found.key)
+        if definition is None:
+            raise NotFound(f"There is no setting «{found.key}» any more.")
+        if found.old is not None:
+            definition.check(found.old)
         return await self._store.change(found.scope, found.scope_id, found.key, found.old, by=by)
 
     async def revision(self) -> int:

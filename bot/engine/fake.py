@@ -22,6 +22,7 @@ from bot.errors import EngineError, EngineUnavailable, RequestTooLarge
 Script = Sequence[str | EngineError] | Callable[[GenerationRequest], str]
 
 MODEL_NAME = "fake"
+KEPT_REQUESTS = 500  # the newest ones, which is plenty for a test
 _TOKEN = re.compile(r" ?\w{1,8}|\s|[^\w\s]")
 
 _DEMO_REPLIES = (
@@ -60,7 +61,10 @@ class FakeEngine:
         fail_after_chunks: int = 0,
         info: ModelInfo | None = None,
     ) -> None:
-        """`info` replaces what :attr:`info` reports, for example to try a chat template."""
+        """`info` replaces what :attr:`info` reports, for example to try a chat template.
+
+        `requests` and `cancelled` are the newest ones, for tests to look at.
+        """
         self.requests: list[GenerationRequest] = []
         self.cancelled: list[GenerationRequest] = []
         self.gate = gate
@@ -73,6 +77,7 @@ class FakeEngine:
         self._state = EngineState.STARTING
         self._closing = asyncio.Event()
         self._running = 0
+        self._asked = 0  # requests so far
 
     async def start(self) -> None:
         """Nothing to load. A closed engine can be started again."""
@@ -108,7 +113,8 @@ class FakeEngine:
         """Stream the next scripted reply. Works before :meth:`start` too, for tests' sake."""
         began = time.monotonic()
         self._check(request)
-        self.requests.append(request)
+        self._asked += 1
+        _keep(self.requests, request)
         reply = self._reply_to(request)
         self._running += 1
         finished = False
@@ -123,7 +129,7 @@ class FakeEngine:
         finally:
             self._running -= 1
             if not finished:
-                self.cancelled.append(request)
+                _keep(self.cancelled, request)
 
     def _check(self, request: GenerationRequest) -> None:
         if self._closing.is_set():
@@ -139,7 +145,7 @@ class FakeEngine:
     def _reply_to(self, request: GenerationRequest) -> str:
         if callable(self._replies):
             return self._replies(request)
-        reply = self._replies[(len(self.requests) - 1) % len(self._replies)]
+        reply = self._replies[(self._asked - 1) % len(self._replies)]
         if isinstance(reply, EngineError):
             raise reply
         return reply
@@ -197,3 +203,9 @@ class FakeEngine:
             for wait in waits:
                 wait.cancel()
         return self._closing.is_set()
+
+
+def _keep(requests: list[GenerationRequest], request: GenerationRequest) -> None:
+    """Add one, and forget the oldest: each holds a whole prompt, and a demo may run for months."""
+    requests.append(request)
+    del requests[:-KEPT_REQUESTS]

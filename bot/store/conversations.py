@@ -36,7 +36,7 @@ from bot.store.rows import (
     load_turns_with_rows,
     select_turns,
 )
-from bot.store.tables import ChannelRow, ConversationRow, TurnRow
+from bot.store.tables import ChannelRow, ConversationRow, MessageRow, TurnRow
 
 _BOT: ColumnElement[str] = literal_column("'bot'")  # as `ix_turns_replies` says it
 
@@ -48,6 +48,23 @@ def turn_of_message(connection: Connection, channel: ChannelKey, message_id: str
         return None
     turn_id = turn_id_of_message(connection, channel_id, message_id)
     return None if turn_id is None else read_turn(connection, turn_id)
+
+
+def replies_in(
+    connection: Connection, channel: ChannelKey, message_ids: Sequence[str]
+) -> list[Turn]:
+    """The bot's turns that these messages hold, or parts of them, also hidden ones."""
+    channel_id = find_channel(connection, channel)
+    if channel_id is None:
+        return []
+    found: dict[int, Turn] = {}
+    for piece in batches(message_ids):
+        holding = select(MessageRow.turn_id).where(
+            MessageRow.channel_id == channel_id, MessageRow.message_id.in_(piece)
+        )
+        chosen = select_turns().where(TurnRow.role == "bot", TurnRow.id.in_(holding))
+        found |= {turn.turn_id: turn for turn in load_turns(connection, chosen)}
+    return list(found.values())
 
 
 _VISIBLE = (TurnRow.conversation_id == bindparam("conversation")) & TurnRow.hidden_at.is_(None)

@@ -59,6 +59,7 @@ class SqlHistory(OnTransactions):
     # Reading
     turn = reads(access.read_turn)
     turn_of_message = reads(conversations.turn_of_message)
+    replies_in = reads(conversations.replies_in)
     window = reads(conversations.window)
     _waiting = reads(conversations.waiting)
     overview = reads(conversations.overview)
@@ -98,6 +99,7 @@ class SqlHistory(OnTransactions):
     # The bot's own turns
     _take_up = writes(replies.take_up)
     select_swipe = writes(replies.select_swipe)
+    shorten_reply = writes(replies.shorten_reply, erases=True)
     generation = reads(replies.generation)
     _begin_reply = writes(replies.begin_reply)
     _begin_swipe = writes(replies.begin_swipe)
@@ -169,15 +171,16 @@ class SqlHistory(OnTransactions):
         shown: tuple[str, Sequence[str]] | None = None,
     ) -> Turn:
         """End what our run writes in a turn, after keeping what was `shown` last of it."""
-        begun = self._run.writing.pop(turn_id, None)
-        turn = await self._finish_reply(turn_id, state, record, position=begun, shown=shown)
+        begun = self._run.writing.get(turn_id)
+        with self._run.ending(turn_id):
+            turn = await self._finish_reply(turn_id, state, record, position=begun, shown=shown)
         self._run.has_answered = True
         return turn
 
     async def abandon_reply(self, turn_id: int, *, requeue: bool) -> None:
         """Take out what our run began in a turn, of which nothing was shown."""
-        self._run.writing.pop(turn_id, None)
-        await self._abandon_reply(turn_id, requeue=requeue)
+        with self._run.ending(turn_id):
+            await self._abandon_reply(turn_id, requeue=requeue)
 
     # What was made from turns
     keep_derived = writes(derived.keep_derived)

@@ -1,6 +1,6 @@
 """The bot's own turns: begun, shown, finished, swiped. Each function is one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, literal_column, select, update
@@ -9,6 +9,7 @@ from bot.chat.messages import BegunReply, ChannelKey, GenerationRecord, Speaker,
 from bot.errors import NotAllowed, NotFound
 from bot.store.access import (
     LARGEST_ID,
+    forget_quotes,
     mark_stale,
     message_ids_of,
     new_turn,
@@ -186,6 +187,30 @@ def finish_reply(
     return read_turn(connection, turn_id)
 
 
+def shorten_reply(
+    connection: Connection,
+    turn_id: int,
+    message_ids: Sequence[str],
+    text_left: Callable[[str, int, Collection[int]], str],
+) -> Turn:
+    """Take some of a bot's turn's messages out, and of its text what stood in them.
+
+    `text_left` is given the text, how many messages it stood in, and which of them go.
+    """
+    row = take_turn(connection, turn_id, role="bot")
+    before = message_ids_of(connection, [turn_id])
+    gone = [place for place, message_id in enumerate(before) if message_id in message_ids]
+    swipe = _seen(connection, row)
+    connection.execute(
+        update(SwipeRow)
+        .where(SwipeRow.id == swipe.id)
+        .values(text=text_left(swipe.text, len(before), gone))
+    )
+    _set_messages(connection, row, [each for each in before if each not in message_ids])
+    forget_quotes(connection, row.channel_id, message_ids)
+    return read_turn(connection, turn_id)
+
+
 def abandon_reply(connection: Connection, turn_id: int, *, requeue: bool) -> None:
     """A running reply of which nothing was shown: take it (or its new swipe) out.
 
@@ -295,6 +320,14 @@ def _written(connection: Connection, row: AnyRow, position: int | None) -> AnyRo
     if begun is None or (not _runs(begun) and (running or row.active_swipe != position)):
         raise NotFound("That reply is no longer this program's.", "Another one went on with it.")
     return begun
+
+
+def _seen(connection: Connection, row: AnyRow) -> AnyRow:
+    """The swipe that people see: the one being written only once there is some text of it."""
+    swipes = {swipe.position: swipe for swipe in _swipes(connection, row.id)}
+    running = next((swipe for swipe in swipes.values() if _runs(swipe) and swipe.text), None)
+    before = swipes.get(row.swipe_before)
+    return running or before or swipes[row.active_swipe]
 
 
 def _add_swipe(connection: Connection, turn_id: int, position: int, run_id: int | None) -> None:

@@ -46,6 +46,7 @@ from bot.store.tables import (
 Item = TypeVar("Item")
 AnyRow: TypeAlias = Row[*tuple[Any, ...]]
 
+LARGEST_COUNT = 2**31 - 1  # of an Integer column
 VALUES_A_STATEMENT = 500  # how many values we put into one IN (...): both databases take more
 
 CHANNEL_COLUMNS = (
@@ -245,14 +246,24 @@ def from_record(record: GenerationRecord, swipe_id: int) -> dict[str, Any]:
         "finish": record.finish.value,
         "model": record.statistics.model,
         "seed": record.statistics.seed,
-        "prompt_tokens": record.statistics.prompt_tokens,
-        "cached_prompt_tokens": record.statistics.cached_prompt_tokens,
-        "reply_tokens": record.statistics.reply_tokens,
-        "queued_seconds": record.statistics.queued_seconds,
-        "first_token_seconds": record.statistics.first_token_seconds,
-        "total_seconds": record.statistics.total_seconds,
+        "prompt_tokens": _count(record.statistics.prompt_tokens),
+        "cached_prompt_tokens": _count(record.statistics.cached_prompt_tokens),
+        "reply_tokens": _count(record.statistics.reply_tokens),
+        "queued_seconds": _seconds(record.statistics.queued_seconds),
+        "first_token_seconds": _seconds(record.statistics.first_token_seconds),
+        "total_seconds": _seconds(record.statistics.total_seconds),
         "engine": record.engine,
     }
+
+
+def _count(number: int) -> int:
+    """As a column can hold it: a server may report any number, and its reply is to be kept."""
+    return max(0, min(number, LARGEST_COUNT))
+
+
+def _seconds(number: float) -> float:
+    """Finite, or it would read as missing."""
+    return float(number) if 0 <= number <= LARGEST_COUNT else 0.0  # also of NaN
 
 
 def to_change(row: AnyRow) -> SettingChange:

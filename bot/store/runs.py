@@ -11,8 +11,8 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, func, insert, select, update
@@ -68,6 +68,18 @@ class Run:
         """Look and beat now: something may have changed."""
         self._beat_at = 0.0
         self._wake.set()
+
+    @contextmanager
+    def ending(self, turn_id: int) -> Generator[None]:
+        """What we write in a turn ends within. It stays ours where that could not be stored."""
+        try:
+            yield
+        except StoreError:
+            raise
+        except BaseException:
+            self.writing.pop(turn_id, None)
+            raise
+        self.writing.pop(turn_id, None)
 
     async def begin(self, locks: RunLocks) -> None:
         """Be known to the others, and put right what dead ones left. Raises StoreError."""

@@ -79,6 +79,7 @@ class _Job:
 
     work: Callable[[Connection], Any]
     erases: bool
+    queued_at: float = field(default_factory=time.monotonic)
     done: Future[Any] = field(default_factory=Future[Any])
 
 
@@ -97,6 +98,7 @@ class SqliteTransactions:
         self._write_thread = ThreadPoolExecutor(1, "store-write")
         self._read_threads = ThreadPoolExecutor(READERS, "store-read")
         self._queue: deque[_Job] = deque()
+        self._has_begun = False  # the newest transaction came as far as its works
         self._log_holds_traces = False
         self._maintenance = sqlite_engine(url, MAINTENANCE_PRAGMAS)
         self._written_at = time.monotonic()
@@ -144,26 +146,38 @@ class SqliteTransactions:
                 jobs.append(job)
         if not jobs:  # an earlier call took them along
             return
-        if len(jobs) > 1:
+        for together in (jobs, *([job] for job in jobs if len(jobs) > 1)):
+            began_at = time.monotonic()
             try:
-                outcomes = self._commit(jobs)
-            except BaseException:
-                logger.debug("a commit for %d callers failed", len(jobs), exc_info=True)
+                outcomes = self._commit(together)
+            except BaseException as error:
+                if not self._has_begun:
+                    _fail_all([*_open(jobs), *self._take_queued_before(began_at)], error)
+                    return
+                if len(together) == 1:
+                    together[0].done.set_exception(error)
+                else:  # some work broke it: each alone
+                    logger.debug("a commit for %d callers failed", len(jobs), exc_info=True)
             else:
-                for job, outcome in zip(jobs, outcomes, strict=True):
+                for job, outcome in zip(together, outcomes, strict=True):
                     _settle(job, outcome)
-                return
-        for job in jobs:
-            try:
-                (outcome,) = self._commit([job])
-            except BaseException as error:  # noqa: BLE001 - it is the caller's
-                job.done.set_exception(error)
-            else:
-                _settle(job, outcome)
+                if together is jobs:
+                    return
+
+    def _take_queued_before(self, moment: float) -> list[_Job]:
+        """Those who have waited for the database as long as who began at `moment`."""
+        jobs: list[_Job] = []
+        while self._queue and self._queue[0].queued_at <= moment:
+            job = self._queue.popleft()
+            if job.done.set_running_or_notify_cancel():
+                jobs.append(job)
+        return jobs
 
     def _commit(self, jobs: Sequence[_Job]) -> list[Outcome]:
+        self._has_begun = False
         with translated(self._url):
             with self._writer.begin() as connection:
+                self._has_begun = True
                 outcomes: list[Outcome] = []
                 erases = False
                 for job in jobs:
@@ -249,6 +263,23 @@ def _changes(connection: Connection) -> int:
     """How many rows this connection has ever changed."""
     driver = connection.connection.dbapi_connection
     return 0 if driver is None else driver.total_changes
+
+
+def _fail_all(jobs: Sequence[_Job], error: BaseException) -> None:
+    """No work was tried: the database could not be reached, or was locked for as long as we wait.
+
+    Alone, each would wait as long again, and whoever comes last for minutes.
+    """
+    for job in jobs:
+        own = error
+        if isinstance(error, StoreError):  # whoever raises it adds to its traceback
+            own = StoreError(error.message, error.mend)
+            own.__cause__ = error
+        job.done.set_exception(own)
+
+
+def _open(jobs: Sequence[_Job]) -> list[_Job]:
+    return [job for job in jobs if not job.done.done()]
 
 
 def _settle(job: _Job, outcome: Outcome) -> None:

@@ -13,6 +13,7 @@ from cogs.interactions import (
     bot_of,
     channel_of,
     require_asker,
+    require_may_send,
     tell,
     told,
 )
@@ -103,6 +104,7 @@ def _require_written(interaction: Interaction, turn: Turn) -> None:
 async def regenerate(interaction: Interaction, turn: Turn, channel: Channel) -> None:
     """Write another swipe of a turn."""
     bot = bot_of(interaction)
+    require_may_send(channel)
     _require_written(interaction, turn)
     reply = await bot.conversations.regenerate(turn.turn_id)
     await bot.serving.deliver(reply, channel, str(interaction.id))
@@ -111,6 +113,7 @@ async def regenerate(interaction: Interaction, turn: Turn, channel: Channel) -> 
 async def continue_reply(interaction: Interaction, turn: Turn, channel: Channel) -> None:
     """Go on with a turn."""
     bot = bot_of(interaction)
+    require_may_send(channel)
     _require_written(interaction, turn)
     reply = await bot.conversations.continue_reply(turn.turn_id)
     await bot.serving.deliver(reply, channel, str(interaction.id))

@@ -19,6 +19,7 @@ from cogs.interactions import (
     Interaction,
     channel_of,
     require_asker,
+    require_may_send,
     require_reader,
 )
 from cogs.platform import (
@@ -103,6 +104,7 @@ class ChatCommands(commands.GroupCog, group_name="chat", group_description="This
         if turn is None:
             raise NotFound("There is no reply of mine here yet.", "Say something to me first.")
         require_asker(interaction, turn.asked_by)
+        require_may_send(channel_of(interaction))
         return turn
 
 

@@ -4,9 +4,8 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.chat.messages import ChannelKey, Scope, SettingChange
-from bot.chat.settings import DEFINITIONS, SettingOrigin, definition_of
-from bot.errors import NotFound
+from bot.chat.messages import ChannelKey, JsonValue, Scope, SettingChange
+from bot.chat.settings import DEFINITIONS, SettingOrigin, definition_of, in_words
 from cogs.client import CaduceusBot
 from cogs.commands.persona import CHOICES, complete_persona
 from cogs.interactions import Interaction, channel_of, require_scope
@@ -91,7 +90,7 @@ class SettingsCommands(
         change = await self._cascade.set(channel, where, key, value, by=str(interaction.user.id))
         new = cut(await self._cascade.show(channel, definition, change.new), 1500)
         await interaction.response.send_message(
-            f"`{definition.key}` is now {new} for {in_words(where)}. "
+            f"`{definition.key}` is now {new} for {name_of(where)}. "
             f"(`/settings undo {change.change_id}` takes it back.)",
             ephemeral=True,
         )
@@ -112,7 +111,7 @@ class SettingsCommands(
         origins = await self._cascade.explain(channel)
         now = next(o for o in origins if o.definition.key == definition.key)
         await interaction.response.send_message(
-            f"`{definition.key}` is no longer set for {in_words(where)}; here it is now "
+            f"`{definition.key}` is no longer set for {name_of(where)}; here it is now "
             f"{cut(now.shown, 1500)} ({source(now)}). "
             f"(`/settings undo {change.change_id}` takes it back.)",
             ephemeral=True,
@@ -145,14 +144,19 @@ class SettingsCommands(
         )
 
     async def _line_of_change(self, channel: ChannelKey, change: SettingChange) -> str:
-        definition = DEFINITIONS.get(change.key)
-        if definition is None:
-            raise NotFound(f"There is no setting «{change.key}» any more.")
         old, new = [
-            "not set" if value is None else await self._cascade.show(channel, definition, value)
+            await self._value_of_change(channel, change.key, value)
             for value in (change.old, change.new)
         ]
         return line_of_change(change, old, new)
+
+    async def _value_of_change(self, channel: ChannelKey, key: str, value: JsonValue) -> str:
+        if value is None:
+            return "not set"
+        definition = DEFINITIONS.get(key)
+        if definition is None:  # a setting of an earlier version; its history stays readable
+            return in_words(value)
+        return await self._cascade.show(channel, definition, value)
 
 
 def line_of(origin: SettingOrigin) -> str:
@@ -181,11 +185,12 @@ def line_of_change(change: SettingChange, old: str, new: str) -> str:
     values = f"{cut(old, SHOWN_CHARACTERS)} → {cut(new, SHOWN_CHARACTERS)}"
     text = discord.utils.escape_markdown(values)
     who = f"<@{change.changed_by}>" if change.changed_by.isdecimal() else change.changed_by
-    where = in_words(change.scope)
-    return f"**{change.change_id}** `{change.key}` {text} for {where}, by {who} {when}"
+    where = name_of(change.scope)
+    key = f"`{change.key}`" if change.key in DEFINITIONS else f"`{change.key}` (no longer there)"
+    return f"**{change.change_id}** {key} {text} for {where}, by {who} {when}"
 
 
-def in_words(scope: Scope) -> str:
+def name_of(scope: Scope) -> str:
     """Whose setting."""
     return {Scope.OWNER: "the bot", Scope.GUILD: "the server", Scope.CHANNEL: "this channel"}[scope]
 

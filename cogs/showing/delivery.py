@@ -96,7 +96,8 @@ class Delivery:
                 await self._wait_for_text()
                 typing.cancel()
                 await self._write_to_the_end()
-                await self._say_what_went_wrong()
+                if self._reply.left is None:
+                    await self._say_what_went_wrong()
             except WRITE_ERRORS as error:
                 await self._give_up(error)
             finally:
@@ -104,6 +105,7 @@ class Delivery:
                 if not self._done:
                     self._reply.stop()
                 await asyncio.wait([reader, typing])
+                await self._take_away()
             reader.result()  # a fault of ours
         await self._restore_controls()
 
@@ -205,6 +207,8 @@ class Delivery:
     def _pieces(self) -> list[Piece]:
         if not self._has_new_text and not self._reply.text_before:
             return []
+        if self._reply.left is not None:
+            return []
         turn = self._reply.turn
         controls = finished_controls(turn) if self._done else running_controls(turn)
         return pieces_of(self._text, controls)
@@ -246,12 +250,23 @@ class Delivery:
         channel = self._reply.turn.channel
         level = logging.INFO if isinstance(error, discord.NotFound) else logging.WARNING
         _log.log(level, "A reply in %s could not be shown: %s", channel, error)
-        if is_gone(error):  # the news of it may never come, or came before it was known here
-            await self._on_gone(channel, self._screen.message_ids(1))
+        if (
+            is_gone(error) and self._screen.edited_last
+        ):  # the news of it may never come, or came before it was known here
+            await self._on_gone(channel, [self._screen.edited_last])
+
+    async def _take_away(self) -> None:
+        """Somebody deleted the reply, a part of it, or its question: only what is left stays."""
+        left = self._reply.left
+        if left is None:
+            return
+        if self._notice is not None and not self._screen.has(self._notice):
+            await self._screen.delete_line(self._notice)
+        await self._screen.keep_only(left)
 
     async def _restore_controls(self) -> None:
         """Where nothing new came, the old text stays, with its buttons."""
-        if self._has_new_text or not self._had_messages:
+        if self._has_new_text or not self._had_messages or self._screen.is_empty:
             return
         restore = partial(self._screen.set_controls, finished_controls(self._reply.turn))
         with contextlib.suppress(*WRITE_ERRORS):

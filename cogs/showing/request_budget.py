@@ -34,6 +34,7 @@ class Priority(IntEnum):
     REPLY = 0  # new messages, last edits, answers to people
     NORMAL = 1
     STREAM = 2  # edits that the next one makes obsolete; typing indicators
+    LATER = 3  # what nobody waits for at this moment
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
 """What people see of one of the bot's turns: its messages, written one request at a time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -49,6 +49,7 @@ class Screen:
         self._own_voice = own_voice
         self._pacer = pacer
         self._budget = budget
+        self.edited_last = ""  # the message of the newest edit, made or tried
         self._sent = 0
         self._lines = 0
         self._unheard: set[Piece] = set()  # tried for the next new message, and failed
@@ -106,6 +107,7 @@ class Screen:
         async with self._budget.reserved(Priority.REPLY):
             self._pacer.wrote(edit=True)
             last.controls = None
+            self.edited_last = str(last.message_id)
             await self._voice.set_controls(last.message_id, controls)
             last.controls = controls
 
@@ -137,6 +139,13 @@ class Screen:
         if self._voice is self._own_voice and self.is_empty:
             self._posted.append(_Posted(message_id, content, controls))
 
+    async def keep_only(self, message_ids: Collection[str]) -> None:
+        """Delete all messages but these; it does no harm if one is gone already."""
+        surplus = [each for each in self._posted if str(each.message_id) not in message_ids]
+        self._posted = [each for each in self._posted if each not in surplus]
+        for posted in surplus:
+            await delete_quietly(self._voice, posted.message_id)
+
     async def trim(self, count: int) -> None:
         """Delete the messages after the first `count`."""
         surplus, self._posted = self._posted[count:], self._posted[:count]
@@ -156,6 +165,7 @@ class Screen:
         if index < len(self._posted):
             posted = self._posted[index]
             posted.content = posted.controls = None
+            self.edited_last = str(posted.message_id)
             await self._voice.edit(posted.message_id, piece.content, piece.controls)
             posted.content, posted.controls = piece.content, piece.controls
             return

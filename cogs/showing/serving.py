@@ -15,9 +15,10 @@ from cogs.platform import (
     NOTICE_MARKS,
     WRITE_ERRORS,
     Channel,
+    may_send_in,
     persistently,
 )
-from cogs.showing.delivery import Delivery, finished_controls, show_turn
+from cogs.showing.delivery import Delivery, finished_controls, pieces_of, show_turn
 from cogs.showing.pacing import Pace, Pacers
 from cogs.showing.request_budget import RequestBudget
 from cogs.showing.screen import Screen
@@ -46,6 +47,7 @@ class Serving:
         self._wanted: dict[str, tuple[ChannelKey, Channel]] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._showing: dict[int, bool] = {}  # turns being shown; True: another swipe by now
+        self._closed: set[int] = set()  # channels where we may not send, and the log has said so
         self._busy: set[asyncio.Task[object]] = set()  # buttons' and commands' tasks
 
     def serve(self, key: ChannelKey, channel: Channel) -> None:
@@ -53,6 +55,13 @@ class Serving:
         self._wanted[key.channel_id] = (key, channel)
         if key.channel_id not in self._workers:
             self._start(key.channel_id)
+
+    def say(self, channel: Channel, line: str) -> None:
+        """Say a line of the bot's own about a fault. Returns at once."""
+        if may_send_in(channel):
+            task = asyncio.create_task(self._say(channel, f"{NOTICE_MARKS[0]}{line}"))
+            self._busy.add(task)
+            task.add_done_callback(self._busy.discard)
 
     def drop(self, key: ChannelKey) -> None:
         """A channel is gone: nothing more is answered there."""
@@ -66,19 +75,45 @@ class Serving:
         with self._at_work():
             await self._deliver(reply, self._screen(reply.turn, channel, nonce), channel)
 
-    async def show(self, turn: Turn, channel: Channel, nonce: str) -> None:
-        """Bring a turn's messages to its active swipe; to the last one of several asked for."""
+    async def show(
+        self, turn: Turn, channel: Channel, nonce: str, *, reads_so: bool = False
+    ) -> None:
+        """Bring a turn's messages to its active swipe; to the last one of several asked for.
+
+        `reads_so`: their text is that already, as far as it takes as many messages.
+        """
         if turn.turn_id in self._showing:  # whoever is at it goes on to this swipe
             self._showing[turn.turn_id] = True
             return
         self._showing[turn.turn_id] = False
         try:
+            screen = self._screen(turn, channel, nonce)
+            pieces = pieces_of(turn.text, finished_controls(turn)) if reads_so else []
+            if len(pieces) == len(turn.message_ids):
+                screen.assume([piece.content for piece in pieces])
             with self._at_work():
-                await self._show(turn, self._screen(turn, channel, nonce))
+                await self._show(turn, screen)
         except NotFound:  # deleted meanwhile, with the messages that it was known to have
             return
         finally:
             del self._showing[turn.turn_id]
+
+    def show_what_is_left(self, turn: Turn, channel: Channel) -> None:
+        """A part of a turn was deleted: the last message left gets its buttons. Returns at once."""
+        task = asyncio.create_task(self._show_what_is_left(turn, channel))
+        self._busy.add(task)
+        task.add_done_callback(self._busy.discard)
+
+    async def _show_what_is_left(self, turn: Turn, channel: Channel) -> None:
+        running = self._conversations.running(turn.channel)
+        if running is not None and running.turn.turn_id == turn.turn_id:
+            await running.ended()
+        try:
+            await self.show(turn, channel, secrets.token_hex(8), reads_so=True)
+        except WRITE_ERRORS as error:
+            _log.warning("What is left of a reply in %s is without buttons: %s", channel.id, error)
+        except CaduceusError as error:
+            _log.error("What is left of a reply in %s is not shown: %s", channel.id, error)
 
     async def _show(self, turn: Turn, screen: Screen) -> None:
         turn_id = turn.turn_id
@@ -158,12 +193,25 @@ class Serving:
     async def _work(self, channel_id: str) -> None:
         while wanted := self._wanted.pop(channel_id, None):
             key, channel = wanted
+            if not self._may_answer(key, channel):
+                continue
             try:
                 while reply := await self._next_reply(key):
                     await self._answer(reply, channel)
             except CaduceusError as error:
                 _log.warning("Nothing can be answered in %s: %s", key, error)
                 await self._say(channel, f"{NOTICE_MARKS[0]}{line_for(error)}")
+
+    def _may_answer(self, key: ChannelKey, channel: Channel) -> bool:
+        """Whether an answer could be shown; else nothing is written, and the log says so once."""
+        if may_send_in(channel):
+            self._closed.discard(channel.id)
+            return True
+        if channel.id not in self._closed:
+            self._closed.add(channel.id)
+            _log.warning("%s is not answered in: the bot may not send messages there", key)
+        self._conversations.let_go(key)
+        return False
 
     async def _next_reply(self, key: ChannelKey) -> Reply | None:
         while True:

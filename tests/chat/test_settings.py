@@ -306,6 +306,20 @@ async def test_history_and_undo(cascade: SettingsCascade) -> None:
     assert len(await cascade.history(HERE, limit=3)) == 3
 
 
+async def test_what_would_have_no_effect_is_not_put_back(
+    cascade: SettingsCascade, store: SqlSettings
+) -> None:
+    for value in ("loud", None):  # a setting of an earlier version
+        renamed = await store.change(Scope.CHANNEL, "discord:100", "volume", value, by="mod")
+    for wrong in (99, None):  # a range of an earlier version
+        narrowed = await store.change(Scope.CHANNEL, "discord:100", "top_p", wrong, by="mod")
+    with pytest.raises(NotFound, match="volume"):
+        await cascade.undo(HERE, renamed.change_id, by="mod")
+    with pytest.raises(ChannelSettingError):
+        await cascade.undo(HERE, narrowed.change_id, by="mod")
+    assert await cascade.revision() == narrowed.change_id
+
+
 async def test_another_guilds_changes_are_nobodys_business(cascade: SettingsCascade) -> None:
     change = await cascade.set(HERE, Scope.GUILD, "top_k", "5", by="mod")
     assert await cascade.history(ELSEWHERE) == []

@@ -41,6 +41,18 @@ async def test_replies_come_in_turn_and_again() -> None:
     assert len(engine.requests) == 3
 
 
+async def test_only_the_newest_requests_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.engine.fake.KEPT_REQUESTS", 3)
+    engine = FakeEngine(["one", "two", "three", "four"])
+    texts = [text_of(await read(engine, ask(f"{number}"))) for number in range(6)]
+    assert [request.prompt for request in engine.requests] == ["3", "4", "5"]
+    assert texts == ["one", "two", "three", "four", "one", "two"]  # still in turn
+    for number in range(6):
+        async with aclosing(engine.generate(ask(f"broken off {number}"))) as chunks:
+            await anext(chunks)
+    assert len(engine.requests) == len(engine.cancelled) == 3
+
+
 async def test_a_reply_can_be_made_from_the_request() -> None:
     engine = FakeEngine(lambda request: request.prompt.upper())
     assert text_of(await read(engine, ask("hello"))) == "HELLO"

@@ -1,9 +1,12 @@
 """The bot's replies: running, finished, cut, swiped."""
 
+from collections.abc import Collection
+from dataclasses import replace
+
 import pytest
 from store_samples import ANN, BEN, BOT, CHANNEL, OTHER_CHANNEL, Talk, record
 
-from bot.chat.messages import FinishReason, TurnState
+from bot.chat.messages import FinishReason, QuotedMessage, TurnState
 from bot.errors import NotFound
 from bot.store.history import SqlHistory
 
@@ -32,6 +35,35 @@ async def test_a_reply_runs_and_ends(history: SqlHistory, talk: Talk) -> None:
     assert await history.generation(ended.turn_id, 0) == record()
     assert await history.generation(ended.turn_id, 1) is None
     assert await history.turn_of_message(CHANNEL, "11") == ended
+
+
+@pytest.mark.parametrize("count", [-1, 3_000_000_000, 10**20])
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -1.0, 1e300])
+async def test_whatever_a_server_counted_the_reply_is_kept(
+    history: SqlHistory, talk: Talk, count: int, seconds: float
+) -> None:
+    reply = await history.begin_reply(
+        CHANNEL, BOT, persona="", answers=[(await talk.ask("hi")).turn_id]
+    )
+    await history.show_reply(reply.turn_id, "Hello", ["10"])
+    counted = replace(
+        record(),
+        statistics=replace(
+            record().statistics,
+            prompt_tokens=count,
+            cached_prompt_tokens=count,
+            reply_tokens=count,
+            queued_seconds=seconds,
+            first_token_seconds=seconds,
+            total_seconds=seconds,
+        ),
+    )
+    ended = await history.finish_reply(reply.turn_id, TurnState.WHOLE, counted)
+    assert (ended.text, ended.state) == ("Hello", TurnState.WHOLE)
+    kept = await history.generation(ended.turn_id, 0)
+    assert kept is not None
+    assert 0 <= kept.statistics.prompt_tokens < 2**31
+    assert kept.statistics.total_seconds == 0.0
 
 
 async def test_a_message_taken_up_during_a_reply_stands_after_it(
@@ -195,3 +227,37 @@ async def test_last_reply_is_the_newest_visible_one(history: SqlHistory, talk: T
     await history.hide_last_exchange(CHANNEL)
     assert await history.last_reply(CHANNEL) == first
     assert await history.last_reply(OTHER_CHANNEL) is None
+
+
+def without(text: str, messages: int, gone: Collection[int]) -> str:
+    """One word a message."""
+    words = text.split()
+    assert len(words) == messages
+    return " ".join(word for place, word in enumerate(words) if place not in gone)
+
+
+async def test_a_reply_loses_some_of_its_messages(history: SqlHistory, talk: Talk) -> None:
+    question = await talk.ask("hi", message_id="1")
+    reply = await talk.answer(question, text="one two three", ids=("10", "11", "12"))
+    await talk.ask("see", reply_to=QuotedMessage("11", BOT, "two"))
+    assert await history.replies_in(CHANNEL, ["1", "11", "12", "404"]) == [reply]
+    assert await history.replies_in(OTHER_CHANNEL, ["11"]) == []
+    left = await history.shorten_reply(reply.turn_id, ["11", "404"], without)
+    assert (left.text, left.message_ids, left.state) == ("one three", ("10", "12"), reply.state)
+    assert left == await history.turn(reply.turn_id)
+    assert await history.turn_of_message(CHANNEL, "11") is None
+    assert (await history.export(CHANNEL))[-1].reply_to is None
+    await history.shorten_reply(reply.turn_id, ["10"], without)
+    assert (await history.turn(reply.turn_id)).text == "three"
+
+
+@pytest.mark.parametrize("shown", ["", "four five"])
+async def test_of_a_reply_written_again_it_loses_what_people_see(
+    history: SqlHistory, talk: Talk, shown: str
+) -> None:
+    reply = await talk.answer(await talk.ask("hi"), text="one two", ids=("10", "11"))
+    await history.begin_swipe(reply.turn_id)
+    if shown:
+        await history.show_reply(reply.turn_id, shown, ["10", "11"])
+    left = await history.shorten_reply(reply.turn_id, ["10"], without)
+    assert [swipe.text for swipe in left.swipes] == (["one two", "five"] if shown else ["two", ""])

@@ -1,7 +1,9 @@
 """Transactions: whole or not at all, together or alone, and again after the server went away."""
 
 import asyncio
+import sqlite3
 import threading
+import time
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -10,7 +12,7 @@ import pytest_asyncio
 from sqlalchemy import Connection, func, insert, make_url, select
 from store_samples import Talk
 
-from bot.errors import NotFound
+from bot.errors import NotFound, StoreError
 from bot.store.connection import parse_url
 from bot.store.database import Database
 from bot.store.migrate import upgrade
@@ -74,6 +76,35 @@ async def test_those_who_are_committed_together_fail_alone(
     )
     assert sum(result is not None for result in results) == 1
     assert await transactions.read(count) == 20
+
+
+async def test_callers_kept_out_by_another_program_are_told_together(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.store.connection.BUSY_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr("bot.store.transactions.BUSY_TIMEOUT_SECONDS", 0.5)
+    await upgrade(sqlite_url)
+    transactions = await asyncio.to_thread(open_transactions, parse_url(sqlite_url))
+    await transactions.write(lambda connection: make_channel(connection, "before"))
+    file = parse_url(sqlite_url).database or ""
+    other = await asyncio.to_thread(
+        sqlite3.connect, file, isolation_level=None, check_same_thread=False
+    )
+    await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
+    began = time.monotonic()
+    results = await asyncio.gather(
+        *(transactions.write(lambda c, n=n: make_channel(c, f"{n}")) for n in range(200)),
+        return_exceptions=True,
+    )
+    seconds = time.monotonic() - began
+    assert all(isinstance(result, StoreError) for result in results)
+    assert len({id(result) for result in results}) == len(results)
+    assert seconds < 0.5 * 6  # not 200 times half a second
+    await asyncio.to_thread(other.execute, "ROLLBACK")
+    await asyncio.to_thread(other.close)
+    await transactions.write(lambda connection: make_channel(connection, "after"))
+    assert await transactions.read(count) == 2
+    await transactions.close()
 
 
 async def test_a_caller_who_left_before_its_turn_is_not_served(sqlite_url: str) -> None:

@@ -95,6 +95,14 @@ class Preparer:
         before = await self._history.window(turn.channel, ANSWERED_TURNS, before_turn=turn.turn_id)
         return tuple(asked for asked in before.turns if asked.answered_by == turn.turn_id)
 
+    async def has_somebody_to_answer(self, turn: Turn) -> bool:
+        """Whether the prompt of a bot's turn shows anything that somebody else said."""
+        settings = await self._settings.resolve(turn.channel)
+        limit = window_turns(settings)
+        window = await self._history.window(turn.channel, limit, before_turn=turn.turn_id)
+        window = await self._reaching(window, turn, settings, None, None)
+        return any(earlier.role == "user" for earlier in window.turns)
+
     async def prepare(
         self,
         turn: Turn,

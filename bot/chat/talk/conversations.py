@@ -1,6 +1,6 @@
 """A message in, a streamed reply out; one reply at a time in a channel."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from random import Random
@@ -22,6 +22,7 @@ from bot.chat.talk.turn_taking import (
 )
 from bot.chat.talk.writer import Outcome
 from bot.chat.text.asides import is_out_of_character
+from bot.chat.text.messages_left import text_left
 from bot.errors import NotAllowed, NotFound
 
 __all__ = [
@@ -71,6 +72,7 @@ class Conversations:
         self._clock = clock
         self._random = random or Random()  # noqa: S311 - nothing secret hangs on it
         self._channels = ChannelStates()
+        self._on_shortened: list[Callable[[Turn], None]] = []
         self._preparer = Preparer(history, settings, personas, max_reply_tokens=max_reply_tokens)
         self._replies = Replies(
             history, settings, engines, self._preparer, self._channels, clock, self._random
@@ -120,6 +122,8 @@ class Conversations:
             _tell_of_change(state)
             if is_out_of_character(text):
                 count = await self.history.delete_messages(channel, [message_id])
+                if state.running is not None and count:
+                    await state.running.taken_out([message_id])
                 await self._forget_unheard(channel, state)
                 return count > 0
             return await self.history.edit_message(channel, message_id, text)
@@ -127,17 +131,32 @@ class Conversations:
     async def deleted(self, channel: ChannelKey, message_ids: Sequence[str]) -> int:
         """Messages were deleted: takes them out everywhere. Returns how many turns went.
 
-        A running reply whose message is among them stops.
+        Of a reply in several messages, the text of the others stays; see :meth:`on_shortened`. A
+        running reply whose message is among them stops, as does one whose questions are all gone
+        before anything of it was shown. Where no text has come yet, it is written from what is
+        left.
         """
+        shortened: list[Turn] = []
         async with self._intake(channel) as state:
             if state.running is not None:
                 await state.running.keep_shown()  # so that its messages are known
             _tell_of_change(state)
+            for turn in await self.history.replies_in(channel, message_ids):
+                if set(turn.message_ids) - set(message_ids):
+                    left = await self.history.shorten_reply(turn.turn_id, message_ids, text_left)
+                    shortened.append(left)
             count = await self.history.delete_messages(channel, message_ids)
-            if count and state.running is not None:
-                await state.running.stop_if_gone()
+            if state.running is not None and (count or shortened):
+                await state.running.taken_out(message_ids, shortened)
             await self._forget_unheard(channel, state)
-            return count
+        for turn in shortened:
+            for tell in self._on_shortened:
+                tell(turn)
+        return count
+
+    def on_shortened(self, tell: Callable[[Turn], None]) -> None:
+        """Have `tell` called with every reply of which a part was deleted, as it is now."""
+        self._on_shortened.append(tell)
 
     # Replies -------------------------------------------------------------------------------------
 
@@ -150,10 +169,17 @@ class Conversations:
         """
         return await self._replies.begin_next(channel)
 
+    def let_go(self, channel: ChannelKey) -> None:
+        """Nobody can be answered there now. What waits is, if that changes within ten minutes."""
+        with self._channels.use(channel) as state:
+            state.heard.clear()
+
     async def regenerate(self, turn_id: int) -> Reply:
         """A new swipe of a bot's turn.
 
-        Raises NotFound, NotAllowed for a user's turn, EngineUnavailable once the bot is closing.
+        Where what it answered was deleted, it is written from what else was said before. Raises
+        NotFound, NotAllowed for a user's turn or where nothing was, EngineUnavailable once the bot
+        is closing.
         """
         return await self._replies.begin_again(turn_id, ReplyKind.SWIPE)
 
@@ -243,6 +269,8 @@ class Conversations:
                 if not is_written:
                     raise
                 return turn  # nothing of it had been shown, so it went when it was stopped
+            if state.running is not None:
+                await state.running.taken_out(turn.message_ids)
             await self._forget_unheard(turn.channel, state)
             return turn
 

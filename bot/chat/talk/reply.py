@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from enum import Enum, auto
@@ -12,9 +12,10 @@ from bot.chat.messages import GenerationRecord, Turn, TurnState
 from bot.chat.ports import History
 from bot.chat.talk.faults import OUR_FAULT
 from bot.chat.talk.tasks import complete
+from bot.chat.talk.unfinished import Abandoned, Finished, Shown, Unfinished
 from bot.chat.talk.writer import Anew, Outcome, Writer
 from bot.engine.api import FinishReason
-from bot.errors import NotFound
+from bot.errors import NotFound, StoreError
 
 ENTERED_WITHIN_SECONDS = 60.0  # else nobody wants it, and the channel is freed
 HALT_SECONDS = 5.0  # for an engine to let go of a cancelled request
@@ -46,6 +47,9 @@ class Reply:
     shown". Leaving the context ends the turn (whole, cut, or taken out when nothing was shown) and
     frees the channel. The iterator raises no EngineError: it ends, and `outcome` says why. Text
     that comes while the consumer is busy is handed over in one piece.
+
+    Once `left` is not None, somebody has deleted the reply, a part of it, or all that it answers:
+    nothing more is to be shown, and only these messages stay.
     """
 
     def __init__(
@@ -59,9 +63,13 @@ class Reply:
         asked_by: frozenset[str],
         expected_wait_seconds: float,
         record: RecordMaker,
+        unfinished: Unfinished,
         release: Callable[[], None],
     ) -> None:
-        """`record` makes the generation record; `release`, called once, frees the channel."""
+        """`record` makes the generation record; `release`, called once, frees the channel.
+
+        Where the reply's end cannot be stored, `unfinished` sees to it.
+        """
         self.turn = turn
         self.persona_name = turn.persona
         self.answers = answers
@@ -69,18 +77,21 @@ class Reply:
         self.text_before = turn.text if kind is ReplyKind.CONTINUED else ""
         self.expected_wait_seconds = expected_wait_seconds
         self.outcome: Outcome | None = None
+        self.left: tuple[str, ...] | None = None  # see above
         self._writer = writer
         self._history = history
         self._kind = kind
         self._record = record
+        self._unfinished = unfinished
         self._release = release
         self._task: asyncio.Task[None] | None = None
         self._coming: list[str] = []
         self._begins_anew = False
         self._news = asyncio.Event()
+        self._has_come = False  # some text
         self._over = False  # no more text will be handed over
         self._shown = self.text_before
-        self._to_keep: tuple[str, tuple[str, ...]] | None = None  # shown, but not kept yet
+        self._to_keep: Shown | None = None  # reported as shown, but not stored yet
         self._gone = False  # somebody deleted the turn
         self._shutdown = False
         self._ending = False
@@ -127,10 +138,10 @@ class Reply:
         """
         if self._ending:
             raise RuntimeError("The reply has ended: report what is shown inside its context.")
-        if self._gone:
+        if self.left is not None:
             return
         self._shown = text
-        self._to_keep = (text, tuple(message_ids))
+        self._to_keep = Shown(text, tuple(message_ids))
         if not last:
             await self.keep_shown()
 
@@ -138,24 +149,66 @@ class Reply:
         """Keep what was reported as shown, if it is not kept yet."""
         if self._to_keep is None or self._gone:
             return
-        (text, message_ids), self._to_keep = self._to_keep, None
+        shown, self._to_keep = self._to_keep, None
         try:
-            await self._history.show_reply(self.turn.turn_id, text, message_ids)
+            await self._history.show_reply(self.turn.turn_id, shown.text, shown.message_ids)
         except NotFound:
             self._gone = True
-            self.stop()
+            self._end_showing(())
+        except StoreError as error:  # stored with what is shown next, or with the reply's end
+            self._to_keep = self._to_keep or shown
+            _log.warning("What is shown in %s is not stored yet: %s", self.turn.channel, error)
 
     def read_again(self) -> None:
         """What was said before the reply has changed: a prompt not made yet is to say so."""
         self._writer.read_again()
 
-    async def stop_if_gone(self) -> None:
-        """Stop when the turn is no longer there."""
+    async def taken_out(self, message_ids: Collection[str], shortened: Sequence[Turn] = ()) -> None:
+        """Messages of the channel were taken out, and parts of the turns `shortened`.
+
+        Stops when this turn, or a part of it, is among them, and quietly when nothing of it was
+        shown and all that it answers is gone. Where no text has come yet, it is written anew.
+        """
+        if self._ending:
+            return
+        for turn in shortened:
+            if turn.turn_id == self.turn.turn_id:
+                self._end_showing(turn.message_ids)
+                return
         try:
             await self._history.turn(self.turn.turn_id)
         except NotFound:
             self._gone = True
-            self.stop()
+            self._end_showing(())
+            return
+        had_questions = bool(self.answers)
+        self.answers = tuple(
+            asked for asked in self.answers if not set(asked.message_ids) & set(message_ids)
+        )
+        if self._kind is ReplyKind.CONTINUED or self._shown.strip():
+            return
+        if had_questions and not self.answers and self._can_be_withdrawn():
+            self._end_showing(self.turn.message_ids)
+        else:
+            self._write_anew()
+
+    def _can_be_withdrawn(self) -> bool:
+        """Not once a new swipe may be on its way into messages that show an old one."""
+        return self._kind is ReplyKind.NEW or not self._has_come
+
+    def _end_showing(self, left: Sequence[str]) -> None:
+        self.left = tuple(left)
+        self.stop()
+        self._coming.clear()
+        self.outcome = Outcome(FinishReason.CANCELLED)
+
+    def _write_anew(self) -> None:
+        """The prompt, if there is one, holds what is gone: make another one before text comes."""
+        before = self._task
+        self._writer.answer([asked.turn_id for asked in self.answers])
+        if before is not None and not (before.done() or self._over or self._has_come):
+            before.cancel()
+            self._begin_writing(after=before)
 
     async def end(self, error: BaseException | None = None) -> None:
         """Keep what was shown and free the channel; `error` is what broke it off. Idempotent.
@@ -182,8 +235,7 @@ class Reply:
 
     async def _hand_over(self) -> AsyncGenerator[str, None]:
         if self._task is None and not self._over:
-            self._task = asyncio.create_task(self._write())
-            self._task.add_done_callback(lambda _: self._news.set())
+            self._begin_writing()
         while True:
             text = "".join(self._coming)
             self._coming.clear()
@@ -204,9 +256,16 @@ class Reply:
                 self._news.clear()
                 await self._news.wait()
 
-    async def _write(self) -> None:
+    def _begin_writing(self, after: asyncio.Task[None] | None = None) -> None:
+        self._task = asyncio.create_task(self._write(after))
+        self._task.add_done_callback(lambda _: self._news.set())
+
+    async def _write(self, after: asyncio.Task[None] | None) -> None:
+        if after is not None:  # it was cancelled
+            await asyncio.wait({after}, timeout=HALT_SECONDS)
         async with aclosing(self._writer.text()) as pieces:
             async for piece in pieces:
+                self._has_come = True
                 if isinstance(piece, Anew):
                     self._coming.clear()
                     self._begins_anew = True
@@ -229,21 +288,31 @@ class Reply:
     async def _keep(self, error: BaseException | None) -> None:
         if self._gone:
             return
-        turn_id = self.turn.turn_id
         if self._shown.strip() and self._shown != self.text_before:
-            record = await self._record(self._writer)
+            try:
+                record = await self._record(self._writer)
+            except StoreError as fault:
+                _log.error("How a reply in %s came to be is lost: %s", self.turn.channel, fault)
+                record = None
             if record is not None and self.outcome is not None:
                 record = replace(record, finish=self.outcome.finish)
-            self.turn = await self._history.finish_reply(
-                turn_id, self._state(error), record, shown=self._to_keep
-            )
+            await self._keep_end(Finished(self.turn, self._state(error), record, self._to_keep))
         elif self._kind is not ReplyKind.CONTINUED:
             requeue = self._kind is ReplyKind.NEW and self._is_to_be_answered_later(error)
-            await self._history.abandon_reply(turn_id, requeue=requeue)
-            if self._kind is ReplyKind.SWIPE:
-                self.turn = await self._history.turn(turn_id)
+            await self._keep_end(Abandoned(self.turn, requeue))
         else:
             await self.keep_shown()
+
+    async def _keep_end(self, end: Finished | Abandoned) -> None:
+        """Store how the reply ended, now or as soon as that works: people have seen it."""
+        try:
+            turn = await end.keep(self._history)
+            if turn is None and self._kind is ReplyKind.SWIPE:
+                turn = await self._history.turn(end.turn.turn_id)
+            self.turn = turn or self.turn
+        except StoreError as error:
+            _log.error("The end of a reply in %s is not stored yet: %s", self.turn.channel, error)
+            self._unfinished.add(end)
 
     def _state(self, error: BaseException | None) -> TurnState:
         outcome = self.outcome

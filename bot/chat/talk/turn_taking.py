@@ -16,6 +16,7 @@ from bot.chat.prompt.preparation import Given, Preparer
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.reply import Reply, ReplyKind, continued_record
 from bot.chat.talk.tasks import complete
+from bot.chat.talk.unfinished import Unfinished
 from bot.chat.talk.writer import Writer
 from bot.errors import EngineUnavailable, NotAllowed, NotFound
 
@@ -109,6 +110,7 @@ class Replies:
         self._channels = channels
         self._clock = clock
         self._random = random
+        self._unfinished = Unfinished(history)
         self._closing = False
         self._beginning: set[asyncio.Task[Reply | None]] = set()
         self._asked_again: set[int] = set()  # turns to be written again once their channel is free
@@ -160,6 +162,7 @@ class Replies:
         for reply in running:
             reply.shut_down()
         await _wait_for(running, STOPPING_SECONDS)
+        await self._unfinished.close()
 
     # One reply at a time -------------------------------------------------------------------------
 
@@ -204,6 +207,7 @@ class Replies:
     async def _begin_next(self, channel: ChannelKey, state: ChannelState) -> Reply | None:
         if self._closing:
             return None
+        await self._unfinished.store(channel)  # the prompt leaves out what runs
         # Nothing may be heard between the look at what waits and the reply's place in the history.
         async with state.intake:
             waiting = await self._history.waiting(
@@ -240,11 +244,16 @@ class Replies:
     ) -> Reply | None:
         if self._closing:
             return None
+        await self._unfinished.store((await self.bot_turn(turn_id)).channel)
         # Nobody may turn to another swipe between this look at the turn and the reply's beginning.
         async with state.intake:
             turn = await self.bot_turn(turn_id)
             answers = await self._preparer.questions(turn)
             if kind is ReplyKind.SWIPE:
+                if not answers and not await self._preparer.has_somebody_to_answer(turn):
+                    raise NotAllowed(
+                        "What this reply answers is no longer there.", "Say something new to me."
+                    )
                 turn = await self._history.begin_swipe(turn_id)
             return self._reply(turn, state, kind, answers, turn.asked_by)
 
@@ -287,6 +296,7 @@ class Replies:
             asked_by=asked_by,
             expected_wait_seconds=engine.status().expected_wait_seconds,
             record=record,
+            unfinished=self._unfinished,
             release=lambda: self._release(turn.channel),
         )
         return state.running

@@ -187,6 +187,11 @@ class Writer:
         """The history has changed since: the prompt, if there is none yet, needs another look."""
         self._given = None
 
+    def answer(self, turn_ids: Sequence[int]) -> None:
+        """Answer these turns, where the prompt is not made yet, or is made anew."""
+        self._answers = turn_ids
+        self._given = None
+
     async def text(self) -> AsyncGenerator[str, None]:
         """New text, ready to show. Ends where an error of ours strikes: `outcome` tells."""
         try:

@@ -55,15 +55,18 @@ async def test_an_older_reply_is_regenerated_from_what_stood_before_it(stage: St
     assert await stage.texts() == ["first question", "Three.", "second question", "Two."]
 
 
-async def test_a_reply_whose_question_was_deleted_can_be_regenerated(stage: Stage) -> None:
+async def test_a_reply_whose_question_was_deleted_is_written_again_from_what_was_said_before(
+    stage: Stage,
+) -> None:
+    await exchange(stage, "how are you?")
     turn = await exchange(stage)
-    question = (await stage.turns())[0]
+    question = (await stage.turns())[2]
     await stage.conversations.deleted(HERE, question.message_ids)
     reply = await regenerate(stage, turn.turn_id)
     assert reply.outcome is not None
     assert reply.outcome.error == ""
     assert "a question" not in stage.prompt
-    assert await stage.texts() == ["Two."]
+    assert await stage.texts() == ["how are you?", "One.", "Three."]
 
 
 async def test_regenerating_keeps_the_persona_who_spoke(stage: Stage) -> None:

@@ -7,9 +7,9 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 
 import pytest
-from conversing import HERE, Stage, StageMaker, until
+from conversing import HERE, THERE, Stage, StageMaker, until
 
-from bot.chat.messages import TurnState
+from bot.chat.messages import ChannelKey, TurnState
 from bot.chat.talk.faults import line_for
 from bot.chat.talk.tasks import complete
 from bot.engine.api import Chunk, FinishReason, GenerationRequest, GenerationStatistics
@@ -26,18 +26,21 @@ from bot.errors import (
 
 
 class FailingHistory:
-    """A history whose database goes away at one method."""
+    """A history whose database goes away at some methods."""
 
     def __init__(self, history: object, method: str) -> None:
         self._history = history
         self.method = method
+        self.methods: list[str] = []
+        self.failed = 0
 
     def __getattr__(self, name: str) -> object:
-        if name != self.method:
+        if name not in (self.method, *self.methods):
             return getattr(self._history, name)
 
         async def fail(*_: object, **__: object) -> None:
             await asyncio.sleep(0)
+            self.failed += 1
             raise StoreError("The database is locked.", "Stop the other program.")
 
         return fail
@@ -51,7 +54,7 @@ def failing(stage: Stage) -> FailingHistory:
     return history
 
 
-@pytest.mark.parametrize("method", ["waiting", "take_up", "show_reply", "finish_reply"])
+@pytest.mark.parametrize("method", ["waiting", "take_up"])
 async def test_a_lost_database_never_blocks_the_channel(
     stage: Stage, failing: FailingHistory, method: str
 ) -> None:
@@ -67,6 +70,97 @@ async def test_a_lost_database_never_blocks_the_channel(
         assert await stage.answer() is not None
     assert await stage.history.pending(HERE) == []
     assert stage.is_idle
+
+
+@pytest.mark.parametrize("methods", [["show_reply"], ["finish_reply"], ["show_reply", "turn"]])
+async def test_what_was_shown_is_known_once_the_database_is_back(
+    stage: Stage, failing: FailingHistory, methods: list[str]
+) -> None:
+    await stage.say("a question")
+    failing.methods = ["finish_reply", *methods]
+    reply = await stage.answer()
+    assert reply is not None
+    assert reply.outcome is not None
+    assert reply.outcome.error == ""  # people have seen all of it
+    assert stage.is_idle
+    failing.methods = []
+    await stage.say("again?")
+    await stage.answer()
+    assert "One." in stage.prompt
+    assert await stage.texts() == ["a question", "One.", "again?", "Two."]
+    turns = await stage.turns()
+    assert all(turn.state is TurnState.WHOLE for turn in turns)
+    assert (await stage.history.generation(turns[1].turn_id, 0)) is not None
+
+
+async def test_what_was_shown_is_stored_by_itself(
+    stage: Stage, failing: FailingHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.chat.talk.unfinished.FIRST_PAUSE_SECONDS", 0.01)
+    await stage.say("a question")
+    await stage.say("elsewhere", channel=THERE)
+    failing.methods = ["finish_reply"]
+    await stage.answer()
+    await stage.answer(THERE)
+    unfinished = stage.conversations._replies._unfinished
+    assert len(unfinished) == 2
+    await until(lambda: failing.failed > 4)
+    failing.methods = []
+    await until(lambda: not len(unfinished))
+    for channel in (HERE, THERE):
+        assert (await stage.turns(channel))[-1].state is TurnState.WHOLE
+
+
+async def test_a_reply_that_came_to_nothing_is_taken_out_once_the_database_is_back(
+    set_stage: StageMaker,
+) -> None:
+    stage = set_stage(replies=[EngineFailed("dead"), "Two."])
+    stage.history = failing = FailingHistory(stage.history, "")  # type: ignore[assignment]
+    stage.start_again()
+    await stage.say("a question")
+    failing.methods = ["abandon_reply"]
+    await stage.answer()
+    assert len(await stage.turns()) == 2
+    failing.methods = []
+    await stage.say("again?")
+    await stage.answer()
+    assert await stage.texts() == ["a question", "again?", "Two."]
+
+
+async def test_a_turn_deleted_before_its_end_could_be_stored_stays_deleted(
+    stage: Stage, failing: FailingHistory
+) -> None:
+    await stage.say("a question")
+    failing.methods = ["finish_reply"]
+    reply = await stage.answer()
+    assert reply is not None
+    failing.methods = []
+    await stage.history.delete_turn(reply.turn.turn_id)
+    await stage.conversations.close()
+    assert len(stage.conversations._replies._unfinished) == 0
+    assert await stage.texts() == ["a question"]
+
+
+async def test_at_the_end_it_is_tried_once_more(stage: Stage, failing: FailingHistory) -> None:
+    await stage.say("a question")
+    failing.methods = ["finish_reply"]
+    await stage.answer()
+    failing.methods = []
+    await stage.conversations.close()
+    assert (await stage.turns())[-1].state is TurnState.WHOLE
+
+
+async def test_only_so_many_ends_are_kept_in_mind(
+    stage: Stage, failing: FailingHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.chat.talk.unfinished.MOST_KEPT", 2)
+    failing.methods = ["finish_reply"]
+    for number in range(4):
+        channel = ChannelKey("discord", f"{number}")
+        await stage.say("a question", channel=channel)
+        await stage.answer(channel)
+    assert len(stage.conversations._replies._unfinished) == 2
+    await stage.conversations.close()
 
 
 async def test_a_database_lost_while_the_prompt_is_built_is_one_line(

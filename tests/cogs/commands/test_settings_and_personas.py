@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from worlds import PERSONAS, World, talking, write_personas
 
+from bot.chat.messages import Scope
 from bot.chat.personas.library import PersonaLibrary
 from bot.chat.settings import DEFINITIONS
 from bot.errors import ChannelSettingError, NotAllowed, NotFound
@@ -82,6 +83,27 @@ async def test_undoing_needs_the_permission_of_the_changes_scope(tmp_path: Path)
         text = result.response.embeds[0].description or ""
         assert text.index("**2** `top_k` 7 → not set") < text.index("**1** `top_k` not set → 7")
         assert f"<@{world.chief.id}>" in text
+
+
+async def test_a_setting_that_is_no_more_leaves_the_history_readable(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        await world.mod.slash(world.channel, "settings set", key="top_k", value="7")
+        store = world.database.settings
+        for value in (["loud", "low"], None):
+            await store.change(
+                Scope.CHANNEL, f"discord:{world.channel.id}", "volume", value, by="an older version"
+            )
+        result = await world.bob.slash(world.channel, "settings history")
+        assert result.response is not None
+        text = result.response.embeds[0].description or ""
+        assert "`top_k` not set → 7" in text
+        assert "`volume` (no longer there) not set → loud, low for this channel" in text
+        assert "`volume` (no longer there) loud, low → not set" in text
+        result = await world.mod.slash(world.channel, "settings undo", id=3)
+        assert result.response is not None
+        assert "«volume»" in (result.response.content or "")
+        assert refusals(world) == [NotFound]
+        assert await store.revision() == 3
 
 
 async def test_a_change_of_another_guild_cannot_be_undone_here(tmp_path: Path) -> None:

@@ -301,7 +301,7 @@ async def test_a_store_that_fails_once_does_not_silence_the_channel(
         await world.ask("lost")
         monkeypatch.setattr(history, "add_message", original)
         await world.ask("heard")
-        assert world.said() == ["Hello, Alice."]
+        assert world.said()[1:] == ["Hello, Alice."]  # after a line about the first one
         await _nothing_is_lost(world)
 
 

@@ -14,7 +14,9 @@ from bot.chat.messages import ChannelKey, Speaker
 from bot.engine.fake import FakeEngine
 from bot.store import runs
 from bot.store.database import Database
+from cogs.listening.catchup import AT_ONCE, CatchUp
 from cogs.listening.incoming import to_incoming
+from cogs.listening.messages import MessageListener
 from cogs.platform import key_of
 
 
@@ -301,3 +303,150 @@ async def test_a_rolling_restart_loses_no_question(
         await world.env.settle()
         assert world.said() == ["First.", "Second."]
         assert [turn.text for turn in await world.turns()][-2:] == ["are you there?", "Second."]
+
+
+# Many direct messages ---------------------------------------------------------------------------
+
+
+class Fetches:
+    """Holds back what direct messages are asked about, and counts."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[str] = []
+        self.gate = asyncio.Semaphore(0)
+        self.most_at_once = self._at_once = 0
+        fetch = CatchUp._fetch
+
+        async def held(catch_up: CatchUp, channel: discord.TextChannel, mark: int) -> bool:
+            if not isinstance(channel, discord.PartialMessageable):
+                return await fetch(catch_up, channel, mark)
+            self.asked.append(str(channel.id))
+            self._at_once += 1
+            self.most_at_once = max(self.most_at_once, self._at_once)
+            await self.gate.acquire()
+            self._at_once -= 1
+            return True
+
+        monkeypatch.setattr(CatchUp, "_fetch", held)
+
+    async def let(self, world: World, count: int) -> None:
+        for _ in range(count):
+            self.gate.release()
+        await world.env.settle()
+
+
+async def write_long_ago(world: World, count: int, ago: timedelta, first: int = 0) -> list[str]:
+    """So many people's direct messages have been seen, the newest last."""
+    ids = [str(5_000_000 + first + number) for number in range(count)]
+    mark = discord.utils.time_snowflake(discord.utils.utcnow() - ago)
+    await asyncio.gather(
+        *(
+            world.database.history.note_seen(
+                ChannelKey("discord", number, is_direct=True), str(mark + place)
+            )
+            for place, number in enumerate(ids)
+        )
+    )
+    return ids
+
+
+async def test_thousands_of_direct_messages_keep_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetches = Fetches(monkeypatch)
+    monkeypatch.setattr("cogs.listening.catchup.MOST_DIRECT", 50)
+    async with talking(tmp_path, ["First.", "Second.", "Third."]) as world:
+        await world.ask("before")
+        recent = await write_long_ago(world, 200, timedelta(days=1))
+        await write_long_ago(world, 200, timedelta(days=8), first=1000)
+        quiet = world.guild.create_text_channel("quiet")
+        go_away(world)
+        await world.ask("missed")
+        await world.alice.send(quiet, f"{world.me} missed here too")
+        await come_back(world)
+        assert world.said()[-1] in ("Second.", "Third.")  # though no direct message is here yet
+        assert len(world.said(quiet)) == 1
+        assert len(fetches.asked) == fetches.most_at_once == AT_ONCE
+        await fetches.let(world, 50)
+        assert fetches.asked == recent[:-51:-1]  # who wrote last first; the others not at all
+        go_away(world)
+        await come_back(world)
+        assert len(fetches.asked) == 50 + AT_ONCE  # again after every lost session
+        await fetches.let(world, 100)
+
+
+async def test_what_waits_from_before_is_answered_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetches = Fetches(monkeypatch)
+    engine = FakeEngine(["First."], gate=asyncio.Semaphore(0))
+    async with talking(tmp_path, engine=engine) as world:
+        other = world.guild.create_text_channel("other")
+        await world.alice.send(other, "nothing for the bot")
+        await world.ask("hello?")
+        await write_long_ago(world, 30, timedelta(hours=1))
+        go_away(world)
+        await world.ask("are you there?", world.bob)
+        await world.alice.send(other, f"{world.me} hello")
+        engine.gate = None
+        before = len(world.requests("GET", "/messages"))
+        await restart(world)
+        asked = [entry.path.split("/")[2] for entry in world.requests("GET", "/messages")[before:]]
+        assert asked == [str(world.channel.id), str(other.id)]
+        assert world.said() == ["First."]  # to both
+        assert [bool(turn.answered_by) for turn in await world.turns()][:2] == [True, True]
+        await fetches.let(world, 100)
+
+
+async def test_a_session_lost_while_it_catches_up_begins_it_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetches = Fetches(monkeypatch)
+    async with talking(tmp_path, ["First.", "Second."]) as world:
+        await world.ask("before")
+        await write_long_ago(world, 30, timedelta(hours=1))
+        go_away(world)
+        await come_back(world)
+        assert len(fetches.asked) == AT_ONCE
+        go_away(world)
+        await world.ask("missed")
+        await come_back(world)
+        await fetches.let(world, AT_ONCE)
+        assert world.said() == ["First.", "Second."]
+        await fetches.let(world, 100)
+        assert len(fetches.asked) == AT_ONCE + 30  # those under way may have missed something
+        assert len(set(fetches.asked)) == 30
+
+
+async def test_what_could_not_be_fetched_is_asked_for_again(tmp_path: Path) -> None:
+    async with talking(tmp_path, ["First.", "Second."]) as world:
+        await world.ask("before")
+        go_away(world)
+        await world.ask("missed")
+        world.env.inject_error("GET", f"/channels/{world.channel.id}/messages", status=507)
+        await come_back(world)
+        assert world.said() == ["First."]
+        go_away(world)
+        await come_back(world)
+        assert world.said() == ["First.", "Second."]
+
+
+async def test_a_message_deleted_after_it_was_fetched_is_not_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with talking(tmp_path, ["First.", "Second."]) as world:
+        await world.ask("before")
+        go_away(world)
+        question = await world.ask("my secret")
+        hear = MessageListener.hear
+
+        async def slowly(listener: MessageListener, message: discord.Message) -> bool:
+            if message.id == question.id:
+                world.env.backend.delete_message(world.channel.id, question.id)
+                await asyncio.sleep(0.05)
+            return await hear(listener, message)
+
+        monkeypatch.setattr(MessageListener, "hear", slowly)
+        await come_back(world)
+        assert world.said() == ["First."]
+        assert [turn.text for turn in await world.turns()] == ["before", "First."]
