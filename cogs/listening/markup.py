@@ -33,7 +33,8 @@ _FENCE_TICKS = 3
 # After a mention with which a message begins: it addresses, unless the sentence goes on from it.
 _ADDRESS_END = re.compile(r"(?:[!.]+(?=\s))?[\s,:;]*")
 _GOES_ON = re.compile(
-    r"['\u2019\w]|-\w|/[<\w]|\s*[&+/]\s*<|\s*&\s|\s+(?:and|or|vs|versus|und|oder|et|ou|y|o|e)\b",
+    r"['\u2019\w]|-\w|/[<\w]|\s*[&+/]\s*<@|\s+(?:vs\.?|versus)\s"
+    r"|\s+(?:and|or|und|oder|et|ou|y|o|e)\s+<@",
     re.IGNORECASE,
 )
 _ENDS_SENTENCE = frozenset(".!?\u2026)")

@@ -78,6 +78,7 @@ def test_what_stands_beside_code_is_read(content: str, text: str) -> None:
         ("<@1> hi", "hi"),
         ("<@!1>, hi", "hi"),
         ("<@1>! hi", "hi"),
+        ("<@1> And of Italy?", "And of Italy?"),
         ("  <@1>  ", ""),
         ("<@1> <@1>: hi", "hi"),
         ("<@1>\n- one\n- two", "- one\n- two"),
