@@ -65,6 +65,25 @@ class History(Protocol):
         """Replace a user's text; the old one is not kept. False when the message is unknown."""
         ...
 
+    async def renew_message(self, message: IncomingMessage) -> Turn:
+        """Take a message up, to be answered, as if it came only now: at the conversation's end.
+
+        What was kept of it before is replaced.
+        """
+        ...
+
+    async def replace_message(self, message: IncomingMessage, original_id: str) -> Turn | None:
+        """Let a message stand for another one of its channel: the same turn, whatever its state.
+
+        The turn has the new one's id, author and text, and so has what quotes it. None when the
+        original is no user's turn, or the new message is known already.
+        """
+        ...
+
+    async def channels_quoting(self, platform: str, message_ids: Sequence[str]) -> list[ChannelKey]:
+        """The channels in which some turn quotes one of these messages."""
+        ...
+
     async def delete_messages(self, channel: ChannelKey, message_ids: Sequence[str]) -> int:
         """Take messages out, prompt and database.
 

@@ -203,6 +203,23 @@ def channels_with_pending(
     return [channel_key(row) for row in rows]
 
 
+def channels_quoting(
+    connection: Connection, platform: str, message_ids: Sequence[str]
+) -> list[ChannelKey]:
+    """The channels in which some turn quotes one of these messages."""
+    found: dict[ChannelKey, None] = {}
+    for piece in batches(message_ids):
+        rows = connection.execute(
+            select(*CHANNEL_COLUMNS)
+            .join(ConversationRow, ConversationRow.channel_id == ChannelRow.id)
+            .join(TurnRow, TurnRow.conversation_id == ConversationRow.id)
+            .where(ChannelRow.platform == platform, TurnRow.quoted_message_id.in_(piece))
+            .distinct()
+        )
+        found |= {channel_key(row): None for row in rows}
+    return list(found)
+
+
 def last_reply(connection: Connection, channel: ChannelKey) -> Turn | None:
     """The newest visible bot's turn of the current conversation."""
     conversation = current_conversation(connection, channel)

@@ -34,6 +34,8 @@ class SqlHistory(OnTransactions):
 
     # What people say
     edit_message = writes(incoming.edit_message, erases=True)
+    _renew_message = writes(incoming.renew_message, erases=True)
+    replace_message = writes(incoming.replace_message, erases=True)
     delete_messages = writes(incoming.delete_messages, erases=True)
     delete_turn = writes(incoming.delete_turn, erases=True)
     edit_turn = writes(incoming.edit_turn, erases=True)
@@ -46,6 +48,11 @@ class SqlHistory(OnTransactions):
         """Append a user's turn, which waits for our account where it is addressed."""
         account = self._run.account(message.channel.platform)
         return await self._add_message(message, addressed=addressed, heard_by=account)
+
+    async def renew_message(self, message: IncomingMessage) -> Turn:
+        """Take a message up, to be answered by our account, as if it came only now."""
+        account = self._run.account(message.channel.platform)
+        return await self._renew_message(message, heard_by=account)
 
     async def note_seen(self, channel: ChannelKey, message_id: str) -> None:
         """Remember the newest message that our account has seen in a channel."""
@@ -63,6 +70,7 @@ class SqlHistory(OnTransactions):
     window = reads(conversations.window)
     _waiting = reads(conversations.waiting)
     overview = reads(conversations.overview)
+    channels_quoting = reads(conversations.channels_quoting)
     last_reply = reads(conversations.last_reply)
     export = reads(conversations.export)
     _pending = reads(conversations.pending)

@@ -1,12 +1,14 @@
 """What people say: taken in, edited, deleted. Functions of a connection, each one transaction."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from bot.chat.messages import ChannelKey, IncomingMessage, QuotedMessage, Speaker, Turn
 from bot.store.access import (
     better_key,
+    conversations_of,
     find_channel,
     forget_quotes,
     mark_stale,
@@ -18,6 +20,7 @@ from bot.store.access import (
     take_channel,
     take_conversation,
     take_turn,
+    turn_gone,
 )
 from bot.store.columns import storable, utc
 from bot.store.rows import CHANNEL_COLUMNS, AnyRow, batches, channel_key
@@ -43,28 +46,19 @@ def add_message(
                 .values(addressed=True, is_pending=True, heard_by=heard_by)
             )
         return None
-    quoted = message.reply_to
     conversation = take_conversation(connection, channel.id)
     turn_id = new_turn(
         connection,
         {
+            **_what_is_said(message),
             "conversation_id": conversation,
             "role": "user",
-            "speaker_id": message.author.speaker_id,
-            "speaker_name": message.author.name,
-            "speaker_is_bot": message.author.is_bot,
-            "text": message.text,
             "created_at": message.sent_at,
             "persona": "",
             "addressed": addressed,
             "is_pending": addressed,
             "heard_by": heard_by,
             "active_swipe": 0,
-            "quoted_message_id": quoted and quoted.message_id,
-            "quoted_speaker_id": quoted and quoted.author.speaker_id,
-            "quoted_speaker_name": quoted and quoted.author.name,
-            "quoted_speaker_is_bot": quoted and quoted.author.is_bot,
-            "quoted_text": quoted and quoted.text,
         },
     )
     values = {
@@ -75,6 +69,73 @@ def add_message(
     }
     connection.execute(insert(MessageRow), values)
     return _as_stored(message, turn_id, conversation, channel, addressed=addressed)
+
+
+def renew_message(connection: Connection, message: IncomingMessage, *, heard_by: str = "") -> Turn:
+    """Take a message up, to be answered, as if it came only now."""
+    channel = take_channel(connection, message.channel)
+    before = turn_id_of_message(connection, channel.id, message.message_id)
+    if before is not None:
+        mark_stale(connection, [before])
+        connection.execute(delete(TurnRow).where(TurnRow.id == before))
+        replace_quotes(connection, channel.id, [message.message_id], message.text)
+    turn = add_message(connection, message, addressed=True, heard_by=heard_by)
+    if turn is None:
+        raise turn_gone()
+    return turn
+
+
+def replace_message(
+    connection: Connection, message: IncomingMessage, original_id: str
+) -> Turn | None:
+    """Let a message stand for another one: the same turn, with a new id, author and text."""
+    channel = take_channel(connection, message.channel)
+    turn_id = turn_id_of_message(connection, channel.id, original_id)
+    known = turn_id_of_message(connection, channel.id, message.message_id)
+    if turn_id is None or known is not None:
+        return None
+    said = _what_is_said(message)
+    replaced = connection.execute(
+        update(TurnRow).where(TurnRow.id == turn_id, TurnRow.role == "user").values(said)
+    )
+    if not replaced.rowcount:
+        return None
+    mark_stale(connection, [turn_id])
+    connection.execute(
+        update(MessageRow)
+        .where(MessageRow.channel_id == channel.id, MessageRow.message_id == original_id)
+        .values(message_id=message.message_id)
+    )
+    connection.execute(
+        update(TurnRow)
+        .where(
+            TurnRow.quoted_message_id == original_id,
+            TurnRow.conversation_id.in_(conversations_of(channel.id)),
+        )
+        .values(
+            quoted_message_id=message.message_id,
+            quoted_speaker_id=message.author.speaker_id,
+            quoted_speaker_name=message.author.name,
+            quoted_speaker_is_bot=message.author.is_bot,
+            quoted_text=message.text,
+        )
+    )
+    return read_turn(connection, turn_id)
+
+
+def _what_is_said(message: IncomingMessage) -> dict[str, Any]:
+    quoted = message.reply_to
+    return {
+        "speaker_id": message.author.speaker_id,
+        "speaker_name": message.author.name,
+        "speaker_is_bot": message.author.is_bot,
+        "text": message.text,
+        "quoted_message_id": quoted and quoted.message_id,
+        "quoted_speaker_id": quoted and quoted.author.speaker_id,
+        "quoted_speaker_name": quoted and quoted.author.name,
+        "quoted_speaker_is_bot": quoted and quoted.author.is_bot,
+        "quoted_text": quoted and quoted.text,
+    }
 
 
 def _as_stored(

@@ -1,127 +1,43 @@
 """A Discord message as the core hears it."""
 
-import re
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import discord
 
-from bot.chat.messages import ChannelKey, IncomingMessage, QuotedMessage, Speaker
-from bot.chat.ports import History
-from bot.chat.talk.listening import NO_WORD
+from bot.chat.messages import ChannelKey, IncomingMessage, QuotedMessage, Turn
+from bot.chat.talk.conversations import Conversations
 from bot.chat.text.asides import is_out_of_character
-from cogs.platform import (
-    NOTICE_MARKS,
-    WRITE_ERRORS,
-    key_of,
+from bot.errors import EngineUnavailable
+from cogs.listening.contents import (
+    component_lines,
+    described,
+    embed_lines,
+    one_line,
+    poll_line,
+    sticker_lines,
 )
+from cogs.listening.files import read_files, room_for
+from cogs.listening.markup import NameOf, readable
+from cogs.listening.naming import MemberNames, names_in
+from cogs.listening.pointing import linked_message, replied_message, thread_start
+from cogs.listening.proxies import is_proxied, reply_embed
+from cogs.platform import NOTICE_MARKS, key_of
 
-_MARKUP = re.compile(
-    r"<(?P<sigil>@!|@&|@|\#)(?P<id>\d{1,20})>"
-    r"|<a?:(?P<emoji>\w{1,32}):\d{1,20}>"
-    r"|<(?P<command>/[^:<>]{1,110}):\d{1,20}>"
-    r"|<t:(?P<time>-?\d{1,12})(?::[tTdDfFR])?>"
-)
+SMALL_CONTEXT_TOKENS = 2048
+THREAD_TURNS = 16  # after so many turns a thread's title and first message are shown again
+SNAPSHOTS = 3  # of one message; Discord has one
 
-
-def speaker_of(user: discord.abc.User) -> Speaker:
-    """Who wrote something, under the name that the channel shows."""
-    roles = user.roles[1:] if isinstance(user, discord.Member) else []  # the first is everyone's
-    ids = frozenset(str(role.id) for role in roles)
-    return Speaker(str(user.id), user.display_name, is_bot=user.bot, roles=ids)
+_NO_FILES: Mapping[int, str] = {}
+_TITLE = "[thread: "
+_BARE = " \n.!?\u2026,;:"  # what a message without words may hold
 
 
 def is_conversation(message: discord.Message) -> bool:
-    """Whether a person said this, and not Discord itself, a bot or a webhook."""
+    """Whether a person said this, perhaps through a proxy: not Discord itself, a bot, a webhook."""
     said = message.type in (discord.MessageType.default, discord.MessageType.reply)
-    return said and not message.author.bot and message.webhook_id is None
-
-
-def readable(
-    content: str, names: Mapping[int, str], own_ids: frozenset[int], *, markup: str = ""
-) -> str:
-    """Discord's markup in plain words, or as `markup`; mentions of `own_ids` are taken out."""
-
-    def word(match: re.Match[str]) -> str:
-        if markup:
-            return markup
-        if match["id"]:
-            name = names.get(int(match["id"]))
-            return name or ("a channel" if match["sigil"] == "#" else "someone")
-        if match["emoji"]:
-            return f":{match['emoji']}:"
-        if match["command"]:
-            return match["command"]
-        return _time_in_words(int(match["time"]))
-
-    if own_ids:
-        own = "|".join(f"<@[!&]?{number}>" for number in sorted(own_ids))
-        content = re.sub(rf"\A\s*(?:(?:{own})[\s,:;]*)+", "", content)
-        content = re.sub(rf"(?<![ \t])[ \t]*(?:{own})", "", content)
-    return _MARKUP.sub(word, content).strip()
-
-
-def text_of(message: discord.Message, me: discord.ClientUser) -> str:
-    """What a message says, in plain words, what is attached included."""
-    return _with_what_is_attached(words_of(message, me), message)
-
-
-def _with_what_is_attached(words: str, message: discord.Message) -> str:
-    if is_out_of_character(words):  # an aside stays an aside
-        return words
-    attached = [f"[sticker: {sticker.name}]" for sticker in message.stickers]
-    attached += [f"[attachment: {attachment.filename}]" for attachment in message.attachments]
-    return "\n".join(line for line in (words, *attached) if line)
-
-
-def words_of(message: discord.Message, me: discord.ClientUser) -> str:
-    """What was written, in plain words."""
-    names = {user.id: user.display_name for user in message.mentions}
-    names |= {role.id: f"@{role.name}" for role in message.role_mentions}
-    names |= {channel.id: f"#{channel.name}" for channel in message.channel_mentions}
-    lines = [readable(message.content, names, own_ids(message, me))]
-    for snapshot in message.message_snapshots:
-        lines.append(f"[forwarded] {readable(snapshot.content, {}, frozenset())}")
-    if message.poll is not None:
-        answers = ", ".join(answer.text for answer in message.poll.answers)
-        lines.append(f"[poll: {message.poll.question} {answers}]")
-    return "\n".join(line for line in lines if line)
-
-
-def written_by_hand(message: discord.Message, me: discord.ClientUser) -> str:
-    """What was written, with signs of no meaning in place of names that Discord shows."""
-    content = readable(message.content, {}, own_ids(message, me), markup=NO_WORD)
-    lines = [content, *(NO_WORD for _ in message.message_snapshots)]
-    if message.poll is not None:
-        lines.append(message.poll.question)
-    return "\n".join(line for line in lines if line)
-
-
-def own_ids(message: discord.Message, me: discord.ClientUser) -> frozenset[int]:
-    """The ids that stand for the bot in a message: itself, and its own role, easily mistaken."""
-    roles = {role.id for role in message.role_mentions if _is_role_of(role, me)}
-    return frozenset({me.id} | roles)
-
-
-async def to_incoming(
-    message: discord.Message, me: discord.ClientUser, history: History
-) -> IncomingMessage:
-    """The message with its markup in words and the message that it replies to."""
-    key = key_of(message.channel, message.guild)
-    replied = await _replied_message(message)
-    reply_to, to_bot = await _quote(replied, key, me, history) if replied else (None, False)
-    words = words_of(message, me)
-    return IncomingMessage(
-        message_id=str(message.id),
-        channel=key,
-        author=speaker_of(message.author),
-        text=_with_what_is_attached(words, message),
-        words=written_by_hand(message, me),
-        sent_at=message.created_at,
-        mentions_bot=mentions(message, me),
-        replies_to_bot=to_bot,
-        reply_to=reply_to,
-    )
+    is_person = not message.author.bot and message.webhook_id is None
+    return said and (is_person or is_proxied(message))
 
 
 def mentions(message: discord.Message, me: discord.ClientUser) -> bool:
@@ -130,45 +46,234 @@ def mentions(message: discord.Message, me: discord.ClientUser) -> bool:
     return named or any(_is_role_of(role, me) for role in message.role_mentions)
 
 
+def own_ids(message: discord.Message, me: discord.ClientUser) -> frozenset[int]:
+    """The ids that stand for the bot in a message: itself, and its own role, easily mistaken."""
+    roles = {role.id for role in message.role_mentions if _is_role_of(role, me)}
+    return frozenset({me.id} | roles)
+
+
 def _is_role_of(role: discord.Role, me: discord.ClientUser) -> bool:
     return role.tags is not None and role.tags.bot_id == me.id
 
 
-async def _replied_message(message: discord.Message) -> discord.Message | None:
-    reference = message.reference
-    if reference is None or reference.message_id is None:
-        return None
-    if reference.type is not discord.MessageReferenceType.reply:
-        return None
-    if isinstance(reference.resolved, discord.Message):
-        return reference.resolved
-    if reference.resolved is not None or reference.channel_id != message.channel.id:
-        return None  # deleted, or from elsewhere
-    try:
-        return await message.channel.fetch_message(reference.message_id)
-    except WRITE_ERRORS:
-        return None  # gone, or not ours to read: the message itself can still be answered
+@dataclass(frozen=True, slots=True)
+class _Replied:
+    """What a message replies to, and what is kept of it."""
+
+    message: discord.Message
+    turn: Turn | None
+    is_own: bool  # the bot's, or a persona's
 
 
-async def _quote(
-    replied: discord.Message, key: ChannelKey, me: discord.ClientUser, history: History
-) -> tuple[QuotedMessage | None, bool]:
-    """The replied-to message as a quotation, and whether it was the bot's."""
-    turn = await history.turn_of_message(key, str(replied.id))
-    is_own = replied.author.id == me.id or (turn is not None and turn.role == "bot")
-    text = text_of(replied, me)
-    if is_own and turn is None and _is_notice(replied):
-        return None, True
-    author = turn.speaker if turn is not None else speaker_of(replied.author)
-    return QuotedMessage(str(replied.id), author, text), is_own
+class Reader:
+    """Reads messages as a person would: markup as words, what is attached, what is pointed at.
+
+    What costs a request is done only for what the bot answers or keeps.
+    """
+
+    def __init__(self, conversations: Conversations) -> None:
+        """The channels' settings say what is kept, and who the bot is there."""
+        self._conversations = conversations
+        self._history = conversations.history
+        self.names = MemberNames()
+
+    async def read(self, message: discord.Message, me: discord.ClientUser) -> IncomingMessage:
+        """A message as it was sent. Raises SettingsError or StoreError."""
+        return await self._read(message, me, None)
+
+    async def read_edit(self, message: discord.Message, me: discord.ClientUser) -> IncomingMessage:
+        """A message as it reads since its edit, which is when it was said now."""
+        key = key_of(message.channel, message.guild)
+        known = await self._history.turn_of_message(key, str(message.id))
+        incoming = await self._read(message, me, known)
+        return replace(incoming, sent_at=message.edited_at or message.created_at)
+
+    async def text(self, message: discord.Message, me: discord.ClientUser) -> str:
+        """What a message says that is only quoted. No request is made for it."""
+        name_of = names_in(message, self.names, own_ids(message, me), me.display_name)
+        words = self._words(message, name_of, own_ids(message, me))
+        return _with_what_is_attached(words, message, name_of, _NO_FILES)
+
+    async def _read(
+        self, message: discord.Message, me: discord.ClientUser, known: Turn | None
+    ) -> IncomingMessage:
+        """`known` is the turn of a message that was edited."""
+        key = key_of(message.channel, message.guild)
+        self.names.learn(message)
+        replied = await self._replied(message, key, me)
+        to_bot = replied is not None and replied.is_own
+        is_ours = to_bot or key.is_direct or mentions(message, me)
+        is_wanted = is_ours or known is not None or await self._is_listening(key)
+        name = await self._conversations.persona_name(key) if is_ours else me.display_name
+        if is_wanted:
+            await self.names.ask(message)
+        name_of = names_in(message, self.names, own_ids(message, me), name)
+        words = self._words(message, name_of, own_ids(message, me))
+        files = await self._files(message) if is_wanted else _NO_FILES
+        text = _with_what_is_attached(words, message, name_of, files)
+        reply_to = await self._quote(replied, me, name) if replied else None
+        title, is_aside = _title_of(known), is_out_of_character(words)
+        if is_wanted and known is None and not is_aside:
+            title = await self._thread_title(message, key)
+            if reply_to is None:
+                reply_to = await self._pointed_at(message, me, name, in_new_thread=bool(title))
+        if not text.strip(_BARE) and is_ours:
+            text = await self._bare(text, key, name, has_quote=reply_to is not None)
+        return IncomingMessage(
+            message_id=str(message.id),
+            channel=key,
+            author=self.names.speaker(message),
+            text=f"{title}\n{text}" if title and text and not is_aside else text,
+            words=self._written_by_hand(message, name_of, own_ids(message, me)),
+            sent_at=message.created_at,
+            mentions_bot=mentions(message, me),
+            replies_to_bot=to_bot,
+            reply_to=reply_to,
+        )
+
+    async def _is_listening(self, key: ChannelKey) -> bool:
+        """Whether a message that is not to the bot may still be answered or kept here."""
+        settings = await self._conversations.settings.resolve(key)
+        return settings.context == "channel" or settings.trigger not in ("mention", "off")
+
+    # What is pointed at --------------------------------------------------------------------------
+
+    async def _replied(
+        self, message: discord.Message, key: ChannelKey, me: discord.ClientUser
+    ) -> _Replied | None:
+        found = await replied_message(message)
+        if found is None:
+            return None
+        turn = await self._history.turn_of_message(key, str(found.id))
+        is_own = found.author.id == me.id or (turn is not None and turn.role == "bot")
+        return _Replied(found, turn, is_own)
+
+    async def _quote(
+        self, replied: _Replied, me: discord.ClientUser, own_name: str
+    ) -> QuotedMessage | None:
+        message, turn = replied.message, replied.turn
+        if turn is not None and turn.role == "bot":
+            quoted = await self._quoted(message, me, own_name)
+            return replace(quoted, author=turn.speaker)
+        if replied.is_own and _is_notice(message):
+            return None
+        return await self._quoted(message, me, own_name)
+
+    async def _quoted(
+        self, message: discord.Message, me: discord.ClientUser, own_name: str
+    ) -> QuotedMessage:
+        """A message as a quotation, with its files."""
+        if message.author.id != me.id:
+            await self.names.ask(message)
+        name_of = names_in(message, self.names, own_ids(message, me), own_name)
+        words = self._words(message, name_of, own_ids(message, me))
+        text = _with_what_is_attached(words, message, name_of, await self._files(message))
+        return QuotedMessage(str(message.id), self.names.speaker(message), text)
+
+    async def _pointed_at(
+        self,
+        message: discord.Message,
+        me: discord.ClientUser,
+        own_name: str,
+        *,
+        in_new_thread: bool,
+    ) -> QuotedMessage | None:
+        """The message that is linked to, else the one that a thread was made from."""
+        found = await linked_message(message)
+        if found is None and in_new_thread:
+            found = await thread_start(message)
+        return None if found is None else await self._quoted(found, me, own_name)
+
+    async def _thread_title(self, message: discord.Message, key: ChannelKey) -> str:
+        """A thread's title, where the last turns do not show it."""
+        if not isinstance(message.channel, discord.Thread):
+            return ""
+        title = f"{_TITLE}{one_line(message.channel.name)}]"
+        window = await self._history.window(key, THREAD_TURNS)
+        is_shown = any(turn.text.startswith(f"{title}\n") for turn in window.turns)
+        return "" if is_shown else title
+
+    # What is said --------------------------------------------------------------------------------
+
+    def _words(
+        self, message: discord.Message, name_of: NameOf, addressed_as: frozenset[int]
+    ) -> str:
+        """What was written, in plain words."""
+        lines = [readable(message.content, name_of, addressed_as)]
+        for snapshot in message.message_snapshots[:SNAPSHOTS]:
+            if snapshot.content:
+                lines.append(f"[forwarded] {readable(snapshot.content, name_of)}")
+        if message.poll is not None:
+            lines.append(poll_line(message.poll, lambda text: readable(text, name_of)))
+        return "\n".join(line for line in lines if line)
+
+    def _written_by_hand(
+        self, message: discord.Message, name_of: NameOf, addressed_as: frozenset[int]
+    ) -> str:
+        """What was written, with signs of no meaning in place of names that Discord shows."""
+        lines = [readable(message.content, name_of, addressed_as, markup=NO_WORD)]
+        lines += [NO_WORD for kept in message.message_snapshots[:SNAPSHOTS] if kept.content]
+        if message.poll is not None:
+            lines.append(message.poll.question)
+        return "\n".join(line for line in lines if line)
+
+    async def _files(self, message: discord.Message) -> Mapping[int, str]:
+        forwarded = (one for kept in message.message_snapshots for one in kept.attachments)
+        attachments = [*message.attachments, *forwarded]
+        if not attachments:
+            return _NO_FILES
+        try:
+            context_tokens = self._conversations.engines.answering().info.context_tokens
+        except EngineUnavailable:  # still loading: nobody knows its context yet
+            context_tokens = SMALL_CONTEXT_TOKENS
+        return await read_files(attachments, room_for(context_tokens))
+
+    async def _bare(self, text: str, key: ChannelKey, name: str, *, has_quote: bool) -> str:
+        """The words of a message that only calls the bot: to what stands before, or a greeting."""
+        if text or has_quote or (await self._history.window(key, 1)).turns:
+            return f"{name}{text or '?'}"
+        return f"Hello, {name}!"
+
+
+def _with_what_is_attached(
+    words: str, message: discord.Message, name_of: NameOf, files: Mapping[int, str]
+) -> str:
+    if is_out_of_character(words):  # an aside stays an aside
+        return words
+    proxied = reply_embed(message)
+    embeds = [one for one in message.embeds if proxied is None or one is not proxied[0]]
+    lines = [words, *_attached(message, embeds, name_of, files)]
+    for snapshot in message.message_snapshots[:SNAPSHOTS]:
+        found = list(_attached(snapshot, snapshot.embeds, name_of, files))
+        if found and not snapshot.content:
+            lines.append("[forwarded]")
+        lines += found
+    return "\n".join(line for line in lines if line)
+
+
+def _attached(
+    source: discord.Message | discord.MessageSnapshot,
+    embeds: Sequence[discord.Embed],
+    name_of: NameOf,
+    files: Mapping[int, str],
+) -> Iterator[str]:
+    def words(text: str) -> str:
+        return readable(text, name_of)
+
+    yield from sticker_lines(source.stickers)
+    for attachment in source.attachments:
+        yield described(attachment)
+        if attachment.id in files:
+            yield f"{files[attachment.id]}\n[end of attachment]"
+    yield from component_lines(source.components, words)
+    yield from embed_lines(embeds, words)
+
+
+def _title_of(turn: Turn | None) -> str:
+    """The line about its thread with which a turn begins."""
+    line = turn.text.partition("\n")[0] if turn is not None else ""
+    return line if line.startswith(_TITLE) else ""
 
 
 def _is_notice(message: discord.Message) -> bool:
     return message.interaction_metadata is not None or message.content.startswith(NOTICE_MARKS)
-
-
-def _time_in_words(seconds: int) -> str:
-    try:
-        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
-    except (ValueError, OverflowError, OSError):
-        return "some day"

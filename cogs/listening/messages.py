@@ -9,15 +9,14 @@ from weakref import WeakValueDictionary
 import discord
 from discord.ext import commands
 
+from bot.chat.messages import ChannelKey, IncomingMessage, TurnState
+from bot.chat.talk.conversations import Heard
 from bot.chat.talk.faults import line_for
-from bot.errors import CaduceusError
+from bot.errors import CaduceusError, NotFound
 from cogs.client import CaduceusBot
-from cogs.listening.incoming import is_conversation, mentions, text_of, to_incoming
-from cogs.platform import (
-    Channel,
-    bare_key,
-    key_of,
-)
+from cogs.listening.incoming import Reader, is_conversation, mentions
+from cogs.listening.proxies import Originals, is_proxied
+from cogs.platform import PLATFORM, Channel, bare_key, key_of
 
 DELETED_KEPT = 1_000
 TOLD_AGAIN = timedelta(minutes=1)
@@ -31,6 +30,8 @@ class MessageListener(commands.Cog):
 
     def __init__(self, bot: CaduceusBot) -> None:
         self._bot = bot
+        self._reader = Reader(bot.conversations)
+        self._originals = Originals()
         self._orders: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self._deleted_lately: deque[int] = deque(maxlen=DELETED_KEPT)
         self._told: dict[int, datetime] = {}  # channels told of a message that could not be kept
@@ -49,12 +50,14 @@ class MessageListener(commands.Cog):
         me = self._bot.user
         if me is None or not is_conversation(message) or not isinstance(message.channel, Channel):
             return False
+        if not is_proxied(message):
+            self._originals.remember(message)
         async with self._order(message.channel.id):
             if message.id in self._deleted_lately:
                 return False  # fetched before it was deleted, and heard only now
             try:
-                incoming = await to_incoming(message, me, self._bot.conversations.history)
-                heard = await self._bot.conversations.hear(incoming)
+                incoming = await self._reader.read(message, me)
+                heard = await self._heard(message, incoming)
             except CaduceusError as error:
                 _log.error("A message in channel %s is lost: %s", message.channel.id, error)
                 self._say_so(message, me, error)
@@ -77,6 +80,18 @@ class MessageListener(commands.Cog):
             self._told[message.channel.id] = now
             self._bot.serving.say(message.channel, line_for(error))
 
+    async def _heard(self, message: discord.Message, incoming: IncomingMessage) -> Heard:
+        conversations = self._bot.conversations
+        if original := self._originals.take(message) if is_proxied(message) else None:
+            original_id, reply = original
+            if reply is not None and await self._stands(reply):
+                # The original is gone: nothing is left whose place the copy could take.
+                return Heard(kept=False, addressed=False)
+            heard = await conversations.took_place(incoming, str(original_id))
+            if heard is not None:
+                return heard
+        return await conversations.hear(incoming)
+
     def serve(self, message: discord.Message) -> None:
         """Answer in a message's channel."""
         if isinstance(message.channel, Channel):
@@ -84,17 +99,35 @@ class MessageListener(commands.Cog):
 
     @commands.Cog.listener()
     async def on_raw_message_edit(self, payload: discord.RawMessageUpdateEvent) -> None:
-        """Somebody changed what they said."""
-        me = self._bot.user
-        if me is None or not is_conversation(payload.message):
-            return
-        key = bare_key(payload.channel_id, payload.guild_id)
-        async with self._order(payload.channel_id):
-            try:
-                text = text_of(payload.message, me)
-                await self._bot.conversations.edited(key, str(payload.message_id), text)
-            except CaduceusError as error:
-                _log.error("An edit in channel %s is lost: %s", payload.channel_id, error)
+        """Somebody changed what they said, or Discord has added what a link leads to."""
+        me, message = self._bot.user, payload.message
+        ours = (me.id, self._bot.application_id) if me else ()
+        if me is None or message.author.id in ours or message.application_id in ours:
+            return  # a reply being written: the core knows its text
+        is_answered = False
+        try:
+            if is_conversation(message) and isinstance(message.channel, Channel):
+                async with self._order(payload.channel_id):
+                    incoming = await self._reader.read_edit(message, me)
+                    heard = await self._bot.conversations.edited_message(incoming)
+                    is_answered = heard.addressed
+            await self._edit_quotes(payload, me)
+        except CaduceusError as error:
+            _log.error("An edit in channel %s is lost: %s", payload.channel_id, error)
+        if is_answered:
+            self.serve(message)
+
+    async def _edit_quotes(
+        self, payload: discord.RawMessageUpdateEvent, me: discord.ClientUser
+    ) -> None:
+        """What other channels, or replies to other bots, quote of a message reads anew."""
+        message_id = str(payload.message_id)
+        keys = await self._bot.conversations.history.channels_quoting(PLATFORM, [message_id])
+        for key in keys:
+            if int(key.channel_id) != payload.channel_id or not is_conversation(payload.message):
+                async with self._order(int(key.channel_id)):
+                    text = await self._reader.text(payload.message, me)
+                    await self._bot.conversations.edited(key, message_id, text)
 
     @commands.Cog.listener()
     async def on_raw_message_delete(self, payload: discord.RawMessageDeleteEvent) -> None:
@@ -117,13 +150,35 @@ class MessageListener(commands.Cog):
         self._bot.serving.drop(bare_key(payload.thread_id, payload.guild_id))
 
     async def _deleted(self, channel_id: int, guild_id: int | None, ids: list[int]) -> None:
-        key = bare_key(channel_id, guild_id)
+        here = bare_key(channel_id, guild_id)
+        names = [str(number) for number in ids]
+        conversations = self._bot.conversations
         self._deleted_lately.extend(ids)
-        async with self._order(channel_id):
-            try:
-                await self._bot.conversations.deleted(key, [str(number) for number in ids])
-            except CaduceusError as error:
-                _log.error("A deletion in channel %s is lost: %s", channel_id, error)
+        try:
+            async with self._order(channel_id):
+                for number in ids:
+                    if self._originals.is_recent(channel_id, number):
+                        await self._note_answered(here, channel_id, number)
+                await conversations.deleted(here, names)
+            for key in await conversations.history.channels_quoting(PLATFORM, names):
+                async with self._order(int(key.channel_id)):
+                    await conversations.deleted(key, names)
+        except CaduceusError as error:
+            _log.error("A deletion in channel %s is lost: %s", channel_id, error)
+
+    async def _note_answered(self, key: ChannelKey, channel_id: int, message_id: int) -> None:
+        """A proxy's copy of a message that comes after its deletion is not answered once more."""
+        turn = await self._bot.conversations.history.turn_of_message(key, str(message_id))
+        if turn is not None and turn.answered_by is not None:
+            self._originals.answered(channel_id, message_id, turn.answered_by)
+
+    async def _stands(self, turn_id: int) -> bool:
+        """Whether a reply is whole or on its way."""
+        try:
+            reply = await self._bot.conversations.history.turn(turn_id)
+        except NotFound:
+            return False
+        return reply.state is not TurnState.CUT
 
     def _order(self, channel_id: int) -> asyncio.Lock:
         """Events of a channel are taken one after the other: an edit never before its message."""

@@ -99,9 +99,9 @@ class Draft:
         return self._transcript.write(self.lines, index, first=index == start, quotes=quote)
 
     def wants_quote(self, index: int, start: int) -> bool:
-        """Whether a line replies to a message that isn't shown before it."""
+        """Whether a line replies to anything but the line shown directly before it."""
         target = self._targets[index] if self._targets else None
-        return target is not None and target < start
+        return target is not None and (target < start or target != index - 1)
 
     def write(self, choice: Choice) -> list[tuple[str, str]]:
         """Sections' names and texts, in order; history comes in several."""

@@ -10,7 +10,7 @@ from bot.chat.messages import ChannelKey, IncomingMessage, Turn
 from bot.chat.ports import EngineStatus, History, Personas
 from bot.chat.prompt.preparation import Explanation, PersonaSince, Preparer, explain
 from bot.chat.settings import SettingsCascade
-from bot.chat.talk.listening import is_addressed, is_kept
+from bot.chat.talk.listening import is_addressed, is_addressed_since, is_kept
 from bot.chat.talk.reply import Reply, ReplyKind
 from bot.chat.talk.turn_taking import (
     ANSWERED_FOR,
@@ -127,6 +127,50 @@ class Conversations:
                 await self._forget_unheard(channel, state)
                 return count > 0
             return await self.history.edit_message(channel, message_id, text)
+
+    async def edited_message(self, message: IncomingMessage) -> Heard:
+        """A user edited a message, which reads so now. Also answers what addresses the bot now.
+
+        As :meth:`edited`. A message that names the bot only since its edit is taken up then: it
+        stands after what was said in between. Idempotent, like :meth:`hear`.
+        """
+        message = _without_asides(message)
+        channel, message_id = message.channel, message.message_id
+        async with self._intake(channel) as state:
+            if is_out_of_character(message.text):
+                await self.history.delete_messages(channel, [message_id])
+                await self._forget_unheard(channel, state)
+                return Heard(kept=False, addressed=False)
+            turn = await self.history.turn_of_message(channel, message_id)
+            if turn is None or not turn.addressed:
+                settings = await self.settings.resolve(channel)
+                if (turn is None or turn.role == "user") and is_addressed_since(message, settings):
+                    turn = await self.history.renew_message(message)
+                    state.heard.add(turn.turn_id)
+                    return Heard(kept=True, addressed=True, turn=turn)
+            await self.history.edit_message(channel, message_id, message.text)
+            return Heard(kept=turn is not None, addressed=False, turn=turn)
+
+    async def took_place(self, message: IncomingMessage, original_id: str) -> Heard | None:
+        """Somebody's message was sent again in another name: the new one stands for it.
+
+        Whether it is answered was decided with the original. None when the original is not kept
+        (any more): hear the new one then.
+        """
+        message = _without_asides(message)
+        async with self._intake(message.channel) as state:
+            if is_out_of_character(message.text):
+                return None  # goes as any aside; its original goes with its deletion
+            turn = await self.history.replace_message(message, original_id)
+            if turn is None:
+                return None
+            await self.history.note_seen(message.channel, message.message_id)
+            return Heard(kept=True, addressed=turn.turn_id in state.heard, turn=turn)
+
+    async def persona_name(self, channel: ChannelKey) -> str:
+        """Who the bot is in a channel. Raises SettingsError or StoreError."""
+        settings = await self.settings.resolve(channel)
+        return (await self._preparer.persona(channel, settings)).name
 
     async def deleted(self, channel: ChannelKey, message_ids: Sequence[str]) -> int:
         """Messages were deleted: takes them out everywhere. Returns how many turns went.

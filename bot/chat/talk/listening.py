@@ -50,6 +50,18 @@ def is_addressed(
             return False
 
 
+def is_addressed_since(message: IncomingMessage, settings: ChannelSettings) -> bool:
+    """Whether a message is for the bot since its edit: it names the bot now.
+
+    Whether `always` and `chance` answer a message was decided when it came.
+    """
+    words = message.text if message.words is None else message.words
+    names = message.mentions_bot or (
+        settings.trigger == "wakeword" and has_wake_word(words, settings.wake_words)
+    )
+    return names and is_addressed(message, settings, 1.0)
+
+
 async def is_kept(
     history: History, message: IncomingMessage, settings: ChannelSettings, *, addressed: bool
 ) -> bool:

@@ -72,7 +72,7 @@ async def test_the_replied_to_message_comes_even_when_it_is_older_than_the_windo
     assert "### Input:\nZed: The old one." in made.text
 
 
-async def test_the_replied_to_message_is_not_repeated_when_it_is_shown() -> None:
+async def test_the_replied_to_message_is_not_repeated_directly_after_it() -> None:
     made = await prompt(
         said("Zed", "The old one."), said("Alex", "That?", reply_to=quoting("Zed", "x", "m0"))
     )
@@ -86,6 +86,15 @@ async def test_the_replied_to_message_comes_when_the_budget_dropped_it() -> None
     made = await prompt(*turns, said("Alex", "That?", reply_to=quote), context=800, reply=100)
     assert f"number 0{LONG}" not in made.text
     assert "### Input:\nZed: number 0, quoted" in made.text
+
+
+async def test_a_message_that_others_have_followed_since_is_quoted_though_it_is_shown() -> None:
+    quote = quoting("Zed", "The old one.", "m0")
+    made = await prompt(
+        said("Zed", "The old one."), said("Alex", "Noise."), said("Alex", "That?", reply_to=quote)
+    )
+    assert made.text.count("The old one.") == 2
+    assert made.text.index("Noise.") < made.text.index("### Input:\nZed: The old one.")
 
 
 async def test_a_quoted_bot_keeps_its_name_but_nobody_else_gets_it() -> None:

@@ -1,6 +1,5 @@
 """When the bot answers, and what it hears."""
 
-import time
 from pathlib import Path
 
 import discord
@@ -11,7 +10,6 @@ from simcord.backend.models import Role
 from worlds import World, labels, talking
 
 from bot.chat.messages import ChannelKey
-from cogs.listening.incoming import readable
 
 
 async def test_a_mention_is_answered_with_buttons_for_who_asked(tmp_path: Path) -> None:
@@ -303,36 +301,6 @@ async def test_a_store_that_fails_once_does_not_silence_the_channel(
         await world.ask("heard")
         assert world.said()[1:] == ["Hello, Alice."]  # after a line about the first one
         await _nothing_is_lost(world)
-
-
-@pytest.mark.parametrize(
-    ("content", "text"),
-    [
-        ("<@1> hi", "hi"),
-        ("<@!1>, hi", "hi"),
-        ("hi <@1>!", "hi!"),
-        ("  <@1>  ", ""),
-        ("<@1> <@1>: hi", "hi"),
-        ("<@&1> hi", "hi"),
-        ("a <@1> b", "a b"),
-        ("<@2>", "Bob"),
-        ("<@3> and <#4>", "someone and a channel"),
-        ("<t:0:R>", "1970-01-01 00:00 UTC"),
-        ("<t:999999999999>", "some day"),
-        ("<a:party:5> <:x:6>", ":party: :x:"),
-        ("code:\n    <b>", "code:\n    <b>"),
-        ("<@12", "<@12"),
-    ],
-)
-def test_markup_in_plain_words(content: str, text: str) -> None:
-    assert readable(content, {2: "Bob"}, frozenset({1})) == text
-
-
-def test_a_long_run_of_blanks_is_read_at_once() -> None:
-    blanks = " " * 100_000
-    before = time.perf_counter()
-    assert readable(f"a{blanks}b{blanks}<@1>c", {}, frozenset({1})) == f"a{blanks}bc"
-    assert time.perf_counter() - before < 2
 
 
 async def test_a_name_that_discord_shows_is_no_wake_word(tmp_path: Path) -> None:

@@ -1,0 +1,112 @@
+"""By which name somebody goes in a server: the nickname, also where Discord sends none along.
+
+Quoted and fetched messages carry the account alone. The bot has no list of members (that takes a
+privileged intent), so it remembers the names that live messages bring, and asks for the others.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+
+import discord
+
+from bot.chat.messages import Speaker
+from cogs.listening.markup import NameOf
+from cogs.listening.proxies import is_proxied, proxy_speaker
+from cogs.platform import WRITE_ERRORS
+
+REMEMBERED = 10_000  # members
+BELIEVED_SECONDS = 3600.0  # then somebody whom no live message names is asked for again
+ASKED_FOR = 4  # requests about names for one message
+
+
+class MemberNames:
+    """The names of members whom messages brought along or who were asked for."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """No name at first."""
+        self._clock = clock
+        self._names: OrderedDict[tuple[int, int], tuple[str, float]] = OrderedDict()
+
+    def learn(self, message: discord.Message) -> None:
+        """Remember the members that a message brings along."""
+        for user in (message.author, *message.mentions):
+            if isinstance(user, discord.Member):
+                self._remember(user.guild.id, user.id, user.display_name)
+
+    def known(self, user: discord.abc.User, guild: discord.Guild | None) -> str:
+        """Somebody's name as far as it is known: the account's where no other is."""
+        if guild is None or isinstance(user, discord.Member):
+            return user.display_name
+        return self.by_id(user.id, guild) or user.display_name
+
+    def by_id(self, user_id: int, guild: discord.Guild | None) -> str | None:
+        """The name of a member of whom there is only the id."""
+        if guild is None:
+            return None
+        if guild.me and guild.me.id == user_id:
+            return guild.me.display_name
+        found = self._names.get((guild.id, user_id))
+        return found[0] if found else None
+
+    async def ask(self, message: discord.Message) -> None:
+        """Ask Discord for the names that a quoted or fetched message does not bring along."""
+        guild = message.guild
+        if guild is None:
+            return
+        users = [] if message.webhook_id is not None else [message.author]
+        unknown = [user for user in (*users, *message.mentions) if self._is_unknown(user, guild)]
+        for user in unknown[:ASKED_FOR]:
+            try:
+                name = (await guild.fetch_member(user.id)).display_name
+            except WRITE_ERRORS:  # has left, or Discord does not say: the account's name is theirs
+                name = self.known(user, guild)
+            self._remember(guild.id, user.id, name)
+
+    def speaker(self, message: discord.Message) -> Speaker:
+        """Who wrote a message, under the name that its server shows."""
+        user = message.author
+        if is_proxied(message):
+            return proxy_speaker(message)
+        name = user.display_name
+        if message.webhook_id is None:
+            name = self.known(user, message.guild)
+        return Speaker(str(user.id), name, is_bot=user.bot)
+
+    def _is_unknown(self, user: discord.abc.User, guild: discord.Guild) -> bool:
+        if user.bot or isinstance(user, discord.Member):
+            return False
+        found = self._names.get((guild.id, user.id))
+        return found is None or self._clock() - found[1] > BELIEVED_SECONDS
+
+    def _remember(self, guild_id: int, user_id: int, name: str) -> None:
+        self._names[guild_id, user_id] = (name, self._clock())
+        self._names.move_to_end((guild_id, user_id))
+        while len(self._names) > REMEMBERED:
+            self._names.popitem(last=False)
+
+
+def names_in(
+    message: discord.Message, names: MemberNames, own_ids: Iterable[int], own_name: str
+) -> NameOf:
+    """What the mentions in a message stand for. The bot's own, and its role's, are `own_name`."""
+    guild = message.guild
+    own = frozenset(own_ids)
+    users = {user.id: names.known(user, guild) for user in message.mentions}
+    roles = {role.id: role.name for role in message.role_mentions}
+    channels = {channel.id: channel.name for channel in message.channel_mentions}
+
+    def name_of(sigil: str, number: int) -> str | None:
+        if sigil == "#":
+            found = guild.get_channel_or_thread(number) if guild else None
+            name = channels.get(number) or (found.name if found else None)
+            return f"#{name}" if name else None
+        if number in own:
+            return own_name
+        if sigil == "@&":
+            role = guild.get_role(number) if guild else None
+            name = roles.get(number) or (role.name if role else None)
+            return f"@{name}" if name else None
+        return users.get(number) or names.by_id(number, guild)
+
+    return name_of
