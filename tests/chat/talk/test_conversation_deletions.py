@@ -10,7 +10,10 @@ from bot.chat.talk.reply import Reply
 from bot.engine.fake import FakeEngine
 from bot.errors import NotAllowed, NotFound
 
-LONG = "\n\n".join(f"Part {name}. " + "lettered " * 140 for name in ("one", "two", "three"))
+LONG = "\n\n".join(
+    f"Part {name}. " + "".join(f"word{number:03} " for number in range(160))
+    for name in ("one", "two", "three")
+)
 IDS = ["b1", "b2", "b3"]
 
 

@@ -15,7 +15,7 @@ from bot.engine.fake import FakeEngine
 from bot.store import runs
 from bot.store.database import Database
 from cogs.listening.catchup import AT_ONCE, CatchUp
-from cogs.listening.incoming import to_incoming
+from cogs.listening.incoming import Reader
 from cogs.listening.messages import MessageListener
 from cogs.platform import key_of
 
@@ -283,7 +283,8 @@ async def test_a_rolling_restart_loses_no_question(
         account = str(world.bot.application_id)
         await old.history.serve("discord", account, lambda _: None)
         me = world.bot.user
-        message = await to_incoming(question, me, old.history)  # type: ignore[arg-type]
+        assert me is not None
+        message = await Reader(world.bot.conversations).read(question, me)
         asked = await old.history.add_message(message, addressed=True)
         assert asked is not None
         bot = Speaker("bot", "Caduceus", is_bot=True)

@@ -138,7 +138,7 @@ async def test_what_was_deleted_while_it_was_answered_is_answered_once(tmp_path:
         let(gate)
         await world.env.settle()
         await world.pass_time(3)
-        assert world.said() == ["I am a bot."]
+        assert world.said() == ["Still a bot."]  # the first was dropped with its question
 
 
 async def test_somebody_elses_words_are_not_taken_for_the_original(tmp_path: Path) -> None:

@@ -9,7 +9,10 @@ from worlds import World, held, labels, let, talking
 
 from bot.chat.messages import TurnState
 
-LONG = "\n\n".join(f"Part {name}. " + "lettered " * 140 for name in ("one", "two", "three"))
+LONG = "\n\n".join(
+    f"Part {name}. " + "".join(f"word{number:03} " for number in range(160))
+    for name in ("one", "two", "three")
+)
 BUTTONS = ["Regenerate", "Continue", "Delete"]
 
 
@@ -116,7 +119,11 @@ async def test_of_several_messages_the_others_stay_known_and_have_the_buttons(
 
 
 async def test_what_is_left_is_closed_up_where_it_takes_fewer_messages(tmp_path: Path) -> None:
-    text = f"{'a ' * 600}\n\n{'lettered ' * 210}\n\n{'c ' * 300}"
+    first, second, third = (
+        "".join(f"{letter}{number:03} " for number in range(count)).strip()
+        for letter, count in (("a", 240), ("b", 380), ("c", 120))
+    )
+    text = f"{first}\n\n{second}\n\n{third}"
     async with talking(tmp_path, [text, "Another."]) as world:
         await world.mod.slash(world.channel, "settings set", key="max_reply_tokens", value="2048")
         await world.ask("tell me much")
@@ -124,7 +131,7 @@ async def test_what_is_left_is_closed_up_where_it_takes_fewer_messages(tmp_path:
         assert len(shown) == 3
         await cleaner(world).delete(shown[1])
         await world.pass_time(5)
-        left = f"{('a ' * 600).strip()}\n\n{('c ' * 300).strip()}"
+        left = f"{first}\n\n{third}"
         assert world.said() == [left]
         assert labels(world.messages()[0]) == BUTTONS
         assert (await world.turns())[1].text == left
@@ -144,7 +151,9 @@ async def test_the_last_of_several_messages_takes_the_turn_with_it(tmp_path: Pat
 
 
 async def test_a_part_deleted_while_it_is_written_ends_the_reply(tmp_path: Path) -> None:
-    engine, gate = held(LONG + " " + "more " * 60, letters=len(LONG))
+    engine, gate = held(
+        LONG + " " + "".join(f"more{number} " for number in range(40)), letters=len(LONG)
+    )
     async with talking(tmp_path, engine=engine) as world:
         await pose(world, "tell me much")
         let(gate, 1)
