@@ -90,7 +90,7 @@ class ChatCommands(commands.GroupCog, group_name="chat", group_description="This
         if file.fp.seek(0, io.SEEK_END) > limit:
             raise NotFound(
                 f"This conversation is larger than the {limit // 2**20} MiB that may be sent here.",
-                "Ask the bot's owner for `python -m bot db export`.",
+                "Ask the bot's owner for an export of the database (`db export`).",
             )
         file.fp.seek(0)
         await interaction.followup.send(f"{len(turns)} turns.", file=file, ephemeral=True)

@@ -111,9 +111,6 @@ class PersonaLibrary(PersonaHome):
                 self._snapshot = _Snapshot(
                     before.by_id, before.by_name, {str(self._folder): problem}
                 )
-            for name, problem in self._snapshot.problems.items():
-                if before.problems.get(name) != problem:
-                    log.warning("A persona cannot be used: %s", problem)
             return self._snapshot != before
 
     async def refresh(self) -> bool:
@@ -121,9 +118,15 @@ class PersonaLibrary(PersonaHome):
         return await asyncio.to_thread(self.load)
 
     async def watch(self, interval_seconds: float = WATCH_SECONDS) -> None:
-        """Refresh for ever. Cancel to end."""
+        """Refresh for ever, and log what changes and what cannot be used. Cancel to end."""
+        logged: Mapping[str, str] = {}
         while True:
-            if await self.refresh():
+            changed, problems = await self.refresh(), self.problems()
+            for name, problem in problems.items():
+                if logged.get(name) != problem:
+                    log.warning("A persona cannot be used: %s", problem)
+            logged = problems
+            if changed:
                 names = [persona.name for persona in await self.listed(None)]
                 log.info("The personas have changed: %s", ", ".join(names))
             await asyncio.sleep(interval_seconds)
