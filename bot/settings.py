@@ -33,11 +33,11 @@ from bot.settings_checks import (
     check_token,
     check_tokenizer,
     nearest,
+    shown,
 )
 
 ENV_FILE = Path(".env")
 DEMO_MODEL = "demo"
-SHOWN_CHARACTERS = 80  # of a value that is not valid
 LEAST_CONTEXT_TOKENS = 256  # below that, a persona and a question leave no room for a reply
 
 
@@ -395,11 +395,5 @@ def _translated(error: ValidationError) -> SettingsError:
         said = said.replace(theirs, ours)
     what = f"{name} is not valid."
     if field and field not in _NOT_REPEATED:
-        what = f"{name} is not valid: «{_shown(details['input'])}»."
+        what = f"{name} is not valid: «{shown(details['input'])}»."
     return SettingsError(what, f"It takes {said}; see .env.example.")
-
-
-def _shown(value: object) -> str:
-    """A value as it was typed, cut to one line."""
-    text = "".join(letter if letter.isprintable() else " " for letter in str(value))
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
