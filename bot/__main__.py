@@ -15,11 +15,12 @@ from typing import NoReturn
 
 from bot import __version__
 from bot.errors import CaduceusError, UserError
+from bot.invocation import program
 
 COMMANDS = {
     "run": "the Discord bot",
     "workbench": "the local page, on 127.0.0.1 only",
-    "doctor": "check settings, token, permissions, model and GPU, and say what to mend",
+    "doctor": "check settings, token, permissions, model and GPU, and say what to do",
     "model": "prepare, inspect or quantize a model",
     "persona": "personas without Discord: list, show, check",
     "db": "the database: upgrade, check, export",
@@ -83,7 +84,7 @@ class _Parser(argparse.ArgumentParser):
 def build_parser(command: str, module: ModuleType | None) -> argparse.ArgumentParser:
     """All commands with one line each; the arguments of `command` alone, which `module` adds."""
     parser = _Parser(
-        prog="python -m bot",
+        prog=program(),
         formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=18),
         description="Caduceus, a self-hosted chat and roleplay bot for Discord.",
         epilog="Without a command: the Discord bot when DISCORD_TOKEN is set, else the local "

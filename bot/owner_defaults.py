@@ -30,6 +30,8 @@ async def load_owner_defaults(data_dir: Path, personas: Personas) -> Mapping[str
 
 
 def _read(path: Path) -> Mapping[str, object]:
+    if path.exists() and not path.is_file():
+        raise SettingsError(f"{path} is not a plain file.", "Make it a text file.")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:

@@ -4,6 +4,7 @@ Built once, in `main()`, by :func:`load_settings`; never at import. Each field i
 in capitals outside; its description, with the default, makes `.env.example` and the README's table.
 """
 
+import json
 import os
 import re
 from collections.abc import Collection, Mapping
@@ -32,6 +33,7 @@ from bot.settings_checks import (
     check_token,
     check_tokenizer,
     nearest,
+    shown,
 )
 
 ENV_FILE = Path(".env")
@@ -349,7 +351,17 @@ def _refuse_empty_quotes(name: str, path: Path, line: int) -> None:
 
 
 def _unknown(name: str, where: str, names: Collection[str]) -> SettingsError:
+    from bot.chat.settings import DEFINITIONS
+
     meant = nearest(name.upper(), names)
+    of_conversations = nearest(name.lower(), DEFINITIONS)
+    if name.lower() in DEFINITIONS or (of_conversations and not meant):
+        definition = DEFINITIONS[of_conversations]
+        example = f"{definition.key} = {json.dumps(definition.default)}"
+        return SettingsError(
+            f"«{name}» ({where}) is a setting of the conversations, not of the program.",
+            f"Put it into `defaults.toml` in DATA_DIR, written like `{example}`.",
+        )
     if meant:
         return SettingsError(
             f"There is no setting «{name}» ({where}).", f"It looks like {meant}: rename it."
@@ -361,6 +373,9 @@ def _unknown(name: str, where: str, names: Collection[str]) -> SettingsError:
     )
 
 
+# What holds a secret, and addresses, which may hold a password.
+_NOT_REPEATED = frozenset({"discord_token", "openai_api_key", "database_url", "openai_base_url"})
+
 _BOUNDS = {
     "at least": "greater than or equal to",
     "at most": "less than or equal to",
@@ -369,12 +384,16 @@ _BOUNDS = {
 
 
 def _translated(error: ValidationError) -> SettingsError:
-    """The first thing that pydantic found, in our words; values are not repeated (secrets)."""
+    """The first thing that pydantic found, in our words. What may hold a secret is not repeated."""
     details: Any = error.errors()[0]
-    name = str(details["loc"][0]).upper() if details["loc"] else "The settings"
+    field = str(details["loc"][0]) if details["loc"] else ""
+    name = field.upper() or "The settings"
     said = str(details["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
     if details["type"] in ("int_parsing", "float_parsing"):
         said = "a number"
     for ours, theirs in _BOUNDS.items():
         said = said.replace(theirs, ours)
-    return SettingsError(f"{name} is not valid.", f"It takes {said}; see .env.example.")
+    what = f"{name} is not valid."
+    if field and field not in _NOT_REPEATED:
+        what = f"{name} is not valid: «{shown(details['input'])}»."
+    return SettingsError(what, f"It takes {said}; see .env.example.")

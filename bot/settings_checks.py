@@ -15,6 +15,7 @@ REAL_ONE = (
     "Copy the real one from https://discord.com/developers/applications (your application, Bot, "
     "Reset Token) into .env, or take DISCORD_TOKEN out to use the local page."
 )
+SHOWN_CHARACTERS = 80  # of a value that is not valid
 SHORT_NAME_CHARACTERS = 7  # in names up to this length, two wrong letters make another word
 
 
@@ -166,6 +167,12 @@ def check_persona_folder(folder: Path) -> Path:
         f"There is no PERSONAS_DIR: {folder}.",
         "Make that folder, name another, or take the setting out to use `personas`.",
     )
+
+
+def shown(value: object) -> str:
+    """A value as it was typed, cut to one short line."""
+    text = "".join(letter if letter.isprintable() else " " for letter in str(value))
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -3,11 +3,13 @@
 Rights are checked when something is done, whatever Discord's own permissions let through.
 """
 
+import asyncio
+import functools
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Collection
-from contextlib import asynccontextmanager
-from typing import cast
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeAlias, cast
 
 import discord
 from discord import app_commands
@@ -21,9 +23,14 @@ from cogs.platform import Channel, may_send_in
 _log = logging.getLogger(__name__)
 
 CONTENT_CHARACTERS = 2000
+NOT_DONE = "That was not done."
+COMPLETION_SECONDS = 2.0  # Discord gives up after three
 GONE_CODES = (10062, 10015, 40060)  # the interaction is too old, or answered already
 
 Interaction = discord.Interaction[discord.Client]
+Completion: TypeAlias = Callable[
+    [Interaction, str], Coroutine[Any, Any, list[app_commands.Choice[str]]]
+]
 
 
 def bot_of(interaction: Interaction) -> CaduceusBot:
@@ -100,6 +107,8 @@ async def tell(interaction: Interaction, text: str) -> None:
     try:
         if interaction.response.is_done():
             await interaction.followup.send(text, ephemeral=True)
+            if interaction.extras.pop(NOT_DONE, False):
+                await interaction.delete_original_response()
         else:
             await interaction.response.send_message(text, ephemeral=True)
     except discord.HTTPException as error:
@@ -116,6 +125,38 @@ async def told(interaction: Interaction) -> AsyncGenerator[None, None]:
         if not isinstance(error, UserError):
             _log.warning("A control failed: %s", error)
         await tell(interaction, line_of(error))
+
+
+@asynccontextmanager
+async def answering(interaction: Interaction) -> AsyncGenerator[None, None]:
+    """Acknowledge a command whose answer everybody sees, before anything is waited for.
+
+    Discord gives three seconds for that, and a database may take longer. An error of ours that
+    happens within is for the person alone: :func:`tell` takes the open answer away.
+    """
+    await interaction.response.defer(thinking=True)
+    try:
+        yield
+    except CaduceusError:
+        with suppress(discord.HTTPException):
+            # What is sent next would else take the place of «is thinking», in the open as that is.
+            await interaction.edit_original_response(content=NOT_DONE)
+        interaction.extras[NOT_DONE] = True
+        raise
+
+
+def in_time(complete: Completion) -> Completion:
+    """A completion that offers nothing where the database takes too long: it can't be deferred."""
+
+    @functools.wraps(complete)
+    async def bounded(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
+        try:
+            async with asyncio.timeout(COMPLETION_SECONDS):
+                return await complete(interaction, typed)
+        except TimeoutError:
+            return []
+
+    return bounded
 
 
 class CaduceusTree(app_commands.CommandTree[discord.Client]):

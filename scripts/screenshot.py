@@ -20,6 +20,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from bot.chat.engines import Engines  # noqa: E402
 from bot.chat.personas.library import PersonaLibrary  # noqa: E402
 from bot.chat.settings import SettingsCascade  # noqa: E402
 from bot.chat.talk.conversations import Conversations  # noqa: E402
@@ -138,6 +139,24 @@ async def drawer(page: Page) -> None:
     await page.locator("#open-sidebar").click()
 
 
+async def past(page: Page) -> None:
+    """An earlier conversation, read."""
+    await page.get_by_role("button", name="More", exact=True).click()
+    await page.locator("#reset").click()
+    await page.locator("#message").fill("x" * 20_512)
+    await page.get_by_role("button", name="More", exact=True).click()
+    await page.locator("#open-past").click()
+    await page.locator(".past-list button").first.click()
+    await expect(page.locator(".past-turns")).to_be_visible()
+
+
+async def past_list(page: Page) -> None:
+    """The list of them, after the one before was left."""
+    await page.get_by_role("button", name="More", exact=True).click()
+    await page.locator("#open-past").click()
+    await expect(page.locator(".past-list")).to_be_visible()
+
+
 async def nothing(_page: Page) -> None:
     """The conversation itself."""
 
@@ -155,6 +174,9 @@ VIEWS: dict[str, tuple[dict[str, int], str, Callable[[Page], Awaitable[None]]]] 
     "phone-settings": (PHONE, "light", panel),
     "phone-why": (PHONE, "dark", why),
     "phone-drawer": (PHONE, "light", drawer),
+    "past-light": (DESK, "light", past),
+    "past-list-dark": (DESK, "dark", past_list),
+    "phone-past": (PHONE, "dark", past_list),
 }
 
 
@@ -173,7 +195,7 @@ async def take(outputs: Mapping[str, Path]) -> None:
         await engine.start()
         cast = PersonaLibrary(ROOT / "personas")
         conversations = Conversations(
-            database.history, SettingsCascade(database.settings, cast), cast, engine
+            database.history, SettingsCascade(database.settings, cast), cast, Engines.only(engine)
         )
         workbench = Workbench(conversations, port=0, version="0.1.0")
         url = await workbench.start()

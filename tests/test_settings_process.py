@@ -112,6 +112,47 @@ def test_what_is_no_token_is_refused_with_the_mend(token: str) -> None:
     assert token not in said or len(token) < 4
 
 
+@pytest.mark.parametrize(
+    ("line", "example"),
+    [
+        ("TEMPERATURE=0.7", "`temperature = "),
+        ("temperature=0.7", "`temperature = "),
+        ("TEMPERATUR=0.7", "`temperature = "),
+        ("TRIGGER=always", '`trigger = "mention"`'),
+        ("WAKE_WORDS=bot", "`wake_words = []`"),
+    ],
+)
+def test_a_setting_of_the_conversations_is_sent_where_it_belongs(line: str, example: str) -> None:
+    Path(".env").write_text(f"ENGINE=fake\n{line}\n")
+    said = refusal()
+    assert ".env, line 2" in said
+    assert "`defaults.toml` in DATA_DIR" in said
+    assert example in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("ENGINE", "gpu", "ENGINE is not valid: «gpu»."),
+        ("FALLBACK_ENGINE", "gpu", "FALLBACK_ENGINE is not valid: «gpu»."),
+        ("LOG_LEVEL", "loud\x1b[31m", "LOG_LEVEL is not valid: «loud [31m»."),
+        ("METRICS_PORT", "many", "METRICS_PORT is not valid: «many»."),
+        ("CONTEXT_TOKENS", "5", "CONTEXT_TOKENS is not valid: «5»."),
+        ("OWNER_IDS", "me", "OWNER_IDS is not valid: «me»."),
+        ("ENGINE", "x" * 500, f"ENGINE is not valid: «{'x' * 80}…»."),
+    ],
+)
+def test_a_value_that_is_not_valid_is_shown(name: str, value: str, shown: str) -> None:
+    assert shown in refusal({name: value})
+
+
+@pytest.mark.parametrize(
+    "name", ["DISCORD_TOKEN", "OPENAI_API_KEY", "DATABASE_URL", "OPENAI_BASE_URL"]
+)
+def test_what_may_hold_a_secret_is_never_shown(name: str) -> None:
+    assert "hunter2" not in refusal({name: "scheme://me:hunter2\x00\n@host/é"})
+
+
 def test_empty_quotes_in_the_file_are_a_placeholder() -> None:
     Path(".env").write_text('LOG_LEVEL=info\nDISCORD_TOKEN=""\n')
     assert ".env, line 2" in refusal()

@@ -154,6 +154,17 @@ class Erased:
 
 
 @dataclass(frozen=True, slots=True)
+class PastConversation:
+    """One of a channel's conversations, with what tells it from the others."""
+
+    conversation_id: int
+    is_current: bool
+    turns: int  # that can be seen; one at least
+    first: Turn
+    newest_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationRecord:
     """How one swipe came to be: enough to rebuild its prompt, and no copy of what people said."""
 

@@ -14,6 +14,7 @@ from bot.chat.messages import (
     IncomingMessage,
     JsonValue,
     Overview,
+    PastConversation,
     Scope,
     SettingChange,
     Speaker,
@@ -93,6 +94,10 @@ class History(Protocol):
         """
         ...
 
+    async def ask_again(self, turn_id: int) -> Turn:
+        """A user's turn is to be answered, whether or not it was before. NotFound for a bot's."""
+        ...
+
     async def delete_turn(self, turn_id: int) -> Turn:
         """Take one turn out with its swipes; returns what it was."""
         ...
@@ -114,11 +119,17 @@ class History(Protocol):
         ...
 
     async def window(
-        self, channel: ChannelKey, limit: int, *, before_turn: int | None = None
+        self,
+        channel: ChannelKey,
+        limit: int,
+        *,
+        before_turn: int | None = None,
+        conversation_id: int | None = None,
     ) -> HistoryWindow:
         """The newest `limit` visible turns of the current conversation (before `before_turn`).
 
-        With `before_turn`, the conversation is that turn's own.
+        With `before_turn`, the conversation is that turn's own; with `conversation_id`, that one
+        of the channel's, NotFound when it is none of them.
         """
         ...
 
@@ -242,6 +253,14 @@ class History(Protocol):
         """Make an earlier conversation the current one again (the Undo of a reset)."""
         ...
 
+    async def list_conversations(self, channel: ChannelKey) -> list[PastConversation]:
+        """Every conversation of a channel in which something was said, the newest first."""
+        ...
+
+    async def delete_conversation(self, channel: ChannelKey, conversation_id: int) -> None:
+        """Take out one that was left, with all its turns. NotFound when it is not among them."""
+        ...
+
     async def hide_last_exchange(self, channel: ChannelKey) -> list[int]:
         """Hide the newest reply, what it answered and anything after it. Returns the turn ids."""
         ...
@@ -250,8 +269,10 @@ class History(Protocol):
         """Bring hidden turns back (the Undo of an undo)."""
         ...
 
-    async def export(self, channel: ChannelKey) -> list[Turn]:
-        """Every visible turn of the current conversation."""
+    async def export(
+        self, channel: ChannelKey, *, conversation_id: int | None = None
+    ) -> list[Turn]:
+        """Every visible turn of the current conversation, or of another one of the channel's."""
         ...
 
     async def erase(self, platform: str, speaker_id: str) -> Erased:

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace, settings: DatabaseSettings | None) -> int:
     return _export(url, args.output)
 
 
-def _report(problems: list[str], all_well: str) -> int:
+def _report(problems: Sequence[object], all_well: str) -> int:
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:

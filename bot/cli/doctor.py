@@ -1,4 +1,4 @@
-"""``python -m bot doctor``: looks at everything, changes nothing, says what to mend."""
+"""``python -m bot doctor``: looks at everything, changes nothing, says what to do."""
 
 import argparse
 import asyncio
@@ -31,7 +31,7 @@ async def _run(*, offline: bool) -> int:
         print(finding, flush=True)
     code = exit_code(findings)
     to_mend = sum(finding.grade in (Grade.FAIL, Grade.FAULT) for finding in findings)
-    print(f"To mend: {to_mend}. Start with the first." if to_mend else "Nothing is broken.")
+    print(f"To fix: {to_mend}. Start with the first." if to_mend else "Nothing is broken.")
     return code
 
 
@@ -95,7 +95,9 @@ async def _check_personas(settings: ProcessSettings) -> list[Finding]:
 
 
 async def _check_database(settings: ProcessSettings) -> list[Finding]:
-    from bot.store.checks import check
+    from bot.store.checks import ProblemKind, check
+
+    grades = {ProblemKind.NOT_MADE: Grade.OK, ProblemKind.OUTDATED: Grade.WARN}
 
     try:
         problems = await check(settings.database_url)
@@ -103,14 +105,10 @@ async def _check_database(settings: ProcessSettings) -> list[Finding]:
         return [from_error("database", error)]
     if not problems:
         return [Finding(Grade.OK, "database", "Whole, and of this version.")]
-    findings: list[Finding] = []
-    for problem in problems:
-        grade = Grade.FAIL
-        if "python -m bot db upgrade" in problem:
-            # Not made yet, or of an older version: the next start sees to it.
-            grade = Grade.OK if "made at the first start" in problem else Grade.WARN
-        findings.append(Finding(grade, "database", problem))
-    return findings
+    return [
+        Finding(grades.get(problem.kind, Grade.FAIL), "database", problem.text)
+        for problem in problems
+    ]
 
 
 async def _check_engine(settings: ProcessSettings, *, offline: bool) -> list[Finding]:

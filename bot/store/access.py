@@ -228,7 +228,8 @@ def take_turn(connection: Connection, turn_id: int, *, role: str | None = None) 
     if row is None:
         raise turn_gone()
     if role is not None and row.role != role:
-        raise NotFound("That message is not a reply of the bot's.")
+        what = "is not a reply of the bot's" if role == "bot" else "is the bot's own"
+        raise NotFound(f"That message {what}.")
     return row
 
 

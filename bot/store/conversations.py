@@ -6,9 +6,25 @@ Functions of a connection, each one transaction.
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, literal_column, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    delete,
+    func,
+    literal_column,
+    select,
+    update,
+)
 
-from bot.chat.messages import ChannelKey, HistoryWindow, Overview, Turn, Waiting
+from bot.chat.messages import (
+    ChannelKey,
+    HistoryWindow,
+    Overview,
+    PastConversation,
+    Turn,
+    Waiting,
+)
 from bot.errors import NotFound
 from bot.store import settings
 from bot.store.access import (
@@ -21,6 +37,7 @@ from bot.store.access import (
     new_conversation,
     now,
     read_turn,
+    remove_turns,
     retire_conversation,
     take_channel,
     take_conversation,
@@ -103,14 +120,19 @@ _PENDING_SINCE = _PENDING.where(
 
 
 def window(
-    connection: Connection, channel: ChannelKey, limit: int, *, before_turn: int | None = None
+    connection: Connection,
+    channel: ChannelKey,
+    limit: int,
+    *,
+    before_turn: int | None = None,
+    conversation_id: int | None = None,
 ) -> HistoryWindow:
     """The newest `limit` visible turns. Conversation 0 where nothing was ever said.
 
     Reads no more than that, however many there are before.
     """
     if before_turn is None:
-        conversation = current_conversation(connection, channel)
+        conversation = _chosen(connection, channel, conversation_id)
         if conversation is None:
             return HistoryWindow(0, ())
     else:
@@ -227,9 +249,11 @@ def last_reply(connection: Connection, channel: ChannelKey) -> Turn | None:
     return None if newest is None else read_turn(connection, newest)
 
 
-def export(connection: Connection, channel: ChannelKey) -> list[Turn]:
-    """Every visible turn of the current conversation."""
-    conversation = current_conversation(connection, channel)
+def export(
+    connection: Connection, channel: ChannelKey, *, conversation_id: int | None = None
+) -> list[Turn]:
+    """Every visible turn of a conversation, by default the current one."""
+    conversation = _chosen(connection, channel, conversation_id)
     if conversation is None:
         return []
     chosen = select_turns().where(_visible(conversation)).order_by(TurnRow.id)
@@ -243,16 +267,52 @@ def reset(connection: Connection, channel: ChannelKey) -> tuple[int, int]:
     return old, new_conversation(connection, channel_id)
 
 
+def list_conversations(connection: Connection, channel: ChannelKey) -> list[PastConversation]:
+    """Every conversation of a channel in which something was said, the newest first."""
+    rows = connection.execute(
+        select(
+            ConversationRow.id,
+            ConversationRow.is_current,
+            func.count(TurnRow.id).label("turns"),
+            func.min(TurnRow.id).label("first"),
+            func.max(TurnRow.created_at).label("newest_at"),
+        )
+        .join(ChannelRow, ChannelRow.id == ConversationRow.channel_id)
+        .join(TurnRow, TurnRow.conversation_id == ConversationRow.id)
+        .where(
+            ChannelRow.platform == channel.platform,
+            ChannelRow.platform_channel_id == channel.channel_id,
+            TurnRow.hidden_at.is_(None),
+        )
+        .group_by(ConversationRow.id, ConversationRow.is_current)
+        .order_by(func.max(TurnRow.id).desc())
+    ).all()
+    firsts: dict[int, Turn] = {}
+    for piece in batches([row.first for row in rows]):
+        chosen = select_turns().where(TurnRow.id.in_(piece))
+        firsts |= {turn.turn_id: turn for turn in load_turns(connection, chosen)}
+    return [
+        PastConversation(row.id, row.is_current, row.turns, firsts[row.first], row.newest_at)
+        for row in rows
+    ]
+
+
+def delete_conversation(connection: Connection, channel: ChannelKey, conversation_id: int) -> None:
+    """Take out a conversation that was left, with all its turns. NotFound for any other."""
+    channel_id = _take_own(connection, channel, conversation_id)
+    wanted = ConversationRow.id == conversation_id
+    if connection.scalar(select(ConversationRow.is_current).where(wanted)):
+        raise NotFound("That is the present conversation.", "Begin a new one first.")
+    turn_ids = connection.scalars(
+        select(TurnRow.id).where(TurnRow.conversation_id == conversation_id)
+    ).all()
+    remove_turns(connection, channel_id, turn_ids)
+    connection.execute(delete(ConversationRow).where(wanted))
+
+
 def restore(connection: Connection, channel: ChannelKey, conversation_id: int) -> None:
     """Make an earlier conversation the current one again. NotFound when it is not here."""
-    channel_id = find_channel(connection, channel, lock=True)
-    owner = None
-    if 0 < conversation_id <= LARGEST_ID:
-        owner = connection.scalar(
-            select(ConversationRow.channel_id).where(ConversationRow.id == conversation_id)
-        )
-    if channel_id is None or owner != channel_id:
-        raise NotFound("That conversation is not there any more.")
+    channel_id = _take_own(connection, channel, conversation_id)
     retire_conversation(connection, channel_id)
     connection.execute(
         update(ConversationRow).where(ConversationRow.id == conversation_id).values(is_current=True)
@@ -284,6 +344,31 @@ def unhide(connection: Connection, turn_ids: Sequence[int]) -> None:
     mark_stale(connection, usable_ids(turn_ids))
     for piece in batches(usable_ids(turn_ids)):
         connection.execute(update(TurnRow).where(TurnRow.id.in_(piece)).values(hidden_at=None))
+
+
+def _chosen(connection: Connection, channel: ChannelKey, conversation_id: int | None) -> int | None:
+    """A conversation of the channel: by default the current one, if there is any."""
+    if conversation_id is None:
+        return current_conversation(connection, channel)
+    _require_own(connection, find_channel(connection, channel), conversation_id)
+    return conversation_id
+
+
+def _take_own(connection: Connection, channel: ChannelKey, conversation_id: int) -> int:
+    """The channel's number, locked. NotFound when the conversation is none of its own."""
+    channel_id = find_channel(connection, channel, lock=True)
+    return _require_own(connection, channel_id, conversation_id)
+
+
+def _require_own(connection: Connection, channel_id: int | None, conversation_id: int) -> int:
+    owner = None
+    if 0 < conversation_id <= LARGEST_ID:
+        owner = connection.scalar(
+            select(ConversationRow.channel_id).where(ConversationRow.id == conversation_id)
+        )
+    if channel_id is None or owner != channel_id:
+        raise NotFound("That conversation is not there any more.")
+    return channel_id
 
 
 def _visible(conversation_id: int) -> ColumnElement[bool]:

@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Select, func, select
 
 from bot.errors import StoreError, WrongDatabase
+from bot.invocation import command
 from bot.store.access import now
 from bot.store.connection import is_sqlite, parse_url, run_once, sqlite_file
 from bot.store.derived import derived
@@ -95,7 +96,7 @@ def _write_all(
     if revision is None or revision != newest_revision(chain):
         raise StoreError(
             "The database is empty, or was made by an older version.",
-            "Run `python -m bot db upgrade` first.",
+            f"Run {command('db upgrade')} first.",
         )
     writer.total = connection.scalar(select(func.count(TurnRow.id))) or 0
     head = {

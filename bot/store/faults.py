@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bot.errors import StoreError
+from bot.invocation import command
 
 
 def _driver_errors() -> tuple[type[Exception], ...]:
@@ -22,18 +23,24 @@ def _driver_errors() -> tuple[type[Exception], ...]:
 
 DRIVER_ERRORS = _driver_errors()
 
-CHECK_MEND = "Run `python -m bot db check`; if it is damaged, put back a backup."
+PUT_BACK = "Put back a backup."
+_CHECK = "check"  # stands for `check_first`, which says how the command is called here
 SQLITE_FAULTS = {
     "SQLITE_BUSY": ("is locked by another program.", "Close what else has it open, and try again."),
     "SQLITE_LOCKED": ("is locked.", "Close what else has it open, and try again."),
-    "SQLITE_CORRUPT": ("is damaged.", CHECK_MEND),
-    "SQLITE_NOTADB": ("is not a SQLite database, or is damaged.", CHECK_MEND),
+    "SQLITE_CORRUPT": ("is damaged.", _CHECK),
+    "SQLITE_NOTADB": ("is not a SQLite database, or is damaged.", _CHECK),
     "SQLITE_FULL": ("cannot grow: the disk is full.", "Make room, then start again."),
     "SQLITE_READONLY": ("cannot be written.", "Give this user the right to write it."),
     "SQLITE_CANTOPEN": ("cannot be opened.", "Check its folder and its rights."),
     "SQLITE_PERM": ("cannot be opened.", "Check its folder and its rights."),
-    "SQLITE_IOERR": ("cannot be read or written: the disk reports a fault.", CHECK_MEND),
+    "SQLITE_IOERR": ("cannot be read or written: the disk reports a fault.", _CHECK),
 }
+
+
+def check_first() -> str:
+    """What to do where the database may be damaged."""
+    return f"Run {command('db check')}; if it is damaged, put back a backup."
 
 
 @contextmanager
@@ -60,14 +67,16 @@ def _explain_sqlite(url: URL, cause: BaseException) -> StoreError:
     # Extended names, such as SQLITE_IOERR_READ, begin with the plain one.
     for fault, (what, mend) in SQLITE_FAULTS.items():
         if name.startswith(fault):
-            return StoreError(f"The database {url.database} {what}", mend)
+            return StoreError(
+                f"The database {url.database} {what}", check_first() if mend == _CHECK else mend
+            )
     if isinstance(cause, OSError):
         reason = cause.strerror or str(cause)
         return StoreError(
             f"The database {url.database} cannot be opened: {reason}.",
             "Check DATA_DIR or DATABASE_URL, and the folder's rights.",
         )
-    return StoreError(f"The database {url.database} failed: {cause}.", CHECK_MEND)
+    return StoreError(f"The database {url.database} failed: {cause}.", check_first())
 
 
 def _explain_postgres(url: URL, cause: BaseException) -> StoreError:

@@ -40,6 +40,7 @@ class SqlHistory(OnTransactions):
     delete_turn = writes(incoming.delete_turn, erases=True)
     edit_turn = writes(incoming.edit_turn, erases=True)
     erase = writes(forgetting.erase, erases=True)
+    _ask_again = writes(incoming.ask_again)
     _add_message = writes(incoming.add_message)
     _note_seen = writes(incoming.note_seen)
     _last_seen = reads(incoming.last_seen)
@@ -53,6 +54,12 @@ class SqlHistory(OnTransactions):
         """Take a message up, to be answered by our account, as if it came only now."""
         account = self._run.account(message.channel.platform)
         return await self._renew_message(message, heard_by=account)
+
+    async def ask_again(self, turn_id: int) -> Turn:
+        """Let a user's turn wait for an answer of our account."""
+        turn = await self.turn(turn_id)
+        account = self._run.account(turn.channel.platform)
+        return await self._ask_again(turn_id, heard_by=account)
 
     async def note_seen(self, channel: ChannelKey, message_id: str) -> None:
         """Remember the newest message that our account has seen in a channel."""
@@ -73,6 +80,7 @@ class SqlHistory(OnTransactions):
     channels_quoting = reads(conversations.channels_quoting)
     last_reply = reads(conversations.last_reply)
     export = reads(conversations.export)
+    list_conversations = reads(conversations.list_conversations)
     _pending = reads(conversations.pending)
     _channels_with_pending = reads(conversations.channels_with_pending)
 
@@ -198,5 +206,6 @@ class SqlHistory(OnTransactions):
     # Turning a conversation over
     reset = writes(conversations.reset)
     restore = writes(conversations.restore)
+    delete_conversation = writes(conversations.delete_conversation, erases=True)
     hide_last_exchange = writes(conversations.hide_last_exchange)
     unhide = writes(conversations.unhide)

@@ -244,6 +244,17 @@ def delete_turn(connection: Connection, turn_id: int) -> Turn:
     return turn
 
 
+def ask_again(connection: Connection, turn_id: int, *, heard_by: str = "") -> Turn:
+    """Let a user's turn wait for an answer of `heard_by`. Raises NotFound, also for a bot's."""
+    take_turn(connection, turn_id, role="user")
+    connection.execute(
+        update(TurnRow)
+        .where(TurnRow.id == turn_id)
+        .values(addressed=True, is_pending=True, heard_by=heard_by, answered_by=None)
+    )
+    return read_turn(connection, turn_id)
+
+
 def edit_turn(connection: Connection, turn_id: int, text: str) -> Turn:
     """Replace the (active) text of any turn, also where it is quoted."""
     row = take_turn(connection, turn_id)

@@ -15,6 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, inspect, text
 
 from bot.errors import StoreError, WrongDatabase
+from bot.invocation import command as our_command
 from bot.store.connection import (
     MAINTENANCE_PRAGMAS,
     is_sqlite,
@@ -135,7 +136,7 @@ def _run_chain(connection: Connection, *, url: URL, chain: ScriptDirectory) -> l
             raise StoreError(
                 f"The migration of {url.database} was taken back: rows of «{broken[0]}» refer to "
                 "nothing.",
-                "Run `python -m bot db check`; the database is as it was.",
+                f"Run {our_command('db check')}; the database is as it was.",
             )
     return [script.revision for script in steps]
 

@@ -25,6 +25,7 @@ from bot.workbench.room import PERSON_ID, Room
 from bot.workbench.rooms import Rooms
 
 NUMBER = r"{turn:[0-9]{1,18}}"
+CONVERSATION = r"{conversation:[0-9]{1,18}}"
 HEARTBEAT_SECONDS = 15
 HEARTBEAT = b": still here\n\n"
 
@@ -41,6 +42,7 @@ class Api:
     def routes(self) -> list[web.RouteDef]:
         """Every call there is."""
         chat, turn = "/api/chats/{chat}", "/api/chats/{chat}/turns/" + NUMBER
+        conversation = "/api/chats/{chat}/conversations/" + CONVERSATION
         return [
             web.get("/api/status", self.status),
             web.get("/api/personas", self.personas),
@@ -57,6 +59,10 @@ class Api:
             web.post(f"{chat}/stop", self.stop),
             web.post(f"{chat}/reset", self.reset),
             web.post(f"{chat}/restore", self.restore),
+            web.get(f"{chat}/conversations", self.conversations),
+            web.get(conversation, self.conversation),
+            web.get(f"{conversation}/export", self.export),
+            web.delete(conversation, self.delete_conversation),
             web.get(f"{turn}/earlier", self.earlier),
             web.get(f"{turn}/why", self.why),
             web.put(turn, self.edit),
@@ -128,14 +134,16 @@ class Api:
     async def export(self, request: web.Request) -> web.Response:
         """The conversation as a file."""
         room = self._room(request)
-        turns = await room.export()
+        number = _conversation_id(request)
+        turns = await room.export(number)
         if request.query.get("format") == "text":
             body, suffix, kind = views.transcript(turns), "txt", "text/plain"
         else:
             exported = views.exported(room.key.channel_id, turns)
             body = json.dumps(exported, indent=2, ensure_ascii=False)
             suffix, kind = "json", "application/json"
-        name = f"caduceus-chat-{room.key.channel_id}.{suffix}"
+        which = room.key.channel_id if number is None else f"{room.key.channel_id}-{number}"
+        name = f"caduceus-chat-{which}.{suffix}"
         return web.Response(
             text=body,
             content_type=kind,
@@ -187,6 +195,20 @@ class Api:
         """Back to the conversation that a reset put away."""
         form = await read_form(request, Restore)
         await self._room(request).restore(form.conversation_id)
+        return _done()
+
+    async def conversations(self, request: web.Request) -> web.Response:
+        """Every conversation that was had in a chat."""
+        return web.json_response({"conversations": await self._room(request).conversations()})
+
+    async def conversation(self, request: web.Request) -> web.Response:
+        """One of them, to read."""
+        number = int(request.match_info["conversation"])
+        return web.json_response(await self._room(request).conversation(number))
+
+    async def delete_conversation(self, request: web.Request) -> web.Response:
+        """Take out one that was left."""
+        await self._room(request).delete_conversation(int(request.match_info["conversation"]))
         return _done()
 
     async def earlier(self, request: web.Request) -> web.Response:
@@ -248,6 +270,11 @@ class Api:
 
 def _turn_id(request: web.Request) -> int:
     return int(request.match_info["turn"])
+
+
+def _conversation_id(request: web.Request) -> int | None:
+    given = request.match_info.get("conversation")
+    return None if given is None else int(given)
 
 
 def _done(status: int = 200) -> web.Response:

@@ -1,7 +1,9 @@
 """What the page may send, checked. Unknown keys are an error."""
 
+import zlib
 from typing import Annotated, TypeVar
 
+import aiohttp
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.functional_validators import AfterValidator
@@ -96,7 +98,10 @@ async def read_form(request: web.Request, form: type[FormType]) -> FormType:
     """The body of a call. Raises Refused with a line that names what is wrong."""
     if request.content_type != "application/json":
         raise Refused(415, "The body must be JSON.", "Send Content-Type: application/json.")
-    body = await request.read()
+    try:
+        body = await request.read()
+    except (aiohttp.ClientError, web.RequestPayloadError, zlib.error) as error:
+        raise Refused(400, "The body cannot be read.", "Send it again, whole.") from error
     try:
         return form.model_validate_json(body)
     except ValidationError as error:

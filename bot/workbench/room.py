@@ -2,7 +2,7 @@
 
 from bot.chat.messages import ChannelKey, IncomingMessage, Speaker, Turn
 from bot.chat.talk.conversations import Conversations
-from bot.errors import NotFound
+from bot.errors import NotAllowed, NotFound
 from bot.workbench import views
 from bot.workbench.answers import Refused
 from bot.workbench.events import Hub
@@ -58,9 +58,8 @@ class Room:
         newest = window.turns[-1] if window.turns else None
         if newest is None or newest.role != "user":
             raise Refused(409, "There is nothing to answer.", "Write something first.")
-        # Its answer was deleted or came to nothing: the same words again, as a new message.
-        await self.delete(newest.turn_id)
-        await self.say(newest.text, newest.speaker.name)
+        await self._conversations.ask_again(newest.turn_id)
+        self.writer.write()
 
     async def regenerate(self, turn_id: int) -> None:
         """Write another swipe of a reply."""
@@ -80,9 +79,13 @@ class Room:
     async def edit(self, turn_id: int, text: str) -> None:
         """Replace a turn's text."""
         await self.turn(turn_id)
-        if turn_id == self.writer.live_turn:
-            raise Refused(409, "This reply is being written.", "Stop it first.")
-        self.writer.tell_turn(await self._history.edit_turn(turn_id, text))
+        try:
+            edited = await self._conversations.edit_turn(turn_id, text)
+        except NotAllowed as error:
+            raise Refused(409, error.message, error.mend) from error
+        self.writer.tell_turn(edited)
+        if edited.role == "user" and not self.writer.is_busy:
+            self.writer.forget_note()  # it may have asked for this very edit
 
     async def delete(self, turn_id: int) -> None:
         """Take a turn out, even a reply being written."""
@@ -93,7 +96,7 @@ class Room:
     async def reset(self) -> int:
         """Begin a new conversation. Returns the old one's id, for :meth:`restore`."""
         old, _new = await self._conversations.reset(self.key)
-        self.writer.note = None
+        self.writer.forget_note()
         await self.tell_snapshot()
         return old
 
@@ -101,7 +104,22 @@ class Room:
         """Go back to an earlier conversation."""
         self.refuse_when_busy()
         await self._history.restore(self.key, conversation_id)
+        self.writer.forget_note()
         await self.tell_snapshot()
+
+    async def conversations(self) -> list[views.Json]:
+        """Every conversation that was had here, the newest first."""
+        found = await self._history.list_conversations(self.key)
+        return [views.conversation(one) for one in found]
+
+    async def conversation(self, conversation_id: int) -> views.Json:
+        """The newest turns of one of them; the earlier ones as of any other."""
+        window = await self._history.window(self.key, WINDOW_TURNS, conversation_id=conversation_id)
+        return {"turns": [self.writer.view(one) for one in window.turns], "skipped": window.skipped}
+
+    async def delete_conversation(self, conversation_id: int) -> None:
+        """Take one out that was left. The present one is not deleted so."""
+        await self._history.delete_conversation(self.key, conversation_id)
 
     async def turn(self, turn_id: int) -> Turn:
         """A turn of this chat. Raises NotFound for any other chat's, Discord's above all."""
@@ -117,9 +135,9 @@ class Room:
         turns = [self.writer.view(turn) for turn in window.turns]
         return {"turns": turns, "skipped": window.skipped}
 
-    async def export(self) -> list[Turn]:
-        """Every turn of the current conversation."""
-        return await self._history.export(self.key)
+    async def export(self, conversation_id: int | None = None) -> list[Turn]:
+        """Every turn of a conversation, by default the current one."""
+        return await self._history.export(self.key, conversation_id=conversation_id)
 
     async def snapshot(self) -> views.Json:
         """All that a page needs to draw this chat now.

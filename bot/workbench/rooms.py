@@ -58,7 +58,7 @@ class Rooms:
     async def create(self) -> Room:
         """A new chat, empty. Raises Refused when there are too many."""
         if len(self._rooms) >= MOST_CHATS:
-            raise Refused(409, f"There are {MOST_CHATS} chats already.", "Reset one of them.")
+            raise Refused(409, f"There are {MOST_CHATS} chats already.", "Go on in one of them.")
         room = self._add(str(max(map(int, self._rooms)) + 1))
         await self._conversations.history.note_seen(room.key, self._numbers.next())
         return room

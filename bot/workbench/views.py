@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from bot.chat.engines import Engines
-from bot.chat.messages import GenerationRecord, Scope, Turn
+from bot.chat.messages import GenerationRecord, PastConversation, Scope, Turn
 from bot.chat.persona import Persona
 from bot.chat.personas.macros import expand_macros
 from bot.chat.settings import SettingOrigin
@@ -105,9 +105,24 @@ def chat(chat_id: str, persona_name: str, newest: Turn | None) -> Json:
     return {
         "id": chat_id,
         "persona": persona_name,
-        "snippet": " ".join(newest.text[:SNIPPET_CHARACTERS].split()) if newest else "",
+        "snippet": _snippet(newest) if newest else "",
         "at": newest.created_at.isoformat() if newest else None,
     }
+
+
+def conversation(past: PastConversation) -> Json:
+    """A line of the list of a chat's conversations."""
+    return {
+        "id": past.conversation_id,
+        "is_current": past.is_current,
+        "turns": past.turns,
+        "snippet": _snippet(past.first),
+        "at": past.newest_at.isoformat(),
+    }
+
+
+def _snippet(turn: Turn) -> str:
+    return " ".join(turn.text[:SNIPPET_CHARACTERS].split())
 
 
 def setting(origin: SettingOrigin) -> Json:

@@ -113,10 +113,16 @@ class Writer:
         """A turn is no more."""
         self._hub.publish("gone", {"turn": turn_id})
 
-    def tell_note(self, text: str) -> None:
+    def tell_note(self, text: str, *, is_too_long: bool = False) -> None:
         """A line for the person that is no part of the history."""
-        self.note = {"text": text}
+        self.note = {"text": text, "is_too_long": is_too_long}
         self._hub.publish("note", self.note)
+
+    def forget_note(self) -> None:
+        """The line no longer holds."""
+        if self.note is not None:
+            self.note = None
+            self._hub.publish("note", {"text": "", "is_too_long": False})
 
     def _next_reply(self) -> Awaitable[Reply | None]:
         return self._conversations.next_reply(self._key)
@@ -176,7 +182,7 @@ class Writer:
         outcome = reply.outcome
         stopped = outcome is None or outcome.finish is FinishReason.CANCELLED
         if outcome and outcome.error:
-            self.tell_note(outcome.error)
+            self.tell_note(outcome.error, is_too_long=outcome.is_too_long)
         elif not was_written and not stopped:
             self.tell_note(NOTHING_TO_SAY)
         self._hub.publish(

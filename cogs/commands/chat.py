@@ -17,6 +17,7 @@ from cogs.commands.buttons import continue_reply, regenerate
 from cogs.commands.undo import undo_view
 from cogs.interactions import (
     Interaction,
+    answering,
     channel_of,
     require_asker,
     require_may_send,
@@ -37,8 +38,8 @@ class ChatCommands(commands.GroupCog, group_name="chat", group_description="This
     async def reset(self, interaction: Interaction) -> None:
         """Begin a new conversation here. Nothing is deleted."""
         key = key_of(channel_of(interaction))
-        await interaction.response.defer(thinking=True)
-        old, _ = await self._bot.conversations.reset(key)
+        async with answering(interaction):
+            old, _ = await self._bot.conversations.reset(key)
         await interaction.followup.send(
             "A new conversation begins: I no longer see what was said before. Nothing is deleted.",
             view=undo_view("restore", [old]),
@@ -48,8 +49,8 @@ class ChatCommands(commands.GroupCog, group_name="chat", group_description="This
     async def undo(self, interaction: Interaction) -> None:
         """Take back the last exchange: the newest reply and what it answered."""
         key = key_of(channel_of(interaction))
-        await interaction.response.defer(thinking=True)
-        hidden = await self._bot.conversations.undo(key)
+        async with answering(interaction):
+            hidden = await self._bot.conversations.undo(key)
         if not hidden:
             await interaction.followup.send("There is nothing to take back.")
             return
@@ -91,7 +92,7 @@ class ChatCommands(commands.GroupCog, group_name="chat", group_description="This
         if file.fp.seek(0, io.SEEK_END) > limit:
             raise NotFound(
                 f"This conversation is larger than the {limit // 2**20} MiB that may be sent here.",
-                "Ask the bot's owner for `python -m bot db export`.",
+                "Ask the bot's owner for an export of the database (`db export`).",
             )
         file.fp.seek(0)
         await interaction.followup.send(f"{len(turns)} turns.", file=file, ephemeral=True)

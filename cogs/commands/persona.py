@@ -8,7 +8,15 @@ from bot.chat.messages import Scope
 from bot.chat.persona import Persona
 from bot.errors import NotAllowed, NotFound
 from cogs.client import CaduceusBot
-from cogs.interactions import Interaction, bot_of, channel_of, is_moderator, may_change
+from cogs.interactions import (
+    Interaction,
+    answering,
+    bot_of,
+    channel_of,
+    in_time,
+    is_moderator,
+    may_change,
+)
 from cogs.platform import key_of
 
 CHOICES = 25  # Discord shows no more
@@ -16,6 +24,7 @@ DESCRIPTION_CHARACTERS = 4096
 FIELD_CHARACTERS = 1000
 
 
+@in_time
 async def complete_persona(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """The personas whose names hold what was typed; those that begin with it first."""
     typed = typed.casefold()
@@ -39,6 +48,7 @@ class PersonaCommands(
     async def list(self, interaction: Interaction) -> None:
         """See the personas there are."""
         key = key_of(channel_of(interaction))
+        await interaction.response.defer(ephemeral=True, thinking=True)
         personas = self._bot.conversations.personas
         cascade = self._bot.conversations.settings
         here = await cascade.persona(key, await cascade.resolve(key))
@@ -50,15 +60,16 @@ class PersonaCommands(
         if is_moderator(interaction):
             lines += [f"⚠️ `{file}`: {fault}" for file, fault in personas.problems().items()]
         embed = discord.Embed(title="Personas", description=_fitting(lines))
-        await interaction.response.send_message(embed=embed, ephemeral=True)
+        await interaction.followup.send(embed=embed, ephemeral=True)
 
     @app_commands.command()
     @app_commands.describe(name="Which persona")
     @app_commands.autocomplete(name=complete_persona)
     async def show(self, interaction: Interaction, name: str) -> None:
         """Read what a persona is told to be."""
+        await interaction.response.defer(ephemeral=True, thinking=True)
         persona = await self._persona(interaction, name)
-        await interaction.response.send_message(embed=describe(persona), ephemeral=True)
+        await interaction.followup.send(embed=describe(persona), ephemeral=True)
 
     @app_commands.command()
     @app_commands.describe(name="Which persona")
@@ -67,11 +78,13 @@ class PersonaCommands(
         """Choose who the bot is in this channel."""
         key = key_of(channel_of(interaction))
         cascade = self._bot.conversations.settings
-        await self._require_choice(interaction)
-        persona = await self._persona(interaction, name)
-        await cascade.set(key, Scope.CHANNEL, "persona", persona.id, by=str(interaction.user.id))
+        by = str(interaction.user.id)
+        async with answering(interaction):
+            await self._require_choice(interaction)
+            persona = await self._persona(interaction, name)
+            await cascade.set(key, Scope.CHANNEL, "persona", persona.id, by=by)
         shown = discord.utils.escape_markdown(persona.name)
-        await interaction.response.send_message(f"**{shown}** speaks here from now on.")
+        await interaction.followup.send(f"**{shown}** speaks here from now on.")
 
     async def _require_choice(self, interaction: Interaction) -> None:
         settings = await self._bot.conversations.settings.resolve(key_of(channel_of(interaction)))

@@ -61,15 +61,17 @@ class SettingsCommands(
     @app_commands.autocomplete(key=complete_key)
     async def show(self, interaction: Interaction, key: str | None = None) -> None:
         """See what holds here, and where it comes from."""
-        origins = await self._cascade.explain(key_of(channel_of(interaction)))
-        if key is not None:
-            wanted = definition_of(key).key
+        channel = key_of(channel_of(interaction))
+        wanted = None if key is None else definition_of(key).key
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        origins = await self._cascade.explain(channel)
+        if wanted is not None:
             origin = next(o for o in origins if o.definition.key == wanted)
             embed = describe_one(origin)
         else:
             lines = [line_of(origin) for origin in origins]
             embed = discord.Embed(title="Settings here", description=fitting(lines))
-        await interaction.response.send_message(embed=embed, ephemeral=True)
+        await interaction.followup.send(embed=embed, ephemeral=True)
 
     @app_commands.command()
     @app_commands.describe(key="Which setting", value="Its new value", scope="Where it applies")
@@ -87,10 +89,11 @@ class SettingsCommands(
         definition = definition_of(key)
         require_scope(interaction, where)
         channel = key_of(channel_of(interaction))
+        await interaction.response.defer(ephemeral=True, thinking=True)
         change = await self._cascade.set(channel, where, key, value, by=str(interaction.user.id))
         new = cut(await self._cascade.show(channel, definition, change.new), 1500)
-        await interaction.response.send_message(
-            f"`{definition.key}` is now {new} for {name_of(where)}. "
+        await interaction.followup.send(
+            f"`{definition.key}` is now {new} for {in_words(where)}. "
             f"(`/settings undo {change.change_id}` takes it back.)",
             ephemeral=True,
         )
@@ -107,11 +110,12 @@ class SettingsCommands(
         definition = definition_of(key)
         require_scope(interaction, where)
         channel = key_of(channel_of(interaction))
+        await interaction.response.defer(ephemeral=True, thinking=True)
         change = await self._cascade.reset(channel, where, key, by=str(interaction.user.id))
         origins = await self._cascade.explain(channel)
         now = next(o for o in origins if o.definition.key == definition.key)
-        await interaction.response.send_message(
-            f"`{definition.key}` is no longer set for {name_of(where)}; here it is now "
+        await interaction.followup.send(
+            f"`{definition.key}` is no longer set for {in_words(where)}; here it is now "
             f"{cut(now.shown, 1500)} ({source(now)}). "
             f"(`/settings undo {change.change_id}` takes it back.)",
             ephemeral=True,
@@ -121,12 +125,13 @@ class SettingsCommands(
     async def history(self, interaction: Interaction) -> None:
         """See who changed what, newest first."""
         channel = key_of(channel_of(interaction))
+        await interaction.response.defer(ephemeral=True, thinking=True)
         changes = await self._cascade.history(channel, limit=CHANGES_SHOWN)
         lines = [await self._line_of_change(channel, change) for change in changes]
         embed = discord.Embed(
             title="Changes", description=fitting(lines) if lines else "Nothing was changed yet."
         )
-        await interaction.response.send_message(embed=embed, ephemeral=True)
+        await interaction.followup.send(embed=embed, ephemeral=True)
 
     @app_commands.command()
     @app_commands.describe(id="The number that /settings history shows")
@@ -135,10 +140,11 @@ class SettingsCommands(
     ) -> None:
         """Put back what a change replaced."""
         channel = key_of(channel_of(interaction))
+        await interaction.response.defer(ephemeral=True, thinking=True)
         found = await self._cascade.change(channel, id)
         require_scope(interaction, found.scope)
         change = await self._cascade.undo(channel, id, by=str(interaction.user.id))
-        await interaction.response.send_message(
+        await interaction.followup.send(
             f"Change {id} is taken back: {await self._line_of_change(channel, change)}",
             ephemeral=True,
         )

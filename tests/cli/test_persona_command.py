@@ -59,6 +59,48 @@ def test_check_says_what_a_file_has_or_what_is_wrong(
         command("check", str(broken))
 
 
+@pytest.mark.parametrize("name", ["mira", "MIRA", "file:mira", "Mira Solenne", "mira  s"])
+def test_show_takes_a_name_its_beginning_or_the_files(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("show", name) == 0
+    assert capsys.readouterr().out.startswith("Mira Solenne\n")
+
+
+def test_a_beginning_that_several_names_have_is_nobodys(tmp_path: Path) -> None:
+    for file, name in (("x", "Ada One"), ("y", "Ada Two")):
+        (tmp_path / f"{file}.toml").write_text(f'name = "{name}"')
+    with pytest.raises(NotFound, match="Ada One, Ada Two"):
+        command("show", "ada", folder=tmp_path)
+
+
+def test_every_file_is_checked_and_the_last_fault_ends_the_output(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in ("a.toml", "c.toml"):
+        (tmp_path / file).write_text("x")
+    (tmp_path / "b.toml").write_text('name = "B"')
+    with pytest.raises(PersonaError, match=r"c\.toml, line 1"):
+        command("check", *(str(tmp_path / file) for file in ("a.toml", "b.toml", "c.toml")))
+    output = capsys.readouterr()
+    assert "«B» can be used" in output.out
+    assert output.err.startswith("a.toml, line 1: ")
+    with pytest.raises(PersonaError, match=r"a\.toml, line 1"):
+        command("check", str(tmp_path / "a.toml"), str(tmp_path / "b.toml"))
+    output = capsys.readouterr()
+    assert "«B» can be used" in output.out
+    assert not output.err
+
+
+def test_a_fault_is_told_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "b.toml").write_text("x")
+    command("list", folder=tmp_path)
+    assert capsys.readouterr().err.count("b.toml") == 1
+    assert not caplog.records
+
+
 def test_what_is_no_file_at_all_is_named() -> None:
     with pytest.raises(PersonaError, match=r"^\. is not a persona file"):
         command("check", ".")

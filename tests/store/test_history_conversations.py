@@ -153,3 +153,66 @@ async def test_what_is_known_of_a_channel_is_not_forgotten(history: SqlHistory) 
     await history.note_seen(ChannelKey("discord", "7"), "2")
     (key,) = await history.last_seen("discord")
     assert (key.guild_id, key.parent_id) == ("1", "100")
+
+
+async def test_every_conversation_in_which_something_was_said_is_listed(
+    history: SqlHistory, talk: Talk
+) -> None:
+    assert await history.list_conversations(CHANNEL) == []
+    first = await talk.mention("first")
+    await talk.mention("more")
+    old, _ = await history.reset(CHANNEL)
+    await history.reset(CHANNEL)  # nothing was said in this one
+    third = await talk.mention("third", minute=5)
+    await Talk(history, OTHER_CHANNEL).mention("elsewhere")
+    newest, oldest = await history.list_conversations(CHANNEL)
+    assert (newest.first, newest.turns, newest.is_current) == (third, 1, True)
+    assert (oldest.first, oldest.turns, oldest.is_current) == (first, 2, False)
+    assert (oldest.conversation_id, newest.newest_at) == (old, third.created_at)
+    assert (await history.window(CHANNEL, 1, conversation_id=old)).skipped == 1
+    assert [one.text for one in await history.export(CHANNEL, conversation_id=old)] == [
+        "first",
+        "more",
+    ]
+
+
+async def test_a_conversation_that_was_left_can_be_deleted(history: SqlHistory, talk: Talk) -> None:
+    gone = await talk.answer(await talk.ask("first"))
+    old, _ = await history.reset(CHANNEL)
+    kept = await talk.mention("second")
+    with pytest.raises(NotFound, match="present conversation"):
+        await history.delete_conversation(CHANNEL, kept.conversation_id)
+    await history.delete_conversation(CHANNEL, old)
+    assert [one.first for one in await history.list_conversations(CHANNEL)] == [kept]
+    with pytest.raises(NotFound):
+        await history.turn(gone.turn_id)
+    for use in (history.delete_conversation(CHANNEL, old), history.restore(CHANNEL, old)):
+        with pytest.raises(NotFound):
+            await use
+
+
+async def test_a_foreign_conversation_is_out_of_reach(history: SqlHistory, talk: Talk) -> None:
+    foreign = (await Talk(history, OTHER_CHANNEL).mention("elsewhere")).conversation_id
+    await history.reset(OTHER_CHANNEL)
+    await talk.mention("here")
+    for use in (
+        history.window(CHANNEL, 5, conversation_id=foreign),
+        history.export(CHANNEL, conversation_id=foreign),
+        history.delete_conversation(CHANNEL, foreign),
+        history.delete_conversation(CHANNEL, 2**70),
+    ):
+        with pytest.raises(NotFound):
+            await use
+    assert len(await history.export(OTHER_CHANNEL, conversation_id=foreign)) == 1
+
+
+async def test_a_question_can_be_asked_again(history: SqlHistory, talk: Talk) -> None:
+    question = await talk.ask("how so?")
+    reply = await talk.answer(question)
+    assert await history.pending(CHANNEL) == []
+    await history.delete_turn(reply.turn_id)
+    again = await history.ask_again(question.turn_id)
+    assert again.turn_id == question.turn_id
+    assert await history.pending(CHANNEL) == [again]
+    with pytest.raises(NotFound, match="the bot's own"):
+        await history.ask_again((await talk.answer(again)).turn_id)

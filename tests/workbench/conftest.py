@@ -6,7 +6,9 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from browsing import ARGUMENTS, CHROMIUM, OpenPage, Visit
 from given_personas import GivenPersonas
+from playwright.async_api import Browser, async_playwright, expect
 from workbench_parts import HOSTILE, REPLIES, Bench, Client, StartBench
 
 from bot.chat.engines import Engines, NamedEngine
@@ -82,3 +84,48 @@ async def open_client() -> AsyncIterator[Callable[[Bench], Awaitable[Client]]]:
 async def client(bench: Bench, open_client: Callable[[Bench], Awaitable[Client]]) -> Client:
     """A client of `bench`."""
     return await open_client(bench)
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
+    """Open a workbench's page. A test fails when the page logged an error or left this machine."""
+    visits: list[Visit] = []
+
+    async def open_for(bench: Bench, **options: object) -> Visit:
+        context = await browser.new_context(**options)  # type: ignore[arg-type]
+        context.set_default_timeout(15_000)
+        page = await context.new_page()
+        visit = Visit(page)
+        visits.append(visit)
+        page.on("pageerror", lambda error: visit.faults.append(str(error)))
+        page.on(
+            "console",
+            lambda line: visit.faults.append(line.text) if line.type == "error" else None,
+        )
+        page.on(
+            "request",
+            lambda request: (
+                None if request.url.startswith(bench.url) else visit.faults.append(request.url)
+            ),
+        )
+        await page.goto(bench.url)
+        await expect(page.locator("#bar-name")).not_to_be_empty()
+        return visit
+
+    yield open_for
+    for visit in visits:
+        await visit.page.context.close()
+        assert visit.faults == []
+
+
+@pytest.fixture
+async def visit(bench: Bench, open_page: OpenPage) -> Visit:
+    return await open_page(bench)

@@ -1,30 +1,16 @@
 """The page in real headless Chromium."""
 
 import asyncio
-import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
 
 import pytest
-from playwright.async_api import Browser, Locator, Page, async_playwright, expect
+from browsing import CHROMIUM, OpenPage, Visit
+from playwright.async_api import expect
 from workbench_parts import HOSTILE, Bench, StartBench
 
 from bot.chat.messages import ChannelKey, Scope
 from bot.engine.fake import FakeEngine
 from bot.errors import EngineFailed
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 PHONE = {"width": 390, "height": 844}
 LONG = "One two three four five six seven eight nine ten eleven twelve thirteen."
 
@@ -39,80 +25,6 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium was found: apt install chromium"),
 ]
-
-
-@dataclass
-class Visit:
-    """A page and what went wrong on it."""
-
-    page: Page
-    faults: list[str] = field(default_factory=list)
-
-    @property
-    def field(self) -> Locator:
-        return self.page.locator("#message")
-
-    @property
-    def replies(self) -> Locator:
-        return self.page.locator("#turns .turn.bot .text")
-
-    def button(self, name: str) -> Locator:
-        return self.page.get_by_role("button", name=name, exact=True)
-
-    async def say(self, text: str) -> None:
-        await self.field.fill(text)
-        await self.field.press("Enter")
-
-    async def idle(self) -> None:
-        await expect(self.page.locator("#stop")).to_be_hidden()
-
-
-OpenPage = Callable[..., Awaitable[Visit]]
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        await browser.close()
-
-
-@pytest.fixture
-async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
-    """Open a workbench's page. A test fails when the page logged an error or left this machine."""
-    visits: list[Visit] = []
-
-    async def open_for(bench: Bench, **options: object) -> Visit:
-        context = await browser.new_context(**options)  # type: ignore[arg-type]
-        context.set_default_timeout(15_000)
-        page = await context.new_page()
-        visit = Visit(page)
-        visits.append(visit)
-        page.on("pageerror", lambda error: visit.faults.append(str(error)))
-        page.on(
-            "console",
-            lambda line: visit.faults.append(line.text) if line.type == "error" else None,
-        )
-        page.on(
-            "request",
-            lambda request: (
-                None if request.url.startswith(bench.url) else visit.faults.append(request.url)
-            ),
-        )
-        await page.goto(bench.url)
-        await expect(page.locator("#bar-name")).not_to_be_empty()
-        return visit
-
-    yield open_for
-    for visit in visits:
-        await visit.page.context.close()
-        assert visit.faults == []
-
-
-@pytest.fixture
-async def visit(bench: Bench, open_page: OpenPage) -> Visit:
-    return await open_page(bench)
 
 
 async def held(start: StartBench) -> tuple[Bench, asyncio.Semaphore]:

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import os
 import re
 import stat
 import tomllib
@@ -18,8 +19,16 @@ from bot.chat.text.names import clean_name
 from bot.errors import PersonaError
 
 FILE_BYTES = 1024 * 1024
-LINE_DOTS = 2_000  # a key of so many parts takes `tomllib` minutes; no prose has so many in a line
-_SINGLE_DOT = re.compile(r"(?<!\.)\.(?!\.)")
+KEY_PARTS = 16  # on one line; `tomllib` takes minutes for keys of thousands
+KEY_CHARACTERS = 40  # of a key that is told of
+# Texts and comments in TOML, up to the end of the file where they have none of their own.
+_NO_KEYS = re.compile(
+    r'''"""(?:[^"\\]|\\.|"(?!""))*(?:"""|\Z|\\\Z)|'''
+    r"'''.*?(?:'''|\Z)|"
+    r""""(?:[^"\\\n]|\\.)*|'[^'\n]*|#[^\n]*""",
+    re.DOTALL,
+)
+_COLON = re.compile(r"\s*:")
 _TOO_MUCH = "it is nested too deeply, or a number is too long."
 _LINE = re.compile(r" ?\(at line (\d+), column \d+\)| \(at end of document\)")
 _LINE_END = re.compile("\r\n?")  # Windows' cards have them
@@ -44,9 +53,7 @@ def is_persona_file(path: Path) -> bool:
 
 def parse_toml(file_name: str, text: str) -> PersonaText:
     """A persona as TOML, with exactly the keys of :class:`PersonaText`. Raises PersonaError."""
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.count(".") > LINE_DOTS and len(_SINGLE_DOT.findall(line)) > LINE_DOTS:
-            raise _fault(file_name, number, "this key has too many parts.")
+    _refuse_long_keys(file_name, text)
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -56,9 +63,7 @@ def parse_toml(file_name: str, text: str) -> PersonaText:
         raise _fault(file_name, line, f"this is not TOML: {said[:1].lower()}{said[1:]}.") from error
     except (RecursionError, ValueError) as error:
         raise _fault(file_name, None, _TOO_MUCH) from error
-    return _persona(
-        file_name, text, values, lambda key: rf"^[ \t]*[\"']?{re.escape(key)}[\"']?\s*="
-    )
+    return _persona(file_name, values, lambda key: _line_in_toml(text, key))
 
 
 def parse_json(file_name: str, text: str) -> PersonaText:
@@ -74,9 +79,7 @@ def parse_json(file_name: str, text: str) -> PersonaText:
     if not isinstance(values, dict):
         raise _fault(file_name, 1, "expected an object in braces, with a name and a description.")
     fields, keys = card_fields(file_name, cast("dict[str, object]", values))
-    return _persona(
-        file_name, text, fields, lambda key: rf"\"{re.escape(keys.get(key, key))}\"\s*:"
-    )
+    return _persona(file_name, fields, lambda key: _line_in_json(text, keys.get(key, key)))
 
 
 _READERS: Mapping[str, Callable[[str, str], PersonaText]] = {
@@ -86,16 +89,7 @@ _READERS: Mapping[str, Callable[[str, str], PersonaText]] = {
 
 
 def _read_text(path: Path) -> str:
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise PersonaError(f"{path.name} is not a plain file.")
-        with path.open("rb") as file:
-            content = file.read(FILE_BYTES + 1)
-    except OSError as error:
-        raise PersonaError(
-            f"{path.name} cannot be read: {error.strerror}.", "Check that it is there and readable."
-        ) from error
+    content = _read_bytes(path)
     if len(content) > FILE_BYTES:
         raise PersonaError(f"{path.name} is larger than 1 MiB.", "A persona file is text alone.")
     try:
@@ -105,37 +99,62 @@ def _read_text(path: Path) -> str:
         raise _fault(path.name, line, "this is not UTF-8.", "Save the file as UTF-8.") from error
 
 
+def _read_bytes(path: Path) -> bytes:
+    """The file's first MiB, and a byte more where there is one."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a device may do something already
+            raise PersonaError(f"{path.name} is not a plain file.")
+        # The file may be another one by now. Opening a pipe so does not wait for who writes to it.
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise PersonaError(f"{path.name} is not a plain file.")
+            return file.read(FILE_BYTES + 1)
+    except OSError as error:
+        raise PersonaError(
+            f"{path.name} cannot be read: {error.strerror}.", "Check that it is there and readable."
+        ) from error
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def _persona(
-    file_name: str, text: str, values: Mapping[str, object], pattern: Callable[[str], str]
+    file_name: str, values: Mapping[str, object], line_of: Callable[[str], int | None]
 ) -> PersonaText:
+    for key in values:
+        if key not in PersonaText.model_fields:
+            raise _fault(file_name, line_of(key), _unknown(key))
     fields = {
         key: _LINE_END.sub("\n", value) if isinstance(value, str) else value
         for key, value in values.items()
     }
     for key, value in fields.items():
         if isinstance(value, str) and (bad := _CONTROLS.search(value)):
-            line = _line_of(text, pattern(key))
-            raise _fault(file_name, line, f"«{key}» holds the control character {bad[0]!r}.")
+            said = f"«{key}» holds the control character {bad[0]!r}."
+            raise _fault(file_name, line_of(key), said)
     try:
         persona = PersonaText.model_validate(fields)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         key = str(first["loc"][0]) if first["loc"] else ""
-        line = _line_of(text, pattern(key))
-        raise _fault(file_name, line, _expectation(key, first["type"])) from error
+        raise _fault(file_name, line_of(key), _expectation(key, first["type"])) from error
     if "\n" in persona.name:
-        raise _fault(file_name, _line_of(text, pattern("name")), "a name has only one line.")
+        raise _fault(file_name, line_of("name"), "a name has only one line.")
     if not clean_name(persona.name, default=""):
-        raise _fault(file_name, _line_of(text, pattern("name")), "«name» shows nothing.")
+        raise _fault(file_name, line_of("name"), "«name» shows nothing.")
     return persona
 
 
+def _unknown(key: str) -> str:
+    shown = key[:KEY_CHARACTERS]
+    known = ", ".join(PersonaText.model_fields)
+    near = difflib.get_close_matches(shown, PersonaText.model_fields, 1)
+    question = f" Did you mean «{near[0]}»?" if near else ""
+    return f"there is no key «{shown}».{question} There are: {known}."
+
+
 def _expectation(key: str, kind: str) -> str:
-    if kind == "extra_forbidden":
-        known = ", ".join(PersonaText.model_fields)
-        near = difflib.get_close_matches(key, PersonaText.model_fields, 1)
-        question = f" Did you mean «{near[0]}»?" if near else ""
-        return f"there is no key «{key[:40]}».{question} There are: {known}."
     if kind == "missing":
         return f"expected the key «{key}», which is missing."
     if kind == "string_too_long":
@@ -164,9 +183,37 @@ def _no_twins(file_name: str, pairs: list[tuple[str, object]]) -> dict[str, obje
     return found
 
 
-def _line_of(text: str, pattern: str) -> int | None:
-    match = re.search(pattern, text, re.MULTILINE)
-    return text.count("\n", 0, match.start()) + 1 if match else None
+def _refuse_long_keys(file_name: str, text: str) -> None:
+    """Raise PersonaError for a line whose key, or keys, have very many parts."""
+    bare = _NO_KEYS.sub(lambda found: "\n" * found[0].count("\n"), text)
+    for number, line in enumerate(bare.split("\n"), 1):
+        if line.count(".") > KEY_PARTS:
+            raise _fault(file_name, number, "this key has too many parts.")
+
+
+# Both go through a text once, whatever it is: a pattern that may try again takes minutes for some.
+
+
+def _line_in_toml(text: str, key: str) -> int | None:
+    """The line where a value is given to `key`."""
+    written = [f"{quote}{key}{quote}" for quote in ("", '"', "'")]
+    for number, line in enumerate(text.split("\n"), 1):
+        line = line.strip(" \t[")
+        for one in written:
+            after = line[len(one) :].lstrip() if line.startswith(one) else ""
+            if after and after[0] in "=.]":
+                return number
+    return None
+
+
+def _line_in_json(text: str, key: str) -> int | None:
+    written, at = json.dumps(key, ensure_ascii=False), 0
+    while (at := text.find(written, at)) >= 0:
+        after = at + len(written)
+        if _COLON.match(text, after):
+            return text.count("\n", 0, at) + 1
+        at = after
+    return None
 
 
 def _fault(file_name: str, line: int | None, said: str, mend: str = "") -> PersonaError:

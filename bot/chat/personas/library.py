@@ -10,10 +10,13 @@ from pathlib import Path
 from bot.chat.persona import Persona, PersonaText
 from bot.chat.personas.files import is_persona_file, read_persona
 from bot.chat.personas.homes import PersonaHome, in_order, persona_key
+from bot.chat.personas.patience import Patience
 from bot.errors import PersonaError
 
 MOST_FILES = 500
 WATCH_SECONDS = 2.0
+READ_SECONDS = 10.0  # for the folder's list, and for any one file
+MOST_HANGING = 4  # of the files: then the disk hangs, not a file
 FILE_ID = "file:{}"  # with the file's name, but for its ending: it outlasts every edit
 DEFAULT_ID = FILE_ID.format("caduceus")
 DEFAULT_NAME = "Caduceus"
@@ -29,6 +32,8 @@ FALLBACK = Persona(
 log = logging.getLogger(__name__)
 
 _Stamp = tuple[int, int, int, int]
+
+NO_STAMP: _Stamp = (0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +61,18 @@ class PersonaLibrary(PersonaHome):
     alphabetically first file can be chosen; where the other one was chosen before, it speaks on.
     """
 
-    def __init__(self, folder: Path, *, default: str = DEFAULT_ID) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        default: str = DEFAULT_ID,
+        read_seconds: float = READ_SECONDS,
+    ) -> None:
         """`default` is the id or name of the persona that speaks where none is chosen."""
         self._folder = folder
         self._default = default
+        self._lists = Patience(_persona_files, read_seconds, 1)
+        self._reads = Patience(self._read_file, read_seconds, MOST_HANGING)
         self._files: dict[str, _File] = {}
         self._snapshot = _Snapshot()
         self._loading = threading.Lock()
@@ -94,13 +107,10 @@ class PersonaLibrary(PersonaHome):
             try:
                 self._snapshot = self._read_folder()
             except OSError as error:
-                problem = f"{self._folder} cannot be read: {error.strerror}."
+                problem = f"{self._folder} cannot be read: {error.strerror or error}."
                 self._snapshot = _Snapshot(
                     before.by_id, before.by_name, {str(self._folder): problem}
                 )
-            for name, problem in self._snapshot.problems.items():
-                if before.problems.get(name) != problem:
-                    log.warning("A persona cannot be used: %s", problem)
             return self._snapshot != before
 
     async def refresh(self) -> bool:
@@ -108,21 +118,30 @@ class PersonaLibrary(PersonaHome):
         return await asyncio.to_thread(self.load)
 
     async def watch(self, interval_seconds: float = WATCH_SECONDS) -> None:
-        """Refresh for ever. Cancel to end."""
+        """Refresh for ever, and log what changes and what cannot be used. Cancel to end."""
+        logged: Mapping[str, str] = {}
         while True:
-            if await self.refresh():
+            changed, problems = await self.refresh(), self.problems()
+            for name, problem in problems.items():
+                if logged.get(name) != problem:
+                    log.warning("A persona cannot be used: %s", problem)
+            logged = problems
+            if changed:
                 names = [persona.name for persona in await self.listed(None)]
                 log.info("The personas have changed: %s", ", ".join(names))
             await asyncio.sleep(interval_seconds)
 
     def _read_folder(self) -> _Snapshot:
-        paths = sorted(path for path in self._folder.iterdir() if is_persona_file(path))
+        paths = self._list_folder()
         problems: dict[str, str] = {}
         for path in paths[MOST_FILES:]:
             problems[path.name] = (
                 f"{path.name} is left out: there are more than {MOST_FILES} files."
             )
-        files = {path.name: self._read_file(path) for path in paths[:MOST_FILES]}
+        files = {
+            path.name: file or self._unread(path)
+            for path, file in self._reads.each(paths[:MOST_FILES])
+        }
         self._files = files
         by_id: dict[str, Persona] = {}
         by_name: dict[str, Persona] = {}
@@ -146,9 +165,21 @@ class PersonaLibrary(PersonaHome):
             by_id, by_name, {_plain(name): _plain(each) for name, each in problems.items()}
         )
 
+    def _list_folder(self) -> list[Path]:
+        [(_, paths)] = self._lists.each([self._folder])
+        if paths is None:
+            raise TimeoutError("the disk does not answer")
+        return paths
+
+    def _unread(self, path: Path) -> _File:
+        """A file whose reading took too long: it is read again when the disk answers."""
+        known = self._files.get(path.name)
+        problem = f"{path.name} cannot be read: the disk does not answer."
+        return _File(NO_STAMP, known.text if known else None, problem)
+
     def _read_file(self, path: Path) -> _File:
         known = self._files.get(path.name)
-        stamp = (0, 0, 0, 0)
+        stamp = NO_STAMP
         try:
             status = path.stat()
             # ctime: a right to read that was given changes nothing else.
@@ -163,6 +194,10 @@ class PersonaLibrary(PersonaHome):
         except PersonaError as error:
             problem = str(error)
         return _File(stamp, known.text if known else None, problem)
+
+
+def _persona_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if is_persona_file(path))
 
 
 def _plain(text: str) -> str:

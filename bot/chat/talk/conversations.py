@@ -202,6 +202,25 @@ class Conversations:
         """Have `tell` called with every reply of which a part was deleted, as it is now."""
         self._on_shortened.append(tell)
 
+    async def edit_turn(self, turn_id: int, text: str) -> Turn:
+        """Replace a turn's text, a bot's too. Raises NotFound.
+
+        NotAllowed while it is being written, which would write over the new text.
+        """
+        channel = (await self.history.turn(turn_id)).channel
+        async with self._intake(channel):  # in which a reply begins, too
+            if self._is_being_written(channel, turn_id):
+                raise NotAllowed("This reply is being written.", "Stop it, or wait for its end.")
+            return await self.history.edit_turn(turn_id, text)
+
+    async def ask_again(self, turn_id: int) -> Turn:
+        """A user's turn is to be answered once more, however old it is: call `next_reply`."""
+        channel = (await self.history.turn(turn_id)).channel
+        async with self._intake(channel) as state:
+            turn = await self.history.ask_again(turn_id)
+            state.heard.add(turn_id)
+            return turn
+
     # Replies -------------------------------------------------------------------------------------
 
     async def next_reply(self, channel: ChannelKey) -> Reply | None:

@@ -26,6 +26,7 @@ from bot.errors import (
     EngineFailed,
     EngineUnavailable,
     RemoteEngineError,
+    RequestTooLarge,
 )
 
 ATTEMPTS = 2
@@ -43,6 +44,7 @@ class Outcome:
     finish: FinishReason
     error: str = ""
     statistics: GenerationStatistics | None = None
+    is_too_long: bool = False  # trying again cannot help: what was said has to be shorter
 
 
 class Anew(str):
@@ -200,7 +202,11 @@ class Writer:
                     yield piece
         except CaduceusError as error:
             _log.warning("A reply in %s failed: %s", self._turn.channel, error, exc_info=error)
-            self.outcome = Outcome(FinishReason.CANCELLED, line_for(error))
+            self.outcome = Outcome(
+                FinishReason.CANCELLED,
+                line_for(error),
+                is_too_long=isinstance(error, RequestTooLarge),
+            )
 
     async def record(self, created_at: datetime) -> GenerationRecord | None:
         """How the text came to be; None when no prompt was made."""

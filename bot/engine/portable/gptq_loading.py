@@ -28,6 +28,7 @@ from bot.engine.models.gptq_layout import GptqLayout
 from bot.engine.models.progress import Progress
 from bot.engine.models.quiet import import_gptqmodel
 from bot.errors import ModelError
+from bot.invocation import command
 
 if TYPE_CHECKING:  # transformers is imported late, once it has been silenced
     from transformers import PreTrainedModel
@@ -187,5 +188,5 @@ def _as_model_error(folder: ModelFolder, error: Exception) -> ModelError:
         return error
     return ModelError(
         f"{folder.path}: the quantized weights cannot be loaded: {str(error)[:300]}",
-        "Check with `python -m bot model inspect`.",
+        f"Check with {command('model inspect')}.",
     )

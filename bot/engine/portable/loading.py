@@ -18,6 +18,7 @@ from bot.engine.models.folder import ModelFolder
 from bot.engine.models.progress import Progress
 from bot.engine.portable import gptq_loading
 from bot.errors import ModelError
+from bot.invocation import command
 
 if TYPE_CHECKING:  # transformers is imported late, once it has been silenced
     from transformers import PreTrainedModel
@@ -113,7 +114,7 @@ def load_weights(
             raise _misfit(folder, "sizes differ") from error
         raise ModelError(
             f"{folder.path} cannot be loaded: {first_line(error)}",
-            "Check with `python -m bot model inspect`; the model's kind must be one that "
+            f"Check with {command('model inspect')}; the model's kind must be one that "
             "transformers knows without code of its own.",
         ) from error
     _check_account(folder, cast("Mapping[str, Any]", account))

@@ -1,7 +1,7 @@
 /* The calls to the server, and the stream of what happens in a chat. */
 
-const LOST = "Caduceus does not answer.";
-const LOST_MEND = "Is it still running? Start it again, then reload this page.";
+/** The one line for a lost connection. */
+export const LOST = "The connection to Caduceus is lost. It comes back by itself once the program runs again.";
 const RETRY_MILLISECONDS = 2000;
 
 /** What went wrong, in a line for people. */
@@ -22,7 +22,7 @@ export async function call(method, path, body) {
   try {
     response = await fetch(`/api/${path}`, options);
   } catch {
-    throw new ApiError(LOST, LOST_MEND);
+    throw new ApiError(LOST);
   }
   const answer = await response.json().catch(() => null);
   if (response.ok && answer) return answer;

@@ -1,7 +1,9 @@
 /* Puts the parts of the page together. The server tells what happens; the page draws it. */
 
 import { $, announce, confirmed, el, toast } from "./dom.js";
-import { call, listen } from "./api.js";
+import { LOST, call, listen } from "./api.js";
+import { Composer } from "./composer.js";
+import { Conversations } from "./conversations.js";
 import { Personas } from "./personas.js";
 import { Settings } from "./settings.js";
 import { Sidebar } from "./sidebar.js";
@@ -17,10 +19,10 @@ let hush = () => {}; // ends the stream of the chat that is shown
 let state = { busy: false, live: null, persona: null, engine: null, skipped: 0, connected: true };
 let refreshing = null;
 
-/** A call to the server for this chat, whose failure is a line on the page. True when it went well. */
-async function act(method, path, body) {
+/** A call to the server for a chat, whose failure is a line on the page. True when it went well. */
+async function act(method, path, body, where = chat) {
   try {
-    await call(method, `chats/${chat}/${path}`, body);
+    await call(method, `chats/${where}/${path}`, body);
     return true;
   } catch (error) {
     toast(error.message);
@@ -34,12 +36,21 @@ const transcript = new Transcript({
   swipe: (turn, step) => act("POST", `turns/${turn.id}/swipe`, { step }),
   edit: (turn, text) => act("PUT", `turns/${turn.id}`, { text }),
   why: (turn) => explain(chat, turn),
+  rescue: (text) => {
+    composer.giveBack(text);
+    toast("The message that you were editing is gone. Your text stands in the message field.");
+  },
   remove: async (turn) => {
     const whose = turn.role === "bot" ? `this reply of ${turn.name}` : "this message";
     const swipes = turn.swipes > 1 ? ` with its ${turn.swipes} versions` : "";
     if (await confirmed(`Delete ${whose}${swipes}? It cannot be brought back.`, "Delete")) await act("DELETE", `turns/${turn.id}`);
   },
 });
+const composer = new Composer((where, text) => {
+  transcript.toEnd();
+  return act("POST", "messages", { text, name: sidebar.name }, where);
+});
+const conversations = new Conversations();
 const sidebar = new Sidebar((id) => (location.hash = id), () => show(chat));
 const personas = new Personas(sidebar);
 const settings = new Settings();
@@ -90,7 +101,7 @@ const handlers = {
     update();
   },
   note(given) {
-    note(given);
+    note(given.text ? given : null);
   },
   settings({ settings: all }) {
     if ($("settings").open) settings.draw(all);
@@ -112,7 +123,6 @@ function refreshSoon() {
 function update() {
   const { busy, live, persona, engine, connected } = state;
   $("stop").hidden = !busy;
-  $("send").disabled = !$("message").value.trim();
   $("earlier").hidden = !state.skipped;
   if (persona) greet(persona, transcript.turns.size === 0 || !state.skipped);
   banner(engine, connected);
@@ -141,7 +151,7 @@ function banner(engine, connected) {
 }
 
 function bannerText(engine, connected) {
-  if (!connected) return "The connection to Caduceus is lost. It comes back by itself once the program runs again.";
+  if (!connected) return LOST;
   const cause = engine?.error ? ` ${engine.error}` : "";
   if (engine?.state === "stopped") return `The model has stopped.${cause} Start Caduceus again.`;
   if (engine?.state === "restarting") return `The model broke off and is being started again.${cause}`;
@@ -164,44 +174,27 @@ function note(given) {
   transcript.follow();
 }
 
-/** A message that nobody answered can be answered still. */
+/** A message that nobody answered can be answered still; one that is too long has to be edited first. */
 function offerAnswer() {
   const old = $("note").querySelector("button");
   const unanswered = !state.busy && transcript.turns.size > 0 && transcript.last().role === "user";
   if (unanswered === Boolean(old)) return;
+  const { id } = unanswered ? transcript.last() : {};
   if (!unanswered) {
     old.remove();
     if (!shownNote) $("note").replaceChildren();
     return;
   }
   if (!shownNote) $("note").replaceChildren(el("span", { textContent: "This message has no answer." }));
+  if (shownNote?.is_too_long) {
+    $("note").append(el("button", { type: "button", textContent: "Edit it", on: { click: () => transcript.edit(id) } }));
+    return;
+  }
   $("note").append(el("button", { type: "button", textContent: shownNote ? "Try again" : "Answer it",
     on: { click: () => ($("message").focus(), act("POST", "answer")) } }));
 }
 
 /* ---- what the person does ---- */
-
-async function send() {
-  const field = $("message");
-  const text = field.value;
-  if (!text.trim()) return;
-  field.value = "";
-  grow();
-  transcript.toEnd();
-  if (!(await act("POST", "messages", { text, name: sidebar.name }))) {
-    field.value = text + (field.value ? `\n${field.value}` : "");
-    grow();
-  }
-}
-
-function grow() {
-  const field = $("message");
-  if (!CSS.supports("field-sizing", "content")) {
-    field.style.height = "auto";
-    field.style.height = `${field.scrollHeight}px`;
-  }
-  $("send").disabled = !field.value.trim();
-}
 
 async function stop() {
   if (await act("POST", "stop")) $("message").focus();
@@ -212,6 +205,9 @@ function show(id) {
   chat = id;
   Object.assign(state, { busy: false, live: null, persona: null });
   sidebar.current = id;
+  transcript.chat = id;
+  composer.show(id);
+  conversations.show(id);
   $("export-text").href = `/api/chats/${id}/export?format=text`;
   $("export-json").href = `/api/chats/${id}/export`;
   settings.show(id);
@@ -235,10 +231,7 @@ async function open() {
   }
 }
 
-$("composer").addEventListener("submit", (event) => (event.preventDefault(), send()));
-$("message").addEventListener("input", grow);
 $("message").addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) (event.preventDefault(), send());
   const mine = event.key === "ArrowUp" && !event.target.value && transcript.lastOfPerson();
   if (mine) (event.preventDefault(), transcript.edit(mine.id));
 });
@@ -262,7 +255,7 @@ $("reset").addEventListener("click", async () => {
   const here = chat;
   try {
     const { conversation_id: old } = await call("POST", `chats/${here}/reset`);
-    toast("A new conversation begins. The old one is kept.", ["Undo", () => call("POST", `chats/${here}/restore`, { conversation_id: old }).catch((error) => toast(error.message))]);
+    toast("A new conversation begins. The old one is kept under «Earlier conversations».", ["Undo", () => call("POST", `chats/${here}/restore`, { conversation_id: old }).catch((error) => toast(error.message))]);
     $("message").focus();
   } catch (error) {
     toast(error.message);

@@ -2,6 +2,7 @@
 
 import MarkdownIt from "./vendor/markdown-it.js";
 
+const MOST_PARTS = 6_000; // a text of more is shown as it was written: browsers take seconds for so many elements
 const NESTING = 20; // lists in quotes in lists; more is text
 const UNUSED = ["code", "entity", "html_block", "html_inline", "image", "lheading", "reference", "table"];
 
@@ -21,6 +22,16 @@ rules.link_open = (tokens, at, options, _env, renderer) => {
 /** Markdown to a fragment. A fence that has not been closed yet is code already. */
 export function render(text) {
   const template = document.createElement("template");
-  template.innerHTML = markdown.render(text);
+  const environment = {};
+  const tokens = markdown.parse(text, environment);
+  const parts = tokens.reduce((sum, token) => sum + 1 + (token.children?.length ?? 0), 0);
+  if (parts > MOST_PARTS) return plain(text);
+  template.innerHTML = markdown.renderer.render(tokens, markdown.options, environment);
   return template.content;
+}
+
+function plain(text) {
+  const fragment = document.createDocumentFragment();
+  fragment.append(Object.assign(document.createElement("p"), { className: "plain", textContent: text }));
+  return fragment;
 }

@@ -1,20 +1,25 @@
 /* The conversation as it is drawn: turns, the running reply, the greeting. */
 
 import { $, avatar, el, iconButton } from "./dom.js";
+import { tooLong } from "./composer.js";
+import { draft, keepDraft } from "./drafts.js";
 import { render } from "./markdown.js";
 
 const NEAR_END_PIXELS = 90;
+const REST = 3; // times what a drawing took, until the next one
 const clock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 
 export class Transcript {
-  /** `actions`: regenerate, continueReply, swipe, edit, remove, why; each takes a turn. */
+  /** `actions`: regenerate, continueReply, swipe, edit, remove, why; each takes a turn. `rescue` takes a text. */
   constructor(actions) {
     this.actions = actions;
+    this.chat = null;
     this.turns = new Map();
     this.speeds = new Map();
     this.items = new Map();
     this.busy = false;
     this.dirty = null;
+    this.cost = 0;
     $("scroll").addEventListener("scroll", () => this.watchEnd(), { passive: true });
     $("to-end").addEventListener("click", () => this.toEnd());
     new ResizeObserver(() => this.sticks && this.toEnd()).observe($("scroll"));
@@ -23,10 +28,26 @@ export class Transcript {
 
   draw(turns) {
     this.turns = new Map(turns.map((turn) => [turn.id, turn]));
+    const { activeElement: typing } = document;
+    const edited = Number(typing?.closest(".turn.editing")?.dataset.id);
+    const at = edited ? typing.selectionStart : 0;
     this.items.clear();
     $("turns").replaceChildren();
     for (const turn of turns) this.place(turn);
+    this.reopen(turns);
     this.toEnd();
+    const field = this.items.get(edited)?.querySelector(".edit textarea");
+    field?.focus();
+    field?.setSelectionRange(at, at);
+  }
+
+  /** Edits that were begun and neither saved nor given up stand there again. */
+  reopen(turns) {
+    for (const turn of turns) if (draft(this.editKey(turn.id))) this.edit(turn.id, false);
+  }
+
+  editKey(id) {
+    return `${this.chat}/${id}`;
   }
 
   prepend(turns) {
@@ -34,6 +55,7 @@ export class Transcript {
     const below = scroll.scrollHeight - scroll.scrollTop;
     for (const turn of turns) this.turns.set(turn.id, turn);
     for (const turn of turns) this.place(turn);
+    this.reopen(turns);
     scroll.scrollTop = scroll.scrollHeight - below;
   }
 
@@ -48,18 +70,24 @@ export class Transcript {
     const turn = this.turns.get(id);
     if (!turn) return;
     turn.text += text;
-    if (this.dirty === null) {
-      this.dirty = requestAnimationFrame(() => {
-        this.dirty = null;
-        for (const one of this.turns.values()) if (one.state === "running") this.fill(one);
-        this.follow();
-      });
-    }
+    if (this.dirty === null) this.dirty = setTimeout(() => requestAnimationFrame(() => this.grown()), this.cost * REST);
+  }
+
+  /** Draw what runs. A long text is drawn anew less often, so that the page stays free for the person. */
+  grown() {
+    const before = performance.now();
+    this.dirty = null;
+    for (const one of this.turns.values()) if (one.state === "running") this.fill(one);
+    this.follow();
+    this.cost = performance.now() - before;
   }
 
   remove(id) {
     const item = this.items.get(id);
     const hadFocus = item?.contains(document.activeElement);
+    const edited = draft(this.editKey(id));
+    keepDraft(this.editKey(id), "");
+    if (edited) this.actions.rescue(edited);
     item?.remove();
     this.items.delete(id);
     this.turns.delete(id);
@@ -189,30 +217,43 @@ export class Transcript {
     for (const id of newest) this.place(this.turns.get(id));
   }
 
-  edit(id) {
+  edit(id, focus = true) {
     const turn = this.turns.get(id);
     const item = this.items.get(id);
     if (!turn || item.classList.contains("editing")) return;
-    const field = el("textarea", { value: turn.text, maxLength: 20000, attrs: { "aria-label": `Text of the message of ${turn.name}` } });
+    const key = this.editKey(id);
+    const field = el("textarea", { value: draft(key) || turn.text, attrs: { "aria-label": `Text of the message of ${turn.name}` } });
     const close = (focus = true) => {
+      keepDraft(key, "");
       item.classList.remove("editing");
       this.place(this.turns.get(id) ?? turn);
       if (focus) this.items.get(id)?.querySelector("[data-action=edit]")?.focus();
     };
+    const error = el("p", { className: "error", hidden: true, attrs: { role: "alert" } });
+    const check = () => {
+      error.textContent = tooLong(field.value);
+      error.hidden = !error.textContent;
+      return error.hidden;
+    };
     const save = async () => {
+      if (!check()) return;
       if (field.value.trim() === turn.text || (await this.actions.edit(turn, field.value))) close();
     };
     const form = el("form", { className: "edit", on: { submit: (event) => (event.preventDefault(), save()) } },
       field,
+      error,
       el("div", {}, el("button", { type: "button", textContent: "Cancel", on: { click: () => close() } }),
         el("button", { type: "submit", className: "primary", textContent: "Save" })));
     form.addEventListener("keydown", (event) => {
       if (event.key === "Escape") (event.stopPropagation(), close());
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) (event.preventDefault(), save());
     });
+    field.addEventListener("input", () => (keepDraft(key, field.value === turn.text ? "" : field.value), check()));
     item.classList.add("editing");
     item.querySelector(".text").replaceChildren(form);
     item.querySelector(".actions")?.remove();
+    check();
+    if (!focus) return;
     field.focus();
     field.setSelectionRange(field.value.length, field.value.length);
   }

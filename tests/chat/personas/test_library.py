@@ -2,6 +2,9 @@
 
 import asyncio
 import os
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -246,6 +249,66 @@ def test_a_missing_folder_is_a_problem_and_keeps_what_was_read(folder: Folder) -
     assert library.load()
     assert names(library) == ["Mira"]
     assert any("cannot be read" in problem for problem in library.problems().values())
+
+
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
+    """Files that the disk does not give, for as long as they are named in the set."""
+    names: set[str] = set()
+    goes_on = threading.Event()
+    read = module.read_persona
+
+    def slow_read(path: Path) -> PersonaText:
+        if path.name in names:
+            goes_on.wait()
+        return read(path)
+
+    monkeypatch.setattr(module, "read_persona", slow_read)
+    yield names
+    goes_on.set()
+
+
+def test_a_file_that_the_disk_does_not_give_holds_up_no_other(
+    folder: Folder, hanging: set[str]
+) -> None:
+    for file, name in (("a.toml", "Ada"), ("b.toml", "Bo"), ("c.toml", "Cy")):
+        folder.persona(file, name)
+    library = PersonaLibrary(folder.path, read_seconds=0.5)
+    hanging.add("b.toml")
+    for file, name in (("a.toml", "Ada 2"), ("b.toml", "Bo 2"), ("c.toml", "Cy 2")):
+        folder.persona(file, name)
+    assert library.load()
+    assert names(library) == ["Ada 2", "Bo", "Cy 2"]
+    assert library.problems() == {"b.toml": "b.toml cannot be read: the disk does not answer."}
+    threads = threading.active_count()
+    assert not library.load()  # nobody waits for it a second time
+    assert threading.active_count() <= threads
+
+
+def test_when_several_files_hang_the_others_are_not_begun(
+    folder: Folder, hanging: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_HANGING", 2)
+    for number in range(20):
+        folder.persona(f"{number:02}.toml", f"P{number}")
+    hanging |= {f"{number:02}.toml" for number in range(20)}
+    began = time.monotonic()
+    library = PersonaLibrary(folder.path, read_seconds=0.2)
+    assert time.monotonic() - began < 2
+    assert len(library.problems()) == 20
+
+
+def test_a_folder_that_the_disk_does_not_list_is_a_problem(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.persona("a.toml", "Ada")
+    library = PersonaLibrary(folder.path, read_seconds=0.2)
+    goes_on = threading.Event()
+    monkeypatch.setattr(Path, "iterdir", lambda _self: goes_on.wait() and iter(()))
+    assert library.load()
+    assert "the disk does not answer" in library.problems()[str(folder.path)]
+    assert names(library) == ["Ada"]
+    goes_on.set()
 
 
 async def test_the_watch_sees_a_change(folder: Folder) -> None:

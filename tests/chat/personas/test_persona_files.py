@@ -78,6 +78,39 @@ def test_many_keys_of_which_two_are_the_same_are_found_soon() -> None:
     assert time.perf_counter() - before < 2
 
 
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "\n" * 60_000 + 'name = "A"\n"" = "x"\n',
+        " " * 60_000 + "\n" + '"" = "x"\n' * 2,
+        "".join(f"key{number}{'.a' * 60} = 1\n" for number in range(2_000)),
+        "".join(f"[key{number}{'.a' * 60}]\n" for number in range(2_000)),
+        'name = """' + '\\"""' * 50_000,
+        '""' * 60_000,
+        '"\n' * 60_000,
+        "".join(f"key{number} = 1\n" for number in range(20_000)),
+        "k" * 200_000 + " = 1",
+    ],
+)
+def test_no_file_takes_long_whatever_is_in_it(hostile: str) -> None:
+    before = time.perf_counter()
+    with pytest.raises(PersonaError):
+        parse_toml("a.toml", hostile)
+    assert time.perf_counter() - before < 3
+
+
+@pytest.mark.parametrize("written", ['"" = 1', "'' = 1", '"" . x = 1', '[""]'])
+def test_the_line_of_an_empty_key_is_named(written: str) -> None:
+    with pytest.raises(PersonaError, match=r"line 3: there is no key «»"):
+        parse_toml("a.toml", f'name = "A"\n\n{written}\n')
+
+
+def test_dots_in_a_text_are_no_parts_of_a_key() -> None:
+    dots = ".x" * 500
+    text = f'name = "A"  # {dots}\nscenario = "{dots}"\ndescription = """{dots}\n{dots}"""'
+    assert parse_toml("a.toml", text).description == f"{dots}\n{dots}"
+
+
 def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
     assert read_persona(write(tmp_path, "a.json", b'\xef\xbb\xbf{"name": "A"}')).name == "A"
 
@@ -137,6 +170,17 @@ def test_a_missing_file_a_folder_and_a_pipe_are_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(PersonaError, match=said):
             read_persona(tmp_path / name)
+
+
+def test_a_pipe_that_takes_a_files_place_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = write(tmp_path, "plain.toml", 'name = "A"').stat()
+    pipe = tmp_path / "pipe.toml"
+    os.mkfifo(pipe)
+    monkeypatch.setattr(Path, "stat", lambda *_args, **_kwargs: before)  # as it was a moment ago
+    with pytest.raises(PersonaError, match=r"pipe\.toml is not a plain file"):
+        read_persona(pipe)
 
 
 @given(st.text())

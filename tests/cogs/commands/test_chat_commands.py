@@ -10,10 +10,12 @@ from worlds import labels, talking
 
 from bot.chat.engines import Standing
 from bot.chat.personas.library import PersonaLibrary
+from bot.chat.prompt.budget import LeftOut
 from bot.engine.api import EngineState, EngineStatus
 from bot.engine.fake import FakeEngine
 from bot.errors import NotFound
 from cogs.commands.status import describe
+from cogs.commands.why import _left_out
 
 
 async def test_reset_begins_anew_in_the_open_and_can_be_undone(tmp_path: Path) -> None:
@@ -193,6 +195,13 @@ async def test_why_shows_the_prompt_and_what_was_left_out(tmp_path: Path) -> Non
         fields = {field.name: field.value for field in embed.fields}
         assert (fields["Model"], fields["Engine"]) == ("fake", "fake")
         assert embed.footer.text is None
+
+
+def test_what_nobody_counted_is_told_without_a_number_of_tokens() -> None:
+    part = LeftOut("history", turns=412, tokens=None)
+    assert "412" in _left_out(part)
+    assert "None" not in _left_out(part)
+    assert "30 tokens" in _left_out(replace(part, tokens=30))
 
 
 async def test_why_says_when_the_history_has_changed(tmp_path: Path) -> None:

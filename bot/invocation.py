@@ -1,0 +1,34 @@
+"""How our commands are called here: what messages tell people to type."""
+
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+
+def command(words: str = "") -> str:
+    """A command of ours, such as `.venv/bin/python -m bot db check`, in backticks."""
+    return f"`{f'{program()} {words}'.rstrip()}`"
+
+
+def program() -> str:
+    """`python -m bot`, with the Python that runs now."""
+    return f"{_python()} -m bot"
+
+
+def pip(words: str) -> str:
+    """A command of the package installer that serves the Python that runs now, in backticks."""
+    return f"`{_python()} -m pip {words}`"
+
+
+def _python() -> str:
+    """The Python that runs now, as short as it can be typed in this folder."""
+    if not sys.executable:  # an embedded interpreter does not know where it is
+        return "python"
+    here, found = Path(sys.executable), shutil.which("python")
+    if found and Path(os.path.abspath(found)) == here:
+        return "python"  # in a container, or where the environment is activated
+    folder = Path.cwd()
+    short = here.relative_to(folder) if here.is_relative_to(folder) else here
+    return shlex.quote(str(short))

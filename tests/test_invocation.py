@@ -1,0 +1,64 @@
+"""What messages tell people to type can be typed."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bot.invocation import command, pip, program
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def _python_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    python = tmp_path / "my bot" / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setenv("PATH", os.defpath)
+    return python
+
+
+def test_a_command_is_short_where_the_program_is(
+    _python_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(_python_in.parents[2])
+    assert command("db check") == "`.venv/bin/python -m bot db check`"
+    assert command() == "`.venv/bin/python -m bot`"
+    assert pip("install x") == "`.venv/bin/python -m pip install x`"
+
+
+def test_elsewhere_it_is_whole_and_quoted(
+    _python_in: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert shlex.split(program()) == [str(_python_in), "-m", "bot"]
+
+
+def test_where_the_environment_is_activated_python_will_do(
+    _python_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(_python_in.parent))
+    assert program() == "python -m bot"
+
+
+def test_it_can_be_typed() -> None:
+    words = [*shlex.split(program()), "--version"]
+    told = subprocess.run(
+        words, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
+    assert told.stdout.startswith("Caduceus ")
+
+
+def test_no_message_names_a_python_of_its_own() -> None:
+    """Outside of docstrings and comments, :mod:`bot.invocation` alone says how we are called."""
+    for path in [*ROOT.glob("bot/**/*.py"), *ROOT.glob("cogs/**/*.py")]:
+        code = re.sub(r'"""[\s\S]*?"""', "", path.read_text())
+        if path.name != "invocation.py":
+            assert "python -m bot" not in code, path
