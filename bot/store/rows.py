@@ -46,6 +46,7 @@ from bot.store.tables import (
 Item = TypeVar("Item")
 AnyRow: TypeAlias = Row[*tuple[Any, ...]]
 
+MOST_TOKENS = 2**31 - 1  # what PostgreSQL's integers hold; a server may claim to have counted more
 VALUES_A_STATEMENT = 500  # how many values we put into one IN (...): both databases take more
 
 CHANNEL_COLUMNS = (
@@ -245,9 +246,9 @@ def from_record(record: GenerationRecord, swipe_id: int) -> dict[str, Any]:
         "finish": record.finish.value,
         "model": record.statistics.model,
         "seed": record.statistics.seed,
-        "prompt_tokens": record.statistics.prompt_tokens,
-        "cached_prompt_tokens": record.statistics.cached_prompt_tokens,
-        "reply_tokens": record.statistics.reply_tokens,
+        "prompt_tokens": min(record.statistics.prompt_tokens, MOST_TOKENS),
+        "cached_prompt_tokens": min(record.statistics.cached_prompt_tokens, MOST_TOKENS),
+        "reply_tokens": min(record.statistics.reply_tokens, MOST_TOKENS),
         "queued_seconds": record.statistics.queued_seconds,
         "first_token_seconds": record.statistics.first_token_seconds,
         "total_seconds": record.statistics.total_seconds,

@@ -1,5 +1,7 @@
 """The bot's replies: running, finished, cut, swiped."""
 
+from dataclasses import replace
+
 import pytest
 from store_samples import ANN, BEN, BOT, CHANNEL, OTHER_CHANNEL, Talk, record
 
@@ -195,3 +197,19 @@ async def test_last_reply_is_the_newest_visible_one(history: SqlHistory, talk: T
     await history.hide_last_exchange(CHANNEL)
     assert await history.last_reply(CHANNEL) == first
     assert await history.last_reply(OTHER_CHANNEL) is None
+
+
+async def test_token_counts_that_no_database_holds_keep_no_reply_from_its_end(
+    history: SqlHistory, talk: Talk
+) -> None:
+    question = await talk.ask("hi")
+    reply = await history.begin_reply(CHANNEL, BOT, persona="", answers=[question.turn_id])
+    await history.show_reply(reply.turn_id, "Hello", ["10"])
+    absurd = replace(record().statistics, prompt_tokens=10**20, reply_tokens=2**31)
+    ended = await history.finish_reply(
+        reply.turn_id, TurnState.WHOLE, replace(record(), statistics=absurd)
+    )
+    assert ended.state is TurnState.WHOLE
+    kept = await history.generation(reply.turn_id, 0)
+    assert kept is not None
+    assert (kept.statistics.prompt_tokens, kept.statistics.reply_tokens) == (2**31 - 1, 2**31 - 1)
