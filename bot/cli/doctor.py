@@ -4,10 +4,14 @@ import argparse
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from bot.cli.findings import Finding, Grade, exit_code, from_error
-from bot.errors import CaduceusError, SettingsError
+from bot.errors import CaduceusError, EngineError, SettingsError
 from bot.settings import ProcessSettings, load_settings
+
+if TYPE_CHECKING:
+    from bot.engine.api import Engine
 
 REMOTE_SECONDS = 30
 
@@ -155,6 +159,7 @@ def _check_model(settings: ProcessSettings) -> list[Finding]:
 
 async def _check_remote(settings: ProcessSettings, *, offline: bool) -> list[Finding]:
     from bot.app import build_engine
+    from bot.engine.api import EngineState
     from bot.engine.remote.engine import OpenAIEngine
 
     counting = "Tokens are counted by the server's /tokenize, where it has one, else by " + (
@@ -168,10 +173,11 @@ async def _check_remote(settings: ProcessSettings, *, offline: bool) -> list[Fin
     try:
         async with asyncio.timeout(REMOTE_SECONDS):
             await engine.start()
-        status, counted = engine.status(), engine.counting
-        if status.last_error:
+        status = engine.status()
+        if status.state is not EngineState.READY:
             return [Finding(Grade.FAIL, "server", status.last_error, counting)]
-        info = engine.info
+        spoken = await _say_a_word(engine)  # which may have to load the model first
+        info, counted, shortcomings = engine.info, engine.counting, engine.shortcomings
     except TimeoutError:
         return [Finding(Grade.FAIL, "server", f"No answer in {REMOTE_SECONDS} s.", counting)]
     except CaduceusError as error:
@@ -183,8 +189,28 @@ async def _check_remote(settings: ProcessSettings, *, offline: bool) -> list[Fin
     mend = "" if info.counts_exactly else "Set TOKENIZER to a folder with the model's tokenizer."
     return [
         Finding(Grade.OK, "server", server),
+        *spoken,
+        *(Finding(Grade.WARN, "server", text, fix) for text, fix in shortcomings),
         Finding(grade, "tokens", f"Counted by {counted}.", mend),
     ]
+
+
+async def _say_a_word(engine: "Engine") -> list[Finding]:
+    """Have a word generated: what a server says of itself is not all that there is to it."""
+    from bot.engine.api import GenerationRequest
+
+    request = GenerationRequest("Hello", channel="doctor", user="doctor", max_tokens=1)
+    try:
+        async with asyncio.timeout(REMOTE_SECONDS):
+            async for _ in engine.generate(request):
+                pass
+    except TimeoutError:
+        text = f"It gave no word in {REMOTE_SECONDS} s."
+        return [Finding(Grade.WARN, "server", text, "Is its model loaded? See its log.")]
+    except EngineError as error:
+        text = f"It did not generate a word when asked to. {error.message}"
+        return [Finding(Grade.WARN, "server", text, error.mend)]
+    return []
 
 
 async def _check_token(settings: ProcessSettings, *, offline: bool) -> list[Finding]:

@@ -6,7 +6,7 @@ A consumer iterates over :meth:`Engine.generate`; closing that iterator cancels 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Literal, Protocol
 
 
 class FinishReason(StrEnum):
@@ -43,10 +43,20 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """One message of a conversation, in the roles of OpenAI's chat API."""
+
+    role: Literal["system", "user", "assistant"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """One reply to generate.
 
     `prompt` is the complete text in the model's own format, special tokens spelled out.
+    `messages` says the same in roles, for a server that takes nothing else: how it writes them for
+    its model is unknown here. Every other engine reads `prompt` alone.
     `channel` and `user` are opaque keys: the queue holds one running request a channel and takes
     users in turn; `channel` also names the KV prefix that may be reused.
     `max_tokens` counts new tokens. `stop` strings end the text and are not part of it.
@@ -58,6 +68,7 @@ class GenerationRequest:
     max_tokens: int = 512
     sampling: Sampling = field(default_factory=Sampling)
     stop: tuple[str, ...] = ()
+    messages: tuple[ChatMessage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +118,12 @@ class ModelInfo:
     eos_token: str = ""
     bos_token: str = ""
     counts_exactly: bool = True  # False: token counts are an estimate
+    added_tokens: int = 0  # before a prompt, by a server that keeps its BOS to itself
+
+    @property
+    def room_tokens(self) -> int:
+        """What a prompt and its reply have together."""
+        return self.context_tokens - max(bool(self.bos_token), self.added_tokens)
 
 
 @dataclass(frozen=True, slots=True)

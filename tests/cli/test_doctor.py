@@ -1,5 +1,6 @@
 """`doctor`: one line each, the mend, and the exit code."""
 
+import json
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from bot.cli import machine_checks
 from bot.cli.discord_checks import PERMISSION_INTEGER, PERMISSIONS, check_discord, invite_link
@@ -274,3 +276,32 @@ async def test_without_the_usual_persona_folder_the_bot_speaks_as_itself(
     assert found[0].text.startswith("personas cannot be read")
     assert found[0].mend == "Check PERSONAS_DIR."
     assert "speaks as itself" in found[1].text
+
+
+@pytest.mark.usefixtures("_in_an_empty_folder")
+@pytest.mark.parametrize("speaks", [True, False])
+async def test_what_a_server_that_only_chats_loses_is_said(
+    speaks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = web.Application()
+
+    async def models(_: web.Request) -> web.Response:
+        return web.json_response({"data": [{"id": "nous", "max_model_len": 2048}]})
+
+    async def chat(_: web.Request) -> web.Response:
+        word = {"choices": [{"delta": {"content": "Hi"}, "finish_reason": "length"}]}
+        event = f"data: {json.dumps(word)}\n\n" if speaks else 'data: {"error": "no memory"}\n\n'
+        return web.Response(text=event, content_type="text/event-stream")
+
+    app.router.add_get("/v1/models", models)
+    app.router.add_post("/v1/chat/completions", chat)
+    async with TestServer(app) as server:
+        monkeypatch.setenv("ENGINE", "openai")
+        monkeypatch.setenv("OPENAI_BASE_URL", str(server.make_url("/v1")))
+        found = [finding async for finding in examine(offline=False)]
+    of_server = [str(finding) for finding in found if finding.subject == "server"]
+    assert "serves nous, 2,048 tokens" in of_server[0]
+    assert "/chat continue" in of_server[-1]
+    assert len(of_server) == (2 if speaks else 3)
+    assert speaks or "no memory" in of_server[1]
+    assert all(finding.grade is not Grade.FAIL for finding in found if finding.subject == "server")

@@ -261,3 +261,19 @@ async def test_of_a_reply_written_again_it_loses_what_people_see(
         await history.show_reply(reply.turn_id, shown, ["10", "11"])
     left = await history.shorten_reply(reply.turn_id, ["10"], without)
     assert [swipe.text for swipe in left.swipes] == (["one two", "five"] if shown else ["two", ""])
+
+
+async def test_token_counts_that_no_database_holds_keep_no_reply_from_its_end(
+    history: SqlHistory, talk: Talk
+) -> None:
+    question = await talk.ask("hi")
+    reply = await history.begin_reply(CHANNEL, BOT, persona="", answers=[question.turn_id])
+    await history.show_reply(reply.turn_id, "Hello", ["10"])
+    absurd = replace(record().statistics, prompt_tokens=10**20, reply_tokens=2**31)
+    ended = await history.finish_reply(
+        reply.turn_id, TurnState.WHOLE, replace(record(), statistics=absurd)
+    )
+    assert ended.state is TurnState.WHOLE
+    kept = await history.generation(reply.turn_id, 0)
+    assert kept is not None
+    assert (kept.statistics.prompt_tokens, kept.statistics.reply_tokens) == (2**31 - 1, 2**31 - 1)

@@ -45,7 +45,7 @@ class Budget:
         """`context_tokens` is what prompt and reply have together, without a BOS."""
         self._draft = draft
         info = request.info
-        self.context_tokens = info.context_tokens - (1 if info.bos_token else 0)
+        self.context_tokens = info.room_tokens
         half = max(MINIMUM_REPLY_TOKENS, self.context_tokens // 2)
         self._wanted_reply = min(request.reply_tokens, half)
         self._tightened = 0

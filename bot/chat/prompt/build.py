@@ -9,6 +9,7 @@ from bot.chat.prompt.budget import MINIMUM_REPLY_TOKENS, Budget, LeftOut
 from bot.chat.prompt.counting import Count, CountCache
 from bot.chat.prompt.draft import Draft, PromptRequest
 from bot.chat.settings import ChannelSettings
+from bot.engine.api import ChatMessage
 
 __all__ = [
     "MINIMUM_REPLY_TOKENS",
@@ -49,6 +50,7 @@ class Prompt:
     first_turn_id: int | None  # the oldest and the newest turn that it shows
     last_turn_id: int | None
     reply_tokens: int  # reserved for the reply: use it as max_tokens
+    messages: tuple[ChatMessage, ...] = ()  # the same in roles, where no text of ours is taken
 
     @property
     def sha256(self) -> str:
@@ -110,6 +112,7 @@ async def build_prompt(
         first_turn_id=min(draft.turn_ids(choice), default=None),
         last_turn_id=max(draft.turn_ids(choice), default=None),
         reply_tokens=choice.reply_tokens,
+        messages=draft.messages(choice),
     )
 
 

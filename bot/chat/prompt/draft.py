@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import itemgetter
 
 from bot.chat.messages import HistoryWindow
 from bot.chat.persona import Persona
@@ -13,8 +15,10 @@ from bot.chat.prompt.system import is_character, system_parts
 from bot.chat.prompt.transcript import Line, Transcript
 from bot.chat.settings import ChannelSettings
 from bot.chat.text.guard import BREAK, Guard
-from bot.engine.api import ModelInfo
+from bot.engine.api import ChatMessage, ModelInfo
 
+CHAT_BEGINS = "[The conversation begins.]"
+GO_ON = "[Go on exactly where this stops, without repeating any of it.]"
 STOP_SPEAKERS = 32  # speakers whose lines are stops, the newest ones
 
 
@@ -117,6 +121,26 @@ class Draft:
             written += text
         pieces.append(("reply", self._reply(lines)))
         return pieces
+
+    def messages(self, choice: Choice) -> tuple[ChatMessage, ...]:
+        """The same as :meth:`write`, in roles instead of a format: for who takes nothing else.
+
+        After the system text people and bot take turns, beginning with people, as most models'
+        templates demand. A beginning that the reply has already is a message of its own.
+        """
+        system = self._format.system
+        text = "".join(text for _, text in self._system(choice.dropped))
+        text = text.removeprefix(system.before).removesuffix(system.after).strip()
+        lines = [self._transcript.message(line, quotes=q) for line, q in self._shown(choice)]
+        if so_far := self._guard.message(self._reply_so_far).strip():
+            lines += [("bot", so_far), ("user", GO_ON)]
+        if not lines or lines[0][0] == "bot":
+            lines.insert(0, ("user", CHAT_BEGINS))
+        messages = [ChatMessage("system", text)] if text else []
+        for role, turns in groupby(lines, key=itemgetter(0)):
+            said = "\n".join(turn for _, turn in turns)
+            messages.append(ChatMessage("assistant" if role == "bot" else "user", said))
+        return tuple(messages)
 
     def others(self, choice: Choice) -> tuple[str, ...]:
         """Everybody but the bot who speaks or is quoted in what is shown, newest first."""

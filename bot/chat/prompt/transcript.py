@@ -8,6 +8,7 @@ from bot.chat.prompt.formats import PromptFormat, Wrapping
 from bot.chat.prompt.parts import Role
 from bot.chat.text.guard import BREAK, Guard
 
+MESSAGE_QUOTE = "[In reply to {name}: {text}]\n"
 QUOTE_CHARACTERS = 2_000  # one Discord message; a longer quote ends with "…"
 
 
@@ -81,6 +82,20 @@ class Transcript:
         opening += self._guard.message(so_far).rstrip()
         return opening if so_far.strip() else opening.rstrip(" ")
 
+    def message(self, line: Line, *, quotes: bool = True) -> tuple[Role, str]:
+        """A line without the format's headers: whose turn it is, and its text.
+
+        What the system says among the turns is in the users', in brackets: hardly any model's own
+        template takes a system text anywhere but at the beginning.
+        """
+        text = line.text.strip()
+        role: Role = "user" if line.role == "system" else line.role
+        text = self._message(f"[{text}]" if line.role == "system" else text)
+        quote = ""
+        if line.quote is not None and quotes:
+            quote = self._quote_in(MESSAGE_QUOTE, line.quote, line.quote_name)
+        return role, f"{self._label(line)}{quote}{text}".strip()
+
     def _role(self, line: Line) -> Role:
         """As whose turn it is written. What no header can tell apart is one with the users'."""
         return "user" if self._is_bracketed(line) else line.role
@@ -120,12 +135,15 @@ class Transcript:
         return f"{line.name}: " if self._names and not line.part else ""
 
     def _quote(self, quoted: QuotedMessage, name: str) -> str:
+        return self._quote_in(self._format.quote, quoted, name)
+
+    def _quote_in(self, pattern: str, quoted: QuotedMessage, name: str) -> str:
         text = quoted.text.strip()
         if len(text) > QUOTE_CHARACTERS:
             text = text[: QUOTE_CHARACTERS - 1] + "…"
         # Guarded with the bracket that may follow: "[/INST" and that would be a token.
         text = self._message(f"{text}]").removesuffix("]")
-        return self._format.quote.format(name=name, text=text)
+        return pattern.format(name=name, text=text)
 
     def _message(self, text: str) -> str:
         if text not in self._guarded:

@@ -253,6 +253,22 @@ class Writer:
                 yield piece
 
     async def _attempts(self) -> AsyncGenerator[str, None]:
+        """Try to write it; anew when the model turns out to be another than the prompt is for."""
+        for is_last in (False, True):
+            came, info = False, self._engine.info
+            try:
+                async with aclosing(self._attempts_once()) as pieces:
+                    async for piece in pieces:
+                        came = True
+                        yield piece
+            except EngineError:
+                if came or is_last or self._engine.info == info:
+                    raise
+                _log.info("A prompt in %s is made anew: the model has changed", self._turn.channel)
+            else:
+                return
+
+    async def _attempts_once(self) -> AsyncGenerator[str, None]:
         self._prepared = prepared = await self._preparer.prepare(
             self._turn,
             self._engine,
@@ -291,4 +307,5 @@ class Writer:
             max_tokens=prepared.prompt.reply_tokens,
             sampling=sampling,
             stop=_stops(prepared.prompt, again=again),
+            messages=prepared.prompt.messages,
         )

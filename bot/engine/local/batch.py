@@ -36,7 +36,7 @@ class BatchStatus:
     room_tokens: int = 0
     used_tokens: int = 0
     tokens_per_second: float = 0.0
-    shortage: str = ""  # the last time that memory ran out, in words
+    shortage: str = ""  # why fewer run than could: memory ran out, in words
 
 
 class Batch:
@@ -231,6 +231,8 @@ class Batch:
     def _relax(self) -> None:
         if self._restraint.relax():
             self._obey_restraint()
+            if self._restraint.is_lifted:
+                self._shortage = ""
 
     def _obey_restraint(self) -> None:
         self._scheduler.rows = self._restraint.rows

@@ -195,6 +195,11 @@ class Restraint:
         self._calm_steps = CALM_STEPS
         self._steps = 0
 
+    @property
+    def is_lifted(self) -> bool:
+        """Whether everything is allowed (again)."""
+        return self.rows == self._all_rows and self.room_tokens == self._all_room_tokens
+
     def tighten(self, *, running: int, used_tokens: int) -> None:
         """Memory ran out while this many rows ran and this much room was used."""
         self.rows = max(min(self.rows, running) // 2, 1)
@@ -205,7 +210,7 @@ class Restraint:
 
     def relax(self) -> bool:
         """A step went well. Returns whether more is allowed than before."""
-        if self.rows == self._all_rows and self.room_tokens == self._all_room_tokens:
+        if self.is_lifted:
             return False
         self._steps += 1
         if self._steps < self._calm_steps:

@@ -182,6 +182,7 @@ class Worker:
                 self._open_numbers.discard(number)
                 if not isinstance(event, Exception) and event.finish is not FinishReason.CANCELLED:
                     self._failures = 0
+                    self._set(last_error=self.status.batch.shortage)
         if events:
             self._deliver(events)
 

@@ -1,35 +1,33 @@
-"""One streamed completion of a remote server: its events, its time limits, what failures mean.
-
-Its events are server-sent ones (https://html.spec.whatwg.org/#server-sent-events). Only `data:`
-lines matter here: a completion's event is one line of JSON, and `[DONE]` ends it.
-"""
+"""One streamed completion of a remote server: its time limits, and what failures mean."""
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
-from aiohttp.http_exceptions import LineTooLong
 
-from bot.engine.api import FinishReason
-from bot.engine.remote.probe import FIX_REDIRECT, REDIRECTS, redirected
+from bot.engine.api import GenerationStatistics
+from bot.engine.remote.events import (
+    DETAIL_BYTES,
+    CompletionEvent,
+    NoEndpointError,
+    error_text,
+    read_events,
+)
+from bot.engine.remote.link import FIX_REDIRECT, REDIRECTS, Link, redirected
 from bot.errors import RemoteEngineError
 
 CHARACTERS_PER_TOKEN_LIMIT = 64  # more than this for every token asked for is no language model
-DETAIL_BYTES = 2_000
-DONE = "[DONE]"
-LINES_AT_ONCE = 1000  # without an event; then the event loop gets its turn
+DETAIL_SECONDS = 5.0  # for an error's body, which may never come
 AFTER_THE_END_SECONDS = 5.0  # for the usage, which comes after the last text
-PASSING = {
-    HTTPStatus.TOO_MANY_REQUESTS,
-    HTTPStatus.INTERNAL_SERVER_ERROR,
-    HTTPStatus.BAD_GATEWAY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-    HTTPStatus.GATEWAY_TIMEOUT,
+NO_ENDPOINT = {
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.METHOD_NOT_ALLOWED,
+    HTTPStatus.GONE,
+    HTTPStatus.NOT_IMPLEMENTED,
 }
 
 
@@ -41,22 +39,12 @@ class PassingError(RemoteEngineError):
         self.wait_seconds = wait_seconds
 
 
-class UnreachableError(PassingError):
-    """No connection at all."""
-
-
 class RefusedBodyError(RemoteEngineError):
-    """400 or 422: perhaps the server does not take all our parameters."""
+    """400 or 422: perhaps the server does not take all our parameters. `said` is its body."""
 
-
-@dataclass(frozen=True, slots=True)
-class CompletionEvent:
-    """One event: new text, perhaps the end, perhaps the usage."""
-
-    text: str = ""
-    finish: FinishReason | None = None
-    prompt_tokens: int = 0
-    reply_tokens: int = 0
+    def __init__(self, message: str, mend: str = "", *, said: str = "") -> None:
+        super().__init__(message, mend)
+        self.said = said
 
 
 @dataclass(slots=True)
@@ -73,6 +61,7 @@ class Exchange:
     prompt_tokens: int = 0
     reply_tokens: int = 0
     waited_seconds: float = 0.0  # for the server, since its last text
+    thinks: bool = False  # reasoning has come: it is at work, though there is no text yet
     ended: bool = False  # the server said why it ended: nothing has to come any more
 
     @property
@@ -80,7 +69,7 @@ class Exchange:
         """Until when the next event has to come."""
         if self.ended:
             return time.monotonic() + AFTER_THE_END_SECONDS - self.waited_seconds
-        if not self.pieces:
+        if not (self.pieces or self.thinks):
             return self.first_token_deadline
         return time.monotonic() + self.stall_seconds - self.waited_seconds
 
@@ -92,36 +81,57 @@ class Exchange:
         if event.finish is not None and not self.ended:
             self.ended = True
             self.waited_seconds = 0.0
-        if not event.text:
+        if not (event.text or event.thought):
             return
         self.waited_seconds = 0.0
-        self.first_token = self.first_token or time.monotonic()
-        self.pieces += 1
-        self.characters += len(event.text)
+        self.thinks = self.thinks or event.thought > 0
+        if event.text:
+            self.first_token = self.first_token or time.monotonic()
+            self.pieces += 1
+        self.characters += len(event.text) + event.thought
         if self.characters > self.characters_limit:
             raise RemoteEngineError(
                 "The model's server sends more than was asked for.", "See the server's log."
             )
 
+    def statistics(self, model: str, seed: int, prompt_tokens: int) -> GenerationStatistics:
+        """What it took; `prompt_tokens` counts where the server told no number."""
+        ended = time.monotonic()
+        return GenerationStatistics(
+            model=model,
+            seed=seed,
+            prompt_tokens=self.prompt_tokens or prompt_tokens,
+            cached_prompt_tokens=0,
+            reply_tokens=self.reply_tokens or self.pieces,
+            queued_seconds=0.0,
+            first_token_seconds=(self.first_token or ended) - self.started,
+            total_seconds=ended - self.started,
+        )
+
 
 async def stream_completion(
-    session: aiohttp.ClientSession, url: str, body: dict[str, Any], exchange: Exchange
+    link: Link, url: str, body: dict[str, Any], exchange: Exchange
 ) -> AsyncGenerator[CompletionEvent, None]:
     """The events of one try. Closing this generator closes the connection.
 
-    Raises PassingError and RefusedBodyError before the first text only, else RemoteEngineError.
+    Raises PassingError, RefusedBodyError and NoEndpointError before the first text only, else
+    RemoteEngineError; EngineUnavailable once the link is closed.
     """
     try:
         async with _until(exchange.next_deadline):
-            # Followed elsewhere, the prompt would reach a server that nobody named.
-            response = await session.post(url, json=body, allow_redirects=False)
+            response = await link.open("POST", url, body)
         async with response:
-            await _raise_for_status(response)
+            await _raise_for_status(response, exchange.next_deadline)
             events = read_events(response)
-            while not session.closed:  # a closed one would raise a bare RuntimeError
+            while not link.is_closed:  # a closed one would raise a bare RuntimeError
                 asked = time.monotonic()
-                async with _until(exchange.next_deadline):
-                    event = await anext(events, None)
+                try:
+                    async with _until(exchange.next_deadline):
+                        event = await anext(events, None)
+                except RemoteEngineError:
+                    if not exchange.ended:
+                        raise
+                    return
                 if event is None:
                     return
                 exchange.take(event, time.monotonic() - asked)
@@ -139,37 +149,63 @@ def _until(monotonic: float) -> asyncio.Timeout:
     return asyncio.timeout(max(0.0, monotonic - time.monotonic()))
 
 
-async def _raise_for_status(response: aiohttp.ClientResponse) -> None:
+async def _raise_for_status(response: aiohttp.ClientResponse, deadline: float) -> None:
     if response.status == HTTPStatus.OK:
         return
-    detail = _plain_detail(await response.content.read(DETAIL_BYTES))
-    message = f"The model's server answered {response.status}: {detail}"
+    if response.status in REDIRECTS:
+        raise RemoteEngineError(redirected(response), FIX_REDIRECT)
+    said = await _error_body(response, deadline)
+    where = response.url.path.rpartition("/v1")[2] or response.url.path
+    message = f"The model's server answered {response.status}"
+    detail = f": {shown}" if (shown := error_text(said)) else "."
     match response.status:
         case HTTPStatus.BAD_REQUEST | HTTPStatus.UNPROCESSABLE_ENTITY:
-            raise RefusedBodyError(message, "Check OPENAI_MODEL and the server's log.")
-        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
-            raise RemoteEngineError(message, "Check OPENAI_API_KEY.")
-        case HTTPStatus.NOT_FOUND:
-            raise RemoteEngineError(
-                message, "Check OPENAI_BASE_URL (it ends in /v1) and OPENAI_MODEL."
+            raise RefusedBodyError(
+                message + detail, "Check OPENAI_MODEL and the server's log.", said=said
             )
-        case status if status in PASSING:
-            wait_seconds = _retry_after(response)
-            raise PassingError(message, "Try again in a moment.", wait_seconds=wait_seconds)
-        case status if status in REDIRECTS:
-            raise RemoteEngineError(redirected(response), FIX_REDIRECT)
+        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+            raise RemoteEngineError(message + detail, "Check OPENAI_API_KEY.")
+        case status if status in NO_ENDPOINT:
+            raise NoEndpointError(
+                f"{message} for {where}{detail}",
+                "Check OPENAI_BASE_URL (it ends in /v1) and OPENAI_MODEL.",
+            )
+        case status if _is_passing(status):
+            raise PassingError(
+                message + detail, "Try again in a moment.", wait_seconds=_retry_after(response)
+            )
         case _:
-            raise RemoteEngineError(message, "See the server's log.")
+            raise RemoteEngineError(message + detail, "See the server's log.")
+
+
+async def _error_body(response: aiohttp.ClientResponse, deadline: float) -> str:
+    """The beginning of an error's body: what has come of it in time."""
+    raw = bytearray()
+    try:
+        async with _until(min(deadline, time.monotonic() + DETAIL_SECONDS)):
+            while len(raw) < DETAIL_BYTES:
+                piece = await response.content.read(DETAIL_BYTES - len(raw))
+                if not piece:
+                    break
+                raw += piece
+    except (TimeoutError, aiohttp.ClientError):
+        pass  # the status says enough
+    return raw.decode("utf-8", "replace")
+
+
+def _is_passing(status: int) -> bool:
+    is_busy = status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
+    return is_busy or status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> float:
     """Seconds; a date, which no model's server sends, counts as none."""
-    said = response.headers.get("Retry-After", "")
+    said = response.headers.get("Retry-After", "")[:20]
     return float(said) if said.isascii() and said.isdigit() else 0.0
 
 
 def _timed_out(exchange: Exchange) -> RemoteEngineError:
-    if exchange.pieces:
+    if exchange.pieces or exchange.thinks:
         return RemoteEngineError(
             f"The model's server has sent nothing for {exchange.stall_seconds:g} s.",
             "Try again; OPENAI_STALL_SECONDS sets the limit.",
@@ -184,113 +220,7 @@ def _timed_out(exchange: Exchange) -> RemoteEngineError:
 def _broken_off(exchange: Exchange, error: aiohttp.ClientError) -> RemoteEngineError:
     if exchange.pieces:
         return RemoteEngineError("The model's server broke off in the middle.", "Try again.")
-    kind = UnreachableError if isinstance(error, aiohttp.ClientConnectorError) else PassingError
-    return kind(
+    return PassingError(
         f"The model's server cannot be reached ({' '.join(str(error).split())[:200]}).",
         "Is it running? OPENAI_BASE_URL says where it is looked for.",
-    )
-
-
-def _plain_detail(body: bytes) -> str:
-    """The message within an error's body, on one line, shortened."""
-    text = body.decode("utf-8", "replace")
-    try:
-        found: object = json.loads(text)
-    except (ValueError, RecursionError):
-        found = text
-    for key in ("error", "message", "detail"):
-        if isinstance(found, dict):
-            fields = cast("dict[str, Any]", found)
-            found = fields.get(key, fields)
-    text = " ".join(str(found).split())
-    return text if len(text) <= 200 else f"{text[:200]}…"
-
-
-async def read_events(response: aiohttp.ClientResponse) -> AsyncGenerator[CompletionEvent, None]:
-    """The events of a response. Raises RemoteEngineError when it ends early or is none."""
-    met = finished = False
-    skipped = 0
-    try:
-        async for line in response.content:
-            if not line.startswith(b"data:"):
-                skipped += 1
-                if skipped % LINES_AT_ONCE == 0:  # lines that are here already need no waiting
-                    await asyncio.sleep(0)
-                continue
-            met = True
-            data = line[5:].decode("utf-8", "replace").strip()
-            if data == DONE:
-                return
-            event = parse_event(data)
-            finished = finished or event.finish is not None
-            yield event
-    except LineTooLong as error:
-        raise RemoteEngineError(
-            "The model's server sent a line that is too long.", "Is it an OpenAI-compatible server?"
-        ) from error
-    if not met:
-        raise _strange()
-    if not finished:
-        raise RemoteEngineError("The model's server broke off in the middle.", "Try again.")
-
-
-def parse_event(data: str) -> CompletionEvent:
-    """One `data:` line's JSON. Raises RemoteEngineError, also for an error that it reports."""
-    try:
-        found: object = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise _strange() from error
-    if not isinstance(found, dict):
-        raise _strange()
-    event = cast("dict[str, Any]", found)
-    if event.get("error"):
-        raise RemoteEngineError(
-            f"The model's server reports: {_error_text(event['error'])}", "See its log."
-        )
-    usage: object = event.get("usage")
-    fields = _first_choice(event.get("choices"))
-    counts = cast("dict[str, Any]", usage) if isinstance(usage, dict) else {}
-    text = fields.get("text")
-    return CompletionEvent(
-        text=_whole_characters(text) if isinstance(text, str) else "",
-        finish=_finish(fields.get("finish_reason")),
-        prompt_tokens=_count(counts.get("prompt_tokens")),
-        reply_tokens=_count(counts.get("completion_tokens")),
-    )
-
-
-def _whole_characters(text: str) -> str:
-    """JSON can spell half a surrogate pair, which is no text and cannot be sent on."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _first_choice(choices: object) -> dict[str, Any]:
-    rows = cast("list[object]", choices) if isinstance(choices, list) else []
-    if not rows:
-        return {}  # the usage's own event has none
-    if not isinstance(rows[0], dict):
-        raise _strange()
-    return cast("dict[str, Any]", rows[0])
-
-
-def _error_text(error: object) -> str:
-    if isinstance(error, dict):
-        error = cast("dict[str, Any]", error).get("message", error)
-    return str(error)[:200]
-
-
-def _finish(reason: object) -> FinishReason | None:
-    if not isinstance(reason, str) or not reason:
-        return None
-    return FinishReason.LENGTH if reason == "length" else FinishReason.STOP
-
-
-def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
-
-
-def _strange() -> RemoteEngineError:
-    return RemoteEngineError(
-        "The model's server sent something that is no completion.",
-        "OPENAI_BASE_URL must name an OpenAI-compatible server.",
     )

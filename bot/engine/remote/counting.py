@@ -3,23 +3,21 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import Protocol
 
 import aiohttp
 from tokenizers import Tokenizer
 
-from bot.engine.remote.probe import (
-    ServerFacts,
-    TokenizeShape,
-    ask_json,
-    tokenize_body,
-    tokenize_count,
-)
+from bot.engine.remote.apis import CountingApi
+from bot.engine.remote.link import Link
+from bot.engine.remote.probe import ServerFacts
 from bot.errors import ModelError, RemoteEngineError
 
 CACHED_COUNTS = 4096
 AT_ONCE = 8
+COUNT_SECONDS = 30.0  # for all that is counted at once
 # Cautious: English is about 4.5 bytes a token, many scripts 2 to 3. Too many tokens only shortens
 # what the model sees; too few would overrun its context.
 BYTES_PER_TOKEN = 3
@@ -37,38 +35,40 @@ class TokenCounter(Protocol):
         ...
 
 
-async def choose_counter(
-    session: aiohttp.ClientSession, facts: ServerFacts, folder: Path | None
-) -> TokenCounter:
-    """The server's own `/tokenize`, else the folder's tokenizer, else the estimate."""
-    if facts.tokenize_shape is not None:
-        return ServerCounter(session, facts, facts.tokenize_shape)
+async def choose_counter(link: Link, facts: ServerFacts, folder: Path | None) -> TokenCounter:
+    """The server's own counting, else the folder's tokenizer, else the estimate."""
+    if facts.counting_api is not None:
+        return ServerCounter(link, facts, facts.counting_api)
     if folder is not None:
         return await asyncio.to_thread(FolderCounter, folder)
     return EstimateCounter()
 
 
 class ServerCounter:
-    """Asks `/tokenize`, and remembers the answers: most of a prompt is what it was last time."""
+    """Asks the server, and remembers the answers: most of a prompt is what it was last time."""
 
-    def __init__(
-        self, session: aiohttp.ClientSession, facts: ServerFacts, shape: TokenizeShape
-    ) -> None:
-        self._session = session
+    def __init__(self, link: Link, facts: ServerFacts, api: CountingApi) -> None:
+        self._link = link
         self._facts = facts
-        self._shape: TokenizeShape = shape
+        self._api = api
         self._known: OrderedDict[str, int] = OrderedDict()
         self._places = asyncio.Semaphore(AT_ONCE)
-        self.description = f"the server's /tokenize ({self._shape})"
+        self.description = f"the server's {api.path} ({api.name})"
         self.exact = True
         self.special_tokens: tuple[str, ...] = ()
 
     async def count(self, texts: Sequence[str]) -> tuple[int, ...]:
         """Tokens of each text. Raises RemoteEngineError."""
-        missing = {text for text in texts if text not in self._known}
-        found = dict(
-            zip(missing, await asyncio.gather(*(self._ask(text) for text in missing)), strict=True)
-        )
+        missing = list({text for text in texts if text not in self._known})
+        try:
+            async with asyncio.timeout(COUNT_SECONDS):
+                asked = await asyncio.gather(*(self._ask(text) for text in missing))
+        except TimeoutError as error:
+            raise RemoteEngineError(
+                f"The model's server takes longer than {COUNT_SECONDS:g} s to count tokens.",
+                "Try again in a moment.",
+            ) from error
+        found = dict(zip(missing, asked, strict=True))
         counts = tuple(found[text] if text in found else self._known[text] for text in texts)
         self._known.update(found)
         while len(self._known) > CACHED_COUNTS:
@@ -78,24 +78,22 @@ class ServerCounter:
     async def _ask(self, text: str) -> int:
         if not text:
             return 0
-        body = tokenize_body(self._shape, self._facts.model, text)
+        question = self._api.question(self._facts.model, text, False)
         try:
             async with self._places:
-                status, answer = await ask_json(
-                    self._session, "POST", self._facts.tokenize_url, body
-                )
+                answer = await self._link.ask("POST", self._facts.counting_url, question)
         except (aiohttp.ClientError, TimeoutError) as error:
+            what = " ".join(str(error).split())[:200] or "no answer in time"
             raise RemoteEngineError(
-                f"The model's server does not count tokens ({error or 'no answer in time'}).",
-                "Try again in a moment.",
+                f"The model's server does not count tokens ({what}).", "Try again in a moment."
             ) from error
-        count = tokenize_count(answer)
-        if status != 200 or count is None:
+        count = self._api.count(text, answer.fields)
+        if answer.status != HTTPStatus.OK or count is None:
             raise RemoteEngineError(
-                f"The model's server does not count tokens (it answered {status}).",
+                f"The model's server does not count tokens (it answered {answer.status}).",
                 "Try again in a moment.",
             )
-        return count
+        return max(count - self._facts.counted_extra, 0)
 
 
 class FolderCounter:

@@ -1,8 +1,9 @@
 """A remote OpenAI-compatible server: vLLM, llama.cpp, text-generation-webui, TabbyAPI and the like.
 
 `POST {base_url}/completions` with ``stream: true`` and the prompt that we built, so that format,
-budget and stops stay ours (https://platform.openai.com/docs/api-reference/completions). Read with
-aiohttp, whose lines are bounded: a hostile server cannot make us buffer without end.
+budget and stops stay ours (https://platform.openai.com/docs/api-reference/completions); where there
+is only `/chat/completions`, that, with the same conversation in roles. Read with aiohttp, whose
+lines are bounded: a hostile server cannot make us buffer without end.
 """
 
 import asyncio
@@ -11,16 +12,13 @@ import random
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import aiohttp
 
 from bot.engine.api import (
     Chunk,
     EngineState,
     EngineStatus,
-    FinishReason,
     GenerationRequest,
     GenerationStatistics,
     ModelInfo,
@@ -30,24 +28,30 @@ from bot.engine.remote.completion import (
     Exchange,
     PassingError,
     RefusedBodyError,
-    UnreachableError,
-    stream_completion,
 )
 from bot.engine.remote.counting import TokenCounter, choose_counter
-from bot.engine.remote.probe import ServerFacts, probe_server
-from bot.engine.stops import StopStrings
+from bot.engine.remote.link import KEEP_ALIVE_SECONDS, Link
+from bot.engine.remote.parameters import told_context
+from bot.engine.remote.probe import (
+    REFRESH_SECONDS,
+    ServerFacts,
+    WrongAddressError,
+    probe_server,
+    refresh_facts,
+    tidy_base_url,
+)
+from bot.engine.remote.reply import Manner, Reply
+from bot.engine.remote.shortcomings import shortcomings
 from bot.errors import CaduceusError, EngineUnavailable, RemoteEngineError, RequestTooLarge
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_CONTEXT_TOKENS = 4096
-CONNECT_SECONDS = 10.0
-TRIES = 3
+CHAT_TOKENS = 64  # kept free for what the server writes around messages in roles
 RETRY_SECONDS = 0.5  # doubled at each further try
-PLAIN_STOPS = 4  # OpenAI's own limit
 AVERAGE_WEIGHT = 0.3  # of the newest value
 WAIT_KNOWN_SECONDS = 60.0  # for so long, what was measured tells what to expect
-LOOK_SECONDS = 10.0  # how often a server that was not there is looked for
+LOOK_SECONDS = 5.0  # how often a server that is not ready is looked for
 
 
 class OpenAIEngine:
@@ -65,24 +69,29 @@ class OpenAIEngine:
         context_tokens: int = 0,
     ) -> None:
         """`context_tokens` 0 asks the server, and takes 4,096 where it does not say."""
-        self._base_url = base_url.rstrip("/")
+        self._base_url = tidy_base_url(base_url)
         self._api_key = api_key
         self._model = model
         self._first_token_seconds = first_token_seconds
         self._stall_seconds = stall_seconds
         self._tokenizer = tokenizer
         self._context_tokens = context_tokens
-        self._http: aiohttp.ClientSession | None = None
+        self._link: Link | None = None
         self._counter: TokenCounter | None = None
+        self._facts: ServerFacts | None = None  # as the server told them last
         self._info: ModelInfo | None = None
+        self._manner = Manner()
         self._state = EngineState.STOPPED
         self._meeting = asyncio.Lock()
-        self._plain = False  # the server refused what is not OpenAI's own
+        self._works = False  # it has written a reply since it was last looked for
+        self._seen_connections = 0  # when it was last looked at
         self._active = 0
         self._first_token_average = 0.0
         self._speed_average = 0.0
         self._measured_at = 0.0
-        self._last_error = ""
+        self._not_ready: RemoteEngineError | None = None  # why it is STARTING
+        self._reply_error = ""  # of the last reply
+        self._wake = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -90,13 +99,7 @@ class OpenAIEngine:
 
         Raises ModelError when TOKENIZER is no tokenizer.
         """
-        headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
-        self._http = aiohttp.ClientSession(
-            headers=headers,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
-            # Each stream is a connection; the server, not a pool, says how many are too many.
-            connector=aiohttp.TCPConnector(limit=0),
-        )
+        self._link = Link(self._api_key)
         self._state = EngineState.STARTING
         await self._meet_server()
         self._looking = asyncio.create_task(self._look_for_server(), name="look for the server")
@@ -108,9 +111,9 @@ class OpenAIEngine:
             self._looking.cancel()
             await asyncio.wait([self._looking])
             self._looking = None
-        if self._http is not None:
-            await self._http.close()
-            self._http = None
+        if self._link is not None:
+            await self._link.close()
+            self._link = None
 
     @property
     def info(self) -> ModelInfo:
@@ -120,15 +123,29 @@ class OpenAIEngine:
         return self._info
 
     async def count_tokens(self, texts: Sequence[str]) -> tuple[int, ...]:
-        """By the server's `/tokenize`, a local tokenizer or an estimate: `counting` says which."""
-        if self._counter is None or self._http is None:
+        """By the server itself, a local tokenizer or an estimate: `counting` says which."""
+        if self._counter is None or self._link is None:
             raise _shut_down()
-        return await self._counter.count(texts)
+        try:
+            return await self._counter.count(texts)
+        except RemoteEngineError as error:
+            if self._not_ready is not None:
+                raise self._not_ready from error
+            self._lose(error)
+            if not await self._is_back():  # perhaps as another one, which counts otherwise
+                raise
+            return await self._counter.count(texts)
 
     @property
     def counting(self) -> str:
         """How tokens are counted, in words."""
         return self._counter.description if self._counter else "not known yet"
+
+    @property
+    def shortcomings(self) -> tuple[tuple[str, str], ...]:
+        """What does not work as it should with this server, and what to do, in words."""
+        wraps = self._facts is not None and self._facts.wraps_prompts
+        return shortcomings(uses_chat=self._manner.uses_chat, wraps_prompts=wraps)
 
     def status(self) -> EngineStatus:
         """What is under way here; the server's own queue is not visible to us."""
@@ -141,77 +158,48 @@ class OpenAIEngine:
             running=self._active,
             expected_wait_seconds=self._first_token_average if is_known else 0.0,
             tokens_per_second=self._speed_average * self._active,
-            last_error=self._last_error,
+            last_error=self._not_ready.message if self._not_ready else self._reply_error,
         )
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Chunk, None]:
         """Stream one reply; closing the iterator closes the HTTP stream, which cancels it."""
         if self._state is EngineState.STARTING:
             await self._meet_server()
-        await self._check_room(request)
+        came = False
         self._active += 1
         try:
-            async with aclosing(self._tries(request)) as chunks:
+            async with aclosing(self._write(request)) as chunks:
                 async for chunk in chunks:
+                    if chunk.finish is not None:
+                        await self._succeed()
+                    came = True
                     yield chunk
+        except GeneratorExit:
+            if came:  # whoever reads it has what was wanted
+                self._reply_error = ""
+            raise
         except RemoteEngineError as error:
             if self._state is EngineState.STOPPED:
                 raise _shut_down() from error
-            if isinstance(error, UnreachableError):
-                self._state = EngineState.STARTING  # it may come back as another model
-            self._last_error = error.message
+            self._reply_error = error.message
+            if isinstance(error, PassingError):
+                self._lose(error)
+            elif isinstance(error, RefusedBodyError):
+                await self._look_again(error)
             raise
         finally:
             self._active -= 1
 
-    async def _meet_server(self) -> None:
-        async with self._meeting:
-            if self._http is None:
-                raise _shut_down()
-            if self._state is EngineState.READY:
-                return
-            facts = ServerFacts(model=self._model)
-            try:
-                facts = await probe_server(self._http, self._base_url, self._model)
-            except RemoteEngineError as error:
-                if error.message != self._last_error:  # else it is known, and looked for again
-                    logger.warning("%s", error)
-                self._last_error = error.message
-            else:
-                self._state = EngineState.READY
-                self._last_error = ""
-            self._counter = await choose_counter(self._http, facts, self._tokenizer)
-            self._info = self._model_info(facts, self._counter)
-
-    async def _look_for_server(self) -> None:
-        """Find a server that comes, or comes back, also while nobody asks for a reply."""
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            if self._state is EngineState.STARTING:
-                try:
-                    await self._meet_server()
-                except CaduceusError as error:
-                    self._last_error = error.message
-
-    def _model_info(self, facts: ServerFacts, counter: TokenCounter) -> ModelInfo:
-        return ModelInfo(
-            name=facts.model or self._model or "remote model",
-            context_tokens=self._context_tokens or facts.context_tokens or DEFAULT_CONTEXT_TOKENS,
-            chat_template=facts.chat_template,
-            special_tokens=counter.special_tokens,
-            counts_exactly=counter.exact,
-        )
-
-    async def _check_room(self, request: GenerationRequest) -> None:
-        (tokens,) = await self.count_tokens([request.prompt])
-        if tokens + 1 > self.info.context_tokens:
-            raise RequestTooLarge(
-                f"The prompt has {tokens} tokens and the model takes {self.info.context_tokens}.",
-                "Shorten the persona or the message.",
-            )
-
-    async def _tries(self, request: GenerationRequest) -> AsyncGenerator[Chunk, None]:
-        """Further tries only before the first text: `stream_completion` says when that is."""
+    async def _write(self, request: GenerationRequest) -> AsyncGenerator[Chunk, None]:
+        if isinstance(self._not_ready, WrongAddressError):
+            raise self._not_ready
+        if self._link is not None and self._link.idle_seconds > KEEP_ALIVE_SECONDS:
+            self._seen_connections = -1
+        (prompt_tokens,) = await self.count_tokens([request.prompt])
+        await self._refresh()  # counting has perhaps made a new connection
+        max_tokens = self._room_for(request, prompt_tokens)
+        if self._link is None:
+            raise _shut_down()
         seed = request.sampling.seed
         seed = random.getrandbits(31) if seed is None else seed
         started = time.monotonic()
@@ -221,91 +209,170 @@ class OpenAIEngine:
             stall_seconds=self._stall_seconds,
             characters_limit=request.max_tokens * CHARACTERS_PER_TOKEN_LIMIT,
         )
-        failures, plain = 0, self._plain
+        reply = Reply(
+            link=self._link,
+            base_url=self._base_url,
+            model=self.info.name,
+            request=request,
+            max_tokens=max_tokens,
+            seed=seed,
+            manner=self._manner,
+            exchange=exchange,
+            retry_seconds=RETRY_SECONDS,
+        )
+        async with aclosing(reply.events()) as events:
+            async for event in events:
+                if event.finish is None:
+                    yield Chunk(event.text)
+                else:
+                    statistics = self._statistics(seed, exchange, prompt_tokens)
+                    yield Chunk(event.text, event.finish, statistics)
+
+    async def _meet_server(self, *, again: bool = False) -> None:
+        """Find out what the server is; `again` also while it is ready."""
+        async with self._meeting:
+            if self._link is None:
+                raise _shut_down()
+            if self._state is EngineState.READY and not again:
+                return
+            was_ready = self._state is EngineState.READY
+            facts: ServerFacts | None = None
+            error: RemoteEngineError | None = None
+            try:
+                facts = await probe_server(self._link, self._base_url, self._model)
+            except RemoteEngineError as fault:
+                error = fault
+            if facts is not None and facts.is_loading and not self._works:
+                error = RemoteEngineError(
+                    "The model's server is still loading its model.", "Try again in a moment."
+                )
+            if self._state is EngineState.STOPPED:
+                raise _shut_down()
+            if error is not None:
+                self._lose(error)
+            else:
+                self._state, self._not_ready = EngineState.READY, None
+            if facts is not None and not was_ready and not self._works:
+                self._manner = Manner(uses_chat=not facts.has_completions)
+            known = self._facts or facts or ServerFacts(model=self._model)
+            await self._take(known if error is not None or facts is None else facts)
+
+    def _lose(self, error: RemoteEngineError) -> None:
+        """It is not ready (any more), and is looked for from now on."""
+        if self._state is EngineState.STOPPED:
+            return
+        if self._not_ready is None or error.message != self._not_ready.message:
+            logger.warning("%s", error)  # else it is known
+        self._state, self._not_ready, self._works = EngineState.STARTING, error, False
+
+    async def _take(self, facts: ServerFacts) -> None:
+        """Go by these facts from now on."""
+        old, self._facts = self._facts, facts
+        link = self._link
+        if link is None:
+            raise _shut_down()
+        if self._counter is None or old is None or _counting(old) != _counting(facts):
+            self._counter = await choose_counter(link, facts, self._tokenizer)
+        self._seen_connections = link.connections
+        info = self._model_info(facts, self._counter)
+        if info != self._info:
+            self._info = info
+            for text, fix in self.shortcomings:
+                logger.warning("%s %s", text, fix)
+
+    async def _look_for_server(self) -> None:
+        """Find a server that comes, or comes back, also while nobody asks for a reply."""
         while True:
             try:
-                async with aclosing(self._one_try(request, seed, exchange, plain)) as chunks:
-                    async for chunk in chunks:
-                        self._plain = plain  # this is how it takes them
-                        yield chunk
-            except RefusedBodyError as error:
-                if plain:
-                    raise
-                logger.warning("%s Trying without what only some servers take.", error.message)
-                plain = True
-            except PassingError as error:
-                wait = max(RETRY_SECONDS * 2**failures, error.wait_seconds)
-                failures += 1
-                late = time.monotonic() + wait > exchange.first_token_deadline
-                if failures >= TRIES or late or self._state is EngineState.STOPPED:
-                    raise
-                logger.warning("%s Trying again in %.1f s.", error.message, wait)
-                await asyncio.sleep(wait)
-            else:
-                return
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            try:
+                if self._state is EngineState.STARTING:
+                    await self._meet_server()
+                else:
+                    await self._refresh()
+            except CaduceusError as error:
+                self._reply_error = error.message
 
-    async def _one_try(
-        self, request: GenerationRequest, seed: int, exchange: Exchange, plain: bool
-    ) -> AsyncGenerator[Chunk, None]:
-        if self._http is None:
-            raise _shut_down()
-        url, body = f"{self._base_url}/completions", self._body(request, seed, plain)
-        stops = StopStrings(request.stop)
-        finish = FinishReason.STOP
-        async with aclosing(stream_completion(self._http, url, body, exchange)) as events:
-            async for event in events:
-                finish = event.finish or finish
-                text = stops.decode(event.text)
-                if text:
-                    yield Chunk(text)
-                if stops.stopped:
-                    finish = FinishReason.STOP
-                    break
-        yield Chunk(stops.flush(), finish, await self._statistics(request, seed, exchange))
+    async def _refresh(self) -> None:
+        """A short look, since a new connection may be to a server that was started anew."""
+        link, facts = self._link, self._facts
+        if link is None or facts is None or self._state is not EngineState.READY:
+            return
+        if link.connections == self._seen_connections:
+            return
+        now = await refresh_facts(link, self._base_url, facts, self._model)
+        if now.is_loading:
+            return  # the request will tell; in the end it is looked for
+        if now.model != facts.model:
+            await self._meet_server(again=True)
+        elif facts is self._facts:
+            await self._take(now)
+        self._seen_connections = link.connections
 
-    def _body(self, request: GenerationRequest, seed: int, plain: bool) -> dict[str, Any]:
-        sampling = request.sampling
-        body: dict[str, Any] = {
-            "model": self.info.name,
-            "prompt": request.prompt,
-            "stream": True,
-            "max_tokens": request.max_tokens,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "seed": seed,
-        }
-        if request.stop:
-            body["stop"] = list(request.stop[:PLAIN_STOPS] if plain else request.stop)
-        if not plain:
-            # vLLM, text-generation-webui and TabbyAPI say repetition_penalty, llama.cpp
-            # repeat_penalty; each ignores the other's name. -1 and 0 are both "off" for top_k.
-            body |= {
-                "stream_options": {"include_usage": True},
-                "top_k": sampling.top_k or -1,
-                "min_p": sampling.min_p,
-                "repetition_penalty": sampling.repetition_penalty,
-                "repeat_penalty": sampling.repetition_penalty,
-            }
-        return body
+    async def _is_back(self) -> bool:
+        """Ask the server at once what it is (now), but not for long; False where it isn't ready."""
+        try:
+            async with asyncio.timeout(REFRESH_SECONDS):
+                await self._meet_server(again=True)
+        except (CaduceusError, TimeoutError):
+            return False
+        return self._state is EngineState.READY
 
-    async def _statistics(
-        self, request: GenerationRequest, seed: int, exchange: Exchange
-    ) -> GenerationStatistics:
-        ended = time.monotonic()
-        prompt_tokens = exchange.prompt_tokens
-        if not prompt_tokens:
-            (prompt_tokens,) = await self.count_tokens([request.prompt])
-        statistics = GenerationStatistics(
-            model=self.info.name,
-            seed=seed,
-            prompt_tokens=prompt_tokens,
-            cached_prompt_tokens=0,
-            reply_tokens=exchange.reply_tokens or exchange.pieces,
-            queued_seconds=0.0,
-            first_token_seconds=(exchange.first_token or ended) - exchange.started,
-            total_seconds=ended - exchange.started,
+    async def _look_again(self, error: RefusedBodyError) -> None:
+        """After a 400: perhaps the server is no longer the one that we knew."""
+        if not await self._is_back():
+            return
+        told = told_context(error.said)
+        if self._facts is not None and 0 < told < self.info.context_tokens:
+            await self._take(replace(self._facts, context_tokens=told))
+
+    async def _succeed(self) -> None:
+        self._reply_error = ""
+        facts = self._facts
+        if facts is None or self._state is EngineState.STOPPED:
+            return
+        if self._state is EngineState.STARTING:
+            self._works = True  # whatever it answered when it was asked what it is
+        elif facts.has_completions == self._manner.uses_chat:
+            await self._take(replace(facts, has_completions=not self._manner.uses_chat))
+        if facts.context_api == "Ollama":
+            self._seen_connections = -1  # it tells how it runs the model only once it runs
+        self._wake.set()
+
+    def _model_info(self, facts: ServerFacts, counter: TokenCounter) -> ModelInfo:
+        return ModelInfo(
+            name=facts.model or self._model or "remote model",
+            context_tokens=self._context_tokens or facts.context_tokens or DEFAULT_CONTEXT_TOKENS,
+            chat_template=facts.chat_template,
+            special_tokens=counter.special_tokens,
+            eos_token=facts.eos_token,
+            bos_token=facts.bos_token,
+            counts_exactly=counter.exact,
+            added_tokens=facts.added_tokens + (CHAT_TOKENS if self._manner.uses_chat else 0),
         )
-        self._measured_at = ended
+
+    def _room_for(self, request: GenerationRequest, prompt_tokens: int) -> int:
+        """How long the reply may be: as was asked for, or as long as there is room."""
+        if self._state is not EngineState.READY and not self._context_tokens:
+            return request.max_tokens  # the context is a guess
+        info = self.info
+        room = info.room_tokens - prompt_tokens
+        if room < 1:
+            raise RequestTooLarge(
+                f"The prompt has {prompt_tokens} tokens and the model takes {info.context_tokens}.",
+                "Shorten the persona or the message.",
+            )
+        return min(request.max_tokens, room)
+
+    def _statistics(
+        self, seed: int, exchange: Exchange, prompt_tokens: int
+    ) -> GenerationStatistics:
+        statistics = exchange.statistics(self.info.name, seed, prompt_tokens)
+        self._measured_at = time.monotonic()
         self._first_token_average = _average(
             self._first_token_average, statistics.first_token_seconds
         )
@@ -315,6 +382,10 @@ class OpenAIEngine:
 
 def _average(old: float, new: float) -> float:
     return old + AVERAGE_WEIGHT * (new - old) if old else new
+
+
+def _counting(facts: ServerFacts) -> tuple[object, ...]:
+    return facts.model, facts.counting_api, facts.counting_url, facts.counted_extra
 
 
 def _shut_down() -> EngineUnavailable:

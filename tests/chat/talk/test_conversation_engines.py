@@ -226,3 +226,41 @@ async def test_stopping_a_reply_is_no_failure_of_the_engine(set_stage: StageMake
     reply.stop()
     assert await showing == ""
     assert pair.second.requests == []
+
+
+class Changing(FakeEngine):
+    """Turns out to have another model when it is asked for the first time."""
+
+    def __init__(self, now: ModelInfo, *, fails: int) -> None:
+        super().__init__(["Mine."])
+        self._now = now
+        self._fails = fails
+        self.tries: list[GenerationRequest] = []
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Chunk, None]:
+        self.tries.append(request)
+        if len(self.tries) <= self._fails:
+            self._info = replace(self._now, name=f"{self._now.name} {len(self.tries)}")
+            raise RequestTooLarge("The prompt is for another one.")
+        async for chunk in super().generate(request):
+            yield chunk
+
+
+async def test_a_prompt_is_made_anew_where_the_model_turns_out_to_be_another(
+    set_stage: StageMaker,
+) -> None:
+    first = Changing(CHATML, fails=1)
+    pair = await two(set_stage, first=first)
+    reply = await pair.answer()
+    assert ["<|im_start|>" in request.prompt for request in first.tries] == [False, True]
+    assert (await pair.record(reply)).prompt_format == "chatml"
+    assert (await pair.record(reply)).engine == "local"
+    assert pair.second.requests == []
+
+
+async def test_a_prompt_is_made_anew_once_for_an_engine(set_stage: StageMaker) -> None:
+    first = Changing(CHATML, fails=5)
+    pair = await two(set_stage, first=first)
+    await pair.stage.say("a question")
+    await pair.stage.answer()
+    assert len(first.tries) == 2

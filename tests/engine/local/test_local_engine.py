@@ -313,8 +313,10 @@ async def test_an_engine_that_dies_fails_its_requests_and_comes_back(
         with pytest.raises(EngineUnavailable, match="restarted"):
             await read(engine, ask())
         await until(lambda: engine.status().state is EngineState.READY)
+        assert words in engine.status().last_error
         assert text_of(await read(engine, ask())) == generated(loaded, PROMPTS[0], 24)
         assert engine.status().restarts == 1
+        assert engine.status().last_error == ""
 
 
 async def test_when_memory_runs_out_nobody_fails_and_nothing_is_loaded_anew(loaded: Any) -> None:

@@ -20,6 +20,11 @@ def event(text: str, finish: str | None = None) -> bytes:
     return f"data: {json.dumps(body)}\n\n".encode()
 
 
+def delta(text: str, finish: str | None = None, **fields: str) -> bytes:
+    body = {"choices": [{"delta": {"content": text} | fields, "finish_reason": finish}]}
+    return f"data: {json.dumps(body)}\n\n".encode()
+
+
 USAGE = b'data: {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3}}\n\n'
 DONE = b"data: [DONE]\n\n"
 
@@ -27,9 +32,18 @@ DONE = b"data: [DONE]\n\n"
 class Server:
     """Remembers what it was asked; answers with what the test scripts."""
 
-    def __init__(self, shape: str = "vllm", *, redirects_to: str = "") -> None:
+    def __init__(
+        self,
+        shape: str = "vllm",
+        *,
+        redirects_to: str = "",
+        special_tokens: int = 0,
+        context: int = 0,
+    ) -> None:
         self.shape = shape
         self.redirects_to = redirects_to
+        self.context = context
+        self.special_tokens = special_tokens  # before every prompt
         self.bodies: list[dict[str, Any]] = []
         self.closed = asyncio.Event()
         self.answers: list[Handler] = []
@@ -37,7 +51,10 @@ class Server:
         self.app.router.add_get("/v1/models", self._models)
         self.app.router.add_get("/props", self._props)
         self.app.router.add_post("/tokenize", self._tokenize)
-        self.app.router.add_post("/v1/completions", self._completions)
+        if self.shape != "chat":
+            self.app.router.add_post("/v1/completions", self._completions)
+        if self.shape in ("chat", "both"):
+            self.app.router.add_post("/v1/chat/completions", self._completions)
 
     def streams(self, *pieces: bytes) -> None:
         """The next request gets these bytes."""
@@ -66,6 +83,18 @@ class Server:
 
         self.answers.append(answer)
 
+    def tells(
+        self, path: str, answer: dict[str, Any] | Callable[[dict[str, Any]], dict[str, Any]]
+    ) -> None:
+        """GET or POST `path` gets this answer, or what the function makes of the body."""
+
+        async def tell(request: web.Request) -> web.StreamResponse:
+            if not callable(answer):
+                return web.json_response(answer)
+            return web.json_response(answer(await request.json()))
+
+        self.app.router.add_route("POST" if callable(answer) else "GET", path, tell)
+
     async def _models(self, request: web.Request) -> web.StreamResponse:
         if self.redirects_to:
             raise web.HTTPMovedPermanently(f"{self.redirects_to}/models")
@@ -76,13 +105,17 @@ class Server:
         if self.shape != "llama.cpp":
             return web.Response(status=404)
         return web.json_response(
-            {"default_generation_settings": {"n_ctx": 1024}, "chat_template": "<|im_start|>"}
+            {
+                "default_generation_settings": {"n_ctx": self.context or 1024},
+                "chat_template": "<|im_start|>",
+            }
         )
 
     async def _tokenize(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         if self.shape == "vllm" and "prompt" in body:
-            return web.json_response({"count": len(body["prompt"].split())})
+            extra = self.special_tokens if body["add_special_tokens"] else 0
+            return web.json_response({"count": len(body["prompt"].split()) + extra})
         if self.shape == "llama.cpp":
             return web.json_response({"tokens": body.get("content", "").split()})
         return web.Response(status=404)
