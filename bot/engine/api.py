@@ -3,7 +3,7 @@
 A consumer iterates over :meth:`Engine.generate`; closing that iterator cancels the request.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -107,6 +107,8 @@ class ModelInfo:
     eos_token: str = ""
     bos_token: str = ""
     counts_exactly: bool = True  # False: token counts are an estimate
+    # How its makers choose its tokens, as far as they say it: values of Sampling's fields.
+    sampling_defaults: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,10 @@ from bot.engine.api import ModelInfo
 from bot.engine.local.engine import LocalEngine
 from bot.engine.local.loaded_model import LoadedModel
 from bot.engine.local.runner import Runner, RunnerLimits
-from bot.engine.models.architectures import check_portable, why_not_fast
+from bot.engine.models.architectures import check_runs, why_not_fast
 from bot.engine.models.config import context_length, transformers_config
 from bot.engine.models.folder import ModelFolder
+from bot.engine.models.generation import sampling_defaults
 from bot.engine.models.progress import Progress, no_progress
 from bot.engine.models.quiet import silence_libraries
 from bot.engine.models.source import fetch, identify
@@ -64,7 +65,7 @@ def load_model(
     report = progress or no_progress
     source = identify(model)
     fetched = fetch(source, data_dir=data_dir, progress=report)
-    config = transformers_config(fetched.path, fetched.config)
+    config = check_runs(fetched)
     folder = stage(fetched, data_dir=data_dir)
     if folder is not fetched:
         config = transformers_config(folder.path, folder.config)
@@ -76,7 +77,6 @@ def load_model(
         if fast is not None:
             fast.progress = report
             return fast
-    check_portable(fetched.path, folder.config)
     loaded, kernel = load_folder(folder, config, device, report)
     fit_vocabulary(tokenizer, _vocabulary(loaded), folder.path)
     log.info("loaded %s on %s: %s", source.name, device, kernel)
@@ -155,6 +155,7 @@ def _describe(name: str, folder: ModelFolder, tokenizer: Any, context_tokens: in
         special_tokens=special_tokens(tokenizer),
         eos_token=tokenizer.eos_token or "",
         bos_token=tokenizer.bos_token or "",
+        sampling_defaults=sampling_defaults(name, folder.path),
     )
 
 

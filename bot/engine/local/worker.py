@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from bot.engine.local.meter import Meter
 from bot.engine.local.request import Submission
 from bot.engine.local.runner import Piece, Runner, RunnerLimits
 from bot.engine.local.tokens import TextTokens
+from bot.engine.models.generation import end_tokens
 from bot.errors import CaduceusError, EngineFailed, EngineUnavailable
 
 if TYPE_CHECKING:
@@ -226,14 +227,14 @@ def _warm_up(runner: Runner) -> None:
     runner.release(0)
 
 
-def _end_tokens(loaded: "LoadedModel") -> Sequence[int]:
-    """The ends of sequence that the model itself names, as `generate()` takes them."""
+def _end_tokens(loaded: "LoadedModel") -> Collection[int]:
+    """All that end a reply, whichever of the model's files names them."""
     source = loaded if loaded.model is None else loaded.model
-    config = getattr(source, "generation_config", None)
-    found: int | list[int] | None = getattr(config, "eos_token_id", None)
-    if found is None:
-        return ()
-    return (found,) if isinstance(found, int) else tuple(found)
+    named = getattr(loaded, "end_tokens", None)
+    if named is not None:
+        return named
+    configs = [getattr(source, name, None) for name in ("generation_config", "config")]
+    return end_tokens(configs, loaded.tokenizer)
 
 
 def _give_back_memory() -> None:
