@@ -7,7 +7,7 @@ are those of the engine that it is given.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -212,6 +212,13 @@ class Engines:
     def answering(self) -> NamedEngine:
         """The one that would answer now; only asking changes nothing, unlike :meth:`pick`."""
         return self._engines[self._choice()]
+
+    def sampling_defaults(self) -> Mapping[str, float]:
+        """How the makers of the model that would answer now choose its tokens; {} before it is."""
+        try:
+            return self.answering().info.sampling_defaults
+        except EngineError:
+            return {}
 
     def status(self) -> EngineStatus:
         """Of the one that would answer now."""

@@ -5,9 +5,9 @@ autocomplete, the workbench's controls and the README's table are all made from
 :data:`DEFINITIONS`, which is made from those fields.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, cast, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, TypeAlias, cast, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,6 +20,8 @@ from bot.engine.api import Sampling
 from bot.errors import ChannelSettingError, NotFound
 
 Kind = Literal["text", "words", "choice", "integer", "number", "persona"]
+
+ModelDefaults: TypeAlias = Callable[[], Mapping[str, float]]
 
 TEXT_CHARACTERS = 2_000
 WORDS = 20
@@ -224,13 +226,17 @@ DEFINITIONS: Mapping[str, SettingDefinition] = {
 }
 
 
+MODEL: Final = "model"
+Origin: TypeAlias = Scope | Literal["model"] | None
+
+
 @dataclass(frozen=True, slots=True)
 class SettingOrigin:
-    """A value in force, and whose it is: None for Caduceus's own default."""
+    """A value in force, and whose it is: MODEL for the model's own, None for Caduceus's default."""
 
     definition: SettingDefinition
     value: JsonValue
-    origin: Scope | None
+    origin: Origin
     shown: str = ""  # the value as people read it: of a persona, its name
 
 
@@ -245,20 +251,31 @@ def definition_of(key: str) -> SettingDefinition:
 
 
 class SettingsCascade:
-    """The owner's settings, overridden by the guild's, overridden by the channel's."""
+    """The model's own sampling, overridden by the owner's settings, the guild's, the channel's."""
 
     def __init__(
-        self, store: SettingsStore, personas: Personas, owner: Mapping[str, JsonValue] | None = None
+        self,
+        store: SettingsStore,
+        personas: Personas,
+        owner: Mapping[str, JsonValue] | None = None,
+        model: ModelDefaults = dict,
     ) -> None:
-        """`owner` holds the values of `defaults.toml`, checked already."""
+        """`owner` is `defaults.toml`, checked; `model` tells of the model that answers now."""
         self._store = store
         self._personas = personas
         self._owner = dict(owner or {})
+        self._model = model
 
-    async def resolve(self, channel: ChannelKey) -> ChannelSettings:
-        """The settings in force in `channel`."""
-        values = {o.definition.key: o.value for o in await self._origins(channel)}
-        return ChannelSettings.model_validate(values)
+    def with_model(self, model: ModelDefaults) -> "SettingsCascade":
+        """The same cascade, over what `model` tells."""
+        return SettingsCascade(self._store, self._personas, self._owner, model)
+
+    async def resolve(
+        self, channel: ChannelKey, model: Mapping[str, float] | None = None
+    ) -> ChannelSettings:
+        """The settings in force in `channel`, for a model with such defaults (or the one now)."""
+        origins = await self._origins(channel, model)
+        return ChannelSettings.model_validate({o.definition.key: o.value for o in origins})
 
     async def persona(self, channel: ChannelKey, settings: ChannelSettings) -> Persona:
         """Who speaks in `channel`: its settings' persona, or the default one if that is gone."""
@@ -290,10 +307,14 @@ class SettingsCascade:
         persona = await self._personas.find(channel.guild_id, str(value))
         return persona.name if persona else f"{value} ({gone})"
 
-    async def _origins(self, channel: ChannelKey) -> list[SettingOrigin]:
+    async def _origins(
+        self, channel: ChannelKey, model: Mapping[str, float] | None = None
+    ) -> list[SettingOrigin]:
         scopes = self.scopes(channel)
         stored = await self._store.values(scopes)
-        layers: list[tuple[Scope, Mapping[str, JsonValue]]] = [(Scope.OWNER, self._owner)]
+        own = self._model() if model is None else model
+        layers: list[tuple[Origin, Mapping[str, JsonValue]]] = [(MODEL, own)]
+        layers.append((Scope.OWNER, self._owner))
         layers += [(scope[0], stored.get(scope, {})) for scope in scopes]
         return [self._origin(definition, layers) for definition in DEFINITIONS.values()]
 
@@ -360,7 +381,7 @@ class SettingsCascade:
         )
 
     def _origin(
-        self, definition: SettingDefinition, layers: list[tuple[Scope, Mapping[str, JsonValue]]]
+        self, definition: SettingDefinition, layers: list[tuple[Origin, Mapping[str, JsonValue]]]
     ) -> SettingOrigin:
         for scope, values in reversed(layers):
             value = values.get(definition.key)
@@ -369,7 +390,7 @@ class SettingsCascade:
             try:
                 return SettingOrigin(definition, definition.check(value), scope)
             except ChannelSettingError:
-                continue  # a range that has since become narrower: the wider scope's value holds
+                continue  # a range that is narrower by now, or a model's odd number
         return SettingOrigin(definition, definition.default, None)
 
 

@@ -5,7 +5,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.chat.messages import ChannelKey, Scope, SettingChange
-from bot.chat.settings import DEFINITIONS, SettingOrigin, definition_of
+from bot.chat.settings import DEFINITIONS, MODEL, SettingOrigin, definition_of
 from bot.errors import NotFound
 from cogs.client import CaduceusBot
 from cogs.commands.persona import CHOICES, complete_persona
@@ -195,6 +195,7 @@ def source(origin: SettingOrigin) -> str:
     if origin.origin is None:
         return "default"
     return {
+        MODEL: "the model's own",
         Scope.OWNER: "set by the bot's owner",
         Scope.GUILD: "set for the server",
         Scope.CHANNEL: "set for this channel",

@@ -99,10 +99,10 @@ class Preparer:
         All of `answers` are among what the model sees, as far as they fit. `first_turn` makes the
         prompt begin with that turn, as it did when it was built first.
         """
-        settings = await self._settings.resolve(turn.channel)
+        info = engine.info
+        settings = await self._settings.resolve(turn.channel, info.sampling_defaults)
         persona = await self.persona(turn.channel, settings, turn)
         window = await self._window(turn, settings, min(answers, default=None), first_turn)
-        info = engine.info
         prompt = await build_prompt(
             PromptRequest(
                 persona=persona,
