@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 BLOCK_TOKENS = 64
-TOKEN_TYPE = "I"
-TOKEN_BYTES = array(TOKEN_TYPE).itemsize
+PACKED_AS = "I"
+TOKEN_BYTES = array(PACKED_AS).itemsize
 COPY_TOKENS = 32  # a shorter common beginning is not worth copying from another channel's slot
 
 
@@ -150,7 +150,7 @@ class SlotTable:
 
 def _packed(tokens: Sequence[int]) -> bytes:
     """Tokens as they are compared: whole stretches at once, not one by one in Python."""
-    return array(TOKEN_TYPE, tokens).tobytes()
+    return array(PACKED_AS, tokens).tobytes()
 
 
 def _common(kept: bytes, prompt: bytes) -> int:

@@ -145,10 +145,8 @@ class Plain(SlotTable):
         """(the slot to take the beginning from, its length)."""
 
         def common(slot: int) -> int:
-            same = [
-                one == other
-                for one, other in zip(self.kept_tokens[slot], prompt[:-1], strict=False)
-            ]
+            both = zip(self.kept_tokens[slot], prompt[:-1], strict=False)
+            same = [one == other for one, other in both]
             return same.index(False) if False in same else len(same)
 
         idle = [slot.index for slot in self._idle()]
