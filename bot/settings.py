@@ -94,6 +94,13 @@ class ProcessSettings(BaseModel):
         description="How many tokens prompt and reply may have together, "
         f"{LEAST_CONTEXT_TOKENS} at least; 0 is the model's own.",
     )
+    cpu_threads: int = Field(
+        default=0,
+        ge=0,
+        le=1024,
+        description="For `ENGINE=local` without a GPU: how many threads compute; 0 is one for each "
+        "of the machine's cores. Fewer leave room for other programs.",
+    )
     max_reply_tokens: int = Field(
         default=512,
         ge=16,

@@ -12,6 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from bot.engine.api import (
+    CanBeLost,
     Chunk,
     Engine,
     EngineState,
@@ -82,6 +83,12 @@ class NamedEngine:
     def info(self) -> ModelInfo:
         """The loaded model. Raises EngineUnavailable before it is there."""
         return self._engine.info
+
+    async def lost(self) -> EngineError:
+        """Wait until the engine can be brought back by another process only."""
+        if isinstance(self._engine, CanBeLost):
+            return await self._engine.lost()
+        return await asyncio.get_running_loop().create_future()  # never
 
     async def count_tokens(self, texts: Sequence[str]) -> tuple[int, ...]:
         """As the engine's own."""
@@ -231,6 +238,16 @@ class Engines:
             Standing(engine.name, _with_failures(engine), place == answering)
             for place, engine in enumerate(self._engines)
         ]
+
+    async def lost(self) -> EngineError:
+        """Wait until one of them can be brought back by another process only."""
+        waits = [asyncio.ensure_future(engine.lost()) for engine in self._engines]
+        try:
+            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            return done.pop().result()
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     async def close(self) -> None:
         """Close all, at the same time."""

@@ -64,7 +64,9 @@ def _check_machine(settings: ProcessSettings) -> list[Finding]:
     from bot.cli.machine_checks import check_machine
 
     return check_machine(
-        settings.data_dir, local_engine="local" in (settings.engine, settings.fallback_engine)
+        settings.data_dir,
+        local_engine="local" in (settings.engine, settings.fallback_engine),
+        cpu_threads=settings.cpu_threads,
     )
 
 

@@ -6,7 +6,9 @@ A consumer iterates over :meth:`Engine.generate`; closing that iterator cancels 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+from bot.errors import EngineError
 
 
 class FinishReason(StrEnum):
@@ -158,4 +160,13 @@ class Engine(Protocol):
 
     def status(self) -> EngineStatus:
         """A snapshot; cheap."""
+        ...
+
+
+@runtime_checkable
+class CanBeLost(Protocol):
+    """An engine that a fault can end for as long as this process lives."""
+
+    async def lost(self) -> EngineError:
+        """Wait for such a fault: only another process can use the device again."""
         ...

@@ -23,6 +23,7 @@ from bot.engine.models.progress import Progress, no_progress
 from bot.engine.models.quiet import silence_libraries
 from bot.engine.models.source import fetch, identify
 from bot.engine.models.staging import stage
+from bot.engine.models.threads import choose_threads
 from bot.engine.models.tokenizers import fit_vocabulary, load_tokenizer, special_tokens
 
 if TYPE_CHECKING:  # transformers is imported late, once it has been silenced
@@ -33,13 +34,22 @@ log = logging.getLogger(__name__)
 
 
 def local_engine(
-    model: str, data_dir: Path, context_tokens: int = 0, *, max_rows: int = 0
+    model: str,
+    data_dir: Path,
+    context_tokens: int = 0,
+    *,
+    max_rows: int = 0,
+    cpu_threads: int = 0,
 ) -> LocalEngine:
     """An engine for what the MODEL setting says, found and checked when it is started."""
 
     def load() -> LoadedModel:
         return load_model(
-            model, data_dir=data_dir, context_tokens=context_tokens, progress=engine.report
+            model,
+            data_dir=data_dir,
+            context_tokens=context_tokens,
+            progress=engine.report,
+            cpu_threads=cpu_threads,
         )
 
     engine = LocalEngine(load, build_runner, max_rows=max_rows, model=model)
@@ -52,15 +62,17 @@ def load_model(
     data_dir: Path,
     context_tokens: int = 0,
     progress: Progress | None = None,
+    cpu_threads: int = 0,
 ) -> LoadedModel:
     """Find, check and load what the MODEL setting says. Blocks for seconds to minutes.
 
     `data_dir` takes conversions and stages. `context_tokens` above 0 makes the context shorter
     than the model's own. `progress` gets what is being done and how much of it, if known (0 to 1).
+    On a processor, this thread computes with `cpu_threads` from now on; 0 is by the machine.
     Raises ModelError, naming the file that is to blame and what to do.
     """
     silence_libraries()  # before the next line brings transformers
-    from bot.engine.portable.loading import choose_device, load_folder
+    from bot.engine.portable.loading import choose_device, load_folder, set_threads
 
     report = progress or no_progress
     source = identify(model)
@@ -72,6 +84,8 @@ def load_model(
     report(f"Loading {source.name}", None)
     tokenizer = load_tokenizer(folder.path, config)
     device = choose_device()
+    if device.type == "cpu":
+        set_threads(choose_threads(cpu_threads))
     if device.type == "cuda":
         fast = _for_fast_runner(source.name, folder, config, tokenizer, device, context_tokens)
         if fast is not None:
