@@ -9,11 +9,13 @@ import importlib
 import logging
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from types import ModuleType, TracebackType
 from typing import NoReturn
 
 from bot import __version__
+from bot.engine.models.threads import set_wait_policy
 from bot.errors import CaduceusError, UserError
 from bot.invocation import program
 
@@ -27,6 +29,8 @@ COMMANDS = {
     "bench": "how fast the engine is here, beside its floor and generate()",
 }
 WITHOUT_SETTINGS = frozenset({"doctor"})  # it says itself what is wrong with them
+
+ENGINE_THREAD = "engine"  # what threads are called that prepare or run a model
 
 EXIT_OURS = 1
 EXIT_USERS = 2
@@ -50,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(given: list[str]) -> int:
+    set_wait_policy()
     given = given or [_command_without_arguments()]
     command = next((word for word in given if not word.startswith("-")), "")
     module = importlib.import_module(f"bot.cli.{command}") if command in COMMANDS else None
@@ -105,6 +110,17 @@ def _end(error: CaduceusError, code: int) -> int:
     return code
 
 
+def leave(code: int) -> None:
+    """End at once where a model is still being prepared: nothing could interrupt that.
+
+    Python would let its threads run into a library that is being taken down: once, an abort.
+    """
+    if any(thread.name == ENGINE_THREAD for thread in threading.enumerate()):
+        from bot.cli.leaving import end_at_once
+
+        end_at_once(code)
+
+
 def report_fault(
     kind: type[BaseException], error: BaseException, traceback: TracebackType | None
 ) -> None:
@@ -120,4 +136,6 @@ def report_fault(
 
 if __name__ == "__main__":
     sys.excepthook = report_fault
-    sys.exit(main())
+    code = main()
+    leave(code)
+    sys.exit(code)

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bot.chat.engines import Engines, NamedEngine
 from bot.chat.personas.homes import EveryHome
@@ -15,7 +16,7 @@ from bot.chat.prompt.formats import FORMATS
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.conversations import Conversations
 from bot.engine.api import Engine, EngineState
-from bot.errors import CaduceusError, SettingsError
+from bot.errors import CaduceusError, EngineError, SettingsError
 from bot.metrics import MetricsServer
 from bot.owner_defaults import load_owner_defaults
 from bot.settings import ProcessSettings
@@ -36,6 +37,7 @@ class App:
     engines: Engines
     personas: Personas
     engine_start: asyncio.Task[None]  # done when one answers; raises where none could be started
+    engine_lost: asyncio.Task[EngineError]  # done when an engine needs another process
 
     async def close_conversations(self, grace_seconds: float = GRACE_SECONDS) -> None:
         """No new replies; running ones get `grace_seconds`, then are cut as if stopped.
@@ -84,7 +86,9 @@ async def open_app(
             stack.push_async_callback(_cancel, start)
         one_answers = asyncio.create_task(_until_one_answers(engines, starts), name="engine start")
         stack.push_async_callback(_cancel, one_answers)
-        yield App(settings, conversations, database, engines, personas, one_answers)
+        lost = asyncio.create_task(engines.lost(), name="engine lost")
+        stack.push_async_callback(_cancel, lost)
+        yield App(settings, conversations, database, engines, personas, one_answers, lost)
 
 
 def build_engines(settings: ProcessSettings, engine: Engine | None = None) -> Engines:
@@ -119,7 +123,12 @@ def build_engine(settings: ProcessSettings) -> Engine:
         )
     from bot.engine.building import local_engine
 
-    return local_engine(settings.model, settings.data_dir, settings.context_tokens)
+    return local_engine(
+        settings.model,
+        settings.data_dir,
+        settings.context_tokens,
+        cpu_threads=settings.cpu_threads,
+    )
 
 
 def check_prompt_format(name: str) -> None:
@@ -179,7 +188,7 @@ async def _until_one_answers(engines: Engines, starts: list[asyncio.Task[None]])
         await starts[0]
 
 
-async def _cancel(task: asyncio.Task[None]) -> None:
+async def _cancel(task: asyncio.Task[Any]) -> None:
     """End a task that may have failed already; its error was for whoever awaited it."""
     task.cancel()
     await asyncio.wait([task])

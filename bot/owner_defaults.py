@@ -13,9 +13,9 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+from bot.chat.definitions import DEFINITIONS, definition_of
 from bot.chat.messages import JsonValue
 from bot.chat.ports import Personas
-from bot.chat.settings import DEFINITIONS, definition_of
 from bot.errors import ChannelSettingError, NotFound, SettingsError
 from bot.settings_checks import nearest
 

@@ -4,7 +4,6 @@ Built once, in `main()`, by :func:`load_settings`; never at import. Each field i
 in capitals outside; its description, with the default, makes `.env.example` and the README's table.
 """
 
-import json
 import os
 import re
 from collections.abc import Collection, Mapping
@@ -34,6 +33,7 @@ from bot.settings_checks import (
     check_tokenizer,
     nearest,
     shown,
+    unknown_setting,
 )
 
 ENV_FILE = Path(".env")
@@ -95,6 +95,13 @@ class ProcessSettings(BaseModel):
         le=10_000_000,
         description="How many tokens prompt and reply may have together, "
         f"{LEAST_CONTEXT_TOKENS} at least; 0 is the model's own.",
+    )
+    cpu_threads: int = Field(
+        default=0,
+        ge=0,
+        le=1024,
+        description="For `ENGINE=local` without a GPU: how many threads compute; 0 is one for each "
+        "of the machine's cores. Fewer leave room for other programs.",
     )
     max_reply_tokens: int = Field(
         default=512,
@@ -307,7 +314,7 @@ def read_environment(environment: Mapping[str, str], names: Collection[str]) -> 
         if upper in names or upper in FOREIGN_NAMES:
             continue
         if nearest(upper, names):
-            raise _unknown(name, "in the environment", names)
+            raise unknown_setting(name, "in the environment", names)
     return {name.upper(): value for name, value in environment.items() if name.upper() in names}
 
 
@@ -334,7 +341,7 @@ def read_env_file(path: Path, names: Collection[str]) -> dict[str, str]:
             continue
         name = binding.key.upper()
         if name not in names:
-            raise _unknown(binding.key, f"in {path}, line {line}", names)
+            raise unknown_setting(binding.key, f"in {path}, line {line}", names)
         if not binding.value and re.search(r"=\s*(\"\"|'')", text):
             _refuse_empty_quotes(name, path, line)
         values[name] = binding.value or ""
@@ -348,29 +355,6 @@ def _refuse_empty_quotes(name: str, path: Path, line: int) -> None:
             "Put the token from Discord's developer portal there, or take the line out to use the "
             "local page.",
         )
-
-
-def _unknown(name: str, where: str, names: Collection[str]) -> SettingsError:
-    from bot.chat.settings import DEFINITIONS
-
-    meant = nearest(name.upper(), names)
-    of_conversations = nearest(name.lower(), DEFINITIONS)
-    if name.lower() in DEFINITIONS or (of_conversations and not meant):
-        definition = DEFINITIONS[of_conversations]
-        example = f"{definition.key} = {json.dumps(definition.default)}"
-        return SettingsError(
-            f"«{name}» ({where}) is a setting of the conversations, not of the program.",
-            f"Put it into `defaults.toml` in DATA_DIR, written like `{example}`.",
-        )
-    if meant:
-        return SettingsError(
-            f"There is no setting «{name}» ({where}).", f"It looks like {meant}: rename it."
-        )
-    return SettingsError(
-        f"There is no setting «{name}» ({where}).",
-        "Take it out: .env holds the settings of .env.example alone. What is meant for another "
-        "program goes into the environment.",
-    )
 
 
 # What holds a secret, and addresses, which may hold a password.

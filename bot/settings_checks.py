@@ -1,7 +1,8 @@
 """Cheap checks of single settings: what can be seen without network, torch or a database."""
 
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import SequenceMatcher
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -173,6 +174,30 @@ def shown(value: object) -> str:
     """A value as it was typed, cut to one short line."""
     text = "".join(letter if letter.isprintable() else " " for letter in str(value))
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
+
+
+def unknown_setting(name: str, where: str, names: Collection[str]) -> SettingsError:
+    """What to say of a name that is no setting; `where` it stands, among which `names`."""
+    from bot.chat.definitions import DEFINITIONS
+
+    meant = nearest(name.upper(), names)
+    of_conversations = nearest(name.lower(), DEFINITIONS)
+    if name.lower() in DEFINITIONS or (of_conversations and not meant):
+        definition = DEFINITIONS[of_conversations]
+        example = f"{definition.key} = {json.dumps(definition.default)}"
+        return SettingsError(
+            f"«{name}» ({where}) is a setting of the conversations, not of the program.",
+            f"Put it into `defaults.toml` in DATA_DIR, written like `{example}`.",
+        )
+    if meant:
+        return SettingsError(
+            f"There is no setting «{name}» ({where}).", f"It looks like {meant}: rename it."
+        )
+    return SettingsError(
+        f"There is no setting «{name}» ({where}).",
+        "Take it out: .env holds the settings of .env.example alone. What is meant for another "
+        "program goes into the environment.",
+    )
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

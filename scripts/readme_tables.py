@@ -14,13 +14,20 @@ sys.path.insert(0, str(ROOT))
 
 from pydantic.fields import FieldInfo  # noqa: E402
 
-from bot.chat.settings import DEFINITIONS  # noqa: E402
+from bot.chat.definitions import DEFINITIONS  # noqa: E402
 from bot.settings import ProcessSettings  # noqa: E402
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Discord": ("discord_token", "owner_ids"),
     "Where things are": ("data_dir", "database_url", "personas_dir"),
-    "The model": ("engine", "model", "prompt_format", "context_tokens", "max_reply_tokens"),
+    "The model": (
+        "engine",
+        "model",
+        "prompt_format",
+        "context_tokens",
+        "max_reply_tokens",
+        "cpu_threads",
+    ),
     "A remote server, for ENGINE=openai": (
         "openai_base_url",
         "openai_api_key",

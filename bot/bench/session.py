@@ -107,8 +107,7 @@ class Session:
         from bot.engine.building import load_model
 
         loaded = load_model(model, data_dir=self._data_dir, progress=self._report)
-        source = cast("Any", loaded if loaded.model is None else loaded.model)
-        source.generation_config.eos_token_id = NO_TOKEN
+        loaded.end_tokens = (NO_TOKEN,)
         self._loaded = loaded
         return loaded
 

@@ -7,11 +7,12 @@ are those of the engine that it is given.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from bot.engine.api import (
+    CanBeLost,
     Chunk,
     Engine,
     EngineState,
@@ -82,6 +83,12 @@ class NamedEngine:
     def info(self) -> ModelInfo:
         """The loaded model. Raises EngineUnavailable before it is there."""
         return self._engine.info
+
+    async def lost(self) -> EngineError:
+        """Wait until the engine can be brought back by another process only."""
+        if isinstance(self._engine, CanBeLost):
+            return await self._engine.lost()
+        return await asyncio.get_running_loop().create_future()  # never
 
     async def count_tokens(self, texts: Sequence[str]) -> tuple[int, ...]:
         """As the engine's own."""
@@ -213,6 +220,13 @@ class Engines:
         """The one that would answer now; only asking changes nothing, unlike :meth:`pick`."""
         return self._engines[self._choice()]
 
+    def sampling_defaults(self) -> Mapping[str, float]:
+        """How the makers of the model that would answer now choose its tokens; {} before it is."""
+        try:
+            return self.answering().info.sampling_defaults
+        except EngineError:
+            return {}
+
     def status(self) -> EngineStatus:
         """Of the one that would answer now."""
         return self.answering().status()
@@ -224,6 +238,16 @@ class Engines:
             Standing(engine.name, _with_failures(engine), place == answering)
             for place, engine in enumerate(self._engines)
         ]
+
+    async def lost(self) -> EngineError:
+        """Wait until one of them can be brought back by another process only."""
+        waits = [asyncio.ensure_future(engine.lost()) for engine in self._engines]
+        try:
+            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            return done.pop().result()
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     async def close(self) -> None:
         """Close all, at the same time."""

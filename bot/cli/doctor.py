@@ -68,7 +68,9 @@ def _check_machine(settings: ProcessSettings) -> list[Finding]:
     from bot.cli.machine_checks import check_machine
 
     return check_machine(
-        settings.data_dir, local_engine="local" in (settings.engine, settings.fallback_engine)
+        settings.data_dir,
+        local_engine="local" in (settings.engine, settings.fallback_engine),
+        cpu_threads=settings.cpu_threads,
     )
 
 
@@ -123,7 +125,7 @@ async def _check_engine(settings: ProcessSettings, *, offline: bool) -> list[Fin
     except SettingsError as error:
         return [from_error("format", error)]
     if settings.engine == "local":
-        return await asyncio.to_thread(_check_model, settings)
+        return await asyncio.to_thread(_check_model, settings, offline=offline)
     if settings.engine == "openai":
         return await _check_remote(settings, offline=offline)
     return [Finding(Grade.WARN, "engine", "`fake`: the replies are a script, no model.")]
@@ -142,12 +144,15 @@ async def _check_fallback(settings: ProcessSettings, *, offline: bool) -> list[F
     ]
 
 
-def _check_model(settings: ProcessSettings) -> list[Finding]:
+def _check_model(settings: ProcessSettings, *, offline: bool) -> list[Finding]:
     from bot.engine.models.inspection import inspect_model
 
-    seen = inspect_model(settings.model, data_dir=settings.data_dir)
+    seen = inspect_model(settings.model, data_dir=settings.data_dir, ask_hub=not offline)
     if not seen.loads:
         return [Finding(Grade.FAIL, "model", problem) for problem in seen.problems]
+    if not seen.is_known:
+        text = f"{seen.name} is neither a folder nor downloaded; not asked for (--offline)."
+        return [Finding(Grade.WARN, "model", text, "Check its spelling, or run doctor online.")]
     details = [seen.architecture, seen.weights]
     if seen.parameters:
         details.append(f"{seen.parameters / 1e9:.2g} billion weights")

@@ -9,16 +9,17 @@ from typing import Any, cast
 
 from bot.cli.findings import Finding, Grade
 from bot.engine.models.marlin import marlin_is_compiled, marlin_is_there
+from bot.engine.models.threads import choose_threads
 
 LITTLE_DISK_BYTES = 2_000_000_000
 GIB = 1 << 30
 
 
-def check_machine(data_dir: Path, *, local_engine: bool) -> list[Finding]:
+def check_machine(data_dir: Path, *, local_engine: bool, cpu_threads: int = 0) -> list[Finding]:
     """All of it. The GPU matters only where the model runs in this process."""
     findings = [_python(), _disk(data_dir)]
     if local_engine:
-        findings += _accelerator()
+        findings += _accelerator(choose_threads(cpu_threads))
     return findings
 
 
@@ -49,13 +50,16 @@ def _disk(data_dir: Path) -> Finding:
     return Finding(Grade.OK, "disk", f"{free / GIB:.0f} GiB free for DATA_DIR ({data_dir}).")
 
 
-def _accelerator() -> list[Finding]:
+def _accelerator(threads: int) -> list[Finding]:
     import psutil
     import torch
 
     memory = psutil.virtual_memory().total / GIB
     if not torch.cuda.is_available():
-        return [_no_gpu(torch.__version__, torch.version.cuda, memory)]
+        return [
+            _no_gpu(torch.__version__, torch.version.cuda, memory),
+            Finding(Grade.OK, "processor", f"Computes with {threads} threads (CPU_THREADS)."),
+        ]
     index = torch.cuda.current_device()
     properties = cast("Any", torch.cuda.get_device_properties(index))  # pyright: ignore[reportUnknownMemberType]
     generation = f"{properties.major}.{properties.minor}"

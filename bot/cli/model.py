@@ -10,6 +10,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from bot.cli.leaving import run_interruptibly
 from bot.engine.models.inspection import Inspection, inspect_model
 from bot.errors import SettingsError
 
@@ -73,10 +74,10 @@ def run(args: argparse.Namespace, settings: ModelSettings | None) -> int:
         raise SettingsError("There are no settings.", "See .env.example.")
     console = Console(highlight=False)
     if args.action == "quantize":
-        return _quantize(args, settings, console)
+        return run_interruptibly(lambda: _quantize(args, settings, console))
     model = args.model or settings.model
     if args.action == "fetch":
-        return _fetch(model, settings.data_dir, console)
+        return run_interruptibly(lambda: _fetch(model, settings.data_dir, console))
     found = inspect_model(model, data_dir=settings.data_dir)
     console.print("\n".join(describe(found)), markup=False, soft_wrap=True)
     return 0 if found.loads else EXIT_PROBLEMS

@@ -2,16 +2,17 @@
 
 import asyncio
 import logging
-import os
 import signal
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bot.app import GRACE_SECONDS, App, open_app
+from bot.cli.leaving import end_at_once
 from bot.settings import ProcessSettings
 
 logger = logging.getLogger(__name__)
@@ -39,19 +40,26 @@ def serve(settings: ProcessSettings, front_end: FrontEnd, *, engine_first: bool)
 
 async def _serve(settings: ProcessSettings, front_end: FrontEnd, engine_first: bool) -> None:
     async with stop_signal() as told, open_app(settings) as app, showing_progress(app):
-        if engine_first and not await _done_before(told, app.engine_start):
+        over = asyncio.ensure_future(_first_of(told, app.engine_lost))
+        if engine_first and not await _done_before(over, app.engine_start):
             return
         async with front_end(app) as running:
-            if await _done_before(told, app.engine_start):
-                await _done_before(told, running or told)
+            if await _done_before(over, app.engine_start):
+                await _done_before(over, running or over)
             await app.close_conversations()
+            if app.engine_lost.done():  # who waited has been told; a supervisor starts it anew
+                raise app.engine_lost.result()
     logger.info("stopped")
 
 
-async def _done_before(told: "asyncio.Future[None]", awaited: "asyncio.Future[None]") -> bool:
-    """Wait for `awaited`, raising what it raised; False when the signal came first."""
-    await asyncio.wait([awaited, told], return_when=asyncio.FIRST_COMPLETED)
-    if told.done():
+async def _first_of(*ends: "asyncio.Future[Any]") -> None:
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def _done_before(over: "asyncio.Future[None]", awaited: "asyncio.Future[None]") -> bool:
+    """Wait for `awaited`, raising what it raised; False when the end came first."""
+    await asyncio.wait([awaited, over], return_when=asyncio.FIRST_COMPLETED)
+    if over.done():
         return False
     await awaited
     return True
@@ -73,7 +81,7 @@ async def stop_signal() -> AsyncGenerator["asyncio.Future[None]", None]:
             if loop.time() - first_at < ECHO_SECONDS:
                 return
             print("caduceus: ended at once, on the second signal.", file=sys.stderr, flush=True)
-            os._exit(128 + number)
+            end_at_once(128 + number)
         logger.info(
             "stopping: no new replies, running ones get %.0f s; a second signal ends at once",
             GRACE_SECONDS,

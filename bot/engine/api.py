@@ -3,10 +3,12 @@
 A consumer iterates over :meth:`Engine.generate`; closing that iterator cancels the request.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
+
+from bot.errors import EngineError
 
 
 class FinishReason(StrEnum):
@@ -119,6 +121,8 @@ class ModelInfo:
     bos_token: str = ""
     counts_exactly: bool = True  # False: token counts are an estimate
     added_tokens: int = 0  # before a prompt, by a server that keeps its BOS to itself
+    # How its makers choose its tokens, as far as they say it: values of Sampling's fields.
+    sampling_defaults: Mapping[str, float] = field(default_factory=dict[str, float])
 
     @property
     def room_tokens(self) -> int:
@@ -173,4 +177,13 @@ class Engine(Protocol):
 
     def status(self) -> EngineStatus:
         """A snapshot; cheap."""
+        ...
+
+
+@runtime_checkable
+class CanBeLost(Protocol):
+    """An engine that a fault can end for as long as this process lives."""
+
+    async def lost(self) -> EngineError:
+        """Wait for such a fault: only another process can use the device again."""
         ...

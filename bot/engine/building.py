@@ -15,13 +15,15 @@ from bot.engine.api import ModelInfo
 from bot.engine.local.engine import LocalEngine
 from bot.engine.local.loaded_model import LoadedModel
 from bot.engine.local.runner import Runner, RunnerLimits
-from bot.engine.models.architectures import check_portable, why_not_fast
+from bot.engine.models.architectures import check_runs, why_not_fast
 from bot.engine.models.config import context_length, transformers_config
 from bot.engine.models.folder import ModelFolder
+from bot.engine.models.generation import sampling_defaults
 from bot.engine.models.progress import Progress, no_progress
 from bot.engine.models.quiet import silence_libraries
 from bot.engine.models.source import fetch, identify
 from bot.engine.models.staging import stage
+from bot.engine.models.threads import choose_threads
 from bot.engine.models.tokenizers import fit_vocabulary, load_tokenizer, special_tokens
 
 if TYPE_CHECKING:  # transformers is imported late, once it has been silenced
@@ -32,13 +34,22 @@ log = logging.getLogger(__name__)
 
 
 def local_engine(
-    model: str, data_dir: Path, context_tokens: int = 0, *, max_rows: int = 0
+    model: str,
+    data_dir: Path,
+    context_tokens: int = 0,
+    *,
+    max_rows: int = 0,
+    cpu_threads: int = 0,
 ) -> LocalEngine:
     """An engine for what the MODEL setting says, found and checked when it is started."""
 
     def load() -> LoadedModel:
         return load_model(
-            model, data_dir=data_dir, context_tokens=context_tokens, progress=engine.report
+            model,
+            data_dir=data_dir,
+            context_tokens=context_tokens,
+            progress=engine.report,
+            cpu_threads=cpu_threads,
         )
 
     engine = LocalEngine(load, build_runner, max_rows=max_rows, model=model)
@@ -51,32 +62,35 @@ def load_model(
     data_dir: Path,
     context_tokens: int = 0,
     progress: Progress | None = None,
+    cpu_threads: int = 0,
 ) -> LoadedModel:
     """Find, check and load what the MODEL setting says. Blocks for seconds to minutes.
 
     `data_dir` takes conversions and stages. `context_tokens` above 0 makes the context shorter
     than the model's own. `progress` gets what is being done and how much of it, if known (0 to 1).
+    On a processor, this thread computes with `cpu_threads` from now on; 0 is by the machine.
     Raises ModelError, naming the file that is to blame and what to do.
     """
     silence_libraries()  # before the next line brings transformers
-    from bot.engine.portable.loading import choose_device, load_folder
+    from bot.engine.portable.loading import choose_device, load_folder, set_threads
 
     report = progress or no_progress
     source = identify(model)
     fetched = fetch(source, data_dir=data_dir, progress=report)
-    config = transformers_config(fetched.path, fetched.config)
+    config = check_runs(fetched)
     folder = stage(fetched, data_dir=data_dir)
     if folder is not fetched:
         config = transformers_config(folder.path, folder.config)
     report(f"Loading {source.name}", None)
     tokenizer = load_tokenizer(folder.path, config)
     device = choose_device()
+    if device.type == "cpu":
+        set_threads(choose_threads(cpu_threads))
     if device.type == "cuda":
         fast = _for_fast_runner(source.name, folder, config, tokenizer, device, context_tokens)
         if fast is not None:
             fast.progress = report
             return fast
-    check_portable(fetched.path, folder.config)
     loaded, kernel = load_folder(folder, config, device, report)
     fit_vocabulary(tokenizer, _vocabulary(loaded), folder.path)
     log.info("loaded %s on %s: %s", source.name, device, kernel)
@@ -155,6 +169,7 @@ def _describe(name: str, folder: ModelFolder, tokenizer: Any, context_tokens: in
         special_tokens=special_tokens(tokenizer),
         eos_token=tokenizer.eos_token or "",
         bos_token=tokenizer.bos_token or "",
+        sampling_defaults=sampling_defaults(name, folder.path),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, literal_column, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from bot.chat.messages import BegunReply, ChannelKey, GenerationRecord, Speaker, Turn, TurnState
 from bot.errors import NotAllowed, NotFound
@@ -15,7 +15,6 @@ from bot.store.access import (
     new_turn,
     now,
     read_turn,
-    remove_turns,
     take_channel,
     take_conversation,
     take_turn,
@@ -24,20 +23,27 @@ from bot.store.access import (
 from bot.store.columns import RowId
 from bot.store.conversations import window
 from bot.store.rows import AnyRow, batches, from_record, to_record
+from bot.store.swipes import (
+    IS_RUNNING,
+    RUNNING,
+    add_swipe,
+    forget_swipe_before,
+    runs,
+    seen_swipe,
+    set_messages,
+    swipes_of,
+    take_out_swipe,
+    turns_written,
+    written_swipe,
+)
 from bot.store.tables import (
     AskerRow,
     ConversationRow,
     GenerationRow,
-    MessageRow,
     RunRow,
     SwipeRow,
     TurnRow,
 )
-
-RUNNING = TurnState.RUNNING.value
-# The value stands in the statement: as a parameter it would hide from SQLite that the index of what
-# is running holds all of them.
-IS_RUNNING = SwipeRow.state == literal_column(f"'{RUNNING}'")
 
 
 def begin_reply(
@@ -84,7 +90,7 @@ def begin_reply(
             "active_swipe": 0,
         },
     )
-    _add_swipe(connection, turn_id, 0, run_id)
+    add_swipe(connection, turn_id, 0, run_id)
     askers = sorted({question.speaker_id for question in questions})
     if askers:
         connection.execute(
@@ -125,11 +131,11 @@ def begin_swipe(connection: Connection, turn_id: int, run_id: int | None = None)
     NotAllowed while another run writes one.
     """
     row = take_turn(connection, turn_id, role="bot")
-    if turn_id in _turns_written(connection, but_by=run_id):
+    if turn_id in turns_written(connection, but_by=run_id):
         raise NotAllowed("That reply is being written.", "Wait for its end.")
     mark_stale(connection, [turn_id])
-    position = _swipes(connection, turn_id)[-1].position + 1
-    _add_swipe(connection, turn_id, position, run_id)
+    position = swipes_of(connection, turn_id)[-1].position + 1
+    add_swipe(connection, turn_id, position, run_id)
     connection.execute(
         update(TurnRow)
         .where(TurnRow.id == turn_id)
@@ -151,12 +157,12 @@ def show_reply(
     runs again; NotFound when others have gone on with the turn since.
     """
     row = take_turn(connection, turn_id, role="bot")
-    swipe = _written(connection, row, position)
+    swipe = written_swipe(connection, row, position)
     values = {"text": text} if position is None else {"text": text, "state": RUNNING}
     connection.execute(update(SwipeRow).where(SwipeRow.id == swipe.id).values(values))
-    if swipe.text != text and not _runs(swipe):
+    if swipe.text != text and not runs(swipe):
         mark_stale(connection, [turn_id])
-    _set_messages(connection, row, list(dict.fromkeys(message_ids)))
+    set_messages(connection, row, list(dict.fromkeys(message_ids)))
 
 
 def finish_reply(
@@ -172,18 +178,18 @@ def finish_reply(
     `position` as for :func:`show_reply`. `shown`, its text and messages, is kept first.
     """
     row = take_turn(connection, turn_id, role="bot")
-    swipe = _written(connection, row, position)
+    swipe = written_swipe(connection, row, position)
     values: dict[str, Any] = {"state": state.value}
     if shown is not None:
         values["text"], message_ids = shown
-        if swipe.text != shown[0] and not _runs(swipe):
+        if swipe.text != shown[0] and not runs(swipe):
             mark_stale(connection, [turn_id])
-        _set_messages(connection, row, list(dict.fromkeys(message_ids)))
+        set_messages(connection, row, list(dict.fromkeys(message_ids)))
     if record is not None:
         values["finish"] = record.finish.value
         connection.execute(insert(GenerationRow), from_record(record, swipe.id))
     connection.execute(update(SwipeRow).where(SwipeRow.id == swipe.id).values(values))
-    _forget_swipe_before(connection, row)
+    forget_swipe_before(connection, row)
     return read_turn(connection, turn_id)
 
 
@@ -200,13 +206,13 @@ def shorten_reply(
     row = take_turn(connection, turn_id, role="bot")
     before = message_ids_of(connection, [turn_id])
     gone = [place for place, message_id in enumerate(before) if message_id in message_ids]
-    swipe = _seen(connection, row)
+    swipe = seen_swipe(connection, row)
     connection.execute(
         update(SwipeRow)
         .where(SwipeRow.id == swipe.id)
         .values(text=text_left(swipe.text, len(before), gone))
     )
-    _set_messages(connection, row, [each for each in before if each not in message_ids])
+    set_messages(connection, row, [each for each in before if each not in message_ids])
     forget_quotes(connection, row.channel_id, message_ids)
     return read_turn(connection, turn_id)
 
@@ -218,14 +224,14 @@ def abandon_reply(connection: Connection, turn_id: int, *, requeue: bool) -> Non
     that does not run is left alone.
     """
     row = take_turn(connection, turn_id, role="bot")
-    if any(_runs(swipe) for swipe in _swipes(connection, turn_id)):
-        _take_out(connection, row, requeue=requeue)
+    if any(runs(swipe) for swipe in swipes_of(connection, turn_id)):
+        take_out_swipe(connection, row, requeue=requeue)
 
 
 def select_swipe(connection: Connection, turn_id: int, index: int) -> Turn:
     """Make another swipe the active one. NotFound when there is no such swipe."""
     take_turn(connection, turn_id, role="bot")
-    if all(swipe.position != index for swipe in _swipes(connection, turn_id)):
+    if all(swipe.position != index for swipe in swipes_of(connection, turn_id)):
         raise NotFound(f"That reply has no alternative number {index + 1}.")
     mark_stale(connection, [turn_id])
     connection.execute(update(TurnRow).where(TurnRow.id == turn_id).values(active_swipe=index))
@@ -259,7 +265,7 @@ def left_running(connection: Connection) -> list[int]:
 def channels_written_in(connection: Connection, *, but_by: int | None = None) -> set[int]:
     """The channels in which runs are writing."""
     found: set[int] = set()
-    for piece in batches(_turns_written(connection, but_by=but_by)):
+    for piece in batches(turns_written(connection, but_by=but_by)):
         found.update(
             connection.scalars(
                 select(ConversationRow.channel_id)
@@ -281,76 +287,22 @@ def recover(connection: Connection, turn_id: int) -> bool:
         return False
     if turn_id not in left_running(connection):  # somebody else was here first
         return False
-    running = [swipe for swipe in _swipes(connection, turn_id) if _runs(swipe)]
+    running = [swipe for swipe in swipes_of(connection, turn_id) if runs(swipe)]
     if any(swipe.text for swipe in running):
         connection.execute(
             update(SwipeRow)
             .where(SwipeRow.id.in_([swipe.id for swipe in running]))
             .values(state=TurnState.CUT.value)
         )
-        _forget_swipe_before(connection, row)
+        forget_swipe_before(connection, row)
     else:
-        _take_out(connection, row, requeue=True)
+        take_out_swipe(connection, row, requeue=True)
     return True
-
-
-_SWIPES = (
-    select(SwipeRow.__table__)
-    .where(SwipeRow.turn_id == bindparam("turn_id"))
-    .order_by(SwipeRow.position)
-)
-
-
-def _swipes(connection: Connection, turn_id: int) -> Sequence[AnyRow]:
-    return connection.execute(_SWIPES, {"turn_id": turn_id}).all()
-
-
-def _runs(swipe: AnyRow) -> bool:
-    return swipe.state == RUNNING
-
-
-def _written(connection: Connection, row: AnyRow, position: int | None) -> AnyRow:
-    """The swipe that the caller began; else the one being written, or the active one."""
-    swipes = _swipes(connection, row.id)
-    running = next((swipe for swipe in swipes if _runs(swipe)), None)
-    if position is None:
-        active = [swipe for swipe in swipes if swipe.position == row.active_swipe]
-        return running or active[0]
-    begun = next((swipe for swipe in swipes if swipe.position == position), None)
-    if begun is None or (not _runs(begun) and (running or row.active_swipe != position)):
-        raise NotFound("That reply is no longer this program's.", "Another one went on with it.")
-    return begun
-
-
-def _seen(connection: Connection, row: AnyRow) -> AnyRow:
-    """The swipe that people see: the one being written only once there is some text of it."""
-    swipes = {swipe.position: swipe for swipe in _swipes(connection, row.id)}
-    running = next((swipe for swipe in swipes.values() if _runs(swipe) and swipe.text), None)
-    before = swipes.get(row.swipe_before)
-    return running or before or swipes[row.active_swipe]
-
-
-def _add_swipe(connection: Connection, turn_id: int, position: int, run_id: int | None) -> None:
-    values = {"turn_id": turn_id, "position": position, "text": "", "state": RUNNING}
-    connection.execute(insert(SwipeRow), values | {"run_id": run_id})
-
-
-def _turns_written(connection: Connection, *, but_by: int | None) -> list[int]:
-    """What runs that have not ended are writing. By its own index: few, whatever is stored."""
-    chosen = select(SwipeRow.turn_id).where(IS_RUNNING, SwipeRow.run_id.in_(select(RunRow.id)))
-    if but_by is not None:
-        chosen = chosen.where(SwipeRow.run_id != but_by)
-    return list(connection.scalars(chosen))
 
 
 def _is_taken(question: AnyRow) -> bool:
     already_taken_up = question.addressed and not question.is_pending
     return question.answered_by is not None or already_taken_up
-
-
-def _forget_swipe_before(connection: Connection, row: AnyRow) -> None:
-    if row.swipe_before is not None:
-        connection.execute(update(TurnRow).where(TurnRow.id == row.id).values(swipe_before=None))
 
 
 _TURN_IDS = bindparam("turn_ids", expanding=True, type_=RowId)
@@ -379,54 +331,3 @@ def _questions(connection: Connection, channel_id: int, turn_ids: Sequence[int])
     for piece in batches(usable_ids(turn_ids)):
         found += connection.execute(_QUESTIONS, {"turn_ids": piece, "channel_id": channel_id})
     return found
-
-
-def _set_messages(connection: Connection, row: AnyRow, message_ids: list[str]) -> None:
-    """Let the turn stand in exactly these messages."""
-    if message_ids_of(connection, [row.id]) == message_ids:
-        return
-    connection.execute(delete(MessageRow).where(MessageRow.turn_id == row.id))
-    for piece in batches(message_ids):
-        connection.execute(
-            delete(MessageRow).where(
-                MessageRow.channel_id == row.channel_id, MessageRow.message_id.in_(piece)
-            )
-        )
-    if message_ids:
-        connection.execute(
-            insert(MessageRow),
-            [
-                {
-                    "channel_id": row.channel_id,
-                    "message_id": message_id,
-                    "turn_id": row.id,
-                    "position": position,
-                }
-                for position, message_id in enumerate(message_ids)
-            ],
-        )
-
-
-def _take_out(connection: Connection, row: AnyRow, *, requeue: bool) -> None:
-    """Remove the running swipe, or the whole turn when it has no other."""
-    swipes = _swipes(connection, row.id)
-    others = [swipe.position for swipe in swipes if not _runs(swipe)]
-    if others:
-        active = row.swipe_before if row.swipe_before in others else others[-1]
-        mark_stale(connection, [row.id])
-        connection.execute(
-            delete(SwipeRow).where(SwipeRow.turn_id == row.id, SwipeRow.state == RUNNING)
-        )
-        connection.execute(
-            update(TurnRow)
-            .where(TurnRow.id == row.id)
-            .values(active_swipe=active, swipe_before=None)
-        )
-        return
-    if requeue:
-        connection.execute(
-            update(TurnRow)
-            .where(TurnRow.answered_by == row.id, TurnRow.addressed)
-            .values(is_pending=True, answered_by=None)
-        )
-    remove_turns(connection, row.channel_id, [row.id])

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
+from bot.chat.definitions import definition_of
 from bot.chat.messages import Scope
-from bot.chat.settings import definition_of
 from bot.chat.talk.conversations import Conversations
 from bot.workbench import views
 from bot.workbench.answers import Refused

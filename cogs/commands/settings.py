@@ -4,8 +4,9 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
+from bot.chat.definitions import DEFINITIONS, definition_of, in_words
 from bot.chat.messages import ChannelKey, JsonValue, Scope, SettingChange
-from bot.chat.settings import DEFINITIONS, SettingOrigin, definition_of, in_words
+from bot.chat.settings import MODEL, SettingOrigin
 from cogs.client import CaduceusBot
 from cogs.commands.persona import CHOICES, complete_persona
 from cogs.interactions import Interaction, channel_of, require_scope
@@ -206,6 +207,7 @@ def source(origin: SettingOrigin) -> str:
     if origin.origin is None:
         return "default"
     return {
+        MODEL: "the model's own",
         Scope.OWNER: "set by the bot's owner",
         Scope.GUILD: "set for the server",
         Scope.CHANNEL: "set for this channel",

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from bot.chat.definitions import ChannelSettings
 from bot.chat.messages import ChannelKey, HistoryWindow, QuotedMessage, Speaker, Turn
 from bot.chat.persona import Persona
 from bot.chat.prompt.build import Prompt, PromptRequest, build_prompt
 from bot.chat.prompt.formats import FORMATS
 from bot.chat.prompt.parts import Part
-from bot.chat.settings import ChannelSettings
 from bot.engine.api import ModelInfo
 from bot.engine.fake import tokens_of
 

@@ -10,18 +10,18 @@ from given_personas import GivenPersonas
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bot.chat.messages import ChannelKey, JsonValue, Scope
-from bot.chat.personas.homes import EveryHome
-from bot.chat.settings import (
+from bot.chat.definitions import (
     DEFINITIONS,
     TEXT_CHARACTERS,
     WORD_CHARACTERS,
     WORDS,
     ChannelSettings,
     SettingDefinition,
-    SettingsCascade,
     definition_of,
 )
+from bot.chat.messages import ChannelKey, JsonValue, Scope
+from bot.chat.personas.homes import EveryHome
+from bot.chat.settings import MODEL, SettingsCascade
 from bot.errors import ChannelSettingError, NotFound
 from bot.store.settings import SqlSettings
 
@@ -201,6 +201,31 @@ async def test_the_narrower_scope_wins(cascade: SettingsCascade) -> None:
     assert (await cascade.resolve(DIRECT)).temperature == 0.5
     await cascade.reset(HERE, Scope.CHANNEL, "temperature", by="mod")
     assert (await cascade.resolve(HERE)).temperature == 0.8
+
+
+async def test_the_models_own_sampling_stands_between_caduceus_and_the_owner(
+    cascade: SettingsCascade,
+) -> None:
+    said = {"temperature": 0.2, "top_p": 0.9, "repetition_penalty": 1, "top_k": 40}
+    cascade = cascade.with_model(lambda: said)
+    await cascade.set(HERE, Scope.CHANNEL, "repetition_penalty", "1.3", by="mod")
+    origins = {o.definition.key: (o.value, o.origin) for o in await cascade.explain(HERE)}
+    assert origins["temperature"] == (0.5, Scope.OWNER)
+    assert origins["top_p"] == (0.9, MODEL)
+    assert origins["top_k"] == (9, Scope.OWNER)
+    assert origins["repetition_penalty"] == (1.3, Scope.CHANNEL)
+    assert origins["min_p"] == (0.0, None)
+    assert (await cascade.resolve(ELSEWHERE)).repetition_penalty == 1.0
+    assert (await cascade.resolve(ELSEWHERE, {"top_p": 0.5})).top_p == 0.5
+    assert (await cascade.resolve(ELSEWHERE, {})).top_p == DEFINITIONS["top_p"].default
+
+
+@pytest.mark.parametrize("odd", [-1, 7, 2.5, 1e300])
+async def test_what_no_setting_could_be_is_not_taken_from_a_model(
+    odd: float, cascade: SettingsCascade
+) -> None:
+    settings = await cascade.resolve(HERE, dict.fromkeys(("top_p", "min_p"), odd))
+    assert (settings.top_p, settings.min_p) == (0.95, 0.0)
 
 
 async def test_explain_tells_where_each_value_comes_from(cascade: SettingsCascade) -> None:

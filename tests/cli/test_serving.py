@@ -21,10 +21,18 @@ from bot.app import App, build_engine, open_app
 from bot.chat.messages import ChannelKey, IncomingMessage, Speaker, TurnState
 from bot.cli import serving
 from bot.cli.run import connect
-from bot.engine.api import Engine, EngineState
+from bot.engine.api import Engine, EngineState, GenerationRequest
 from bot.engine.fake import FakeEngine
 from bot.engine.remote.engine import OpenAIEngine
-from bot.errors import CaduceusError, EngineUnavailable, ModelError, SettingsError, UserError
+from bot.errors import (
+    CaduceusError,
+    EngineError,
+    EngineFailed,
+    EngineUnavailable,
+    ModelError,
+    SettingsError,
+    UserError,
+)
 from bot.settings import ProcessSettings
 
 ROOT = Path(__file__).parents[2]
@@ -304,6 +312,51 @@ async def test_a_signal_while_the_model_is_loading_ends_it(
     await served
 
 
+class Losing(FakeEngine):
+    """Fails its first reply by a fault that lasts as long as the process."""
+
+    fault = EngineFailed("The model stopped on a fault.", "The program ends, to be started anew.")
+
+    def __init__(self) -> None:
+        super().__init__(fail_with=self.fault)
+        self.is_lost = asyncio.Event()
+
+    def _check(self, request: GenerationRequest) -> None:
+        super()._check(request)
+        self.is_lost.set()
+
+    async def lost(self) -> EngineError:
+        await self.is_lost.wait()
+        return self.fault
+
+
+@pytest.mark.parametrize("engine_first", [True, False])
+async def test_a_fault_that_lasts_ends_the_process_after_the_answer(
+    settings: ProcessSettings, monkeypatch: pytest.MonkeyPatch, engine_first: bool
+) -> None:
+    use_engine(monkeypatch, Losing())
+    lines: list[str] = []
+
+    class Telling(FrontEnd):
+        async def _answer(self, app: App) -> None:
+            await app.conversations.hear(message(1))
+            reply = await app.conversations.next_reply(CHANNEL)
+            assert reply is not None
+            async with reply:
+                async for _ in reply:
+                    pass
+                lines.append(reply.outcome.error if reply.outcome else "")
+
+    front_end = Telling()
+    with pytest.raises(EngineFailed, match="started anew") as caught:
+        async with asyncio.timeout(20):
+            await serving._serve(settings, front_end, engine_first=engine_first)
+    assert front_end.closed
+    assert lines != [""]
+    assert len(lines) == 1
+    assert not isinstance(caught.value, UserError)  # so the exit code is 1
+
+
 async def test_a_front_end_that_fails_ends_the_process_with_its_error(
     settings: ProcessSettings,
 ) -> None:
@@ -466,7 +519,7 @@ async def test_a_signal_that_arrives_twice_at_once_is_one(
     monkeypatch: pytest.MonkeyPatch, echo_seconds: float, codes: list[int]
 ) -> None:
     ended: list[int] = []
-    monkeypatch.setattr(serving.os, "_exit", ended.append)
+    monkeypatch.setattr(serving, "end_at_once", ended.append)
     monkeypatch.setattr(serving, "ECHO_SECONDS", echo_seconds)
     async with serving.stop_signal() as told:
         os.kill(os.getpid(), signal.SIGTERM)

@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import Connection
 from workbench_parts import HOSTILE, REPLIES, Bench, Client
 
+from bot.chat.definitions import DEFINITIONS
 from bot.chat.engines import Engines, NamedEngine
 from bot.chat.messages import ChannelKey, IncomingMessage, Speaker
-from bot.chat.settings import DEFINITIONS
 from bot.engine.fake import FakeEngine
 from bot.store.database import Database
 from bot.workbench import views

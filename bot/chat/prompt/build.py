@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from itertools import accumulate, groupby
 from operator import itemgetter
 
+from bot.chat.definitions import ChannelSettings
 from bot.chat.prompt.budget import MINIMUM_REPLY_TOKENS, Budget, LeftOut
 from bot.chat.prompt.counting import Count, CountCache
 from bot.chat.prompt.draft import Draft, PromptRequest
-from bot.chat.settings import ChannelSettings
 from bot.engine.api import ChatMessage
 
 __all__ = [

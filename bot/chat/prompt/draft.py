@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 
+from bot.chat.definitions import ChannelSettings
 from bot.chat.messages import HistoryWindow
 from bot.chat.persona import Persona
 from bot.chat.personas.macros import expand_macros
@@ -13,7 +14,6 @@ from bot.chat.prompt.formats import PromptFormat
 from bot.chat.prompt.parts import Part, Place, turn_order
 from bot.chat.prompt.system import is_character, system_parts
 from bot.chat.prompt.transcript import Line, Transcript
-from bot.chat.settings import ChannelSettings
 from bot.chat.text.guard import BREAK, Guard
 from bot.engine.api import ChatMessage, ModelInfo
 

@@ -4,14 +4,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from bot.chat.definitions import ChannelSettings
 from bot.chat.engines import Engines, NamedEngine
-from bot.chat.messages import ChannelKey, GenerationRecord, HistoryWindow, Turn
+from bot.chat.messages import ChannelKey, GenerationRecord, HistoryWindow, StoredSettings, Turn
 from bot.chat.persona import Persona
 from bot.chat.ports import History, Personas
 from bot.chat.prompt.build import Prompt, PromptRequest, Section, build_prompt, window_turns
 from bot.chat.prompt.counting import CountCache
 from bot.chat.prompt.formats import PromptFormat, choose_format
-from bot.chat.settings import ChannelSettings, SettingsCascade
+from bot.chat.settings import SettingsCascade
 from bot.engine.api import ModelInfo
 from bot.errors import NotFound
 
@@ -34,8 +35,7 @@ class Prepared:
 class Given:
     """What was read already when a reply began, to be read no second time."""
 
-    settings: ChannelSettings
-    revision: int
+    stored: StoredSettings
     window: HistoryWindow
 
 
@@ -118,17 +118,20 @@ class Preparer:
         All of `answers` are among what the model sees, as far as they fit. `first_turn` makes the
         prompt begin with that turn, as it did when it was built first. `given` is not read again.
         """
+        info = engine.info
         if given is None:
-            settings, revision = await self._settings.in_force(turn.channel)
+            settings, revision = await self._settings.in_force(turn.channel, info.sampling_defaults)
             limit = window_turns(settings)
             window = await self._history.window(turn.channel, limit, before_turn=turn.turn_id)
         else:
-            settings, revision, window = given.settings, given.revision, given.window
+            revision, window = given.stored.revision, given.window
+            settings = self._settings.settle(
+                turn.channel, given.stored.values, info.sampling_defaults
+            )
         persona = await self.persona(turn.channel, settings, turn)
         window = await self._reaching(
             window, turn, settings, min(answers, default=None), first_turn
         )
-        info = engine.info
         prompt = await build_prompt(
             PromptRequest(
                 persona=persona,

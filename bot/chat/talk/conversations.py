@@ -65,6 +65,7 @@ class Conversations:
         random: Random | None = None,
     ) -> None:
         """`max_reply_tokens` bounds every channel's own; `random` decides chances and seeds."""
+        settings = settings.with_model(engines.sampling_defaults)
         self.history = history
         self.settings = settings
         self.personas = personas

@@ -4,10 +4,10 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+from bot.chat.definitions import ChannelSettings
 from bot.chat.messages import IncomingMessage
 from bot.chat.ports import History
 from bot.chat.prompt.preparation import concerns_the_bot
-from bot.chat.settings import ChannelSettings
 from bot.chat.text.asides import is_out_of_character
 
 # Scripts written without spaces between words: Thai to Khmer, kana, Han.

@@ -235,7 +235,7 @@ class Replies:
                 return None
             state.heard.clear()
         asked_by = frozenset(answered.speaker.speaker_id for answered in answers)
-        given = Given(settings, waiting.settings.revision, begun.window)
+        given = Given(waiting.settings, begun.window)
         turn = replace(begun.turn, channel=channel)
         return self._reply(turn, state, ReplyKind.NEW, answers, asked_by, given)
 

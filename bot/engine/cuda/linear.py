@@ -13,6 +13,7 @@ from typing import Protocol
 import torch
 
 from bot.engine.cuda.gptq import BITS, BLOCK_INPUTS, GptqTensors, dequantize, multiply
+from bot.engine.models.quiet import import_gptqmodel
 
 
 class Linear(Protocol):
@@ -149,6 +150,7 @@ class MarlinProduct:
     """gptqmodel's Marlin layer, fed with tensors in GPTQ's own layout. Symmetric 4-bit only."""
 
     def __init__(self, weights: GptqTensors) -> None:
+        import_gptqmodel("gptqmodel.nn_modules.qlinear.marlin")
         from gptqmodel.nn_modules.qlinear.marlin import MarlinLinear
 
         inputs = weights.in_features

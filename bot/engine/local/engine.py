@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from bot.engine.local.loaded_model import LoadedModel
 
 BACKOFF_SECONDS = (1.0, 60.0)
-JOIN_SECONDS = 30.0  # a step is far shorter; a model being loaded may take longer, and is left
+JOIN_SECONDS = 30.0  # a step is far shorter
+LEAVE_SECONDS = 0.5  # a model being prepared may take minutes to look up, and is left
 SEED_BITS = 31
 
 
@@ -53,12 +54,19 @@ class LocalEngine:
         self._model = model
         self._worker: Worker | None = None
         self._streams: dict[int, asyncio.Queue[Chunk | EngineError]] = {}
+        self._fault: EngineError | None = None
+        self._is_lost = asyncio.Event()
         self._numbers = itertools.count(1)
         self._activity = ""
         self._progress: float | None = None
 
     def report(self, activity: str, progress: float | None) -> None:
-        """What the loader is doing, for :meth:`status`. From any thread."""
+        """What the loader is doing, for :meth:`status`. From any thread.
+
+        Raises EngineUnavailable, to end what it is doing, once the engine is being closed.
+        """
+        if self._worker is not None and self._worker.is_stopping:
+            raise EngineUnavailable("The engine was stopped while it started.")
         self._activity, self._progress = activity, progress
 
     async def start(self) -> None:
@@ -81,17 +89,25 @@ class LocalEngine:
             backoff_seconds=self._backoff_seconds,
             deliver=deliver,
             started=tell_started,
+            lost=lambda fault: _call(loop, lambda: self._lose(fault)),
         )
         await asyncio.to_thread(self._worker.start)
         await started
-        self.report("", None)
+        self._activity, self._progress = "", None
+
+    async def lost(self) -> EngineError:
+        """See :class:`~bot.engine.api.CanBeLost`."""
+        await self._is_lost.wait()
+        return self._fault or EngineUnavailable("The engine was stopped by a fault.")
 
     async def close(self) -> None:
         """Cancel what runs, free everything. Idempotent."""
         if self._worker is None:
             return
         self._worker.stop()
-        await asyncio.to_thread(self._worker.join, JOIN_SECONDS)
+        is_serving = self._worker.status.state is EngineState.READY
+        seconds = JOIN_SECONDS if is_serving else LEAVE_SECONDS
+        await asyncio.to_thread(self._worker.join, seconds)
         await asyncio.sleep(0)  # what the worker handed over last has been taken by now
         for stream in self._streams.values():
             stream.put_nowait(EngineUnavailable("The engine was stopped."))
@@ -110,6 +126,7 @@ class LocalEngine:
         asked_at = time.monotonic()
         ready, worker = self._running()
         prompt = await asyncio.to_thread(ready.tokens.encode_prompt, request.prompt)
+        ready, worker = self._running()  # it may have failed, or be another, since
         seed = request.sampling.seed
         submission = Submission(
             number=next(self._numbers),
@@ -189,9 +206,19 @@ class LocalEngine:
                     "The model is being restarted after a fault.", "Try again in a moment."
                 )
             case EngineState.STOPPED:
-                raise EngineUnavailable("The engine was stopped.", "Start the bot again.")
+                lost = self._worker.status.is_lost
+                raise EngineUnavailable(
+                    "The engine was stopped by a fault." if lost else "The engine was stopped.",
+                    "The bot is being started anew." if lost else "Start the bot again.",
+                )
             case _:
                 return ready, self._worker
+
+    def _lose(self, fault: EngineError) -> None:
+        for stream in self._streams.values():  # who came after the fault
+            stream.put_nowait(fault)
+        self._fault = fault
+        self._is_lost.set()
 
     def _hand_out(self, events: Sequence[Event]) -> None:
         for number, item in events:

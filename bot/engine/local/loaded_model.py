@@ -1,5 +1,6 @@
 """A model as the loader hands it to whoever runs it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,3 +30,4 @@ class LoadedModel:
     config: Any = None  # transformers' PretrainedConfig
     generation_config: Any = None
     progress: Progress | None = None
+    end_tokens: Collection[int] | None = None  # instead of those that its files name

@@ -69,7 +69,8 @@ class Writing:
         """`context_tokens` is the longest sequence that the model can take."""
         request = admitted.submission.request
         self.admitted = admitted
-        self._end_tokens = tokens.end_tokens
+        stops = request.stop
+        self._end_tokens = tokens.end_tokens_for(stops) if stops else tokens.end_tokens
         self._context_tokens = context_tokens
         self._stream = TextStream(tokens, admitted.tokens)
         self._stops = StopStrings(request.stop)

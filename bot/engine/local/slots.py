@@ -5,10 +5,13 @@ its channel's name: the channel's next prompt usually begins the same. Kept slot
 the longest unused first, when a running request needs their room.
 """
 
+from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 BLOCK_TOKENS = 64
+PACKED_AS = "I"
+TOKEN_BYTES = array(PACKED_AS).itemsize
 COPY_TOKENS = 32  # a shorter common beginning is not worth copying from another channel's slot
 
 
@@ -35,7 +38,7 @@ class _Slot:
     room_tokens: int
     busy: bool
     used_at: int
-    tokens: Sequence[int] = field(default=())  # what is kept in it
+    tokens: bytes = b""  # what is kept in it, packed
 
 
 class SlotTable:
@@ -73,22 +76,24 @@ class SlotTable:
         At least one token of the prompt is always left to compute.
         """
         room_tokens = rounded(room_tokens)
-        own, donor = self._idle_of(channel), self._donor(prompt)
-        if donor is not None and _common(donor.tokens, prompt) <= self._cached(own, prompt):
-            donor = None
-        if donor is not None and not self._both_fit(donor, room_tokens):
-            own, donor = donor, None
-        cached = self._cached(donor or own, prompt)
+        packed = _packed(prompt[:-1])
+        own = self._idle_of(channel)
+        cached = _common(own.tokens, packed) if own else 0
+        donor, common = self._donor(packed, at_least=max(COPY_TOKENS, cached + 1))
+        if donor is not None:
+            cached = common
+            if not self._both_fit(donor, room_tokens):
+                own, donor = donor, None
         released = self._make_room(room_tokens, spared=(own, donor))
         slot = own or self._new(channel)
-        slot.channel, slot.room_tokens, slot.busy, slot.tokens = channel, room_tokens, True, ()
+        slot.channel, slot.room_tokens, slot.busy, slot.tokens = channel, room_tokens, True, b""
         return Taken(slot.index, room_tokens, cached, released, donor.index if donor else None)
 
     def keep(self, slot: int, tokens: Sequence[int]) -> None:
         """A request is done; `tokens` are those whose keys and values stand in its slot."""
         kept = self._slots[slot]
         self._clock += 1
-        kept.busy, kept.tokens, kept.used_at = False, tuple(tokens), self._clock
+        kept.busy, kept.tokens, kept.used_at = False, _packed(tokens), self._clock
 
     def _new(self, channel: str) -> _Slot:
         index = next(i for i in range(self._count) if i not in self._slots)
@@ -102,13 +107,22 @@ class SlotTable:
     def _idle(self) -> list[_Slot]:
         return [slot for slot in self._slots.values() if not slot.busy]
 
-    def _donor(self, prompt: Sequence[int]) -> _Slot | None:
-        """The kept slot that shares the longest beginning, if that is worth a copy."""
-        best = max(self._idle(), key=lambda slot: _common(slot.tokens, prompt), default=None)
-        return best if self._cached(best, prompt) >= COPY_TOKENS else None
+    def _donor(self, prompt: bytes, *, at_least: int) -> tuple[_Slot | None, int]:
+        """The kept slot that shares the longest beginning, of `at_least` tokens, and its length.
 
-    def _cached(self, slot: _Slot | None, prompt: Sequence[int]) -> int:
-        return _common(slot.tokens, prompt) if slot else 0
+        Of several the first. Most share less than the best one so far: one look tells.
+        """
+        best, common = None, at_least - 1
+        wanted = prompt[: at_least * TOKEN_BYTES]
+        if len(wanted) < at_least * TOKEN_BYTES:
+            return None, 0
+        for slot in self._idle():
+            if slot.tokens.startswith(wanted):
+                best, common = slot, _common(slot.tokens, prompt)
+                wanted = prompt[: (common + 1) * TOKEN_BYTES]
+                if len(wanted) == common * TOKEN_BYTES:
+                    break  # all of the prompt
+        return best, common
 
     def _both_fit(self, donor: _Slot, room_tokens: int) -> bool:
         busy = [slot for slot in self._slots.values() if slot.busy]
@@ -134,10 +148,19 @@ class SlotTable:
         return tuple(released)
 
 
-def _common(kept: Sequence[int], prompt: Sequence[int]) -> int:
-    """How many first tokens are the same, the prompt's last one aside."""
-    length = min(len(kept), len(prompt) - 1)
-    for index in range(length):
-        if kept[index] != prompt[index]:
-            return index
-    return max(length, 0)
+def _packed(tokens: Sequence[int]) -> bytes:
+    """Tokens as they are compared: whole stretches at once, not one by one in Python."""
+    return array(PACKED_AS, tokens).tobytes()
+
+
+def _common(kept: bytes, prompt: bytes) -> int:
+    """How many first tokens are the same."""
+    same, least_different = 0, min(len(kept), len(prompt)) // TOKEN_BYTES + 1
+    while least_different - same > 1:
+        middle = (same + least_different) // 2
+        begin, end = same * TOKEN_BYTES, middle * TOKEN_BYTES
+        if kept[begin:end] == prompt[begin:end]:
+            same = middle
+        else:
+            least_different = middle
+    return same

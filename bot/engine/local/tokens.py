@@ -1,6 +1,6 @@
 """Text to tokens and back. Encoding is safe from any thread; a TextStream is one request's."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 REPLACEMENT = "\ufffd"  # what a tokenizer decodes an incomplete character to
@@ -10,16 +10,26 @@ CONTEXT_TOKENS = 8  # of the prompt, so that the reply's first token is decoded 
 class TextTokens:
     """The model's tokenizer, as the engine uses it."""
 
-    def __init__(self, tokenizer: Any, end_tokens: Sequence[int] = ()) -> None:
-        """`tokenizer` is transformers'; `end_tokens` are the model's own ends of sequence."""
+    def __init__(self, tokenizer: Any, end_tokens: Collection[int] = ()) -> None:
+        """`tokenizer` is transformers'; without `end_tokens` its own end of sequence counts."""
         self._tokenizer = tokenizer
         # The Rust tokenizer itself, where there is one: fast, and it takes calls from any thread.
         self._backend = getattr(tokenizer, "backend_tokenizer", None)
         own_end = tokenizer.eos_token_id
         self.end_tokens = frozenset(end_tokens) or frozenset(() if own_end is None else (own_end,))
+        added = cast("Mapping[int, Any]", getattr(tokenizer, "added_tokens_decoder", {}))
+        self._special = {str(t.content): number for number, t in added.items() if t.special}
         self._beginning = self._beginning_token()
         # For an empty prompt: a model needs a token to go on from.
         self._any_token = next((t for t in (tokenizer.bos_token_id, own_end) if t is not None), 0)
+
+    def end_tokens_for(self, stops: Sequence[str]) -> frozenset[int]:
+        """What ends a reply with these stop strings: a special token is never in its text.
+
+        So a stop that is one, but for white space around it, is looked for among the tokens.
+        """
+        named = {self._special[found] for stop in stops if (found := stop.strip()) in self._special}
+        return self.end_tokens | named
 
     def encode_prompt(self, text: str) -> list[int]:
         """A whole prompt. Begins with the model's BOS if its tokenizer does so, never with two."""

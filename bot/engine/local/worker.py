@@ -2,18 +2,20 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from bot.engine.api import EngineState, FinishReason, ModelInfo, Sampling
 from bot.engine.local.batch import Batch, BatchStatus, Event
+from bot.engine.local.faults import forget_frames, is_sticky
 from bot.engine.local.meter import Meter
 from bot.engine.local.request import Submission
 from bot.engine.local.runner import Piece, Runner, RunnerLimits
 from bot.engine.local.tokens import TextTokens
-from bot.errors import CaduceusError, EngineFailed, EngineUnavailable
+from bot.engine.models.generation import end_tokens
+from bot.errors import CaduceusError, EngineError, EngineFailed, EngineUnavailable
 
 if TYPE_CHECKING:
     from bot.engine.local.loaded_model import LoadedModel
@@ -23,6 +25,7 @@ log = logging.getLogger(__name__)
 _PLAIN = Sampling(temperature=0.0, repetition_penalty=1.0)
 _NO_BATCH = BatchStatus(rows=0)
 _TRY_AGAIN = "It is being restarted: try again in a moment."
+_TRY_LATER = "The bot is being started anew: try again in a minute."
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class WorkerStatus:
     batch: BatchStatus = _NO_BATCH
     restarts: int = 0
     last_error: str = ""
+    is_lost: bool = False  # this process can use its device no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,8 @@ class Worker:
 
     `deliver` and `started` are called in that thread. The first call of `started` counts: with None
     when the model is ready, or with what kept it from that, and then the thread is over. Later
-    faults fail the requests at hand; then the model is loaded anew, after waits that double.
+    faults fail the requests at hand; then the model is loaded anew, after waits that double. After
+    a fault that lasts as long as the process the thread is over too, and `lost` is called.
     """
 
     def __init__(
@@ -71,6 +76,7 @@ class Worker:
         backoff_seconds: tuple[float, float],
         deliver: Callable[[Sequence[Event]], None],
         started: Callable[[CaduceusError | None], None],
+        lost: Callable[[EngineError], None] = lambda _fault: None,
     ) -> None:
         """`backoff_seconds` are the first wait and the longest one."""
         self.status = WorkerStatus()
@@ -81,6 +87,7 @@ class Worker:
         self._backoff_seconds = backoff_seconds
         self._deliver = deliver
         self._started = started
+        self._lost = lost
         self._inbox: SimpleQueue[_Message] = SimpleQueue()
         self._stopping = threading.Event()
         self._open_numbers: set[int] = set()
@@ -104,6 +111,11 @@ class Worker:
         self._stopping.set()
         self._inbox.put(None)
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopping.is_set()
+
     def join(self, seconds: float) -> bool:
         """Wait for the thread's end. False when it takes longer (a model being loaded)."""
         self._thread.join(seconds)
@@ -118,13 +130,19 @@ class Worker:
             else:
                 fault = None
             if fault is not None and self.status.ready is None:
+                forget_frames(Worker._live.__code__)
                 self._set(state=EngineState.STOPPED, last_error=_summary(fault))
                 self._started(_translated(fault))
+                return
+            if fault is not None and is_sticky(fault):
+                self._end(fault)
                 return
             if fault is not None:
                 self._die(fault)
                 fault = None  # lets go of the frames that hold the model
-                self._recover()
+                if not self._recover():
+                    return
+        forget_frames(Worker._live.__code__)
         self._set(state=EngineState.STOPPED, batch=_NO_BATCH)
         # In case that it was stopped before it was ready; later calls count for nothing.
         self._started(EngineUnavailable("The engine was stopped while it started."))
@@ -186,15 +204,16 @@ class Worker:
         if events:
             self._deliver(events)
 
-    def _die(self, fault: Exception) -> None:
+    def _die(self, fault: Exception, *, comes_back: bool = True) -> None:
         """Tell everybody: the status, the log, and whoever waits for a reply."""
         self._failures += 1
         summary = _summary(fault)
         self._set(
-            state=EngineState.RESTARTING,
-            restarts=self.status.restarts + 1,
+            state=EngineState.RESTARTING if comes_back else EngineState.STOPPED,
+            restarts=self.status.restarts + comes_back,
             last_error=summary,
             batch=BatchStatus(rows=self.status.batch.rows),
+            is_lost=not comes_back,
         )
         log.error("the engine failed: %s", summary, exc_info=fault)
         while True:
@@ -205,14 +224,30 @@ class Worker:
             if isinstance(message, Submission):
                 self._open_numbers.add(message.number)
         numbers = sorted(self._open_numbers)
-        self._hand_over([(number, EngineFailed(summary, _TRY_AGAIN)) for number in numbers])
+        what_to_do = _TRY_AGAIN if comes_back else _TRY_LATER
+        self._hand_over([(number, EngineFailed(summary, what_to_do)) for number in numbers])
 
-    def _recover(self) -> None:
-        _give_back_memory()
+    def _end(self, fault: Exception) -> None:
+        """Nothing that this process does can bring the device back."""
+        self._die(fault, comes_back=False)
+        log.critical("the device can be used again by a new process only")
+        self._lost(EngineFailed(_summary(fault), "The program ends, to be started anew."))
+
+    def _recover(self) -> bool:
+        """Wait before the next life. False when there can be none."""
+        forget_frames(Worker._live.__code__)
+        try:
+            _give_back_memory()
+        except RuntimeError as error:  # the device fails at this, too
+            if is_sticky(error):
+                self._end(error)
+                return False
+            log.warning("memory could not be given back: %s", error)
         first, most = self._backoff_seconds
         seconds = min(first * 2 ** min(self._failures - 1, 30), most)
         log.warning("the engine restarts in %g s", seconds)
         self._stopping.wait(seconds)
+        return True
 
     def _set(self, **changes: object) -> None:
         self.status = replace(self.status, **changes)  # type: ignore[arg-type]
@@ -227,14 +262,14 @@ def _warm_up(runner: Runner) -> None:
     runner.release(0)
 
 
-def _end_tokens(loaded: "LoadedModel") -> Sequence[int]:
-    """The ends of sequence that the model itself names, as `generate()` takes them."""
+def _end_tokens(loaded: "LoadedModel") -> Collection[int]:
+    """All that end a reply, whichever of the model's files names them."""
     source = loaded if loaded.model is None else loaded.model
-    config = getattr(source, "generation_config", None)
-    found: int | list[int] | None = getattr(config, "eos_token_id", None)
-    if found is None:
-        return ()
-    return (found,) if isinstance(found, int) else tuple(found)
+    named = getattr(loaded, "end_tokens", None)
+    if named is not None:
+        return named
+    configs = [getattr(source, name, None) for name in ("generation_config", "config")]
+    return end_tokens(configs, loaded.tokenizer)
 
 
 def _give_back_memory() -> None:

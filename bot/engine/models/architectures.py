@@ -1,18 +1,22 @@
 """Which models run where: the one list that loading, inspecting and `doctor` go by.
 
 There are two runners of our own: the portable one (any device of torch) and the fast one (one
-NVIDIA GPU). Both compute models shaped like Llama; what they do not compute is told from the
-model's config alone, before any weight is read.
+NVIDIA GPU). Both compute models shaped like Llama; what they do not compute is told from config
+and headers, before any weight is read. What the fast one computes, the portable one does too: a
+model runs on every machine or on none.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
-from bot.engine.models.config import JsonObject, whole_number
+from bot.engine.models.config import JsonObject, transformers_config, whole_number
+from bot.engine.models.folder import ModelFolder
 from bot.engine.models.gptq_layout import GptqLayout
+from bot.engine.models.quiet import silence_libraries
+from bot.engine.models.tokenizers import check_tokenizer_file
 from bot.errors import ModelError
 
 
@@ -51,8 +55,53 @@ _QWEN_LAYERS = 32
 _QWEN_FULL_LAYERS = 28  # `max_window_layers`
 
 
+# What every layer of such a model has, and the model around them.
+_LAYER_PARTS = (
+    "input_layernorm",
+    *(f"self_attn.{part}_proj" for part in "qkvo"),
+    "post_attention_layernorm",
+    *(f"mlp.{part}_proj" for part in ("gate", "up", "down")),
+)
+_SHOWN_NAMES = 3  # of weights that are missing, in an error
+
+
+def check_runs(folder: ModelFolder) -> Any:
+    """The config of a folder that the runners take, as transformers' PretrainedConfig.
+
+    Reads no weights, but brings torch. Raises ModelError, saying why, for any other folder.
+    """
+    silence_libraries()
+    config = transformers_config(folder.path, folder.config)
+    check_portable(folder.path, folder.config)
+    check_tokenizer_file(folder.path)
+    missing = _missing_weights(folder)
+    if missing:
+        more = " ..." if len(missing) > _SHOWN_NAMES else ""
+        raise ModelError(
+            f"{folder.path} lacks {len(missing)} of the model's weights: "
+            f"{', '.join(missing[:_SHOWN_NAMES])}{more}.",
+            "Download the model again, all of its files.",
+        )
+    return config
+
+
+def _missing_weights(folder: ModelFolder) -> list[str]:
+    layers = whole_number(folder.config.get("num_hidden_layers")) or 0
+    # A model saved without its head has no such prefix.
+    prefix = "" if "embed_tokens.weight" in folder.tensors else "model."
+    needed = [f"{prefix}embed_tokens", f"{prefix}norm"]
+    needed += [f"{prefix}layers.{n}.{part}" for n in range(layers) for part in _LAYER_PARTS]
+    if not folder.config.get("tie_word_embeddings", False):
+        needed.append("lm_head")
+    return [
+        f"{name}.weight"
+        for name in needed
+        if f"{name}.weight" not in folder.tensors and f"{name}.qweight" not in folder.tensors
+    ]
+
+
 def check_portable(path: Path, config: JsonObject) -> None:
-    """Raises ModelError, naming the folder, for a model that the portable runner cannot compute."""
+    """Raises ModelError, naming the folder, for a model of a kind that no runner computes."""
     kind = _kind(config)
     if kind not in ARCHITECTURES:
         raise ModelError(

@@ -16,7 +16,7 @@ from bot.engine.models.config import (
     text_part,
     whole_number,
 )
-from bot.engine.models.gptq_layout import GptqLayout, read_gptq_layout
+from bot.engine.models.gptq_layout import GptqLayout, read_gptq_layout, without_empty_g_idx
 from bot.engine.models.weight_files import TensorEntry, read_weight_file
 from bot.errors import ModelError
 
@@ -65,22 +65,34 @@ class ModelFolder:
         return sum(file.stat().st_size for file in self.weight_files)
 
 
-def read_model_folder(path: Path) -> ModelFolder:
-    """Look a folder over without loading it. Raises ModelError, naming what is wrong."""
+def is_shard(file: Path) -> bool:
+    """Whether a file of weights is one part of several, by its name."""
+    return _SHARD_NAME.fullmatch(file.name) is not None
+
+
+def read_model_folder(path: Path, weights: Path | None = None) -> ModelFolder:
+    """Look a folder over without loading it. Raises ModelError, naming what is wrong.
+
+    `weights` is the file in it that is meant; with None the folder's names tell.
+    """
     if not path.is_dir():
         raise ModelError(
             f"There is no folder {path}.", "Set MODEL to a model's folder, or to `demo`."
         )
     config = read_config(path)
     settings, settings_file, in_config = _quantize_settings(path, config)
-    files, standard = _find_weights(path, settings)
+    files, standard = _find_weights(path, settings) if weights is None else _named(path, weights)
     tensors: dict[str, TensorEntry] = {}
-    for file in files:
+    for file in files:  # of two files with the same tensor the later one counts
         tensors |= read_weight_file(file)
     if not tensors:
         raise ModelError(f"{files[0]} holds no tensors.", "Download that file again.")
     _check_index(path, files, tensors)
+    if weights is not None and not in_config and not any(n.endswith(".qweight") for n in tensors):
+        settings = dict[str, object]()  # it is about another file of the folder
     gptq = read_gptq_layout(settings_file, settings, tensors) if settings else None
+    if gptq is not None:
+        gptq = without_empty_g_idx(settings_file, gptq, tensors)
     if gptq is None and (packed := next((n for n in tensors if n.endswith(".qweight")), None)):
         raise ModelError(
             f"{tensors[packed].file} holds quantized weights, but {path} does not say how they "
@@ -143,6 +155,25 @@ def _find_weights(path: Path, settings: JsonObject) -> tuple[tuple[Path, ...], b
     if not found:
         raise _no_weights(path)
     return _numbered_files(path, found), False
+
+
+def _named(path: Path, weights: Path) -> tuple[tuple[Path, ...], bool]:
+    """The files that belong to the one that was named, as :func:`_find_weights` gives them."""
+    file = path / weights.name
+    if file.name == WEIGHTS_NAME:
+        return (file,), True
+    if (path / INDEX_NAME).is_file():
+        indexed = _indexed_files(path)
+        if file in indexed:
+            # Beside a `model.safetensors` transformers would not look at the index.
+            known = "metadata" in read_json_object(path / INDEX_NAME)
+            return indexed, known and not (path / WEIGHTS_NAME).is_file()
+    shard = _SHARD_NAME.fullmatch(file.name)
+    if shard is None:
+        return (file,), False
+    parts = [one for one in path.glob("*.safetensors") if _SHARD_NAME.fullmatch(one.name)]
+    same = [one for one in parts if one.name.startswith(f"{shard[1]}-")]
+    return _numbered_files(path, same), False
 
 
 def _named_by(settings: JsonObject) -> set[str]:
@@ -213,6 +244,8 @@ def _check_index(path: Path, files: tuple[Path, ...], tensors: Mapping[str, Tens
     if not (path / INDEX_NAME).is_file() or files == (path / WEIGHTS_NAME,):
         return
     weight_map = cast("dict[str, str]", read_json_object(path / INDEX_NAME)["weight_map"])
+    if not {file.name for file in files} & set(weight_map.values()):
+        return  # it is about other files than the one that was named
     for name, file in weight_map.items():
         if name not in tensors or tensors[name].file.name != file:
             raise ModelError(

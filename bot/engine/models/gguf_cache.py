@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from bot.engine.models.architectures import check_portable
 from bot.engine.models.embedded import NAME, find_embedded
 from bot.engine.models.folder import WEIGHTS_NAME, ModelFolder, read_model_folder
-from bot.engine.models.gguf_file import read_gguf_header
+from bot.engine.models.gguf_file import GgufHeader, read_gguf_header
 from bot.engine.models.making_folder import making_folder
 from bot.engine.models.progress import Progress
 from bot.errors import ModelError
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-_VERSION = 1  # of what is written here; an older conversion is made again
+LLAMA_3_BOS = "<|begin_of_text|>"
+_VERSION = 2  # of what is written here; an older conversion is made again
 
 
 def embedded_folder(data_dir: Path, progress: Progress) -> ModelFolder:
@@ -80,6 +82,7 @@ def _kept(target: Path) -> ModelFolder | None:
 
 def _convert(path: Path, target: Path, what: str, progress: Progress) -> None:
     header = read_gguf_header(path)
+    check_portable(path, header.config)
     with making_folder(target) as making:  # first of all: is there a place to write to?
         progress(f"{what}: reading its vocabulary", 0.05)
         try:
@@ -89,6 +92,7 @@ def _convert(path: Path, target: Path, what: str, progress: Progress) -> None:
                 f"{path} cannot be read ({header.architecture}): {str(error)[:300]}",
                 "Use a GGUF of a Llama-like model, or the model as safetensors.",
             ) from error
+        _set_beginning(tokenizer, header)
         progress(f"{what}: writing it down", 0.8)
         _write(model, tokenizer, making)
     progress(f"{what}: done", 1.0)
@@ -116,6 +120,19 @@ def _read(path: Path, what: str, progress: Progress) -> "tuple[PreTrainedModel, 
             trust_remote_code=False,
         )
     return cast("PreTrainedModel", model), tokenizer
+
+
+def _set_beginning(tokenizer: Any, header: GgufHeader) -> None:
+    """Have texts begin with the beginning of sequence, where llama.cpp would put it.
+
+    transformers goes by the file's flag alone, which the first files of Llama 3 do not have (nor a
+    word on the kind of their vocabulary).
+    """
+    adds_bos = header.adds_bos
+    if adds_bos is None:
+        adds_bos = tokenizer.bos_token == LLAMA_3_BOS
+    if adds_bos and tokenizer.bos_token_id is not None:
+        tokenizer.add_bos_token = True
 
 
 def _write(model: "PreTrainedModel", tokenizer: Any, folder: Path) -> None:

@@ -9,9 +9,19 @@ from math import prod
 from pathlib import Path
 from typing import BinaryIO
 
+from bot.engine.models.config import JsonObject
 from bot.errors import ModelError
 
 VERSIONS = (2, 3)
+# Kinds of vocabularies (`tokenizer.ggml.pre`) that put a beginning of sequence first, said or not.
+PRE_WITH_BOS = ("llama3", "llama-v3", "llama-bpe", "falcon3", "pixtral", "tekken", "chameleon")
+# What transformers calls an architecture, where llama.cpp calls it otherwise.
+MODEL_TYPES = {
+    "qwen2moe": "qwen2_moe",
+    "qwen3moe": "qwen3_moe",
+    "gpt-oss": "gpt_oss",
+    "command-r": "cohere",
+}
 MOST_ENTRIES = 1_000_000  # tensors or metadata keys; real files have hundreds
 MOST_STRING_BYTES = 16 * 1024 * 1024
 MOST_ARRAY_ITEMS = 16_000_000
@@ -42,6 +52,8 @@ class GgufHeader:
     context_tokens: int  # 0 when not said
     parameters: int
     chat_template: str | None
+    adds_bos: bool | None  # whether a text begins with the beginning of sequence; None: not said
+    config: JsonObject  # as much as it says of what a config.json would
 
 
 def read_gguf_header(path: Path) -> GgufHeader:
@@ -103,7 +115,34 @@ def _read(path: Path, size: int, stream: BinaryIO) -> GgufHeader:
         context_tokens=context if isinstance(context, int) else 0,
         parameters=parameters,
         chat_template=template if isinstance(template, str) else None,
+        adds_bos=_adds_bos(metadata),
+        config=_config(architecture, metadata),
     )
+
+
+def _adds_bos(metadata: JsonObject) -> bool | None:
+    """What llama.cpp makes of a file; older ones do not say it."""
+    said = metadata.get("tokenizer.ggml.add_bos_token")
+    if isinstance(said, bool):
+        return said
+    if metadata.get("tokenizer.ggml.model") == "llama":
+        return True
+    return True if metadata.get("tokenizer.ggml.pre") in PRE_WITH_BOS else None
+
+
+def _config(architecture: str, metadata: JsonObject) -> JsonObject:
+    """In config.json's words, what decides whether a model of this kind can be computed."""
+    said: dict[str, object] = {"model_type": MODEL_TYPES.get(architecture, architecture)}
+    scaling = metadata.get(f"{architecture}.rope.scaling.type")
+    if isinstance(scaling, str) and scaling != "none":
+        said["rope_parameters"] = {"rope_type": scaling}
+    # Mistral's is left out where there is none; its config.json would have to say so.
+    said["sliding_window"] = metadata.get(f"{architecture}.attention.sliding_window")
+    said["use_sliding_window"] = bool(said["sliding_window"])
+    experts = metadata.get(f"{architecture}.expert_count")
+    if isinstance(experts, int) and experts > 0:
+        said["model_type"] = f"{said['model_type']} with experts"
+    return said
 
 
 def _tensor_sizes(stream: BinaryIO, count: int) -> tuple[int, int]:

@@ -7,11 +7,11 @@ A quantized layer of `in` by `out` features has four tensors (`bits` of 4, group
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bot.engine.models.config import JsonObject, whole_number
-from bot.engine.models.weight_files import TensorEntry
+from bot.engine.models.weight_files import TensorEntry, read_integers
 from bot.errors import ModelError
 
 BITS = (2, 3, 4, 8)
@@ -30,7 +30,7 @@ class GptqLayout:
     sym: bool
     checkpoint_format: str
     layers: tuple[str, ...]  # names of the quantized layers
-    without_g_idx: tuple[str, ...]  # those of them whose g_idx is missing
+    without_g_idx: tuple[str, ...]  # those of them whose g_idx is missing, or empty: all zeros
 
     @property
     def words(self) -> str:
@@ -72,20 +72,54 @@ def read_gptq_layout(
         layers=layers,
         without_g_idx=tuple(layer for layer in layers if f"{layer}.g_idx" not in tensors),
     )
-    if layout.desc_act and layout.without_g_idx and group_size != -1:
-        raise ModelError(
-            f"{source} says the model has act order (`desc_act`), but "
-            f"{layout.without_g_idx[0]}.g_idx is missing.",
-            "Without it the weights cannot be put in order: download the model again.",
-        )
+    _check_order(source, layout)
     for layer in layers:
         _check_layer(source, layout, layer, tensors)
     return layout
 
 
+def without_empty_g_idx(
+    source: Path, layout: GptqLayout, tensors: Mapping[str, TensorEntry]
+) -> GptqLayout:
+    """The layout with every g_idx looked at: one of zeros alone says nothing, so it is missing.
+
+    Raises ModelError for one that does not put each input into a group of the right size: the
+    weights would come out wrong, and nobody would be told.
+    """
+    names = {f"{layer}.g_idx": layer for layer in layout.layers if f"{layer}.g_idx" in tensors}
+    empty: set[str] = set()
+    for name, groups in read_integers(names, tensors):
+        inputs = len(groups)
+        size = inputs if layout.group_size == -1 else layout.group_size
+        if groups == [index // size for index in range(inputs)]:
+            continue
+        if not any(groups):
+            empty.add(names[name])
+        elif sorted(groups) != [index // size for index in range(inputs)]:
+            raise ModelError(
+                f"{tensors[name].file}: {name} does not put {size} inputs into each group.",
+                "The file is damaged, or made by a faulty tool: download the model again.",
+            )
+    if not empty:
+        return layout
+    missing = tuple(n for n in layout.layers if n in empty or n in layout.without_g_idx)
+    found = replace(layout, without_g_idx=missing)
+    _check_order(source, found)
+    return found
+
+
 def in_features(layout: GptqLayout, layer: str, tensors: Mapping[str, TensorEntry]) -> int:
     """How many inputs a quantized layer takes."""
     return tensors[f"{layer}.qweight"].shape[0] * WORD_BITS // layout.bits
+
+
+def _check_order(source: Path, layout: GptqLayout) -> None:
+    if layout.desc_act and layout.without_g_idx and layout.group_size != -1:
+        raise ModelError(
+            f"{source} says the model has act order (`desc_act`), but "
+            f"{layout.without_g_idx[0]}.g_idx is missing or empty.",
+            "Without it the weights cannot be put in order: download the model again.",
+        )
 
 
 def _check_layer(
@@ -118,6 +152,11 @@ def _check_layer(
     }
     for part, shape in expected.items():
         tensor = tensors.get(f"{layer}.{part}")
+        if part == "g_idx" and tensor is not None and tensor.dtype not in ("I32", "I64"):
+            raise ModelError(
+                f"{tensor.file}: {layer}.g_idx holds {tensor.dtype}, not whole numbers.",
+                "Download that file again.",
+            )
         if tensor is not None and tensor.shape != shape:
             raise ModelError(
                 f"{source} does not fit the weights: {layer}.{part} in {tensor.file.name} is "

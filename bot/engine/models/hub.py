@@ -5,6 +5,8 @@
 
 import re
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,20 +49,35 @@ def cached_folder(hub_id: str) -> ModelFolder | None:
         return None
 
 
+def not_here(hub_id: str) -> tuple[str, str]:
+    """What happened and what to do where a folder or an id of that name is not to be found."""
+    return (
+        f"There is no folder «{hub_id}», and no model of that name has been downloaded.",
+        "Check MODEL's spelling; `python -m bot model fetch` asks Hugging Face for it.",
+    )
+
+
+def check_exists(hub_id: str) -> None:
+    """Ask the Hub whether it has a model, and lets us have it. Raises ModelError."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import DryRunError, HfHubHTTPError, LocalEntryNotFoundError
+
+    with _telling(hub_id):
+        try:
+            snapshot_download(hub_id, allow_patterns=["config.json"], dry_run=True)
+        except DryRunError as error:
+            if isinstance(error.__cause__, HfHubHTTPError):
+                raise error.__cause__ from error
+            raise LocalEntryNotFoundError(str(error)) from error  # it could not be reached
+
+
 def download_folder(hub_id: str, progress: Progress) -> Path:
     """Download a model; what an earlier attempt got is not fetched again. Raises ModelError."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        LocalEntryNotFoundError,
-        OfflineModeIsEnabled,
-        RepositoryNotFoundError,
-    )
 
     what = f"Downloading {hub_id} from Hugging Face"
     progress(what, None)
-    try:
+    with _telling(hub_id):
         return Path(
             snapshot_download(
                 hub_id,
@@ -69,6 +86,21 @@ def download_folder(hub_id: str, progress: Progress) -> Path:
                 tqdm_class=_bar_class(what, progress),
             )
         )
+
+
+@contextmanager
+def _telling(hub_id: str) -> Generator[None]:
+    """Raises ModelError for whatever the library raises."""
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+    )
+
+    try:
+        yield
     except GatedRepoError as error:
         raise ModelError(
             f"{hub_id} is only for those who accepted its terms.",

@@ -1,10 +1,10 @@
-"""Says what a model holds and whether it would load, from headers alone. Imports no torch."""
+"""Says what a model holds and whether it would load, by the checks of loading itself."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from bot.engine.models import gguf_cache, hub
-from bot.engine.models.architectures import check_portable, why_not_fast
+from bot.engine.models.architectures import check_portable, check_runs, why_not_fast
 from bot.engine.models.config import context_length, read_json_object
 from bot.engine.models.folder import ModelFolder, read_model_folder
 from bot.engine.models.gguf_file import read_gguf_header
@@ -26,6 +26,7 @@ class Inspection:
     bytes: int = 0
     context_tokens: int = 0
     has_chat_template: bool = False
+    is_known: bool = True  # False: it is not on this machine, and nobody was asked
     notes: tuple[str, ...] = ()  # what will happen at loading
     problems: tuple[str, ...] = ()  # why it would not load, and what to do
 
@@ -43,14 +44,17 @@ _KINDS = {
 }
 
 
-def inspect_model(model: str, *, data_dir: Path) -> Inspection:
-    """Look a model over. Problems are part of the answer, never raised. Downloads nothing."""
+def inspect_model(model: str, *, data_dir: Path, ask_hub: bool = True) -> Inspection:
+    """Look a model over. Problems are part of the answer, never raised. Downloads nothing.
+
+    `ask_hub`: whether the hub may be asked about a model that is not on this machine.
+    """
     try:
         source = identify(model)
     except ModelError as error:
         return Inspection(model, name=model, kind="unknown", problems=(str(error),))
     try:
-        return _inspect(model, source, data_dir)
+        return _inspect(model, source, data_dir, ask_hub=ask_hub)
     except ModelError as error:
         return Inspection(
             model,
@@ -61,17 +65,23 @@ def inspect_model(model: str, *, data_dir: Path) -> Inspection:
         )
 
 
-def _inspect(model: str, source: ModelSource, data_dir: Path) -> Inspection:
+def _inspect(model: str, source: ModelSource, data_dir: Path, *, ask_hub: bool) -> Inspection:
     if source.kind is SourceKind.HUB:
         found = hub.cached_folder(source.name)
-        if found is None:
+        if found is not None:
+            return _inspect_folder(model, source, found)
+        if ask_hub:
+            hub.check_exists(source.name)
             note = "It is not on this machine: it will be downloaded when it is first used."
             return Inspection(model, source.name, _KINDS[source.kind], notes=(note,))
-        return _inspect_folder(model, source, found)
+        if Path(model).parent.is_dir():  # somebody's folder of models: a slip of the pen
+            raise ModelError(*hub.not_here(source.name))
+        return Inspection(model, source.name, _KINDS[source.kind], is_known=False)
     if source.path is None:
         raise ModelError(f"{source.name} has no place.")
     if source.kind is SourceKind.FOLDER:
-        return _inspect_folder(model, source, read_model_folder(source.path))
+        folder = read_model_folder(source.path, source.weights)
+        return _inspect_folder(model, source, folder)
     return _inspect_gguf(model, source, source.path, data_dir)
 
 
@@ -82,18 +92,15 @@ def _inspect_folder(model: str, source: ModelSource, folder: ModelFolder) -> Ins
             "AutoGPTQ's old layout: it will be laid out anew with links under DATA_DIR/staging."
         )
     if folder.gptq and folder.gptq.without_g_idx:
-        notes.append("g_idx is missing and will be filled in from the group size.")
+        notes.append("g_idx is missing or empty and will be filled in from the group size.")
     if "auto_map" in folder.config:
         notes.append("It brings code of its own (`auto_map`), which is never run.")
     problems: tuple[str, ...] = ()
     not_fast = why_not_fast(folder.config, folder.gptq)
     try:
-        check_portable(folder.path, folder.config)
+        check_runs(folder)
     except ModelError as error:
-        if not_fast:
-            problems = (str(error),)
-        else:
-            notes.append("It runs on an NVIDIA GPU only.")
+        problems = (str(error),)
     else:
         if not_fast:
             notes.append(f"On a GPU it runs slower: the fast kernels do not take {not_fast}.")
@@ -116,6 +123,7 @@ def _inspect_folder(model: str, source: ModelSource, folder: ModelFolder) -> Ins
 
 def _inspect_gguf(model: str, source: ModelSource, path: Path, data_dir: Path) -> Inspection:
     header = read_gguf_header(path)
+    check_portable(path, header.config)
     ready = (
         source.kind is SourceKind.EMBEDDED and gguf_cache.converted_embedded(data_dir) is not None
     )

@@ -12,6 +12,8 @@ from bot.errors import ModelError
 
 _ABANDONED_SECONDS = 24 * 3600
 _TEMPORARY = ".making-"
+_REMOVALS = 20
+_in_the_making: set[Path] = set()
 
 
 @contextmanager
@@ -26,6 +28,7 @@ def making_folder(target: Path) -> Generator[Path]:
         _sweep(target.parent)
         making = target.parent / f"{_TEMPORARY}{target.name}-{uuid4().hex[:8]}"
         making.mkdir()
+        _in_the_making.add(making)
         try:
             yield making
             _flush(making)
@@ -36,11 +39,21 @@ def making_folder(target: Path) -> Generator[Path]:
                     raise
         finally:
             shutil.rmtree(making, ignore_errors=True)
+            _in_the_making.discard(making)
     except OSError as error:
         raise ModelError(
             f"{target} cannot be written: {error.strerror or error}.",
             "Make room on that disk, or set DATA_DIR to a folder that can be written.",
         ) from error
+
+
+def remove_unfinished() -> None:
+    """Take away what is being made, whoever is at it: the process ends now."""
+    for making in list(_in_the_making):
+        for _ in range(_REMOVALS):  # another file may have come meanwhile
+            shutil.rmtree(making, ignore_errors=True)
+            if not making.exists():
+                break
 
 
 def _flush(folder: Path) -> None:

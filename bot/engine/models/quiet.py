@@ -6,8 +6,12 @@ They print banners and progress bars of their own to the terminal; ours say what
 import logging
 import os
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
+from importlib import import_module
 from io import StringIO
+
+from bot.engine.models.threads import set_wait_policy
 
 _CHATTY_LOGGERS = (
     "accelerate",
@@ -22,6 +26,7 @@ _CHATTY_LOGGERS = (
 
 def silence_libraries() -> None:
     """Call before transformers is imported for the first time; idempotent."""
+    set_wait_policy()
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -34,8 +39,17 @@ def silence_libraries() -> None:
     transformers_logging.disable_progress_bar()
 
 
-def import_gptqmodel() -> None:
-    """Import gptqmodel silently, leaving the process's logging as it was."""
+def import_gptqmodel(module: str = "gptqmodel") -> None:
+    """Import gptqmodel, or a module of it, silently; the process's logging stays as it was.
+
+    In a thread of its own: gptqmodel keeps the ImportError of an optional module, with it the
+    frames of whoever imported it first, and so all that these hold (a model, on its GPU).
+    """
+    with ThreadPoolExecutor(1, "import") as apart:
+        apart.submit(_import_gptqmodel, module).result()
+
+
+def _import_gptqmodel(module: str) -> None:
     with redirect_stdout(StringIO()):  # at import it prints an empty line
         from logbar import LogBar  # pyright: ignore[reportMissingTypeStubs]
 
@@ -50,7 +64,7 @@ def import_gptqmodel() -> None:
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     try:
-        import gptqmodel  # noqa: F401  # pyright: ignore[reportUnusedImport, reportMissingTypeStubs]
+        import_module(module)
     finally:  # what it imports calls logging.basicConfig()
         root.handlers[:] = handlers
         root.setLevel(level)

@@ -5,7 +5,13 @@ from enum import StrEnum
 from pathlib import Path
 
 from bot.engine.models import embedded, gguf_cache, hub
-from bot.engine.models.folder import PICKLE_SUFFIXES, ModelFolder, read_model_folder
+from bot.engine.models.folder import (
+    PICKLE_SUFFIXES,
+    WEIGHTS_NAME,
+    ModelFolder,
+    is_shard,
+    read_model_folder,
+)
 from bot.engine.models.progress import Progress
 from bot.errors import ModelError
 
@@ -28,6 +34,7 @@ class ModelSource:
     kind: SourceKind
     name: str  # for people
     path: Path | None
+    weights: Path | None = None  # the one file of a folder that was named
 
 
 def identify(model: str) -> ModelSource:
@@ -44,7 +51,7 @@ def identify(model: str) -> ModelSource:
         return _folder_source(path)
     if path.is_file():
         return _file_source(path)
-    if hub.is_hub_id(model) and path.suffix != ".gguf":
+    if hub.is_hub_id(model) and path.suffix.lower() not in (".gguf", ".safetensors"):
         return ModelSource(SourceKind.HUB, model, None)
     raise ModelError(
         f"There is no model folder {path}.",
@@ -62,7 +69,7 @@ def fetch(source: ModelSource, *, data_dir: Path, progress: Progress) -> ModelFo
     if source.kind is SourceKind.GGUF and source.path is not None:
         return gguf_cache.gguf_folder(source.path, data_dir, progress)
     if source.path is not None:
-        return read_model_folder(source.path)
+        return read_model_folder(source.path, source.weights)
     return hub.cached_folder(source.name) or read_model_folder(
         hub.download_folder(source.name, progress)
     )
@@ -77,10 +84,14 @@ def _folder_source(path: Path) -> ModelSource:
 
 
 def _file_source(path: Path) -> ModelSource:
-    if path.suffix == ".gguf":
+    suffix = path.suffix.lower()
+    if suffix == ".gguf":
         return ModelSource(SourceKind.GGUF, path.stem, path)
-    if path.suffix == ".safetensors":
-        return _folder_source(path.parent)
+    if suffix == ".safetensors":
+        folder = path.parent.resolve()
+        is_whole = path.name == WEIGHTS_NAME or is_shard(path)
+        name = folder.name if is_whole else f"{folder.name}/{path.stem}"
+        return ModelSource(SourceKind.FOLDER, name, path.parent, path)
     if path.name.endswith(PICKLE_SUFFIXES):
         raise ModelError(
             f"{path} is a pickle; pickles can run code and are never read.",

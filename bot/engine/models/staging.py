@@ -13,15 +13,21 @@ import struct
 from collections.abc import Mapping
 from pathlib import Path
 
-from bot.engine.models.folder import INDEX_NAME, WEIGHTS_NAME, ModelFolder, read_model_folder
+from bot.engine.models.folder import (
+    INDEX_NAME,
+    QUANTIZE_CONFIG_NAME,
+    ModelFolder,
+    read_model_folder,
+)
 from bot.engine.models.gptq_layout import GptqLayout, in_features
 from bot.engine.models.making_folder import making_folder
 from bot.engine.models.weight_files import TensorEntry
 from bot.errors import ModelError
 
 G_IDX_NAME = "caduceus-g_idx.safetensors"
-_VERSION = 1  # of what is written here; an older stage is made again
-_LEFT_OUT = (".safetensors", ".safetensors.index.json", "config.json", ".bin", ".pt", ".pth")
+_VERSION = 2  # of what is written here; an older stage is made again
+_LEFT_OUT = (".safetensors", ".safetensors.index.json", ".bin", ".pt", ".pth")
+_WRITTEN = ("config.json", QUANTIZE_CONFIG_NAME)  # what these say stands in our config.json
 
 
 def stage(folder: ModelFolder, *, data_dir: Path) -> ModelFolder:
@@ -45,13 +51,12 @@ def stage(folder: ModelFolder, *, data_dir: Path) -> ModelFolder:
 
 def _fill(folder: ModelFolder, making: Path) -> None:
     for file in folder.path.iterdir():
-        if file.is_file() and not file.name.endswith(_LEFT_OUT):
+        left_out = file.name in _WRITTEN or file.name.endswith(_LEFT_OUT)
+        if file.is_file() and not left_out:
             (making / file.name).symlink_to(file.resolve())
-    # Beside a `model.safetensors` transformers would not look at the index.
-    links = {
-        file: "weights.safetensors" if file.name == WEIGHTS_NAME else file.name
-        for file in folder.weight_files
-    }
+    # Beside a `model.safetensors` transformers would not look at the index. It takes files in the
+    # order of their names, and of two that hold the same tensor the last: that is to be ours.
+    links = {file: f"0-{file.name}" for file in folder.weight_files}
     for file, name in links.items():
         (making / name).symlink_to(file.resolve())
     weight_map = {name: links[tensor.file] for name, tensor in folder.tensors.items()}
@@ -110,6 +115,7 @@ def _write_g_idx(path: Path, layout: GptqLayout, tensors: Mapping[str, TensorEnt
 def _fingerprint(folder: ModelFolder) -> str:
     """Changes when the folder's files do."""
     digest = hashlib.sha256(f"{_VERSION}\n{folder.path.resolve()}\n".encode())
+    digest.update("\n".join(file.name for file in folder.weight_files).encode())
     for file in sorted(folder.path.iterdir()):
         if file.is_file():
             status = file.stat()

@@ -10,10 +10,31 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
+from tokenizers import Tokenizer
+
 from bot.errors import ModelError
 from bot.invocation import pip
 
 log = logging.getLogger(__name__)
+
+
+def check_tokenizer_file(folder: Path) -> None:
+    """Raises ModelError where a folder's tokenizer cannot be read. Loads no torch."""
+    file = folder / "tokenizer.json"
+    if file.is_file():
+        try:
+            empty = not Tokenizer.from_file(str(file)).get_vocab_size()
+        except Exception as error:  # the tokenizers library raises bare Exceptions
+            raise _unreadable(file, error) from error
+        if empty:
+            raise ModelError(f"{folder}: the tokenizer is empty.", "Download its files again.")
+        return
+    file = folder / "tokenizer.model"
+    if file.is_file() and find_spec("sentencepiece") is None:
+        raise ModelError(
+            f"{file} needs the package sentencepiece to be read.",
+            f"Run {pip('install sentencepiece')}, or add the model's tokenizer.json.",
+        )
 
 
 def load_tokenizer(folder: Path, config: Any) -> Any:
@@ -24,27 +45,30 @@ def load_tokenizer(folder: Path, config: Any) -> Any:
     # Imported late: it brings torch, and the libraries must be silenced first.
     from transformers import AutoTokenizer
 
+    check_tokenizer_file(folder)
     file = folder / "tokenizer.json"
     if not file.is_file():
         file = folder / "tokenizer.model"
-        if file.is_file() and find_spec("sentencepiece") is None:
-            raise ModelError(
-                f"{file} needs the package sentencepiece to be read.",
-                f"Run {pip('install sentencepiece')}, or add the model's tokenizer.json.",
-            )
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             str(folder), config=config, trust_remote_code=False, local_files_only=True
         )
     except Exception as error:  # the tokenizers library raises bare Exceptions
-        raise ModelError(
-            f"{file if file.is_file() else folder} cannot be read as a tokenizer: "
-            f"{str(error).splitlines()[0][:300] if str(error) else type(error).__name__}",
-            "Download the tokenizer's files again.",
-        ) from error
+        raise _unreadable(file if file.is_file() else folder, error) from error
     if not tokenizer.get_vocab():
         raise ModelError(f"{folder}: the tokenizer is empty.", "Download its files again.")
+    backend: Any = getattr(cast("Any", tokenizer), "_tokenizer", None)
+    if backend is not None:  # left in by whoever trained with them; prompts are whole texts
+        backend.no_truncation()
+        backend.no_padding()
     return tokenizer
+
+
+def _unreadable(path: Path, error: Exception) -> ModelError:
+    said = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
+    return ModelError(
+        f"{path} cannot be read as a tokenizer: {said}", "Download the tokenizer's files again."
+    )
 
 
 def fit_vocabulary(tokenizer: Any, known: int, folder: Path) -> None:

@@ -5,7 +5,7 @@ is what people are told when it refuses one.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -87,6 +87,27 @@ def read_weight_file(path: Path) -> dict[str, TensorEntry]:
         ) from error
     except SafetensorError as error:
         raise _refused(path, str(error)) from error
+
+
+def read_integers(
+    names: Iterable[str], tensors: Mapping[str, TensorEntry]
+) -> Iterator[tuple[str, list[int]]]:
+    """Each of the named tensors of whole numbers, read from its file. Raises ModelError."""
+    by_file: dict[Path, list[str]] = {}
+    for name in names:
+        by_file.setdefault(tensors[name].file, []).append(name)
+    for path, found in by_file.items():
+        try:
+            with cast("Any", safe_open(str(path), framework="np")) as opened:
+                for name in found:
+                    yield name, cast("list[int]", opened.get_tensor(name).tolist())
+        except OSError as error:
+            raise ModelError(
+                f"{path} cannot be read: {error.strerror or error}.",
+                "Check that the file is there and may be read.",
+            ) from error
+        except SafetensorError as error:
+            raise _refused(path, str(error)) from error
 
 
 def _entry(path: Path, name: str, tensor: Any) -> TensorEntry:

@@ -56,6 +56,12 @@ def choose_device() -> torch.device:
     return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
 
 
+def set_threads(count: int) -> None:
+    """How many threads torch computes with, for the thread that calls this."""
+    if count != torch.get_num_threads():
+        torch.set_num_threads(count)
+
+
 def choose_dtype(folder: ModelFolder, device: torch.device) -> torch.dtype:
     """float32 on the processor; on a GPU what the weights are in, float16 when in doubt."""
     if device.type == "cpu":

@@ -104,6 +104,9 @@ class FolderCounter:
         file = folder / "tokenizer.json"
         try:
             self._tokenizer = Tokenizer.from_file(str(file))
+            # Left in by whoever trained with them; a count is of a whole text.
+            self._tokenizer.no_truncation()
+            self._tokenizer.no_padding()
         # The tokenizers library raises bare Exception for whatever is wrong with the file.
         except Exception as error:
             raise ModelError(

@@ -76,6 +76,21 @@ async def test_the_prompt_is_the_picked_engines_own(set_stage: StageMaker) -> No
     assert "<|im_start|>" not in pair.first.requests[-1].prompt
 
 
+async def test_the_sampling_is_the_picked_models_own(set_stage: StageMaker) -> None:
+    calm = ModelInfo("calm", 2048, sampling_defaults={"temperature": 0.2, "repetition_penalty": 1})
+    pair = await two(set_stage, first=FakeEngine(["Mine."], info=calm))
+    await pair.answer()
+    sampling = pair.first.requests[0].sampling
+    assert (sampling.temperature, sampling.repetition_penalty, sampling.top_p) == (0.2, 1.0, 0.95)
+    settings = pair.stage.conversations.settings
+    assert (await settings.resolve(HERE)).temperature == 0.2
+    await pair.first.close()
+    await pair.answer()
+    assert pair.second.requests[0].sampling.temperature == 0.7
+    shown = {o.definition.key: o.origin for o in await settings.explain(HERE)}
+    assert shown["temperature"] is None
+
+
 async def test_a_format_that_was_set_is_the_first_engines_alone(set_stage: StageMaker) -> None:
     pair = await two(set_stage)
     second = FakeEngine(["Instead."])  # of the same model

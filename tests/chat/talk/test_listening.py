@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.chat.definitions import ChannelSettings
 from bot.chat.messages import ChannelKey, IncomingMessage, Speaker
-from bot.chat.settings import ChannelSettings
 from bot.chat.talk.listening import has_wake_word, is_addressed
 from bot.chat.text.asides import is_out_of_character
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from worlds import PERSONAS, World, talking, write_personas
 
+from bot.chat.definitions import DEFINITIONS
 from bot.chat.messages import Scope
 from bot.chat.personas.library import PersonaLibrary
-from bot.chat.settings import DEFINITIONS
 from bot.errors import ChannelSettingError, NotAllowed, NotFound
 
 

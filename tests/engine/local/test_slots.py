@@ -132,3 +132,49 @@ def test_room_and_slots_are_never_exceeded_and_what_is_cached_is_there(
             slots.keep(slot, written)
         assert sum(sizes.values()) == slots.used_tokens <= 6 * B
         assert len(sizes) <= count
+
+
+class Plain(SlotTable):
+    """Looks for the donor as one would explain it: token by token, the best of all."""
+
+    def __init__(self, *, slots: int, room_tokens: int) -> None:
+        super().__init__(slots=slots, room_tokens=room_tokens)
+        self.kept_tokens: dict[int, list[int]] = {}
+
+    def choose(self, channel: str, prompt: list[int]) -> tuple[int | None, int]:
+        """(the slot to take the beginning from, its length)."""
+
+        def common(slot: int) -> int:
+            both = zip(self.kept_tokens[slot], prompt[:-1], strict=False)
+            same = [one == other for one, other in both]
+            return same.index(False) if False in same else len(same)
+
+        idle = [slot.index for slot in self._idle()]
+        own = self._idle_of(channel)
+        here = common(own.index) if own else 0
+        best = max(idle, key=common, default=None)
+        if best is not None and common(best) >= COPY_TOKENS and common(best) > here:
+            return best, common(best)
+        return (own.index if own else None), here
+
+
+beginnings = st.lists(st.integers(0, 2), min_size=1, max_size=5)
+tails = st.lists(st.integers(0, 40_000), max_size=3)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcde"), beginnings, tails), max_size=25))
+def test_the_beginning_comes_from_where_a_plain_comparison_would_take_it(
+    history: list[tuple[str, list[int], list[int]]],
+) -> None:
+    slots = Plain(slots=8, room_tokens=1000 * B)
+    for channel, seeds, tail in history:
+        prompt = [seed for seed in seeds for _ in range(13)] + tail
+        source, cached = slots.choose(channel, prompt)
+        taken = slots.take(channel, prompt, B)
+        for slot in taken.release:
+            del slots.kept_tokens[slot]
+        assert taken.cached_tokens == cached
+        if cached:
+            assert source == (taken.slot if taken.copy_from is None else taken.copy_from)
+        slots.keep(taken.slot, prompt)
+        slots.kept_tokens[taken.slot] = prompt

@@ -109,9 +109,19 @@ def test_an_empty_prompt_has_a_token_to_begin_with(tokens: TextTokens) -> None:
     assert len(tokens.encode_prompt("")) == 1
 
 
-def test_the_models_own_ends_go_before_the_tokenizers(tokens: TextTokens, tiny_loader: Any) -> None:
+def test_the_ends_that_are_named_go_before_the_tokenizers(
+    tokens: TextTokens, tiny_loader: Any
+) -> None:
     assert tokens.end_tokens == {1}
     assert TextTokens(tiny_loader().tokenizer, [5, 6]).end_tokens == {5, 6}
+
+
+@pytest.mark.parametrize("stop", ["<s>", "<s>\n", " <s>"])
+def test_a_stop_that_is_a_special_token_ends_where_that_token_comes(
+    stop: str, tokens: TextTokens
+) -> None:
+    assert tokens.end_tokens_for(("wings", stop)) == {0, 1}  # in the text it would never be seen
+    assert tokens.end_tokens_for(("wings", "<s>wings")) == {1}
 
 
 def test_a_tokenizer_without_a_rust_half_will_do(tiny_loader: Callable[..., Any]) -> None:

@@ -14,6 +14,7 @@ from tokenizers import pre_tokenizers
 
 from bot.engine.building import load_model
 from bot.engine.local.loaded_model import LoadedModel
+from bot.engine.local.tokens import TextTokens
 from bot.engine.models import embedded, gguf_cache
 from bot.engine.models.embedded import EmbeddedModel, find_embedded
 from bot.engine.models.gguf_file import read_gguf_header
@@ -44,7 +45,9 @@ def interleaved(weight: torch.Tensor, heads: int) -> np.ndarray:
     return halves.swapaxes(1, 2).reshape(rows, columns).numpy()
 
 
-def write_gguf(checkpoint: Checkpoint, path: Path) -> Path:
+def write_gguf(
+    checkpoint: Checkpoint, path: Path, *, bos: str = "<s>", add_bos: bool | None = None
+) -> Path:
     writer = gguf.GGUFWriter(path, "llama")
     config = checkpoint.config
     writer.add_name("Tiny")
@@ -58,13 +61,15 @@ def write_gguf(checkpoint: Checkpoint, path: Path) -> Path:
     writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_vocab_size(config.vocab_size)
-    tokens = ["<unk>", "<s>", "</s>", *sorted(pre_tokenizers.ByteLevel.alphabet()), "ab"]
+    tokens = ["<unk>", bos, "</s>", *sorted(pre_tokenizers.ByteLevel.alphabet()), "ab"]
     tokens += [f"<extra{number}>" for number in range(config.vocab_size - len(tokens))]
     writer.add_tokenizer_model("gpt2")
     writer.add_token_list(tokens)
     writer.add_token_types([3] * 3 + [1] * 257 + [3] * (len(tokens) - 260))
     writer.add_token_merges(["a b"])
     writer.add_bos_token_id(1)
+    if add_bos is not None:
+        writer.add_add_bos_token(add_bos)
     writer.add_eos_token_id(2)
     writer.add_unk_token_id(0)
     writer.add_chat_template("{{ messages }}")
@@ -113,6 +118,24 @@ def test_a_gguf_file_has_the_float_models_logits(tiny: Path, tmp_path: Path) -> 
     assert loaded.info.context_tokens == 2048
     assert loaded.info.eos_token == "</s>"
     assert "<extra0>" in loaded.info.special_tokens
+
+
+@pytest.mark.parametrize(
+    ("bos", "add_bos", "begins"),
+    [
+        ("<|begin_of_text|>", None, True),  # the first files of Llama 3
+        ("<|begin_of_text|>", False, False),
+        ("<s>", None, False),
+        ("<s>", True, True),
+    ],
+)
+def test_a_prompt_begins_as_the_files_model_was_taught(
+    bos: str, add_bos: bool | None, begins: bool, tmp_path: Path
+) -> None:
+    path = write_gguf(make_float(), tmp_path / "tiny.gguf", bos=bos, add_bos=add_bos)
+    for _ in range(2):  # converted, and as it was kept
+        tokens = TextTokens(load_model(str(path), data_dir=tmp_path / "data").tokenizer)
+        assert (tokens.encode_prompt("ab")[0] == 1) is begins
 
 
 def test_it_is_converted_once(tiny: Path, tmp_path: Path) -> None:
@@ -189,8 +212,10 @@ def test_an_architecture_that_nobody_knows_is_named(tmp_path: Path) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    with pytest.raises(ModelError, match=r"odd\.gguf cannot be read \(nobody-knows-this\)"):
+    with pytest.raises(ModelError, match=r"odd\.gguf.*«nobody-knows-this»"):
         load_model(str(path), data_dir=tmp_path / "data")
+    found = inspect_model(str(path), data_dir=tmp_path / "data")
+    assert "«nobody-knows-this»" in found.problems[0]
 
 
 def test_inspecting_a_gguf_converts_nothing(tiny: Path, tmp_path: Path) -> None:

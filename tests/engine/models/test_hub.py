@@ -54,10 +54,43 @@ def test_offline_and_unknown_names_both_readings(tmp_path: Path) -> None:
     assert "MODEL" in caught.value.mend
 
 
-def test_inspecting_downloads_nothing(tmp_path: Path) -> None:
+def test_what_is_neither_here_nor_on_the_hub_is_a_problem(tmp_path: Path) -> None:
+    found = inspect_model(HUB_ID, data_dir=tmp_path)  # and there is no network
+    assert "no folder «someone/tiny-model»" in found.problems[0]
+    assert "cannot be reached" in found.problems[0]
+
+
+def test_whoever_may_not_ask_the_hub_says_that_it_does_not_know(tmp_path: Path) -> None:
+    found = inspect_model(HUB_ID, data_dir=tmp_path, ask_hub=False)
+    assert found.loads
+    assert not found.is_known
+
+
+def test_a_misspelt_folder_is_a_problem_also_without_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_new_layout(make_float(), tmp_path / "models" / "hermes")
+    monkeypatch.chdir(tmp_path)
+    assert inspect_model("models/hermes", data_dir=tmp_path, ask_hub=False).loads
+    found = inspect_model("models/hermse", data_dir=tmp_path, ask_hub=False)
+    assert "no folder «models/hermse»" in found.problems[0]
+
+
+def test_inspecting_asks_the_hub_and_downloads_nothing(
+    serve: object, cache: Path, tmp_path: Path
+) -> None:
+    server = serve()  # type: ignore[operator]
     found = inspect_model(HUB_ID, data_dir=tmp_path)
     assert found.loads
     assert "will be downloaded" in found.notes[0]
+    assert "model.safetensors" not in server.asked
+    assert not list(cache.rglob("*.json"))
+
+
+def test_a_model_that_the_hub_does_not_have_is_a_problem(serve: object, tmp_path: Path) -> None:
+    serve(404, X_Error_Code="RepoNotFound")  # type: ignore[operator]
+    found = inspect_model(HUB_ID, data_dir=tmp_path)
+    assert "has no model of that name" in found.problems[0]
 
 
 @pytest.mark.parametrize("model", ["a/b/c", "../x", "a b/c", "/a", "a/", ".a/b", "a/..", "x" * 300])

@@ -1,15 +1,19 @@
 """Folders whose tokenizer is sentencepiece's `tokenizer.model` alone, as older Llamas have it."""
 
+import asyncio
 import json
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from checkpoints import make_float, write_new_layout
+from checkpoints import make_float, tiny_config, write_new_layout, write_tokenizer
 from transformers.convert_slow_tokenizer import import_protobuf
 
 from bot.engine.building import load_model
+from bot.engine.local.tokens import TextTokens
 from bot.engine.models import tokenizers
+from bot.engine.models.tokenizers import load_tokenizer
+from bot.engine.remote.counting import FolderCounter
 from bot.errors import ModelError
 
 NORMAL, UNKNOWN, CONTROL, BYTE = 1, 2, 3, 6
@@ -68,3 +72,37 @@ def test_a_damaged_one_is_named(folder: Path, tmp_path: Path) -> None:
     (folder / "tokenizer.model").write_bytes(b"\xff\xff rubbish")
     with pytest.raises(ModelError, match=r"tokenizer\.model cannot be read"):
         load_model(str(folder), data_dir=tmp_path / "data")
+
+
+LEFT_IN = {
+    "truncation": {
+        "truncation": {
+            "direction": "Right",
+            "max_length": 64,
+            "strategy": "LongestFirst",
+            "stride": 0,
+        }
+    },
+    "padding": {
+        "padding": {
+            "strategy": {"Fixed": 512},
+            "direction": "Left",
+            "pad_to_multiple_of": None,
+            "pad_id": 0,
+            "pad_type_id": 0,
+            "pad_token": "<unk>",
+        }
+    },
+}
+
+
+@pytest.mark.parametrize("left_in", LEFT_IN)
+def test_what_training_left_in_a_tokenizer_changes_no_count(left_in: str, tmp_path: Path) -> None:
+    write_tokenizer(tmp_path)
+    file = tmp_path / "tokenizer.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | LEFT_IN[left_in]))
+    text, length = "one two three " * 50, len("one two three " * 50)
+    remote = asyncio.run(FolderCounter(tmp_path).count([text, "a"]))
+    tokens = TextTokens(load_tokenizer(tmp_path, tiny_config()))
+    assert remote == tokens.count([text, "a"]) == (length, 1)
+    assert len(tokens.encode_prompt(text)) == length

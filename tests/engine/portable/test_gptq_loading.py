@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,9 +15,11 @@ from checkpoints import (
     write_new_layout,
     write_old_layout,
 )
+from safetensors.torch import save_file
 
 from bot.engine.building import load_model
 from bot.engine.models.folder import read_model_folder
+from bot.engine.models.inspection import inspect_model
 from bot.engine.models.staging import stage
 from bot.engine.portable import gptq_loading
 from bot.errors import ModelError
@@ -181,4 +184,84 @@ def test_biases_of_zeros_that_old_converters_wrote_do_no_harm(tmp_path: Path) ->
     checkpoint.tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = torch.ones(16)
     folder = write_old_layout(checkpoint, tmp_path / "model")
     loaded = load_model(str(folder), data_dir=tmp_path / "data")
+    assert difference(checkpoint, loaded.model) < EXACT
+
+
+@pytest.mark.parametrize("write", [write_old_layout, write_new_layout])
+@pytest.mark.parametrize("all_layers", [True, False])
+def test_a_g_idx_of_zeros_says_nothing_and_is_filled_in(
+    write: Any, all_layers: bool, tmp_path: Path
+) -> None:
+    checkpoint = make_gptq()
+    names = [name for name in checkpoint.tensors if name.endswith(".g_idx")]
+    for name in names if all_layers else names[:1]:
+        checkpoint.tensors[name] = torch.zeros_like(checkpoint.tensors[name])
+    folder = write(checkpoint, tmp_path / "model")
+    for _ in range(2):  # laid out anew, and as it was kept
+        loaded = load_model(str(folder), data_dir=tmp_path / "data")
+        assert difference(checkpoint, loaded.model) < EXACT
+    notes = inspect_model(str(folder), data_dir=tmp_path / "data").notes
+    assert any("empty" in note for note in notes)
+
+
+def test_zeros_are_right_where_there_is_one_group(tmp_path: Path) -> None:
+    checkpoint = make_gptq(group_size=-1)
+    folder = read_model_folder(write_new_layout(checkpoint, tmp_path / "model"))
+    assert folder.gptq is not None
+    assert folder.gptq.without_g_idx == ()
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda g: g + 1, lambda g: g - 1, lambda g: g // 2, lambda g: g * 0 + 1]
+)
+def test_a_g_idx_that_is_no_order_of_the_groups_is_refused(spoil: Any, tmp_path: Path) -> None:
+    checkpoint = make_gptq()
+    name = next(name for name in checkpoint.tensors if name.endswith(".g_idx"))
+    checkpoint.tensors[name] = spoil(checkpoint.tensors[name]).to(torch.int32)
+    folder = write_old_layout(checkpoint, tmp_path / "model")
+    with pytest.raises(ModelError, match=r"g_idx does not put 32 inputs into each group"):
+        load_model(str(folder), data_dir=tmp_path / "data")
+
+
+def test_act_order_with_a_g_idx_of_zeros_is_refused(tmp_path: Path) -> None:
+    checkpoint = make_gptq(desc_act=True)
+    name = next(name for name in checkpoint.tensors if name.endswith(".g_idx"))
+    checkpoint.tensors[name] = torch.zeros_like(checkpoint.tensors[name])
+    folder = write_old_layout(checkpoint, tmp_path / "model")
+    with pytest.raises(ModelError, match=r"g_idx is missing or empty"):
+        load_model(str(folder), data_dir=tmp_path / "data")
+
+
+def test_the_file_that_is_named_is_the_one_that_is_loaded(tmp_path: Path) -> None:
+    first, second = make_gptq(), make_gptq(seed=9)
+    first.quantize_config["model_basename"] = "A"
+    folder = write_old_layout(first, tmp_path / "model", basename="A")
+    save_file(second.tensors, folder / "B.safetensors")
+    for name, expected in (("A", first), ("B", second), ("", first)):
+        named = str(folder / f"{name}.safetensors") if name else str(folder)
+        loaded = load_model(named, data_dir=tmp_path / "data")
+        assert difference(expected, loaded.model) < EXACT
+
+
+def test_the_file_that_is_named_goes_before_the_standard_one(tmp_path: Path) -> None:
+    quantized, plain = make_gptq(), make_float()
+    folder = write_old_layout(quantized, tmp_path / "model", basename="A")
+    save_file(plain.tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    loaded = load_model(str(folder / "A.safetensors"), data_dir=tmp_path / "data")
+    assert difference(quantized, loaded.model) < EXACT
+    loaded = load_model(str(folder / "model.safetensors"), data_dir=tmp_path / "data")
+    assert difference(plain, loaded.model) < EXACT
+
+
+def test_a_part_that_is_named_stands_for_all_of_its_set(tmp_path: Path) -> None:
+    checkpoint = make_float()
+    folder = write_new_layout(checkpoint, tmp_path / "model")
+    (folder / "model.safetensors").unlink()
+    names = sorted(checkpoint.tensors)
+    for number, part in enumerate((names[:7], names[7:]), 1):
+        tensors = {name: checkpoint.tensors[name] for name in part}
+        save_file(tensors, folder / f"B-{number:05d}-of-00002.safetensors")
+    save_file({"x": torch.zeros(2)}, folder / "other.safetensors")
+    named = folder / "B-00002-of-00002.safetensors"
+    loaded = load_model(str(named), data_dir=tmp_path / "data")
     assert difference(checkpoint, loaded.model) < EXACT
