@@ -1,13 +1,13 @@
 """What Alembic runs the chain with.
 
-The program (`bot/store/migrate.py`) hands in the connection of a transaction that is open. A
+The program (`bot/store/connecting/migrate.py`) hands in the connection of an open transaction. A
 developer names the database: `alembic -x url=sqlite+aiosqlite:///some.db ...`.
 """
 
 from alembic import context
 from sqlalchemy import Connection, TypeDecorator
 
-from bot.store.connection import MAINTENANCE_PRAGMAS, parse_url, prepare_file, run_once
+from bot.store.connecting.connection import MAINTENANCE_PRAGMAS, parse_url, prepare_file, run_once
 from bot.store.tables import Base
 
 

@@ -28,11 +28,11 @@ from bot.chat.persona import Persona
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.conversations import Conversations
 from bot.engine.fake import FakeEngine
-from bot.store.connection import parse_url
+from bot.store.connecting.connection import parse_url
+from bot.store.connecting.migrate import upgrade
+from bot.store.connecting.transactions import Transactions, open_transactions
 from bot.store.database import Database
-from bot.store.migrate import upgrade
 from bot.store.tables import ChannelRow, ConversationRow, MessageRow, SwipeRow, TurnRow
-from bot.store.transactions import Transactions, open_transactions
 
 CHANNEL = ChannelKey("discord", "1", guild_id="1")
 BEGAN = datetime(2024, 1, 1, tzinfo=UTC)

@@ -20,8 +20,8 @@ from contextlib import closing
 from pathlib import Path
 
 from bot.chat.messages import ChannelKey
+from bot.store.connecting.migrate import upgrade
 from bot.store.database import Database
-from bot.store.migrate import upgrade
 
 CHANNELS = 50
 WORDS = "the quick brown fox jumps over the lazy dog and says something about it "

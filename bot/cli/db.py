@@ -10,8 +10,8 @@ from typing import Protocol
 
 from bot.errors import SettingsError, UserError
 from bot.store.checks import check
+from bot.store.connecting.migrate import check_migrations, newest_revision, read_chain, upgrade
 from bot.store.export import export_json
-from bot.store.migrate import check_migrations, newest_revision, read_chain, upgrade
 
 EXIT_PROBLEMS = 1
 

@@ -11,9 +11,9 @@ from sqlalchemy.orm import aliased
 
 from bot.errors import StoreError
 from bot.invocation import command
-from bot.store.connection import is_sqlite, parse_url, run_once, sqlite_file
-from bot.store.faults import PUT_BACK, check_first
-from bot.store.migrate import newest_revision, read_chain, stored_revision
+from bot.store.connecting.connection import is_sqlite, parse_url, run_once, sqlite_file
+from bot.store.connecting.faults import PUT_BACK, check_first
+from bot.store.connecting.migrate import newest_revision, read_chain, stored_revision
 from bot.store.tables import SwipeRow, TurnRow
 
 PROBLEMS_SHOWN = 20

@@ -2,14 +2,14 @@
 
 import asyncio
 
-from bot.store.connection import parse_url
+from bot.store.connecting.connection import parse_url
+from bot.store.connecting.migrate import upgrade
+from bot.store.connecting.reclaiming import Reclaiming
+from bot.store.connecting.transactions import Transactions, open_transactions
 from bot.store.history import SqlHistory
 from bot.store.locks import locks_for
-from bot.store.migrate import upgrade
-from bot.store.reclaiming import Reclaiming
 from bot.store.runs import Run
 from bot.store.settings import SqlSettings
-from bot.store.transactions import Transactions, open_transactions
 
 
 class Database:

@@ -13,18 +13,8 @@ from sqlalchemy import URL, Connection, Select, func, select
 
 from bot.errors import StoreError, WrongDatabase
 from bot.invocation import command
-from bot.store.access import now
-from bot.store.connection import is_sqlite, parse_url, run_once, sqlite_file
-from bot.store.derived import derived
-from bot.store.migrate import newest_revision, read_chain, stored_revision
-from bot.store.rows import (
-    AnyRow,
-    channel_key,
-    load_turns_with_rows,
-    select_turns,
-    to_change,
-    to_record,
-)
+from bot.store.connecting.connection import is_sqlite, parse_url, run_once, sqlite_file
+from bot.store.connecting.migrate import newest_revision, read_chain, stored_revision
 from bot.store.tables import (
     ChannelRow,
     ConversationRow,
@@ -34,6 +24,16 @@ from bot.store.tables import (
     SettingValueRow,
     SwipeRow,
     TurnRow,
+)
+from bot.store.turns.access import now
+from bot.store.turns.derived import derived
+from bot.store.turns.rows import (
+    AnyRow,
+    channel_key,
+    load_turns_with_rows,
+    select_turns,
+    to_change,
+    to_record,
 )
 
 FORMAT = "caduceus-export"

@@ -13,11 +13,11 @@ from bot.chat.messages import (
     TurnState,
     Waiting,
 )
-from bot.store import access, conversations, derived, forgetting, incoming, replies
-from bot.store.binding import OnTransactions, reads, writes
+from bot.store.connecting.binding import OnTransactions, reads, writes
+from bot.store.connecting.transactions import Transactions
 from bot.store.runs import Run
 from bot.store.settings import Scopes
-from bot.store.transactions import Transactions
+from bot.store.turns import access, conversations, derived, forgetting, incoming, replies
 
 
 class SqlHistory(OnTransactions):

@@ -19,8 +19,8 @@ from sqlalchemy import URL, bindparam, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.store.connection import is_sqlite, postgres_engine, sqlite_file
-from bot.store.faults import DRIVER_ERRORS, translated
+from bot.store.connecting.connection import is_sqlite, postgres_engine, sqlite_file
+from bot.store.connecting.faults import DRIVER_ERRORS, translated
 
 logger = logging.getLogger(__name__)
 

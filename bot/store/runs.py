@@ -20,12 +20,12 @@ from sqlalchemy.orm import aliased
 
 from bot.chat.messages import ChannelKey
 from bot.errors import StoreError
-from bot.store.access import is_postgres, now
+from bot.store.connecting.transactions import Transactions
 from bot.store.locks import RunLocks
-from bot.store.replies import channels_written_in, left_running, recover
-from bot.store.rows import CHANNEL_COLUMNS, AnyRow, batches, channel_key
 from bot.store.tables import ChannelRow, ConversationRow, RunRow, SeenRow, TurnRow
-from bot.store.transactions import Transactions
+from bot.store.turns.access import is_postgres, now
+from bot.store.turns.replies import channels_written_in, left_running, recover
+from bot.store.turns.rows import CHANNEL_COLUMNS, AnyRow, batches, channel_key
 
 logger = logging.getLogger(__name__)
 

@@ -20,11 +20,11 @@ from sqlalchemy import (
 )
 
 from bot.chat.messages import JsonValue, Scope, SettingChange, StoredSettings
-from bot.store.access import LARGEST_ID, is_postgres, now
-from bot.store.binding import OnTransactions, reads, writes
 from bot.store.columns import storable
-from bot.store.rows import batches, to_change
+from bot.store.connecting.binding import OnTransactions, reads, writes
 from bot.store.tables import SettingChangeRow, SettingValueRow
+from bot.store.turns.access import LARGEST_ID, is_postgres, now
+from bot.store.turns.rows import batches, to_change
 
 SCOPES_A_STATEMENT = 100
 

@@ -303,7 +303,7 @@ class GenerationRow(Base):
 
 
 class ReclaimingRow(Base):
-    """How far a pass against traces of what was erased has come: see :mod:`bot.store.erasure`."""
+    """How far a pass against traces has come: see :mod:`bot.store.connecting.erasure`."""
 
     __tablename__ = "reclaiming"
 

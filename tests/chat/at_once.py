@@ -47,7 +47,7 @@ def _driver(connection: Connection) -> sqlite3.Connection:
 
 
 class TransactionsAtOnce:
-    """As `bot.store.transactions.Transactions`, one after another, on the loop itself."""
+    """As `bot.store.connecting.transactions` has them, one after another, on the loop itself."""
 
     def __init__(self) -> None:
         self._connection = _engine().connect()

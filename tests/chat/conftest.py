@@ -10,10 +10,10 @@ import pytest
 from blockbuster import BlockBuster
 from conversing import Stage, StageMaker
 
-from bot.store.connection import parse_url
+from bot.store.connecting.connection import parse_url
+from bot.store.connecting.migrate import upgrade
+from bot.store.connecting.transactions import open_transactions
 from bot.store.database import Database
-from bot.store.migrate import upgrade
-from bot.store.transactions import open_transactions
 
 
 @pytest.fixture(autouse=True)

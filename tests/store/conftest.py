@@ -33,7 +33,7 @@ def _what_may_block(loop_guard: BlockBuster) -> None:
     # asyncpg looks into ~/.postgresql each time it connects; that is its business. A migration
     # reads its own files, on PostgreSQL on a loop that is its thread's alone.
     for function in loop_guard.functions.values():
-        function.can_block_in("bot/store/migrate.py", {"_run_chain"})
+        function.can_block_in("bot/store/connecting/migrate.py", {"_run_chain"})
         function.can_block_in("asyncpg/connect_utils.py", {"_parse_connect_arguments"})
 
 

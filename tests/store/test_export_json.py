@@ -17,10 +17,10 @@ from bot.chat.messages import QuotedMessage, Scope, TurnState
 from bot.cli import db
 from bot.errors import SettingsError, StoreError, UserError
 from bot.store import export
-from bot.store.connection import parse_url, prepare_file
+from bot.store.connecting.connection import parse_url, prepare_file
+from bot.store.connecting.migrate import newest_revision, read_chain
 from bot.store.database import Database
 from bot.store.export import export_json
-from bot.store.migrate import newest_revision, read_chain
 
 
 async def exported(url: str) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from bot.chat.messages import ChannelKey, Turn, TurnState
 from bot.chat.talk.reply import Reply, ReplyKind
 from bot.engine.fake import FakeEngine
 from bot.errors import NotAllowed, NotFound
-from bot.store import conversations
-from bot.store.rows import load_turns, select_turns
+from bot.store.turns import conversations
+from bot.store.turns.rows import load_turns, select_turns
 
 T = TypeVar("T")
 

@@ -6,7 +6,9 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from bot.chat.messages import ChannelKey, IncomingMessage, QuotedMessage, Speaker, Turn
-from bot.store.access import (
+from bot.store.columns import storable, utc
+from bot.store.tables import ChannelRow, MessageRow, SeenRow, SwipeRow, TurnRow
+from bot.store.turns.access import (
     better_key,
     conversations_of,
     find_channel,
@@ -22,9 +24,7 @@ from bot.store.access import (
     take_turn,
     turn_gone,
 )
-from bot.store.columns import storable, utc
-from bot.store.rows import CHANNEL_COLUMNS, AnyRow, batches, channel_key
-from bot.store.tables import ChannelRow, MessageRow, SeenRow, SwipeRow, TurnRow
+from bot.store.turns.rows import CHANNEL_COLUMNS, AnyRow, batches, channel_key
 
 
 def add_message(
@@ -201,7 +201,7 @@ def last_seen(
 def edit_message(connection: Connection, channel: ChannelKey, message_id: str, text: str) -> bool:
     """Replace a user's text, also where it is quoted. False when nothing of it was kept.
 
-    A bot's turn is left alone: its text is what :func:`bot.store.replies.show_reply` says.
+    A bot's turn is left alone: its text is what :func:`bot.store.turns.replies.show_reply` says.
     """
     channel_id = find_channel(connection, channel, lock=True)
     if channel_id is None:

@@ -26,7 +26,6 @@ from sqlalchemy.orm import aliased
 from bot.chat.messages import ChannelKey, Turn
 from bot.errors import NotFound
 from bot.store.columns import RowId
-from bot.store.rows import AnyRow, batches, load_turns, select_turns
 from bot.store.tables import (
     ChannelRow,
     ConversationRow,
@@ -35,6 +34,7 @@ from bot.store.tables import (
     MessageRow,
     TurnRow,
 )
+from bot.store.turns.rows import AnyRow, batches, load_turns, select_turns
 
 LARGEST_ID = 2**63 - 1
 

@@ -27,7 +27,9 @@ from bot.chat.messages import (
 )
 from bot.errors import NotFound
 from bot.store import settings
-from bot.store.access import (
+from bot.store.columns import RowId
+from bot.store.tables import ChannelRow, ConversationRow, MessageRow, TurnRow
+from bot.store.turns.access import (
     LARGEST_ID,
     conversation_of,
     current_conversation,
@@ -43,9 +45,8 @@ from bot.store.access import (
     take_conversation,
     usable_ids,
 )
-from bot.store.columns import RowId
-from bot.store.incoming import turn_id_of_message
-from bot.store.rows import (
+from bot.store.turns.incoming import turn_id_of_message
+from bot.store.turns.rows import (
     CHANNEL_COLUMNS,
     batches,
     channel_key,
@@ -53,7 +54,6 @@ from bot.store.rows import (
     load_turns_with_rows,
     select_turns,
 )
-from bot.store.tables import ChannelRow, ConversationRow, MessageRow, TurnRow
 
 _BOT: ColumnElement[str] = literal_column("'bot'")  # as `ix_turns_replies` says it
 

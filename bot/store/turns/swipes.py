@@ -6,18 +6,18 @@ from sqlalchemy import Connection, bindparam, delete, insert, literal_column, se
 
 from bot.chat.messages import TurnState
 from bot.errors import NotFound
-from bot.store.access import (
-    mark_stale,
-    message_ids_of,
-    remove_turns,
-)
-from bot.store.rows import AnyRow, batches
 from bot.store.tables import (
     MessageRow,
     RunRow,
     SwipeRow,
     TurnRow,
 )
+from bot.store.turns.access import (
+    mark_stale,
+    message_ids_of,
+    remove_turns,
+)
+from bot.store.turns.rows import AnyRow, batches
 
 RUNNING = TurnState.RUNNING.value
 # The value stands in the statement: as a parameter it would hide from SQLite that the index of what

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, delete, select
 
 from bot.chat.messages import ChannelKey, Erased
-from bot.store.access import forget_quotes_where, lock_channels, mark_stale, remove_turns
-from bot.store.rows import CHANNEL_COLUMNS, batches, channel_key
 from bot.store.tables import AskerRow, ChannelRow, ConversationRow, MessageRow, TurnRow
+from bot.store.turns.access import forget_quotes_where, lock_channels, mark_stale, remove_turns
+from bot.store.turns.rows import CHANNEL_COLUMNS, batches, channel_key
 
 
 def erase(connection: Connection, platform: str, speaker_id: str) -> Erased:

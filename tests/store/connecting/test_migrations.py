@@ -14,10 +14,16 @@ from store_samples import CHANNEL, Talk
 
 from bot.chat.messages import ChannelKey, TurnState
 from bot.errors import StoreError
-from bot.store import migrate
-from bot.store.connection import WRITER_PRAGMAS, parse_url, run_once
+from bot.store.connecting import migrate
+from bot.store.connecting.connection import WRITER_PRAGMAS, parse_url, run_once
+from bot.store.connecting.migrate import (
+    check_migrations,
+    compare,
+    newest_revision,
+    read_chain,
+    upgrade,
+)
 from bot.store.database import Database
-from bot.store.migrate import check_migrations, compare, newest_revision, read_chain, upgrade
 
 BROKEN = '''
 """Fails half way"""

@@ -13,11 +13,11 @@ from store_samples import ANN, CHANNEL, Talk, said
 
 from bot.chat.messages import QuotedMessage
 from bot.errors import NotFound
-from bot.store import reclaiming, transactions
 from bot.store.checks import check
+from bot.store.connecting import reclaiming, transactions
 from bot.store.database import Database
-from bot.store.incoming import add_message
 from bot.store.tables import TurnRow
+from bot.store.turns.incoming import add_message
 
 
 @pytest_asyncio.fixture

@@ -11,8 +11,8 @@ from sqlalchemy import make_url
 from store_samples import CHANNEL, Talk, said
 
 from bot.errors import CaduceusError, SettingsError, StoreError
-from bot.store import connection
 from bot.store.checks import check
+from bot.store.connecting import connection
 from bot.store.database import Database
 
 

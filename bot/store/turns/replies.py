@@ -7,7 +7,16 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from bot.chat.messages import BegunReply, ChannelKey, GenerationRecord, Speaker, Turn, TurnState
 from bot.errors import NotAllowed, NotFound
-from bot.store.access import (
+from bot.store.columns import RowId
+from bot.store.tables import (
+    AskerRow,
+    ConversationRow,
+    GenerationRow,
+    RunRow,
+    SwipeRow,
+    TurnRow,
+)
+from bot.store.turns.access import (
     LARGEST_ID,
     forget_quotes,
     mark_stale,
@@ -20,10 +29,9 @@ from bot.store.access import (
     take_turn,
     usable_ids,
 )
-from bot.store.columns import RowId
-from bot.store.conversations import window
-from bot.store.rows import AnyRow, batches, from_record, to_record
-from bot.store.swipes import (
+from bot.store.turns.conversations import window
+from bot.store.turns.rows import AnyRow, batches, from_record, to_record
+from bot.store.turns.swipes import (
     IS_RUNNING,
     RUNNING,
     add_swipe,
@@ -35,14 +43,6 @@ from bot.store.swipes import (
     take_out_swipe,
     turns_written,
     written_swipe,
-)
-from bot.store.tables import (
-    AskerRow,
-    ConversationRow,
-    GenerationRow,
-    RunRow,
-    SwipeRow,
-    TurnRow,
 )
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from bot.errors import SettingsError, WrongDatabase
 from bot.invocation import pip
-from bot.store.faults import explain, translated
+from bot.store.connecting.faults import explain, translated
 
 T = TypeVar("T")
 

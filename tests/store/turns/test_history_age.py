@@ -9,8 +9,8 @@ from sqlalchemy import Connection, Engine, create_engine, insert
 from sqlalchemy.pool import StaticPool
 from store_samples import CHANNEL
 
-from bot.store import access, conversations, incoming, replies
 from bot.store.tables import Base, ChannelRow, ConversationRow, MessageRow, SwipeRow, TurnRow
+from bot.store.turns import access, conversations, incoming, replies
 
 NOON = datetime(2024, 5, 17, 12, tzinfo=UTC)
 YOUNG, OLD = 200, 6_000

@@ -13,11 +13,11 @@ from sqlalchemy import Connection, func, insert, make_url, select
 from store_samples import Talk
 
 from bot.errors import NotFound, StoreError
-from bot.store.connection import parse_url
+from bot.store.connecting.connection import parse_url
+from bot.store.connecting.migrate import upgrade
+from bot.store.connecting.transactions import Transactions, open_transactions
 from bot.store.database import Database
-from bot.store.migrate import upgrade
 from bot.store.tables import ChannelRow
-from bot.store.transactions import Transactions, open_transactions
 
 
 @pytest_asyncio.fixture
@@ -81,8 +81,8 @@ async def test_those_who_are_committed_together_fail_alone(
 async def test_callers_kept_out_by_another_program_are_told_together(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.store.connection.BUSY_TIMEOUT_SECONDS", 0.5)
-    monkeypatch.setattr("bot.store.transactions.BUSY_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr("bot.store.connecting.connection.BUSY_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr("bot.store.connecting.transactions.BUSY_TIMEOUT_SECONDS", 0.5)
     await upgrade(sqlite_url)
     transactions = await asyncio.to_thread(open_transactions, parse_url(sqlite_url))
     await transactions.write(lambda connection: make_channel(connection, "before"))

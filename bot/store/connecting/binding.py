@@ -14,7 +14,7 @@ from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from sqlalchemy import Connection
 
-from bot.store.transactions import Transactions
+from bot.store.connecting.transactions import Transactions
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -16,7 +16,7 @@ from sqlalchemy import URL, Connection, inspect, text
 
 from bot.errors import StoreError, WrongDatabase
 from bot.invocation import command as our_command
-from bot.store.connection import (
+from bot.store.connecting.connection import (
     MAINTENANCE_PRAGMAS,
     is_sqlite,
     parse_url,
@@ -25,7 +25,7 @@ from bot.store.connection import (
 )
 from bot.store.tables import Base
 
-MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+MIGRATIONS = Path(__file__).resolve().parents[3] / "migrations"
 
 logger = logging.getLogger(__name__)
 

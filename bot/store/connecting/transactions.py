@@ -18,7 +18,7 @@ from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar
 from sqlalchemy import URL, Connection
 
 from bot.errors import CaduceusError, StoreError
-from bot.store.connection import (
+from bot.store.connecting.connection import (
     BUSY_TIMEOUT_SECONDS,
     MAINTENANCE_PRAGMAS,
     READER_PRAGMAS,
@@ -27,8 +27,8 @@ from bot.store.connection import (
     postgres_engine,
     sqlite_engine,
 )
-from bot.store.erasure import begin_pass, end_pass, has_traces, note_traces, reclaim_step
-from bot.store.faults import translated
+from bot.store.connecting.erasure import begin_pass, end_pass, has_traces, note_traces, reclaim_step
+from bot.store.connecting.faults import translated
 
 logger = logging.getLogger(__name__)
 

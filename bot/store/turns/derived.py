@@ -1,7 +1,7 @@
 """Texts made from what people said (a summary, a fact), each with the turns that it came from.
 
 Functions of a connection, each one transaction. What marks such a text stale stands with what
-changes a turn: :func:`bot.store.access.mark_stale`.
+changes a turn: :func:`bot.store.turns.access.mark_stale`.
 """
 
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ from sqlalchemy import Connection, delete, insert, select
 
 from bot.chat.messages import ChannelKey, Derived
 from bot.errors import NotFound
-from bot.store.access import find_channel, lock_channels, now, take_channel, usable_ids
-from bot.store.rows import AnyRow, batches
 from bot.store.tables import ConversationRow, DerivedFromRow, DerivedRow, TurnRow
+from bot.store.turns.access import find_channel, lock_channels, now, take_channel, usable_ids
+from bot.store.turns.rows import AnyRow, batches
 
 
 def keep_derived(

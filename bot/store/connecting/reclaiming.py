@@ -5,8 +5,8 @@ import logging
 import time
 
 from bot.errors import StoreError
+from bot.store.connecting.transactions import Transactions
 from bot.store.runs import Run
-from bot.store.transactions import Transactions
 
 logger = logging.getLogger(__name__)
 

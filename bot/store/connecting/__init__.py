@@ -1,0 +1,1 @@
+"""How the store reaches its database: connections, transactions, migrations, what is erased."""
