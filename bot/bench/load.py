@@ -28,7 +28,7 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TimedAnswer:
     """One stream as its reader saw it. Times are of `time.monotonic()`, in seconds."""
 
     asked_at: float
@@ -105,7 +105,7 @@ def request_for(
     )
 
 
-async def ask(engine: Engine, request: GenerationRequest) -> Answer:
+async def ask(engine: Engine, request: GenerationRequest) -> TimedAnswer:
     """Read one reply to its end."""
     asked_at = time.monotonic()
     text_at: float | None = None
@@ -116,11 +116,11 @@ async def ask(engine: Engine, request: GenerationRequest) -> Answer:
         texts.append(chunk.text)
         if chunk.statistics is not None:
             now = time.monotonic()
-            return Answer(asked_at, text_at or now, now, "".join(texts), chunk.statistics)
+            return TimedAnswer(asked_at, text_at or now, now, "".join(texts), chunk.statistics)
     raise EngineFailed("A reply ended without its statistics.")
 
 
-def summarize(answers: Sequence[Answer]) -> Round:
+def summarize(answers: Sequence[TimedAnswer]) -> Round:
     """The figures of streams that ran together.
 
     A decode step is the time from when the last stream had its first token until the last one

@@ -6,7 +6,7 @@ from bot.errors import NotAllowed, NotFound
 from bot.workbench import views
 from bot.workbench.answers import Refused
 from bot.workbench.events import Hub
-from bot.workbench.writer import MessageNumbers, Writer
+from bot.workbench.writer import ChatWriter, MessageNumbers
 
 PLATFORM = "workbench"
 PERSON_ID = "person"
@@ -19,7 +19,7 @@ class Room:
     def __init__(self, chat_id: str, conversations: Conversations, numbers: MessageNumbers) -> None:
         self.key = ChannelKey(PLATFORM, chat_id, is_direct=True)
         self.hub = Hub()
-        self.writer = Writer(self.key, conversations, numbers, self.hub)
+        self.writer = ChatWriter(self.key, conversations, numbers, self.hub)
         self._conversations = conversations
         self._history = conversations.history
         self._numbers = numbers

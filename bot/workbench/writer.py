@@ -37,7 +37,7 @@ class MessageNumbers:
         return str(self._last)
 
 
-class Writer:
+class ChatWriter:
     """The writing side of a chat. Every step is published to `hub`."""
 
     def __init__(

@@ -30,7 +30,7 @@ from cogs.platform import (
     is_passing,
     key_of,
 )
-from cogs.showing.request_budget import Priority
+from cogs.showing.request_budget import Urgency
 
 MESSAGES_PER_CHANNEL = 100  # one request; the newest ones
 NEW_CHANNELS = 100  # looked into after one absence, where nobody had spoken before
@@ -104,11 +104,11 @@ class CatchUp(commands.Cog):
         async with self._one_at_a_time:
             if self._listener.ready_to_hear is not None:
                 await asyncio.wait([self._listener.ready_to_hear])
-            with self._bot.budget.at(Priority.NORMAL):
+            with self._bot.budget.at(Urgency.NORMAL):
                 await self._several(self._catch_up_and_answer, await self._waiting(), session)
                 plan = self._plan()
                 await self._several(self._catch_up, plan.fresh, session)
-            with self._bot.budget.at(Priority.LATER):  # replies are not to wait for it
+            with self._bot.budget.at(Urgency.LATER):  # replies are not to wait for it
                 await self._several(self._catch_up, plan.direct, session)
                 await self._several(self._catch_up, plan.others, session)
 

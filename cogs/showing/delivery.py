@@ -21,8 +21,8 @@ from cogs.platform import (
     persistently,
 )
 from cogs.showing.pacing import Pace
-from cogs.showing.request_budget import NoRoomError, Priority, RequestBudget
-from cogs.showing.screen import Piece, Screen
+from cogs.showing.request_budget import NoRoomError, RequestBudget, Urgency
+from cogs.showing.screen import Post, Screen
 from cogs.showing.voice import Controls
 
 _log = logging.getLogger(__name__)
@@ -40,11 +40,11 @@ def running_controls(turn: Turn) -> Controls:
     return Controls(turn.turn_id, is_running=True)
 
 
-def pieces_of(text: str, controls: Controls) -> list[Piece]:
+def pieces_of(text: str, controls: Controls) -> list[Post]:
     """A turn's text as messages, the last of which carries the buttons."""
     contents = split_message(text) if text.strip() else []
-    pieces = [Piece(content, None) for content in contents[:-1]]
-    return [*pieces, *(Piece(content, controls) for content in contents[-1:])]
+    pieces = [Post(content, None) for content in contents[:-1]]
+    return [*pieces, *(Post(content, controls) for content in contents[-1:])]
 
 
 def shown_part(text: str, contents: Sequence[str | None]) -> str:
@@ -126,7 +126,7 @@ class Delivery:
     async def _keep_typing(self) -> None:
         while True:
             try:
-                with self._budget.at(Priority.STREAM):
+                with self._budget.at(Urgency.STREAM):
                     await self._channel.typing()
             except WRITE_ERRORS as error:
                 _log.debug("No typing indicator: %s", error)
@@ -201,10 +201,10 @@ class Delivery:
 
     async def _step(self) -> bool:
         if self._done:
-            return await self._screen.step(self._pieces, Priority.REPLY, None)
-        return await self._screen.step(self._pieces, Priority.STREAM, self._pace.edit_seconds)
+            return await self._screen.step(self._pieces, Urgency.REPLY, None)
+        return await self._screen.step(self._pieces, Urgency.STREAM, self._pace.edit_seconds)
 
-    def _pieces(self) -> list[Piece]:
+    def _pieces(self) -> list[Post]:
         if not self._has_new_text and not self._reply.text_before:
             return []
         if self._reply.left is not None:
@@ -282,11 +282,11 @@ async def show_turn(
     """
     pieces = pieces_of(turn.text, finished_controls(turn))
     wanted = partial(_unless, is_outdated, pieces)
-    step = partial(screen.step, wanted, Priority.REPLY, None)
+    step = partial(screen.step, wanted, Urgency.REPLY, None)
     while await persistently(step, pace.retry_seconds):
         pass
     return screen.message_ids(len(pieces))
 
 
-def _unless(is_outdated: Callable[[], bool], pieces: Sequence[Piece]) -> Sequence[Piece]:
+def _unless(is_outdated: Callable[[], bool], pieces: Sequence[Post]) -> Sequence[Post]:
     return [] if is_outdated() else pieces

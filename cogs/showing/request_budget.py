@@ -28,7 +28,7 @@ class NoRoomError(Exception):
     """Requests of a higher priority left no room in time."""
 
 
-class Priority(IntEnum):
+class Urgency(IntEnum):
     """Who goes first when requests queue up."""
 
     REPLY = 0  # new messages, last edits, answers to people
@@ -48,11 +48,11 @@ class _Permit:
 class _Attempt:
     """One call of the HTTP client, which may try several times."""
 
-    priority: Priority
+    priority: Urgency
     tried: bool = False
 
 
-_priority: ContextVar[Priority] = ContextVar("request_priority", default=Priority.NORMAL)
+_priority: ContextVar[Urgency] = ContextVar("request_priority", default=Urgency.NORMAL)
 _permit: ContextVar[_Permit | None] = ContextVar("request_permit", default=None)
 _attempt: ContextVar[_Attempt | None] = ContextVar("request_attempt", default=None)
 
@@ -66,11 +66,11 @@ class RequestBudget:
         self._limit = limit
         self._clock = clock or (lambda: time.monotonic())
         self._granted: deque[float] = deque()
-        self._waiting: list[tuple[Priority, int, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[Urgency, int, asyncio.Future[None]]] = []
         self._numbers = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
 
-    async def acquire(self, priority: Priority) -> None:
+    async def acquire(self, priority: Urgency) -> None:
         """Wait for room for one request, and take it."""
         if not self._waiting and self._has_room():
             self._granted.append(self._clock())
@@ -81,7 +81,7 @@ class RequestBudget:
         await granted
 
     @contextmanager
-    def at(self, priority: Priority) -> Generator[None]:
+    def at(self, priority: Urgency) -> Generator[None]:
         """Requests made within go by `priority`."""
         token = _priority.set(priority)
         try:
@@ -91,7 +91,7 @@ class RequestBudget:
 
     @asynccontextmanager
     async def reserved(
-        self, priority: Priority, patience_seconds: float | None = None
+        self, priority: Urgency, patience_seconds: float | None = None
     ) -> AsyncGenerator[None, None]:
         """Wait for room first, so that the one request made within carries the newest content.
 

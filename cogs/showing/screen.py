@@ -6,12 +6,12 @@ from functools import partial
 
 from cogs.platform import persistently
 from cogs.showing.pacing import EditPacer
-from cogs.showing.request_budget import Priority, RequestBudget
+from cogs.showing.request_budget import RequestBudget, Urgency
 from cogs.showing.voice import Controls, Voice, delete_quietly
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Post:
     """What one message is to look like."""
 
     content: str
@@ -52,7 +52,7 @@ class Screen:
         self.edited_last = ""  # the message of the newest edit, made or tried
         self._sent = 0
         self._lines = 0
-        self._unheard: set[Piece] = set()  # tried for the next new message, and failed
+        self._unheard: set[Post] = set()  # tried for the next new message, and failed
         self._posted = [_Posted(int(number), None, None) for number in message_ids]
 
     @property
@@ -78,7 +78,7 @@ class Screen:
             posted.content = content
 
     async def step(
-        self, wanted: Callable[[], Sequence[Piece]], priority: Priority, patience: float | None
+        self, wanted: Callable[[], Sequence[Post]], priority: Urgency, patience: float | None
     ) -> bool:
         """Make one write towards `wanted`, which is asked anew once the write may be made.
 
@@ -90,7 +90,7 @@ class Screen:
             return False
         is_edit = index < len(self._posted)
         await self._pacer.turn(edit=is_edit)
-        async with self._budget.reserved(priority if is_edit else Priority.REPLY, patience):
+        async with self._budget.reserved(priority if is_edit else Urgency.REPLY, patience):
             pieces = wanted()
             index = self._difference(pieces)
             if index is not None and (index < len(self._posted)) == is_edit:
@@ -104,7 +104,7 @@ class Screen:
             return
         last = self._posted[-1]
         await self._pacer.turn(edit=True)
-        async with self._budget.reserved(Priority.REPLY):
+        async with self._budget.reserved(Urgency.REPLY):
             self._pacer.wrote(edit=True)
             last.controls = None
             self.edited_last = str(last.message_id)
@@ -123,7 +123,7 @@ class Screen:
     async def edit_line(self, message_id: int, text: str) -> None:
         """Replace a line of the bot's own, and take its buttons away."""
         await self._pacer.turn(edit=True)
-        async with self._budget.reserved(Priority.REPLY):
+        async with self._budget.reserved(Urgency.REPLY):
             self._pacer.wrote(edit=True)
             await self._own_voice.edit(message_id, text, None)
 
@@ -152,7 +152,7 @@ class Screen:
         for posted in surplus:
             await delete_quietly(self._voice, posted.message_id)
 
-    def _difference(self, pieces: Sequence[Piece]) -> int | None:
+    def _difference(self, pieces: Sequence[Post]) -> int | None:
         for index, piece in enumerate(pieces):
             if index >= len(self._posted):
                 return index
@@ -161,7 +161,7 @@ class Screen:
                 return index
         return None
 
-    async def _write(self, index: int, piece: Piece) -> None:
+    async def _write(self, index: int, piece: Post) -> None:
         if index < len(self._posted):
             posted = self._posted[index]
             posted.content = posted.controls = None
@@ -181,6 +181,6 @@ class Screen:
 
     async def _send_line(self, text: str, controls: Controls | None, tag: str) -> int:
         await self._pacer.turn(edit=False)
-        async with self._budget.reserved(Priority.REPLY):
+        async with self._budget.reserved(Urgency.REPLY):
             self._pacer.wrote(edit=False)
             return await self._own_voice.send(text, controls, tag)

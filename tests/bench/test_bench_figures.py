@@ -6,15 +6,15 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from bot.bench.load import Answer, Load, Round, percentile, summarize
+from bot.bench.load import Load, Round, TimedAnswer, percentile, summarize
 from bot.bench.report import Table, as_markdown, tables
 from bot.bench.results import ChatResult, LoadResult, Results, figure
 from bot.engine.api import GenerationStatistics
 
 
-def answer(asked: float, first: float, ended: float, tokens: int = 5) -> Answer:
+def answer(asked: float, first: float, ended: float, tokens: int = 5) -> TimedAnswer:
     statistics = GenerationStatistics("m", 0, 10, 3, tokens, 0.0, first - asked, ended - asked)
-    return Answer(asked, first + 0.001, ended, "", statistics)
+    return TimedAnswer(asked, first + 0.001, ended, "", statistics)
 
 
 def results(**changes: object) -> Results:

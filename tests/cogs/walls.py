@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable
 from enum import Enum
 
-from cogs.showing.screen import Piece
+from cogs.showing.screen import Post
 from cogs.showing.voice import Controls
 
 
@@ -20,7 +20,7 @@ class Wall:
     """A voice on a wall in memory. A tag is taken once, as Discord takes a nonce."""
 
     def __init__(self, outcomes: Iterable[Outcome] = ()) -> None:
-        self.seen: dict[int, Piece] = {}
+        self.seen: dict[int, Post] = {}
         self.outcomes = itertools.chain(outcomes, itertools.repeat(Outcome.HEARD))
         self.writes = 0
         self._ids: dict[str, int] = {}
@@ -29,19 +29,19 @@ class Wall:
         outcome = self._outcome()
         if tag not in self._ids:
             self._ids[tag] = len(self._ids) + 1
-            self.seen[self._ids[tag]] = Piece(content, controls)
+            self.seen[self._ids[tag]] = Post(content, controls)
         self._answer(outcome)
         return self._ids[tag]
 
     async def edit(self, message_id: int, content: str, controls: Controls | None) -> None:
         outcome = self._outcome()
         assert message_id in self.seen
-        self.seen[message_id] = Piece(content, controls)
+        self.seen[message_id] = Post(content, controls)
         self._answer(outcome)
 
     async def set_controls(self, message_id: int, controls: Controls | None) -> None:
         outcome = self._outcome()
-        self.seen[message_id] = Piece(self.seen[message_id].content, controls)
+        self.seen[message_id] = Post(self.seen[message_id].content, controls)
         self._answer(outcome)
 
     async def delete(self, message_id: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bot.chat.prompt.counting import TokenCounter
+from bot.chat.prompt.counting import PromptCounter
 from bot.chat.prompt.draft import Choice, Draft, PromptRequest
 from bot.chat.prompt.parts import Priority, giving_up_order, over_budget
 from bot.errors import RequestTooLarge
@@ -60,7 +60,7 @@ class Budget:
         self._quoted: list[int] = []
         self._counted_from = 0
 
-    async def measure(self, counter: TokenCounter) -> None:
+    async def measure(self, counter: PromptCounter) -> None:
         """Count every part, of the history as much as could be shown: in one call, as a rule."""
         draft = self._draft
         newest = len(draft.lines) - 1
@@ -91,7 +91,7 @@ class Budget:
             await self._measure_history(counter, left, [])
 
     async def _measure_history(
-        self, counter: TokenCounter, room: int, others: Sequence[str]
+        self, counter: PromptCounter, room: int, others: Sequence[str]
     ) -> list[int]:
         """Count `others` and as many more lines as may fill `room`. Returns the others' tokens."""
         start = self._counted_from

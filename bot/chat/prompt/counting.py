@@ -27,9 +27,9 @@ class CountCache:
     def __len__(self) -> int:
         return len(self._counts)
 
-    def counter(self, info: ModelInfo, count: Count) -> "TokenCounter":
+    def counter(self, info: ModelInfo, count: Count) -> "PromptCounter":
         """A counter for the model of `info`, whose tokens `count` counts."""
-        return TokenCounter(self, self._salt(info), count)
+        return PromptCounter(self, self._salt(info), count)
 
     def get(self, key: bytes) -> int | None:
         """The count of a key, which is used with that."""
@@ -52,7 +52,7 @@ class CountCache:
         return self._model[1]
 
 
-class TokenCounter:
+class PromptCounter:
     """Counts for one model. What the cache doesn't know is counted in one call."""
 
     def __init__(self, cache: CountCache, salt: bytes, count: Count) -> None:

@@ -13,7 +13,7 @@ from bot.chat.ports import History
 from bot.chat.talk.faults import OUR_FAULT
 from bot.chat.talk.tasks import complete
 from bot.chat.talk.unfinished import Abandoned, Finished, Shown, Unfinished
-from bot.chat.talk.writer import Anew, Outcome, Writer
+from bot.chat.talk.writer import Anew, Outcome, ReplyWriter
 from bot.engine.api import FinishReason
 from bot.errors import NotFound, StoreError
 
@@ -22,7 +22,7 @@ HALT_SECONDS = 5.0  # for an engine to let go of a cancelled request
 
 _log = logging.getLogger(__name__)
 
-RecordMaker = Callable[[Writer], Awaitable[GenerationRecord | None]]
+RecordMaker = Callable[[ReplyWriter], Awaitable[GenerationRecord | None]]
 
 
 class ReplyKind(Enum):
@@ -55,7 +55,7 @@ class Reply:
     def __init__(
         self,
         turn: Turn,
-        writer: Writer,
+        writer: ReplyWriter,
         history: History,
         *,
         kind: ReplyKind,

@@ -17,7 +17,7 @@ from bot.chat.settings import SettingsCascade
 from bot.chat.talk.reply import Reply, ReplyKind, continued_record
 from bot.chat.talk.tasks import complete
 from bot.chat.talk.unfinished import Unfinished
-from bot.chat.talk.writer import Writer
+from bot.chat.talk.writer import ReplyWriter
 from bot.errors import EngineUnavailable, NotAllowed, NotFound
 
 Clock = Callable[[], datetime]
@@ -268,7 +268,7 @@ class Replies:
     ) -> Reply:
         asker = answers[-1].speaker.speaker_id if answers else min(asked_by, default="")
         engine = self._engines.pick()
-        writer = Writer(
+        writer = ReplyWriter(
             self._preparer,
             self._engines,
             engine,
@@ -280,7 +280,7 @@ class Replies:
             given=given,
         )
 
-        async def record(writer: Writer) -> GenerationRecord | None:
+        async def record(writer: ReplyWriter) -> GenerationRecord | None:
             made = await writer.record(self._clock())
             if made is None or kind is not ReplyKind.CONTINUED:
                 return made

@@ -151,7 +151,7 @@ def _sendable(text: str) -> str:
     return text.replace("\0", "")
 
 
-class Writer:
+class ReplyWriter:
     """The text of one turn, as the model makes it. `outcome` is set when it has ended by itself."""
 
     def __init__(

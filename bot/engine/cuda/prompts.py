@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from bot.engine.cuda.attention import TILE_TOKENS
-from bot.engine.local.runner import Piece
+from bot.engine.local.runner import Segment
 
 TILE_FIELDS = 4
 ROW_FIELDS = 3
@@ -34,7 +34,7 @@ class PromptLayout:
         """Numbers in all."""
         return 3 * self.tokens + TILE_FIELDS * self.tiles + ROW_FIELDS * self.rows
 
-    def takes(self, pieces: Sequence[Piece]) -> bool:
+    def takes(self, pieces: Sequence[Segment]) -> bool:
         """Whether these pieces fit."""
         return len(pieces) <= self.rows and sum(len(p.tokens) for p in pieces) <= self.tokens
 
@@ -52,7 +52,7 @@ class PromptInputs:
         self.last, self.choosing, self.lengths = views[7:]
 
 
-def prompt_numbers(pieces: Sequence[Piece], layout: PromptLayout, idle_slot: int) -> torch.Tensor:
+def prompt_numbers(pieces: Sequence[Segment], layout: PromptLayout, idle_slot: int) -> torch.Tensor:
     """The numbers for some pieces, in pinned memory. What is padding belongs to the idle slot."""
     tokens: list[int] = []
     positions: list[int] = []

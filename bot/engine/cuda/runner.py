@@ -28,7 +28,7 @@ from bot.engine.cuda.pages import PagedCache
 from bot.engine.cuda.prompts import PromptInputs, PromptLayout, prompt_numbers
 from bot.engine.cuda.sampler import SamplerTensors
 from bot.engine.local.memory import give_back_memory, telling_out_of_memory
-from bot.engine.local.runner import Piece
+from bot.engine.local.runner import Segment
 
 PINNED_BUFFERS = 4  # two steps are under way at most, each with one buffer in and one out
 
@@ -112,7 +112,7 @@ class CudaRunner:
             room = min(tokens + 1, self.context_tokens, self.room_tokens)
             self.begin(0, room, 0)
             self.sample(0, [1], Sampling(), 0)
-            self._prefill([Piece(0, 0, [1] * (room - 1), chooses=True)])
+            self._prefill([Segment(0, 0, [1] * (room - 1), chooses=True)])
             torch.cuda.synchronize()
             self.release(0)
 
@@ -159,7 +159,7 @@ class CudaRunner:
 
     @telling_out_of_memory()
     @torch.inference_mode()
-    def step(self, pieces: Sequence[Piece]) -> list[int]:
+    def step(self, pieces: Sequence[Segment]) -> list[int]:
         """See :class:`~bot.engine.local.runner.Runner`."""
         ahead, self._ahead = self._ahead, _Ahead()
         fresh = [piece for piece in pieces if not self._is_ahead(ahead, piece)]
@@ -170,7 +170,7 @@ class CudaRunner:
             self._last_token[piece.slot] = token
         return tokens
 
-    def _is_ahead(self, ahead: _Ahead, piece: Piece) -> bool:
+    def _is_ahead(self, ahead: _Ahead, piece: Segment) -> bool:
         """Whether this piece is the one that was launched for its slot."""
         return (
             len(piece.tokens) == 1
@@ -178,7 +178,7 @@ class CudaRunner:
             and self._last_token.get(piece.slot) == piece.tokens[0]
         )
 
-    def _prefill(self, pieces: Sequence[Piece]) -> tuple[torch.Tensor, torch.cuda.Event]:
+    def _prefill(self, pieces: Sequence[Segment]) -> tuple[torch.Tensor, torch.cuda.Event]:
         """Compute prompt tokens; the chosen ones arrive in pinned memory, in the pieces' order."""
         graph = next((g for g in self._prompt_graphs if g.layout.takes(pieces)), None)
         if graph is not None:
@@ -196,7 +196,7 @@ class CudaRunner:
         arrived.copy_(chosen, non_blocking=True)
         return arrived, _recorded()
 
-    def _launch(self, pieces: Sequence[Piece]) -> None:
+    def _launch(self, pieces: Sequence[Segment]) -> None:
         """Start the step after this one, for the rows that have room for one more token."""
         going = [piece for piece in pieces if self._has_room(piece)][: self.rows]
         if not going:
@@ -224,14 +224,14 @@ class CudaRunner:
             _recorded(),
         )
 
-    def _has_room(self, piece: Piece) -> bool:
+    def _has_room(self, piece: Segment) -> bool:
         following = piece.start + len(piece.tokens) + 1
         return following <= min(self._room_of.get(piece.slot, 0), self.context_tokens)
 
     def _collect(
         self,
-        pieces: Sequence[Piece],
-        fresh: Sequence[Piece],
+        pieces: Sequence[Segment],
+        fresh: Sequence[Segment],
         ahead: _Ahead,
         first: tuple[torch.Tensor, torch.cuda.Event] | None,
     ) -> list[int]:

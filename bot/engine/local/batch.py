@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from bot.engine.api import Chunk, FinishReason
 from bot.engine.local.meter import Meter
 from bot.engine.local.request import NO_SLOT, AdmittedRequest, Submission, Writing
-from bot.engine.local.runner import Piece, Runner, RunnerOutOfMemory
+from bot.engine.local.runner import Runner, RunnerOutOfMemory, Segment
 from bot.engine.local.scheduler import Job, Restraint, Scheduler, Work
 from bot.engine.local.slots import BLOCK_TOKENS, SlotTable, rounded
 from bot.engine.local.tokens import TextTokens
@@ -173,10 +173,10 @@ class Batch:
         admitted = AdmittedRequest(submission, taken.slot, taken.cached_tokens, self._clock())
         self._writers[submission.number] = admitted.open(self._tokens, self._runner.context_tokens)
 
-    def _piece(self, work: Work) -> Piece:
+    def _piece(self, work: Work) -> Segment:
         admitted = self._writers[work.number].admitted
         tokens = admitted.tokens[work.start : work.start + work.count]
-        return Piece(admitted.slot, work.start, tokens, work.chooses)
+        return Segment(admitted.slot, work.start, tokens, work.chooses)
 
     def _take(self, number: int, token: int, now: float) -> Sequence[Event]:
         writer = self._writers[number]

@@ -12,7 +12,7 @@ from bot.engine.api import Sampling
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Segment:
     """Tokens of one slot to compute in a step, the first of them at position `start`."""
 
     slot: int
@@ -58,7 +58,7 @@ class Runner(Protocol):
         """
         ...
 
-    def step(self, pieces: Sequence[Piece]) -> list[int]:
+    def step(self, pieces: Sequence[Segment]) -> list[int]:
         """Compute the pieces; returns one token for each that chooses, in their order."""
         ...
 

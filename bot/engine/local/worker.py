@@ -12,7 +12,7 @@ from bot.engine.local.batch import Batch, BatchStatus, Event
 from bot.engine.local.faults import forget_frames, is_sticky
 from bot.engine.local.meter import Meter
 from bot.engine.local.request import Submission
-from bot.engine.local.runner import Piece, Runner, RunnerLimits
+from bot.engine.local.runner import Runner, RunnerLimits, Segment
 from bot.engine.local.tokens import TextTokens
 from bot.engine.models.generation import end_tokens
 from bot.errors import CaduceusError, EngineError, EngineFailed, EngineUnavailable
@@ -257,8 +257,8 @@ def _warm_up(runner: Runner) -> None:
     """One tiny prompt and one step: the first request finds everything in place."""
     runner.begin(0, 64, 0)
     runner.sample(0, [0], _PLAIN, 0)
-    chosen = runner.step([Piece(0, 0, [0, 0, 0], chooses=True)])
-    runner.step([Piece(0, 3, chosen, chooses=True)])
+    chosen = runner.step([Segment(0, 0, [0, 0, 0], chooses=True)])
+    runner.step([Segment(0, 3, chosen, chooses=True)])
     runner.release(0)
 
 

@@ -20,7 +20,7 @@ from bot.engine.local.memory import (
     give_back_memory,
     telling_out_of_memory,
 )
-from bot.engine.local.runner import Piece, RunnerLimits
+from bot.engine.local.runner import RunnerLimits, Segment
 from bot.engine.local.slots import BLOCK_TOKENS
 from bot.engine.portable.sampling import Sampler
 
@@ -131,14 +131,14 @@ class LlamaRunner:
 
     @telling_out_of_memory()
     @torch.inference_mode()
-    def step(self, pieces: Sequence[Piece]) -> list[int]:
+    def step(self, pieces: Sequence[Segment]) -> list[int]:
         """See :class:`~bot.engine.local.runner.Runner`."""
         logits = self.logits(pieces)
         slots = [piece.slot for piece in pieces if piece.chooses]
         return self._sampler.choose(logits, slots) if slots else []
 
     @torch.inference_mode()
-    def logits(self, pieces: Sequence[Piece]) -> Tensor:
+    def logits(self, pieces: Sequence[Segment]) -> Tensor:
         """Compute the pieces; the logits after each that chooses, [choosing, vocabulary]."""
         spans = [_Span(piece, self._caches[piece.slot]) for piece in pieces]
         offset = 0
@@ -188,7 +188,7 @@ class LlamaRunner:
 class _Span:
     """A piece's place in the flat batch, and its attention."""
 
-    def __init__(self, piece: Piece, cache: Tensor) -> None:
+    def __init__(self, piece: Segment, cache: Tensor) -> None:
         self.start = piece.start
         self.count = len(piece.tokens)
         self.end = piece.start + self.count

@@ -40,7 +40,7 @@ from bot.engine.remote.probe import (
     refresh_facts,
     tidy_base_url,
 )
-from bot.engine.remote.reply import Manner, Reply
+from bot.engine.remote.reply import Manner, ServerReply
 from bot.engine.remote.shortcomings import shortcomings
 from bot.errors import CaduceusError, EngineUnavailable, RemoteEngineError, RequestTooLarge
 
@@ -209,7 +209,7 @@ class OpenAIEngine:
             stall_seconds=self._stall_seconds,
             characters_limit=request.max_tokens * CHARACTERS_PER_TOKEN_LIMIT,
         )
-        reply = Reply(
+        reply = ServerReply(
             link=self._link,
             base_url=self._base_url,
             model=self.info.name,

@@ -45,7 +45,7 @@ _CONTEXT = re.compile(r"maximum context length (?:is|of) (\d{1,9})", re.IGNORECA
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class Refusal:
     """What a server does not take. `most_stops` None: as many stop strings as there are."""
 
     names: frozenset[str] = frozenset()
@@ -59,7 +59,7 @@ def body_of(
     model: str,
     max_tokens: int,
     seed: int,
-    refused: Refused,
+    refused: Refusal,
     is_chat: bool = False,
 ) -> dict[str, Any]:
     """The request as JSON, without what is refused."""
@@ -94,11 +94,11 @@ def _chat(request: GenerationRequest) -> dict[str, Any]:
 class Trial:
     """One request's way to what its server takes."""
 
-    def __init__(self, refused: Refused) -> None:
+    def __init__(self, refused: Refusal) -> None:
         """`refused` is what is known from requests before."""
         self.refused = refused
         self._known = refused
-        self._guesses: Iterator[Refused] | None = None
+        self._guesses: Iterator[Refusal] | None = None
 
     def refuse(self, body: dict[str, Any], said: str) -> bool:
         """Take note of a refusal. False where leaving something out does not help."""
@@ -130,18 +130,18 @@ def told_context(said: str) -> int:
     return tokens_at(answer, "error", "n_ctx") or tokens_at(answer, "n_ctx")
 
 
-def _guesses(body: dict[str, Any]) -> Iterator[Refused]:
+def _guesses(body: dict[str, Any]) -> Iterator[Refusal]:
     most = PLAIN_STOPS if len(body.get("stop", ())) > PLAIN_STOPS else None
     if most is not None:
-        yield Refused(most_stops=most)
-    yield from (Refused(names) for names in _GUESSES)
-    yield Refused(_NOT_OPENAI)
+        yield Refusal(most_stops=most)
+    yield from (Refusal(names) for names in _GUESSES)
+    yield Refusal(_NOT_OPENAI)
     if most is not None:
-        yield Refused(_NOT_OPENAI, most_stops=most)
-    yield Refused(_NOT_OPENAI | {"seed", "stop"})
+        yield Refusal(_NOT_OPENAI, most_stops=most)
+    yield Refusal(_NOT_OPENAI | {"seed", "stop"})
 
 
-def _named(body: dict[str, Any], said: str, refused: Refused) -> Refused | None:
+def _named(body: dict[str, Any], said: str, refused: Refusal) -> Refusal | None:
     """What is refused when a refusal names a parameter of ours; None when it names none."""
     if "max_completion_tokens" in said and not refused.renames_limit:
         return replace(refused, renames_limit=True)

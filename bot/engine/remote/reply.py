@@ -17,7 +17,7 @@ from bot.engine.remote.completion import (
 )
 from bot.engine.remote.events import CompletionEvent, NoEndpointError
 from bot.engine.remote.link import Link
-from bot.engine.remote.parameters import Refused, Trial, body_of
+from bot.engine.remote.parameters import Refusal, Trial, body_of
 from bot.engine.stops import StopStrings
 
 logger = logging.getLogger(__name__)
@@ -30,11 +30,11 @@ class Manner:
     """How a server takes requests, as the last that succeeded have shown."""
 
     uses_chat: bool = False  # it has `/chat/completions` alone
-    refused: Refused = field(default_factory=Refused)
+    refused: Refusal = field(default_factory=Refusal)
 
 
 @dataclass(slots=True)
-class Reply:
+class ServerReply:
     """One request, sent until the server takes it."""
 
     link: Link
@@ -96,7 +96,7 @@ class Reply:
             else:
                 return
 
-    def _body(self, refused: Refused, *, is_chat: bool) -> dict[str, Any]:
+    def _body(self, refused: Refusal, *, is_chat: bool) -> dict[str, Any]:
         return body_of(
             self.request,
             model=self.model,

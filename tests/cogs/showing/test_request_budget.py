@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from discord.http import HTTPClient, Route
 
-from cogs.showing.request_budget import NoRoomError, Priority, RequestBudget
+from cogs.showing.request_budget import NoRoomError, RequestBudget, Urgency
 
 
 async def test_no_more_than_the_limit_in_any_second() -> None:
@@ -19,7 +19,7 @@ async def test_no_more_than_the_limit_in_any_second() -> None:
     times: list[float] = []
 
     async def request() -> None:
-        await budget.acquire(Priority.NORMAL)
+        await budget.acquire(Urgency.NORMAL)
         times.append(loop.time())
 
     await asyncio.gather(*(request() for _ in range(50)))
@@ -34,24 +34,24 @@ async def test_edits_give_way() -> None:
     budget = RequestBudget(limit=1)
     order: list[str] = []
 
-    async def request(name: str, priority: Priority) -> None:
+    async def request(name: str, priority: Urgency) -> None:
         await budget.acquire(priority)
         order.append(name)
 
-    await budget.acquire(Priority.NORMAL)
+    await budget.acquire(Urgency.NORMAL)
     await asyncio.gather(
-        request("edit", Priority.STREAM),
-        request("history", Priority.NORMAL),
-        request("reply", Priority.REPLY),
+        request("edit", Urgency.STREAM),
+        request("history", Urgency.NORMAL),
+        request("reply", Urgency.REPLY),
     )
     assert order == ["reply", "history", "edit"]
 
 
 async def test_a_request_given_up_leaves_its_room_to_the_next() -> None:
     budget = RequestBudget(limit=1)
-    await budget.acquire(Priority.NORMAL)
-    given_up = asyncio.create_task(budget.acquire(Priority.REPLY))
-    next_one = asyncio.create_task(budget.acquire(Priority.STREAM))
+    await budget.acquire(Urgency.NORMAL)
+    given_up = asyncio.create_task(budget.acquire(Urgency.REPLY))
+    next_one = asyncio.create_task(budget.acquire(Urgency.STREAM))
     await asyncio.sleep(0)
     given_up.cancel()
     with suppress(asyncio.CancelledError):
@@ -62,9 +62,9 @@ async def test_a_request_given_up_leaves_its_room_to_the_next() -> None:
 
 async def test_an_edit_without_room_in_time_is_given_up() -> None:
     budget = RequestBudget(limit=1)
-    await budget.acquire(Priority.NORMAL)
+    await budget.acquire(Urgency.NORMAL)
     with pytest.raises(NoRoomError):
-        async with budget.reserved(Priority.STREAM, 0.01):
+        async with budget.reserved(Urgency.STREAM, 0.01):
             raise AssertionError("there was room")
 
 
@@ -84,7 +84,7 @@ async def test_room_taken_before_is_spent_by_one_request() -> None:
     budget = RequestBudget(limit=2)
     client = Counting()
     budget.install(client)
-    async with budget.reserved(Priority.REPLY):
+    async with budget.reserved(Urgency.REPLY):
         assert await client.request(Route("GET", "/users/@me")) == "/users/@me"
         await client.request(Route("GET", "/users/@me"))
         third = asyncio.create_task(client.request(Route("GET", "/users/@me")))
@@ -121,10 +121,10 @@ async def test_what_discord_py_tries_again_by_itself_counts_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     budget = RequestBudget(limit=100)
-    granted: list[Priority] = []
+    granted: list[Urgency] = []
     original = budget.acquire
 
-    async def noting(priority: Priority) -> None:
+    async def noting(priority: Urgency) -> None:
         granted.append(priority)
         await original(priority)
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from walls import Outcome, Wall
 
 from cogs.showing.pacing import EditPacer
-from cogs.showing.request_budget import Priority, RequestBudget
-from cogs.showing.screen import Piece, Screen
+from cogs.showing.request_budget import RequestBudget, Urgency
+from cogs.showing.screen import Post, Screen
 from cogs.showing.voice import Controls, Voice
 
 STOP = Controls(1, is_running=True)
@@ -23,11 +23,11 @@ def screen_of(voice: Voice, own_voice: Voice | None = None, ids: Sequence[str] =
     return Screen(voice, own_voice or voice, EditPacer(0.0), budget, message_ids=ids)
 
 
-async def bring(screen: Screen, wanted: Sequence[Piece], tries: int | None = None) -> None:
+async def bring(screen: Screen, wanted: Sequence[Post], tries: int | None = None) -> None:
     """Make so many tries at a write, or as many as are needed."""
     for _ in itertools.count() if tries is None else range(tries):
         try:
-            if not await screen.step(lambda: wanted, Priority.REPLY, None):
+            if not await screen.step(lambda: wanted, Urgency.REPLY, None):
                 return
         except ConnectionResetError:
             continue
@@ -35,22 +35,22 @@ async def bring(screen: Screen, wanted: Sequence[Piece], tries: int | None = Non
 
 contents = st.sampled_from("abcd")
 all_controls = st.sampled_from([None, STOP, DONE])
-pieces = st.builds(Piece, contents, all_controls)
+pieces = st.builds(Post, contents, all_controls)
 screens = st.lists(st.lists(pieces, max_size=3), min_size=1, max_size=6)
 outcomes = st.lists(st.sampled_from(Outcome), max_size=12)
 
 
 @given(screens, st.lists(st.integers(0, 4), max_size=6), outcomes, st.booleans(), st.booleans())
-@example([[Piece("a", STOP)], [Piece("b", DONE)]], [1], [Outcome.UNHEARD], False, False)
+@example([[Post("a", STOP)], [Post("b", DONE)]], [1], [Outcome.UNHEARD], False, False)
 @example(
-    [[Piece("a", None)], [Piece("b", None)], [Piece("a", None)]],
+    [[Post("a", None)], [Post("b", None)], [Post("a", None)]],
     [1, 1],
     [Outcome.HEARD, Outcome.UNHEARD],
     False,
     False,
 )
 def test_in_the_end_people_see_what_is_wanted_and_nothing_twice(
-    wanted: list[list[Piece]],
+    wanted: list[list[Post]],
     tries: list[int],
     outcomes: list[Outcome],
     says_busy: bool,
@@ -86,7 +86,7 @@ def test_buttons_are_set_though_requests_fail(outcomes: list[Outcome], is_known:
     async def show() -> None:
         wall = Wall()
         before = screen_of(wall)
-        await bring(before, [Piece("a", DONE)])
+        await bring(before, [Post("a", DONE)])
         screen = before if is_known else screen_of(wall, ids=before.message_ids(1))
         wall.outcomes = itertools.chain(outcomes, itertools.repeat(Outcome.HEARD))
         for controls in (STOP, DONE, STOP):
@@ -101,7 +101,7 @@ def test_buttons_are_set_though_requests_fail(outcomes: list[Outcome], is_known:
             except ConnectionResetError:
                 continue
         await screen.set_controls(DONE)
-        assert wall.seen == {1: Piece("a", DONE)}
+        assert wall.seen == {1: Post("a", DONE)}
 
     asyncio.run(show())
 
@@ -109,8 +109,8 @@ def test_buttons_are_set_though_requests_fail(outcomes: list[Outcome], is_known:
 async def test_nothing_is_written_that_is_there_already() -> None:
     wall = Wall()
     screen = screen_of(wall)
-    await bring(screen, [Piece("a", None), Piece("b", DONE)])
-    await bring(screen, [Piece("a", None), Piece("b", DONE)])
+    await bring(screen, [Post("a", None), Post("b", DONE)])
+    await bring(screen, [Post("a", None), Post("b", DONE)])
     await screen.set_controls(DONE)
     assert wall.writes == 2
 
@@ -121,10 +121,10 @@ async def test_a_line_of_another_voice_is_not_taken_for_the_turns_own() -> None:
     line = await screen.send_line("busy", STOP)
     screen.adopt(line, "busy", STOP)
     assert screen.is_empty
-    await bring(screen, [Piece("a", DONE)])
+    await bring(screen, [Post("a", DONE)])
     await screen.edit_line(line, "broken")
-    assert list(wall.seen.values()) == [Piece("a", DONE)]
-    assert list(own_wall.seen.values()) == [Piece("broken", None)]
+    assert list(wall.seen.values()) == [Post("a", DONE)]
+    assert list(own_wall.seen.values()) == [Post("broken", None)]
 
 
 async def test_lines_and_messages_are_told_apart_when_they_are_sent_again() -> None:
@@ -133,5 +133,5 @@ async def test_lines_and_messages_are_told_apart_when_they_are_sent_again() -> N
     with pytest.raises(ConnectionResetError):
         await screen.send_line("busy")
     await screen.send_line("broken", pauses=[0.0])
-    await bring(screen, [Piece("a", None)])
+    await bring(screen, [Post("a", None)])
     assert [piece.content for piece in wall.seen.values()] == ["busy", "broken", "a"]

@@ -22,7 +22,7 @@ from cogs.commands.views import view_of
 from cogs.platform import is_gone
 from cogs.showing.delivery import pieces_of
 from cogs.showing.pacing import EditPacer
-from cogs.showing.request_budget import Priority, RequestBudget
+from cogs.showing.request_budget import RequestBudget, Urgency
 from cogs.showing.screen import Screen
 from cogs.showing.voice import Controls
 from cogs.showing.webhook_voice import WebhookVoice
@@ -111,7 +111,7 @@ class Room:
     discord: Webhooks
     voice: WebhookVoice
     budget: RequestBudget
-    granted: list[Priority]  # room given to requests
+    granted: list[Urgency]  # room given to requests
 
 
 @asynccontextmanager
@@ -132,10 +132,10 @@ async def speaking(
     patch.setattr(Route, "BASE", f"http://127.0.0.1:{runner.addresses[0][1]}")
 
     budget = RequestBudget(limit=100)
-    granted: list[Priority] = []
+    granted: list[Urgency] = []
     original = budget.acquire
 
-    async def noting(priority: Priority) -> None:
+    async def noting(priority: Urgency) -> None:
         granted.append(priority)
         await original(priority)
 
@@ -195,7 +195,7 @@ async def test_a_long_reply_is_shown_by_a_screen_as_by_the_bots_voice(
         text = "word " * 900 + "end"
         for shown, controls in (("word " * 3, STOP), ("word " * 500, STOP), (text, DONE)):
             wanted = pieces_of(shown, controls)
-            while await screen.step(lambda wanted=wanted: wanted, Priority.REPLY, None):
+            while await screen.step(lambda wanted=wanted: wanted, Urgency.REPLY, None):
                 pass
         await screen.send_line("⚠️ The model broke down.")
         there = room.discord
@@ -213,13 +213,13 @@ async def test_every_request_counts_also_what_is_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with speaking(monkeypatch) as room:
-        async with room.budget.reserved(Priority.REPLY):
+        async with room.budget.reserved(Urgency.REPLY):
             number = await room.voice.send("one", None, "0")
-        assert room.granted == [Priority.REPLY]  # the room that was reserved
+        assert room.granted == [Urgency.REPLY]  # the room that was reserved
         room.discord.faults = [429, 429]
-        with room.budget.at(Priority.STREAM):
+        with room.budget.at(Urgency.STREAM):
             await room.voice.edit(number, "two", None)
-        assert room.granted == [Priority.REPLY] + 3 * [Priority.STREAM]
+        assert room.granted == [Urgency.REPLY] + 3 * [Urgency.STREAM]
         await room.voice.set_controls(number, DONE)
         await room.voice.delete(number)
         assert len(room.granted) == len(room.discord.queries) == 6
@@ -229,7 +229,7 @@ async def test_a_request_waits_for_room(monkeypatch: pytest.MonkeyPatch) -> None
     async with speaking(monkeypatch) as room:
         taken = asyncio.Event()
 
-        async def no_room(_: Priority) -> None:
+        async def no_room(_: Urgency) -> None:
             taken.set()
             await asyncio.Event().wait()
 

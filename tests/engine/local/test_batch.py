@@ -8,7 +8,7 @@ import pytest
 from bot.engine.api import Chunk, FinishReason, GenerationRequest, Sampling
 from bot.engine.local.batch import Batch, Event
 from bot.engine.local.request import Submission
-from bot.engine.local.runner import Piece
+from bot.engine.local.runner import Segment
 from bot.engine.local.slots import BLOCK_TOKENS
 from bot.engine.local.tokens import TextTokens
 
@@ -28,7 +28,7 @@ class WritingDown:
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
-        self.steps: list[list[Piece]] = []
+        self.steps: list[list[Segment]] = []
 
     def begin(self, slot: int, room_tokens: int, cached_tokens: int) -> None:
         self.calls.append(("begin", slot, room_tokens, cached_tokens))
@@ -41,7 +41,7 @@ class WritingDown:
     ) -> None:
         self.calls.append(("sample", slot, tuple(prompt), seed))
 
-    def step(self, pieces: Sequence[Piece]) -> list[int]:
+    def step(self, pieces: Sequence[Segment]) -> list[int]:
         self.steps.append(list(pieces))
         return [LETTER for piece in pieces if piece.chooses]
 
@@ -89,8 +89,8 @@ def test_a_request_is_computed_token_by_token_and_ends_with_its_statistics(
     events = run_dry(batch)
     assert runner.calls == [("begin", 0, BLOCK_TOKENS, 0), ("sample", 0, (10, 11, 12), 1)]
     assert runner.steps == [
-        [Piece(0, 0, [10, 11, 12], chooses=True)],
-        *([Piece(0, 3 + n, [LETTER], chooses=True)] for n in range(3)),
+        [Segment(0, 0, [10, 11, 12], chooses=True)],
+        *([Segment(0, 3 + n, [LETTER], chooses=True)] for n in range(3)),
     ]
     assert [number for number, _ in events] == [1] * 4
     last = last_chunks(events)[1]
@@ -118,7 +118,7 @@ def test_only_what_was_computed_is_taken_as_cached(batch: Batch, runner: Writing
     # The last token chosen was never computed: its keys and values are not in the slot.
     batch.add(submission(2, [10, 11, 12, LETTER, LETTER, LETTER, LETTER, 20, 21], channel="c"))
     batch.step()
-    assert runner.steps[-1] == [Piece(0, 6, [LETTER, 20, 21], chooses=True)]
+    assert runner.steps[-1] == [Segment(0, 6, [LETTER, 20, 21], chooses=True)]
 
 
 def test_a_request_cancelled_amid_its_prompt_leaves_what_was_computed(

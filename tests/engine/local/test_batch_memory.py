@@ -14,7 +14,7 @@ from bot.engine.api import Chunk, FinishReason, GenerationRequest, Sampling
 from bot.engine.local.batch import Batch
 from bot.engine.local.memory import telling_out_of_memory, with_growing_reserve
 from bot.engine.local.request import Submission
-from bot.engine.local.runner import Piece, RunnerLimits, RunnerOutOfMemory
+from bot.engine.local.runner import RunnerLimits, RunnerOutOfMemory, Segment
 from bot.engine.local.slots import BLOCK_TOKENS
 from bot.engine.local.tokens import TextTokens
 from bot.engine.portable.llama import LlamaRunner
@@ -74,7 +74,7 @@ class Forgetful:
         self._call()
         self.asked[slot] = (set(prompt), seed, step)
 
-    def step(self, pieces: Sequence[Piece]) -> list[int]:
+    def step(self, pieces: Sequence[Segment]) -> list[int]:
         self.steps.append(len(pieces))
         self._call()
         chosen: list[int] = []
@@ -280,7 +280,7 @@ class Scarce(LlamaRunner):
     bad_steps: frozenset[int] = frozenset()
     step_number = 0
 
-    def logits(self, pieces: Sequence[Piece]) -> Any:
+    def logits(self, pieces: Sequence[Segment]) -> Any:
         found = super().logits(pieces)
         self.step_number += 1
         if self.step_number in self.bad_steps:

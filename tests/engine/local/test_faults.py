@@ -13,7 +13,7 @@ from test_local_engine import PROMPTS, ask, read, running, text_of, until
 from bot.engine.api import EngineState
 from bot.engine.local.engine import LocalEngine
 from bot.engine.local.faults import is_sticky
-from bot.engine.local.runner import Piece, RunnerLimits
+from bot.engine.local.runner import RunnerLimits, Segment
 from bot.engine.portable.llama import LlamaRunner
 from bot.errors import EngineError, EngineFailed, EngineUnavailable
 
@@ -51,7 +51,7 @@ class Keeping:
 
     def _runner(self, loaded: Any, limits: RunnerLimits, fault: Exception | None) -> LlamaRunner:
         class Failing(LlamaRunner):
-            def step(self, pieces: Sequence[Piece]) -> list[int]:
+            def step(self, pieces: Sequence[Segment]) -> list[int]:
                 if fault is not None and pieces[0].start > 6:
                     raise fault
                 return super().step(pieces)

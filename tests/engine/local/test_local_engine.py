@@ -13,7 +13,7 @@ import torch
 from bot.engine.api import Chunk, EngineState, FinishReason, GenerationRequest, Sampling
 from bot.engine.building import build_runner, load_model
 from bot.engine.local.engine import LocalEngine
-from bot.engine.local.runner import Piece, RunnerLimits
+from bot.engine.local.runner import RunnerLimits, Segment
 from bot.engine.portable.llama import LlamaRunner
 from bot.errors import EngineFailed, EngineUnavailable, ModelError, RequestTooLarge
 
@@ -79,14 +79,14 @@ def generated(loaded: Any, prompt: str, max_tokens: int, **options: Any) -> str:
 class Stepping(LlamaRunner):
     """Runs a hook before every step (in the worker's thread)."""
 
-    hook: Callable[[Sequence[Piece]], None] = staticmethod(lambda pieces: None)
+    hook: Callable[[Sequence[Segment]], None] = staticmethod(lambda pieces: None)
 
-    def step(self, pieces: Sequence[Piece]) -> list[int]:
+    def step(self, pieces: Sequence[Segment]) -> list[int]:
         type(self).hook(pieces)
         return super().step(pieces)
 
 
-def stepping(hook: Callable[[Sequence[Piece]], None]) -> type[Stepping]:
+def stepping(hook: Callable[[Sequence[Segment]], None]) -> type[Stepping]:
     return type("Hooked", (Stepping,), {"hook": staticmethod(hook)})
 
 
@@ -290,7 +290,7 @@ async def test_an_engine_that_dies_fails_its_requests_and_comes_back(
     faults = [fault]
     both_are_there = threading.Event()
 
-    def fail(pieces: Sequence[Piece]) -> None:
+    def fail(pieces: Sequence[Segment]) -> None:
         if pieces[0].start > 6 and faults:
             assert both_are_there.wait(20)
             raise faults.pop()
@@ -321,7 +321,7 @@ async def test_an_engine_that_dies_fails_its_requests_and_comes_back(
 
 async def test_when_memory_runs_out_nobody_fails_and_nothing_is_loaded_anew(loaded: Any) -> None:
     class Scarce(LlamaRunner):
-        def logits(self, pieces: Sequence[Piece]) -> torch.Tensor:
+        def logits(self, pieces: Sequence[Segment]) -> torch.Tensor:
             if len(pieces) > 1:
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to ...")
             return super().logits(pieces)
@@ -351,7 +351,7 @@ async def test_the_waits_between_restarts_double_up_to_a_longest(
             loop.call_soon_threadsafe(back.set)
         return loaded
 
-    def fail(pieces: Sequence[Piece]) -> None:
+    def fail(pieces: Sequence[Segment]) -> None:
         if pieces[0].start > 6 and loads == 1:
             raise ValueError("once")
 
@@ -443,7 +443,7 @@ async def test_tokens_are_counted_without_a_beginning(loaded: Any) -> None:
 async def test_the_loop_turns_while_the_model_computes(loaded: Any) -> None:
     held = threading.Event()
 
-    def hold(pieces: Sequence[Piece]) -> None:
+    def hold(pieces: Sequence[Segment]) -> None:
         if pieces[0].start > 6:
             assert held.wait(10)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bot.engine.api import Sampling
-from bot.engine.local.runner import Piece, RunnerLimits
+from bot.engine.local.runner import RunnerLimits, Segment
 from bot.engine.models.architectures import ARCHITECTURES
 from bot.engine.portable.llama import FEW_ROWS, LlamaRunner
 
@@ -32,7 +32,7 @@ def test_logits_equal_the_models_own_however_the_prompt_is_cut(
         runner.begin(0, 64, 0)
         start = 0
         for count in cuts:
-            piece = Piece(0, start, TOKENS[start : start + count], chooses=True)
+            piece = Segment(0, start, TOKENS[start : start + count], chooses=True)
             found = runner.logits([piece])
             start += count
             torch.testing.assert_close(found[0], expected[start - 1], atol=1e-4, rtol=1e-4)
@@ -48,10 +48,10 @@ def test_greedy_tokens_equal_generate(tiny_loader: Callable[..., Any], kind: str
     runner = LlamaRunner(loaded, LIMITS)
     runner.begin(2, 128, 0)
     runner.sample(2, TOKENS, GREEDY, 0)
-    found = runner.step([Piece(2, 0, TOKENS, chooses=True)])
+    found = runner.step([Segment(2, 0, TOKENS, chooses=True)])
     while len(found) < len(expected):
         start = len(TOKENS) + len(found) - 1
-        found += runner.step([Piece(2, start, found[-1:], chooses=True)])
+        found += runner.step([Segment(2, start, found[-1:], chooses=True)])
     assert found == expected
 
 
@@ -62,13 +62,15 @@ def test_rows_of_one_step_do_not_touch_each_other(tiny_loader: Callable[..., Any
     for slot in range(4):
         runner.begin(slot, 64, 0)
     # Slot 1 is ahead by a token, slot 2 in the midst of its prompt, slot 3 at its beginning.
-    runner.logits([Piece(1, 0, TOKENS[:9], chooses=False), Piece(2, 0, TOKENS[:4], chooses=False)])
+    runner.logits(
+        [Segment(1, 0, TOKENS[:9], chooses=False), Segment(2, 0, TOKENS[:4], chooses=False)]
+    )
     found = runner.logits(
         [
-            Piece(3, 0, TOKENS[:6], chooses=True),
-            Piece(1, 9, TOKENS[9:10], chooses=True),
-            Piece(0, 0, TOKENS[:3], chooses=False),
-            Piece(2, 4, TOKENS[4:12], chooses=True),
+            Segment(3, 0, TOKENS[:6], chooses=True),
+            Segment(1, 9, TOKENS[9:10], chooses=True),
+            Segment(0, 0, TOKENS[:3], chooses=False),
+            Segment(2, 4, TOKENS[4:12], chooses=True),
         ]
     )
     torch.testing.assert_close(found, expected[[5, 9, 11]], atol=1e-4, rtol=1e-4)
@@ -81,16 +83,18 @@ def test_any_number_of_rows_computes_the_same(tiny_loader: Callable[..., Any], k
     runner = LlamaRunner(loaded, RunnerLimits(rows=FEW_ROWS + 2, room_tokens=4096))
     for slot in range(FEW_ROWS + 2):
         runner.begin(slot, 64, 0)
-        runner.logits([Piece(slot, 0, TOKENS[:9], chooses=False)])
+        runner.logits([Segment(slot, 0, TOKENS[:9], chooses=False)])
     for rows in (1, 2, 3, FEW_ROWS, FEW_ROWS + 1):
-        found = runner.logits([Piece(slot, 9, TOKENS[9:10], chooses=True) for slot in range(rows)])
+        found = runner.logits(
+            [Segment(slot, 9, TOKENS[9:10], chooses=True) for slot in range(rows)]
+        )
         torch.testing.assert_close(found, expected.expand(rows, -1), atol=1e-4, rtol=1e-4)
 
 
 def test_a_step_that_chooses_nothing_returns_nothing(tiny_loader: Callable[..., Any]) -> None:
     runner = LlamaRunner(tiny_loader(), LIMITS)
     runner.begin(0, 64, 0)
-    assert runner.step([Piece(0, 0, TOKENS, chooses=False)]) == []
+    assert runner.step([Segment(0, 0, TOKENS, chooses=False)]) == []
 
 
 def test_a_copied_or_resized_slot_goes_on_where_it_was(tiny_loader: Callable[..., Any]) -> None:
@@ -98,12 +102,12 @@ def test_a_copied_or_resized_slot_goes_on_where_it_was(tiny_loader: Callable[...
     expected = logits_of(loaded, TOKENS)
     runner = LlamaRunner(loaded, LIMITS)
     runner.begin(0, 64, 0)
-    runner.logits([Piece(0, 0, TOKENS[:12], chooses=False)])
+    runner.logits([Segment(0, 0, TOKENS[:12], chooses=False)])
     runner.begin(1, 128, 0)
     runner.copy(0, 1, 8)
     runner.begin(0, 192, 12)
     for slot, kept in ((0, 12), (1, 8)):
-        found = runner.logits([Piece(slot, kept, TOKENS[kept:], chooses=True)])
+        found = runner.logits([Segment(slot, kept, TOKENS[kept:], chooses=True)])
         torch.testing.assert_close(found[0], expected[-1], atol=1e-4, rtol=1e-4)
     runner.release(0)
     runner.release(0)
@@ -144,7 +148,7 @@ def test_foreign_linear_layers_are_called_as_they_are(tiny_loader: Callable[...,
                     setattr(part, name, Quantized(module))
     runner = LlamaRunner(loaded, LIMITS)
     runner.begin(0, 64, 0)
-    found = runner.logits([Piece(0, 0, TOKENS, chooses=True)])
+    found = runner.logits([Segment(0, 0, TOKENS, chooses=True)])
     torch.testing.assert_close(found[0], expected[-1], atol=1e-4, rtol=1e-4)
 
 
@@ -160,14 +164,14 @@ def test_greedy_tokens_equal_generate_beside_a_prompt_that_comes_in_parts(
     for slot in (0, 1):
         runner.begin(slot, 64, 0)
         runner.sample(slot, TOKENS, GREEDY, 0)
-    runner.step([Piece(1, 0, TOKENS[:7], chooses=False)])
-    found = runner.step([Piece(0, 0, TOKENS, chooses=True)])
+    runner.step([Segment(1, 0, TOKENS[:7], chooses=False)])
+    found = runner.step([Segment(0, 0, TOKENS, chooses=True)])
     rest = TOKENS[7:]
     while len(found) < len(expected):
         start = len(TOKENS) + len(found) - 1
-        pieces = [Piece(0, start, found[-1:], chooses=True)]
+        pieces = [Segment(0, start, found[-1:], chooses=True)]
         if rest:
-            pieces.append(Piece(1, 7, rest, chooses=True))
+            pieces.append(Segment(1, 7, rest, chooses=True))
             rest = []
         found.append(runner.step(pieces)[0])
     assert found == expected

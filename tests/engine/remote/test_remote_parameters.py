@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from remote_servers import DONE, Server, collect, event, request, serving
 
 from bot.engine.api import Sampling
-from bot.engine.remote.parameters import Refused, Trial, body_of
+from bot.engine.remote.parameters import Refusal, Trial, body_of
 from bot.errors import RemoteEngineError
 
 SAMPLING = Sampling(top_k=40, min_p=0.1, repetition_penalty=1.3)
 STOPS = tuple("abcdefg")
 EVERYTHING = frozenset(
-    body_of(request(stop=STOPS), model="m", max_tokens=5, seed=1, refused=Refused())
+    body_of(request(stop=STOPS), model="m", max_tokens=5, seed=1, refused=Refusal())
 )
 
 
@@ -127,7 +127,7 @@ async def test_a_server_that_refuses_everything_is_given_up() -> None:
     ),
 )
 def test_no_server_is_asked_without_end(stops: int, refusals: list[str]) -> None:
-    trial = Trial(Refused())
+    trial = Trial(Refusal())
     tries = 0
     for said in refusals:
         body = body_of(
