@@ -94,7 +94,7 @@ class SettingsCommands(
         change = await self._cascade.set(channel, where, key, value, by=str(interaction.user.id))
         new = cut(await self._cascade.show(channel, definition, change.new), 1500)
         await interaction.followup.send(
-            f"`{definition.key}` is now {new} for {in_words(where)}. "
+            f"`{definition.key}` is now {new} for {name_of(where)}. "
             f"(`/settings undo {change.change_id}` takes it back.)",
             ephemeral=True,
         )
@@ -116,7 +116,7 @@ class SettingsCommands(
         origins = await self._cascade.explain(channel)
         now = next(o for o in origins if o.definition.key == definition.key)
         await interaction.followup.send(
-            f"`{definition.key}` is no longer set for {in_words(where)}; here it is now "
+            f"`{definition.key}` is no longer set for {name_of(where)}; here it is now "
             f"{cut(now.shown, 1500)} ({source(now)}). "
             f"(`/settings undo {change.change_id}` takes it back.)",
             ephemeral=True,

@@ -216,15 +216,15 @@ async def test_the_models_own_sampling_stands_between_caduceus_and_the_owner(
     assert origins["repetition_penalty"] == (1.3, Scope.CHANNEL)
     assert origins["min_p"] == (0.0, None)
     assert (await cascade.resolve(ELSEWHERE)).repetition_penalty == 1.0
-    assert (await cascade.resolve(ELSEWHERE, {"top_p": 0.5})).top_p == 0.5
-    assert (await cascade.resolve(ELSEWHERE, {})).top_p == DEFINITIONS["top_p"].default
+    assert (await cascade.in_force(ELSEWHERE, {"top_p": 0.5}))[0].top_p == 0.5
+    assert (await cascade.in_force(ELSEWHERE, {}))[0].top_p == DEFINITIONS["top_p"].default
 
 
 @pytest.mark.parametrize("odd", [-1, 7, 2.5, 1e300])
 async def test_what_no_setting_could_be_is_not_taken_from_a_model(
     odd: float, cascade: SettingsCascade
 ) -> None:
-    settings = await cascade.resolve(HERE, dict.fromkeys(("top_p", "min_p"), odd))
+    settings, _ = await cascade.in_force(HERE, dict.fromkeys(("top_p", "min_p"), odd))
     assert (settings.top_p, settings.min_p) == (0.95, 0.0)
 
 

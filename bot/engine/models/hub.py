@@ -13,6 +13,7 @@ from typing import Any
 from bot.engine.models.folder import ModelFolder, read_model_folder
 from bot.engine.models.progress import Progress
 from bot.errors import ModelError
+from bot.invocation import command
 
 # Never a pickle, and nothing from subfolders (other precisions, other libraries).
 WANTED = (
@@ -53,7 +54,7 @@ def not_here(hub_id: str) -> tuple[str, str]:
     """What happened and what to do where a folder or an id of that name is not to be found."""
     return (
         f"There is no folder «{hub_id}», and no model of that name has been downloaded.",
-        "Check MODEL's spelling; `python -m bot model fetch` asks Hugging Face for it.",
+        f"Check MODEL's spelling; {command('model fetch')} asks Hugging Face for it.",
     )
 
 

@@ -57,11 +57,11 @@ async def hash_of_prompts(prompt_format: str) -> str:
 @pytest.mark.parametrize(
     ("prompt_format", "expected"),
     [
-        ("alpaca", "739251d7baa1fffb"),
-        ("alpaca-input", "b688c195dcfecb33"),
-        ("chatml", "cf9983a9a3497167"),
-        ("vicuna", "fb1215390ecdc168"),
-        ("llama-2", "ee52b4f6c90c8fa1"),
+        ("alpaca", "88a3168b61bdc1b9"),
+        ("alpaca-input", "9e2660c40f3578aa"),
+        ("chatml", "94bdec9893f4b63f"),
+        ("vicuna", "acfafe328e2fde7a"),
+        ("llama-2", "f921cce9b34c817e"),
     ],
 )
 async def test_the_prompts_are_what_they_were(prompt_format: str, expected: str) -> None:
