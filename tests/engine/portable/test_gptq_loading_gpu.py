@@ -6,9 +6,10 @@ import pytest
 import torch
 from checkpoints import logits, make_float, make_gptq, write_new_layout, write_old_layout
 
+from bot.engine import building
 from bot.engine.building import load_model
 from bot.engine.models.folder import read_model_folder
-from bot.engine.portable import gptq_loading, loading
+from bot.engine.portable import gptq_loading
 from bot.engine.portable.gptq_loading import CUDA_KERNELS, Kernel
 
 pytestmark = [
@@ -30,7 +31,7 @@ VARIANTS = {
 
 @pytest.fixture(autouse=True)
 def without_fast_runner(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "_for_fast_runner", lambda *_: None, raising=False)
+    monkeypatch.setattr(building, "_for_fast_runner", lambda *_: None)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
