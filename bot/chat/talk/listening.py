@@ -50,16 +50,19 @@ def is_addressed(
             return False
 
 
-def is_addressed_since(message: IncomingMessage, settings: ChannelSettings) -> bool:
-    """Whether a message is for the bot since its edit: it names the bot now.
+def is_addressed_since(
+    message: IncomingMessage, settings: ChannelSettings, names: Iterable[str] = ()
+) -> bool:
+    """Whether a message is for the bot since its edit: it names the bot, or one of `names`, now.
 
     Whether `always` and `chance` answer a message was decided when it came.
     """
     words = message.text if message.words is None else message.words
-    names = message.mentions_bot or (
-        settings.trigger == "wakeword" and has_wake_word(words, settings.wake_words)
+    names = tuple(names)
+    is_named = message.mentions_bot or (
+        settings.trigger == "wakeword" and has_wake_word(words, (*settings.wake_words, *names))
     )
-    return names and is_addressed(message, settings, 1.0)
+    return is_named and is_addressed(message, settings, 1.0, names)
 
 
 async def is_kept(

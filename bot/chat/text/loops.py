@@ -124,7 +124,7 @@ class LoopFilter:
         )
 
     def _is_of_words(self, start: int, length: int) -> bool:
-        """Whether a round has no punctuation, nor line ends: filling, which often goes over into something."""
+        """Whether a round has no marks and no line ends: filling, often before something else."""
         if length >= _LONG or self._last_line_end >= len(self._text) - length:
             return False
         round_ = self._text[start : start + length]
