@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, _settings: None) -> int:
     """Print one line for each thing; exit code 0, 1 or 2 as for every command."""
+    # What the parts would log stands among the findings: it is not told twice.
+    logging.getLogger("bot").addHandler(logging.NullHandler())
     return asyncio.run(_run(offline=args.offline))
 
 

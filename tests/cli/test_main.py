@@ -217,3 +217,19 @@ def test_nobody_reading_on_is_no_fault(tmp_path: Path) -> None:
     )
     assert "usage" in result.stdout
     assert not result.stderr
+
+
+@pytest.mark.slow
+def test_the_doctor_tells_of_a_server_that_is_away_once(tmp_path: Path) -> None:
+    code = """
+from bot.cli import doctor
+from bot.settings import ProcessSettings
+doctor.load_settings = lambda: ProcessSettings(
+    engine="openai", openai_base_url="http://127.0.0.1:9/v1"
+)
+doctor.run(doctor.argparse.Namespace(offline=False), None)
+"""
+    result = run_python(code, tmp_path)
+    assert (result.stdout + result.stderr).count(
+        "cannot be reached (Cannot connect to host 127"
+    ) == 1

@@ -122,11 +122,7 @@ class Conversations:
         async with self._intake(channel) as state:
             _tell_of_change(state)
             if is_out_of_character(text):
-                count = await self.history.delete_messages(channel, [message_id])
-                if state.running is not None and count:
-                    await state.running.taken_out([message_id])
-                await self._forget_unheard(channel, state)
-                return count > 0
+                return await self._take_out(channel, message_id, state)
             return await self.history.edit_message(channel, message_id, text)
 
     async def edited_message(self, message: IncomingMessage) -> Heard:
@@ -138,19 +134,30 @@ class Conversations:
         message = _without_asides(message)
         channel, message_id = message.channel, message.message_id
         async with self._intake(channel) as state:
+            _tell_of_change(state)
             if is_out_of_character(message.text):
-                await self.history.delete_messages(channel, [message_id])
-                await self._forget_unheard(channel, state)
+                await self._take_out(channel, message_id, state)
                 return Heard(kept=False, addressed=False)
             turn = await self.history.turn_of_message(channel, message_id)
             if turn is None or not turn.addressed:
                 settings = await self.settings.resolve(channel)
-                if (turn is None or turn.role == "user") and is_addressed_since(message, settings):
+                names = ((await self._preparer.persona(channel, settings)).name,)
+                if (turn is None or turn.role == "user") and is_addressed_since(
+                    message, settings, names
+                ):
                     turn = await self.history.renew_message(message)
                     state.heard.add(turn.turn_id)
                     return Heard(kept=True, addressed=True, turn=turn)
             await self.history.edit_message(channel, message_id, message.text)
             return Heard(kept=turn is not None, addressed=False, turn=turn)
+
+    async def _take_out(self, channel: ChannelKey, message_id: str, state: ChannelState) -> bool:
+        """A message is out of character since its edit. False when it was unknown."""
+        count = await self.history.delete_messages(channel, [message_id])
+        if state.running is not None and count:
+            await state.running.taken_out([message_id])
+        await self._forget_unheard(channel, state)
+        return count > 0
 
     async def took_place(self, message: IncomingMessage, original_id: str) -> Heard | None:
         """Somebody's message was sent again in another name: the new one stands for it.

@@ -15,7 +15,7 @@ _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u
 # What holds words that nobody said: addresses, of people too, and an emoji spelled out.
 _ADDRESSES = re.compile(
     r"[a-z][a-z0-9+.-]{0,20}://\S+|\bwww\.\S+|[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+"
-    r"|(?:[a-z0-9-]{1,63}\.)+(?:[a-z]{2,24}/\S*|(?:com|org|net|io|dev|gg|app|edu|gov|info)\b)"
+    r"|(?:[a-z0-9-]{1,63}\.)+(?:[a-z]{2,24}/\S*|(?:com|org|net|io|dev|gg|app|edu|gov|info|ai|xyz|uk)\b)"
     r"|(?<![\w:]):\w{2,32}:(?![\w:])",
     re.IGNORECASE,
 )
@@ -50,16 +50,19 @@ def is_addressed(
             return False
 
 
-def is_addressed_since(message: IncomingMessage, settings: ChannelSettings) -> bool:
-    """Whether a message is for the bot since its edit: it names the bot now.
+def is_addressed_since(
+    message: IncomingMessage, settings: ChannelSettings, names: Iterable[str] = ()
+) -> bool:
+    """Whether a message is for the bot since its edit: it names the bot, or one of `names`, now.
 
     Whether `always` and `chance` answer a message was decided when it came.
     """
     words = message.text if message.words is None else message.words
-    names = message.mentions_bot or (
-        settings.trigger == "wakeword" and has_wake_word(words, settings.wake_words)
+    names = tuple(names)
+    is_named = message.mentions_bot or (
+        settings.trigger == "wakeword" and has_wake_word(words, (*settings.wake_words, *names))
     )
-    return names and is_addressed(message, settings, 1.0)
+    return is_named and is_addressed(message, settings, 1.0, names)
 
 
 async def is_kept(

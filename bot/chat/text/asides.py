@@ -4,6 +4,7 @@ import re
 
 # Parentheses that are eyes' mouths: they open and close nothing. Not of «((: hello))».
 _SMILEY = re.compile(r"(?<=[:;=])['\u2019]?-?[)(](?!\)\)?\Z)|(?<!\()\((?=-?[:;=])")
+_FULL_WIDTH = str.maketrans("\uff08\uff09", "()")  # as Chinese and Japanese keyboards write them
 
 
 def is_out_of_character(text: str) -> bool:
@@ -12,7 +13,7 @@ def is_out_of_character(text: str) -> bool:
     Several asides in a row count, as long as nothing else stands between them. In a formula or in
     code, as ``((2+3)*(4+5))``, the double parentheses are not closed together: it is none.
     """
-    text = text.strip()
+    text = text.strip().translate(_FULL_WIDTH)
     if text.startswith("//"):
         return True
     if len(text) < 4 or not (text.startswith("((") and text.endswith("))")):

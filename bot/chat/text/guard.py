@@ -23,14 +23,17 @@ _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 _REMEMBERED_CHARACTERS = 20_000
 _SEAM_CHARACTERS = 200  # of each side of a seam: no boundary is longer
 _COLONS = frozenset("\ua789\u2236\u0589\u05c3\u02d0\u02f8\ufe55\uff1a")  # seen as a colon
-# Cyrillic and Greek letters seen as Latin ones, in either case, and what is seen as a number sign.
+# Cyrillic and Greek letters seen as Latin ones, in either case, small capitals, letters in dark
+# circles and squares, and what is seen as a number sign.
 _LOOK_ALIKES = str.maketrans(
     "\u0430\u0432\u0435\u043a\u043c\u043d\u043e\u0440\u0441\u0442\u0443\u0445\u0455\u0456\u0458"
     "\u0501\u051b\u051d\u04bb\u04cf\u0131\u0251\u0261"
     "\u03b1\u03b2\u03b5\u03b6\u03b7\u03b9\u03ba\u03bc\u03bd\u03bf\u03c1\u03c4\u03c5\u03c7"
-    "\u266f\u2317\u22d5",
-    "abekmhopctyxsijdqwhiiagabezhikmnoptyx###",
-)
+    "\u266f\u2317\u22d5"
+    "\u1d00\u0299\u1d04\u1d05\u1d07\ua730\u0262\u029c\u026a\u1d0a\u1d0b\u029f\u1d0d\u0274\u1d0f"
+    "\u1d18\ua7af\u0280\ua731\u1d1b\u1d1c\u1d20\u1d21\u028f\u1d22",
+    "abekmhopctyxsijdqwhiiagabezhikmnoptyx###abcdefghijklmnopqrstuvwyz",
+) | {first + at: chr(ord("a") + at) for first in (0x1F150, 0x1F170) for at in range(26)}
 _ANY_TOKEN = (r"<\|[^<>|\n]{1,64}\|>", r"</?s>", r"\[/?inst\]", r"<</?sys>>")
 # Blanks and decoration before and after a speaker's name. No line ends: each line is read once.
 _LINE_START = r"(?:^|\n)(?:[^\S\n]|[>*_~`#\-\"'(\[])*"

@@ -9,6 +9,7 @@ it must come depends on its length, so that a song's refrain, «no no no» and l
 | 12 to 59 | 6 times, and for 160 characters |
 | 60 to 199 | 4 times |
 | 200 and more | twice, and 100 characters of a third time |
+| under 60, of words without any mark | for 3,000 characters, or 1,500 at the text's end |
 | in code, tables and lists | 12 times, and for 1,200 characters |
 
 From its third round on it is held back until that is decided, so that people see two rounds of it.
@@ -20,6 +21,9 @@ LONGEST_ROUND = 2_000
 _SEEN = 12  # characters that have to come again before anything is taken for a round
 _CANDIDATES = 8
 _SHORT = 12
+_LONG = 60
+_WORDS_ALONE = 3_000
+_WORDS_AT_END = 1_500
 _KEPT = 100  # of «hahaha…» more than two rounds stay
 _MARKS = ("|", "-", "*", "+", ">", "#", "`")
 
@@ -38,6 +42,7 @@ class LoopFilter:
         self._passed = 0
         self._held = ""
         self._line_mark = ""
+        self._last_line_end = -1  # in the compared text
         self._is_at_line_start = True
         self._fences = FenceTracker()
 
@@ -61,13 +66,15 @@ class LoopFilter:
         return passed
 
     def flush(self) -> str:
-        """The text has ended: what was held back came too seldom for a loop."""
+        """The text has ended: what was held back came too seldom for a loop, or is its rest."""
+        self.ended = self.ended or self._is_loop(at_end=True)
         held, self._held = self._held, ""
         return "" if self.ended else held
 
     def _note_line(self, character: str) -> None:
         if character == "\n":
             self._is_at_line_start = True
+            self._last_line_end = len(self._text)
         elif self._is_at_line_start and not character.isspace():
             self._is_at_line_start = False
             self._line_mark = character
@@ -106,11 +113,22 @@ class LoopFilter:
             start -= 1
         self._starts[length] = start - length
 
-    def _is_loop(self) -> bool:
+    def _is_loop(self, *, at_end: bool = False) -> bool:
         return any(
-            _is_loop(length, len(self._text) - start, is_structured=self._is_structured)
+            _is_loop(length, total := len(self._text) - start, is_structured=self._is_structured)
+            and (
+                total >= (_WORDS_AT_END if at_end else _WORDS_ALONE)
+                or not self._is_of_words(start, length)
+            )
             for length, start in self._starts.items()
         )
+
+    def _is_of_words(self, start: int, length: int) -> bool:
+        """Whether a round has no marks and no line ends: filling, often before something else."""
+        if length >= _LONG or self._last_line_end >= len(self._text) - length:
+            return False
+        round_ = self._text[start : start + length]
+        return all(map(_is_of_word, round_)) and " " in round_
 
     def _limit(self) -> int:
         """How much of the raw text may be shown."""
@@ -122,11 +140,15 @@ class LoopFilter:
         return limit
 
 
+def _is_of_word(character: str) -> bool:
+    return character == " " or character.isalnum()
+
+
 def _is_loop(length: int, total: int, *, is_structured: bool) -> bool:
     if is_structured:
         return total >= max(12 * length, 1_200)
     if length < _SHORT:
         return total >= 1_000
-    if length < 60:
+    if length < _LONG:
         return total >= max(6 * length, 160)
     return total >= (4 * length if length < 200 else 2 * length + 100)

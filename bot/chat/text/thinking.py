@@ -16,17 +16,18 @@ _LEAST_BEGINNING = 3  # letters of a tag that the reply's end cuts off
 _PLACE_CHARACTERS = 64
 
 _WORDS = (
-    "inner_monologue", "inner_thoughts", "seed:think", "scratchpad", "reflection", "reasoning",
-    "thinking", "thoughts", "thought", "reason", "think",
+    "chain_of_thought", "internal_monologue", "inner_monologue", "inner_thoughts", "antthinking",
+    "seed:think", "scratchpad", "reflection", "reasoning", "analysis", "thinking", "thoughts",
+    "thought", "reason", "think",
 )  # fmt: skip
 _ANY = "|".join(_WORDS)
 # Of DeepSeek and Qwen, Sky-T1, Cohere, Magistral, Kimi, MedGemma, Gemma, gpt-oss (Harmony).
 _TAG = re.compile(
-    rf"(?P<closer><\s?/\s?(?:{_ANY})\s?>|\[/(?:think|thinking|reasoning)\]"
-    rf"|<\|\s?(?:/|end_(?:of_)?)\s?(?:{_ANY})\s?\|>|\u25c1/think\u25b7|<unused95>|<channel\|>"
-    r"|<\|channel\|>\s{0,4}final\s{0,4}<\|message\|>)"
-    rf"|(?P<plain><\s?(?:{_ANY})(?:\s[^<>\n]{{0,40}})?>|\[(?:think|thinking|reasoning)\])"
-    rf"|(?P<special><\|\s?(?:(?:begin|start)_(?:of_)?)?(?:{_ANY})\s?\|>|\u25c1think\u25b7"
+    rf"(?P<closer><[ \t]?/[ \t]?(?:{_ANY})[ \t]?>|\[/(?:think|thinking|reasoning)\]"
+    rf"|<\|[ \t]?(?:/|end_(?:of_)?)[ \t]?(?:{_ANY})[ \t]?\|>|\u25c1/think\u25b7"
+    r"|<unused95>|<channel\|>|<\|channel\|>\s{0,4}final\s{0,4}<\|message\|>)"
+    rf"|(?P<plain><[ \t]?(?:{_ANY})(?:[ \t][^<>\n]{{0,40}})?>|\[(?:think|thinking|reasoning)\])"
+    rf"|(?P<special><\|[ \t]?(?:(?:begin|start)_(?:of_)?)?(?:{_ANY})[ \t]?\|>|\u25c1think\u25b7"
     r"|<unused94>|<\|channel\|?>)"
     # What the same models write around the reply itself.
     r"|(?P<frame><\|(?:begin|end)_of_solution\|>|<\|(?:start|end)_response\|>)",
@@ -145,7 +146,12 @@ class ThinkFilter:
         """Whether a thought could end here of which no beginning was seen."""
         if self._is_talk:
             return False
-        return self._begins_here() or _ENDS_SENTENCE.search(self._before) is not None
+        # Who talks of the tag within a sentence leaves a blank before it.
+        return (
+            self._begins_here()
+            or self._before[-1].isalnum()
+            or _ENDS_SENTENCE.search(self._before) is not None
+        )
 
     def _in_code(self) -> bool:
         return self._fences.is_open or self._ticks % 2 == 1

@@ -5,6 +5,7 @@ completion is one `data:` line of JSON, and `[DONE]` ends them.
 """
 
 import asyncio
+import codecs
 import json
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -76,11 +77,11 @@ class _Lines:
 
     def event(self, line: bytes) -> CompletionEvent | None:
         """The event on this line, if there is one. Raises RemoteEngineError for an error."""
-        name, _, rest = line.partition(b":")
+        name, _, rest = line.removeprefix(codecs.BOM_UTF8).partition(b":")
         value = rest.decode("utf-8", "replace").strip()
         if not line:
             self._is_error = False  # the event is over
-        elif name == b"data" and value:
+        elif name == b"data" and value not in ("", "null"):
             return self._data(value)
         elif name == b"error" and value:  # a field of llama.cpp's own
             raise reported(error_text(value))
@@ -92,8 +93,9 @@ class _Lines:
 
     def check_end(self) -> None:
         """Raise RemoteEngineError where the response must not end like this."""
-        if not self._has_events:
+        if not self._has_finished:
             _raise_for_plain_answer(bytes(self._other[:DETAIL_BYTES]))
+        if not self._has_events:
             raise _strange()
         if not self._has_finished:
             raise RemoteEngineError("The model's server broke off in the middle.", "Try again.")

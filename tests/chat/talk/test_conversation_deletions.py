@@ -1,6 +1,7 @@
 """What is deleted while its reply is on the way, or afterwards."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from conversing import HERE, Stage, StageMaker, until
@@ -50,7 +51,9 @@ async def delete(stage: Stage, *turns: Turn | None) -> int:
     return await stage.conversations.deleted(HERE, ids)
 
 
-@pytest.mark.parametrize("way", ["deleted", "turned into an aside", "by its number"])
+@pytest.mark.parametrize(
+    "way", ["deleted", "quoted and turned into an aside", "edited into an aside", "by its number"]
+)
 async def test_a_question_deleted_before_the_first_word_has_no_answer(
     held: Stage, way: str
 ) -> None:
@@ -61,6 +64,9 @@ async def test_a_question_deleted_before_the_first_word_has_no_answer(
         await delete(held, asked)
     elif way == "by its number":
         await held.conversations.delete_turn(asked.turn_id)
+    elif way == "edited into an aside":
+        aside = replace(held.message("// never mind"), message_id=asked.message_ids[0])
+        await held.conversations.edited_message(aside)
     else:
         await held.conversations.edited(HERE, asked.message_ids[0], "// never mind")
     assert await task == ""

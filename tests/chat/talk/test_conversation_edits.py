@@ -59,6 +59,15 @@ async def test_an_edit_that_brings_a_wake_word_is_answered(stage: Stage) -> None
     assert (await stage.conversations.edited_message(replace(said, text="Ada?"))).addressed
 
 
+async def test_an_edit_that_brings_the_personas_name_is_answered(stage: Stage) -> None:
+    await stage.set("trigger", "wakeword")
+    name = await stage.conversations.persona_name(HERE)
+    said = stage.message("who knows?", mention=False)
+    assert not (await stage.conversations.hear(said)).addressed
+    edited = replace(said, text=f"{name}, who knows?")
+    assert (await stage.conversations.edited_message(edited)).addressed
+
+
 async def test_an_edit_to_an_aside_takes_the_message_out(stage: Stage) -> None:
     said = stage.message("who knows?")
     await stage.conversations.hear(said)

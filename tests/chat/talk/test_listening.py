@@ -38,6 +38,7 @@ def message(
     "text",
     [
         "((brb))",
+        "\uff08\uff08brb\uff09\uff09",
         "  ((brb)) \n",
         "((one)) ((two))",
         "((one))\n((two))",
@@ -177,6 +178,8 @@ def test_wake_words_wake(text: str, word: str) -> None:
         ("робот", "бот"),
         ("see https://example.org/ada/x", "ada"),
         ("HTTPS://ADA.example.org", "ada"),
+        ("see ada.co.uk", "ada"),
+        ("on ada.ai, perhaps", "ada"),
         ("<https://example.org/?q=ada>", "ada"),
         ("www.ada.org", "ada"),
         ("ada.com is down", "ada"),

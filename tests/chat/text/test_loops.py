@@ -23,7 +23,7 @@ PARAGRAPH = " ".join(f"word{number}" for number in range(60)) + "\n\n"
         "I am here for you, always. ",
         "I am here for you.\nI am always here.\n",
         "The same line again and again\n",
-        "and then he went and then she went ",
+        "and then he went, and then she went ",
         PARAGRAPH,
     ],
 )
@@ -37,6 +37,15 @@ def test_a_loop_is_cut_in_its_second_round(round_: str) -> None:
     assert loops.ended
     assert shown.strip() == ("Hello! " + round_ * 2).strip()
     assert passed(text) == shown
+
+
+def test_words_alone_are_a_loop_only_when_they_go_on_for_long() -> None:
+    part = "lorem ipsum dolor " * 100
+    assert passed(f"One. {part}\n\nTwo.") == f"One. {part}\n\nTwo."
+    assert passed(f"One. {part}\n\nTwo. {part}").count("lorem") == 102
+    endless = LoopFilter()
+    assert endless.decode("One. " + part * 5).count("lorem") == 2
+    assert endless.ended
 
 
 def test_case_and_blanks_make_no_difference() -> None:

@@ -26,6 +26,7 @@ def passed(*chunks: str, labels: Labels = LABELS) -> str:
         "• Alex: no", "🦊 Alex 🦊: no", "@Alex: no", "\uff21\uff4c\uff45\uff58: no", "Álex: no",
         "\u0410l\u0435\u0445: no", "A\u200blex: no", "\u200bAlex\u200b: no",
         "Alex (laughing): no", "**Alex** [to Mira]: no", "sam(2): no", "Sam (2) : no", "★: no",
+        "ᴀʟᴇx: no", "🅰🅻🅴🆇: no", "🅐🅛🅔🅧: no",
         "zółw: no", "Mira: no", "_MIRA_ : no", "### Instruction:\nno", " ### Instruction:\nno",
         "###Instruction:\nno", "### instruction :\nno", "### Response\nno", "**### Input:**\nno",
         "#### INPUT\uff1ano", "> ### Response:\nno", "\uff03\uff03\uff03 Instruction:",

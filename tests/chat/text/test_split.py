@@ -187,6 +187,9 @@ def test_a_style_is_closed_and_reopened(sign: str, words: str) -> None:
     [
         "[a label of several words](https://example.org/p)",
         "[label](<https://example.org/a_(b)>)",
+        "[a [b] label](https://example.org/a)",
+        '[label](https://example.org/a "The title of it")',
+        '[a [b] label](<https://example.org/a_(b)> "The title")',
         "https://example.org/a/very/long/path",
         "<:wave:123456789012345678>",
         "<a:wave:123456789012345678>",

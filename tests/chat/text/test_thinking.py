@@ -41,6 +41,9 @@ def read(*chunks: str, opened: bool = False, cut: bool = False) -> str:
         ("<think>a</think></think>Four.", "Four."),
         ("<think>a</think>\n<think>b</think>\nFour.", "Four."),
         ("Yes. <think>hm</think> No.", "Yes. No."),
+        ("<analysis>A sum.</analysis>Four.", "Four."),
+        ("<antThinking>A sum.</antThinking>Four.", "Four."),
+        ("<think\n>A sum.", "<think\n>A sum."),
         ("Yes.\n<think>\nhm\n</think>\nNo.", "Yes.\n\nNo."),
         ("<thi", ""),
     ],
@@ -84,6 +87,12 @@ def test_a_closing_tag_alone_takes_back_what_was_passed_on() -> None:
     assert thoughts.restarts == 1
     assert thoughts.decode("ur.") + thoughts.flush() == "ur."
     assert read("A sum.\n</think>\n\nFour.") == "Four."
+
+
+def test_a_closing_tag_right_after_a_word_ends_a_thought_too() -> None:
+    assert without_thoughts("The user wants a sum</think>Four.") == "Four."
+    assert without_thoughts("A sum of 2 and 2</think>\n\nFour.") == "Four."
+    assert read("It ends with </think> always.") == "It ends with </think> always."
 
 
 def test_a_template_tells_whether_it_opens_one() -> None:

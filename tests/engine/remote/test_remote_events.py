@@ -52,15 +52,17 @@ async def test_a_reply_that_the_server_gave_up_is_not_whole(reason: str) -> None
 
 async def test_an_error_as_a_plain_answer_is_told() -> None:
     server = Server()
-    server.streams(b'{\n  "error": "the model is gone"\n}\n')
-    async with serving(server) as engine:
-        with pytest.raises(RemoteEngineError, match="the model is gone"):
-            await collect(engine)
+    for before in (b"", event("Hel")):
+        server.streams(before, b'{\n  "error": "the model is gone"\n}\n')
+        async with serving(server) as engine:
+            with pytest.raises(RemoteEngineError, match="the model is gone"):
+                await collect(engine)
 
 
 async def test_what_comes_between_the_events_is_passed_over() -> None:
     server = Server()
     server.streams(
+        b"\xef\xbb\xbf" + event("(") + b"data: null\n\n",
         b"data:\n\ndata: \n\n: a comment\n\nid: 1\nretry: 5\nevent: message\n",
         event("a"),
         b"data: {}\n\n",
@@ -68,7 +70,7 @@ async def test_what_comes_between_the_events_is_passed_over() -> None:
         DONE,
     )
     async with serving(server) as engine:
-        assert "".join(chunk.text for chunk in await collect(engine)) == "ab"
+        assert "".join(chunk.text for chunk in await collect(engine)) == "(ab"
 
 
 async def test_a_stream_without_an_end_is_broken_off() -> None:
