@@ -9,10 +9,10 @@ ARGS ?=
 help:
 	@echo "make setup   .venv with everything pinned, and the embedded model"
 	@echo "make run     the Discord bot when DISCORD_TOKEN is set, else a page on this machine"
-	@echo "make doctor  what is set up, what is not, and the mend"
+	@echo "make doctor  what is set up, what is not, and what to do"
 	@echo "make test    the whole test suite"
 	@echo "make check   lint, types, layers, migrations"
-	@echo "make format  let ruff mend what it can"
+	@echo "make format  let ruff fix what it can"
 	@echo "make docs    write the README's tables and .env.example anew from the definitions"
 
 setup:

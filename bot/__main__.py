@@ -23,7 +23,7 @@ COMMANDS = {
     "run": "the Discord bot",
     "workbench": "the local page, on 127.0.0.1 only",
     "doctor": "check settings, token, permissions, model and GPU, and say what to do",
-    "model": "prepare, inspect or quantize a model",
+    "model": "fetch, inspect or quantize a model",
     "persona": "personas without Discord: list, show, check",
     "db": "the database: upgrade, check, export",
     "bench": "how fast the engine is here, beside its floor and generate()",

@@ -38,7 +38,8 @@ async def _run(*, offline: bool) -> int:
         print(finding, flush=True)
     code = exit_code(findings)
     to_mend = sum(finding.grade in (Grade.FAIL, Grade.FAULT) for finding in findings)
-    print(f"To fix: {to_mend}. Start with the first." if to_mend else "Nothing is broken.")
+    first = " Start with the first." if to_mend > 1 else ""
+    print(f"To fix: {to_mend}.{first}" if to_mend else "Nothing is broken.")
     return code
 
 
@@ -167,7 +168,6 @@ def _check_model(settings: ProcessSettings, *, offline: bool) -> list[Finding]:
 
 async def _check_remote(settings: ProcessSettings, *, offline: bool) -> list[Finding]:
     from bot.app import build_engine
-    from bot.engine.api import EngineState
     from bot.engine.remote.engine import OpenAIEngine
 
     counting = "Tokens are counted by the server's /tokenize, where it has one, else by " + (
@@ -181,9 +181,8 @@ async def _check_remote(settings: ProcessSettings, *, offline: bool) -> list[Fin
     try:
         async with asyncio.timeout(REMOTE_SECONDS):
             await engine.start()
-        status = engine.status()
-        if status.state is not EngineState.READY:
-            return [Finding(Grade.FAIL, "server", status.last_error, counting)]
+        if (why := engine.not_ready) is not None:
+            return [Finding(Grade.FAIL, "server", why.message, f"{why.mend} {counting}".strip())]
         spoken = await _say_a_word(engine)  # which may have to load the model first
         info, counted, shortcomings = engine.info, engine.counting, engine.shortcomings
     except TimeoutError:

@@ -71,7 +71,7 @@ def _no_gpu(torch_version: str, cuda: str | None, memory_gib: float) -> Finding:
     """The embedded model is at home on a CPU, a 13B is not."""
     text = (
         f"None that torch {torch_version} can use; the model runs on the CPU ({memory_gib:.0f} GiB "
-        "of memory). That does for the embedded model; a 13B one needs a GPU."
+        "of memory). That is enough for the embedded model; a 13B one needs a GPU."
     )
     if shutil.which("nvidia-smi") is None:
         return Finding(Grade.OK, "gpu", text)

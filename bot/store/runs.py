@@ -219,7 +219,7 @@ class Run:
                 lambda connection, turn_id=turn_id: recover(connection, turn_id)
             )
         if count:
-            logger.info("Put right %d replies that another run left unfinished", count)
+            logger.info("Replies that another run left unfinished, put right: %d", count)
         return count
 
     async def _offer(self) -> None:

@@ -26,9 +26,7 @@ class Rooms:
     async def open(self) -> None:
         """Find the chats of earlier days; there is always one."""
         await self._conversations.history.serve(PLATFORM, "", self._answer)
-        for key in await self._conversations.history.last_seen(PLATFORM):
-            if CHAT_ID.fullmatch(key.channel_id):
-                self._add(key.channel_id)
+        await self._find()
         if not self._rooms:
             self._add("1")
 
@@ -38,7 +36,9 @@ class Rooms:
 
     async def lines(self, rooms: Sequence[Room] | None = None) -> list[views.Json]:
         """The list of chats (or of some), read in one go."""
-        rooms = self.all() if rooms is None else rooms
+        if rooms is None:
+            await self._find()
+            rooms = self.all()
         keys = [room.key for room in rooms]
         settings = self._conversations.settings
         overview = await self._conversations.history.overview(keys, settings.scopes_of(keys))
@@ -57,11 +57,18 @@ class Rooms:
 
     async def create(self) -> Room:
         """A new chat, empty. Raises Refused when there are too many."""
+        await self._find()  # or it would be given the number of another page's chat
         if len(self._rooms) >= MOST_CHATS:
             raise Refused(409, f"There are {MOST_CHATS} chats already.", "Go on in one of them.")
         room = self._add(str(max(map(int, self._rooms)) + 1))
         await self._conversations.history.note_seen(room.key, self._numbers.next())
         return room
+
+    async def _find(self) -> None:
+        """Take in the chats that are in the database: of earlier days, and of other pages on it."""
+        for key in await self._conversations.history.last_seen(PLATFORM):
+            if CHAT_ID.fullmatch(key.channel_id) and key.channel_id not in self._rooms:
+                self._add(key.channel_id)
 
     def _answer(self, key: ChannelKey) -> None:
         """Another page's program, or an earlier one, has left a question behind."""

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from bot.cli import machine_checks
+from bot.cli import doctor, machine_checks
 from bot.cli.discord_checks import PERMISSION_INTEGER, PERMISSIONS, check_discord, invite_link
 from bot.cli.doctor import examine
 from bot.cli.findings import Finding, Grade, exit_code, plain
@@ -276,6 +276,18 @@ async def test_without_the_usual_persona_folder_the_bot_speaks_as_itself(
     assert found[0].text.startswith("personas cannot be read")
     assert found[0].mend == "Check PERSONAS_DIR."
     assert "speaks as itself" in found[1].text
+
+
+@pytest.mark.usefixtures("_in_an_empty_folder")
+async def test_a_server_that_is_not_there_is_told_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ENGINE", "openai")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    assert await doctor._run(offline=False) == 2
+    printed = capsys.readouterr().out
+    assert "Is it running? OPENAI_BASE_URL says where" in printed
+    assert printed.endswith("To fix: 1.\n")
 
 
 @pytest.mark.usefixtures("_in_an_empty_folder")

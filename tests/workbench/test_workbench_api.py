@@ -426,7 +426,7 @@ async def test_what_another_page_left_unanswered_is_answered(
     speaker = Speaker("persona:Mara", "Mara", is_bot=True)
     await other.history.begin_reply(key, speaker, persona="Mara", answers=[asked.turn_id])
     await bench.database.run.look()
-    assert len((await client.ok("GET", "api/chats"))["chats"]) == 1
+    assert (await client.call("GET", "api/chats/7"))[0] == 404
     await other.run._locks.release()  # type: ignore[union-attr]
     other.run._locks = None
     await other.close()
@@ -456,7 +456,20 @@ async def test_a_page_beside_the_bot_takes_nothing_of_discords(
     await bot.close()
 
 
-async def test_the_list_of_chats_is_read_in_one_transaction(
+async def test_another_pages_chats_are_listed_and_their_numbers_not_given_again(
+    bench: Bench, client: Client, tmp_path: Path
+) -> None:
+    other = await Database.open(f"sqlite+aiosqlite:///{tmp_path}/workbench.db")
+    await other.history.serve("workbench", "", lambda _: None)
+    for number in ("2", "7"):
+        await other.history.note_seen(ChannelKey("workbench", number, is_direct=True), "1")
+    await other.close()
+    assert (await client.ok("POST", "api/chats"))["id"] == "8"
+    listed = (await client.ok("GET", "api/chats"))["chats"]
+    assert [chat["id"] for chat in listed] == ["1", "2", "7", "8"]
+
+
+async def test_the_list_of_chats_takes_as_many_transactions_however_many_there_are(
     bench: Bench, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(4):
@@ -471,4 +484,4 @@ async def test_the_list_of_chats_is_read_in_one_transaction(
 
     monkeypatch.setattr(transactions, "read", counted)
     assert len((await client.ok("GET", "api/chats"))["chats"]) == 5
-    assert len(reads) == 1
+    assert len(reads) == 2  # which chats there are, and what is in them

@@ -147,6 +147,11 @@ class OpenAIEngine:
         wraps = self._facts is not None and self._facts.wraps_prompts
         return shortcomings(uses_chat=self._manner.uses_chat, wraps_prompts=wraps)
 
+    @property
+    def not_ready(self) -> RemoteEngineError | None:
+        """Why it cannot answer yet, if it cannot."""
+        return self._not_ready
+
     def status(self) -> EngineStatus:
         """What is under way here; the server's own queue is not visible to us."""
         is_known = time.monotonic() - self._measured_at < WAIT_KNOWN_SECONDS
