@@ -18,7 +18,7 @@
     └── StoreError                the database is unreachable or damaged
         └── WrongDatabase         a UserError too: the one that is named cannot be used
 
-Every message is one that a person can be shown: what happened and, after it, what to do (`mend`).
+Every message is one that a person can be shown: what happened and, after it, what to do (`fix`).
 Foreign exceptions are translated once, at the edge that met them, with ``raise ... from``.
 """
 
@@ -26,14 +26,14 @@ Foreign exceptions are translated once, at the edge that met them, with ``raise 
 class CaduceusError(Exception):
     """Base of everything that Caduceus raises on purpose."""
 
-    def __init__(self, message: str, mend: str = "") -> None:
-        """`message` says what happened, `mend` what the person can do about it."""
+    def __init__(self, message: str, fix: str = "") -> None:
+        """`message` says what happened, `fix` what the person can do about it."""
         super().__init__(message)
         self.message = message
-        self.mend = mend
+        self.fix = fix
 
     def __str__(self) -> str:
-        return f"{self.message} {self.mend}".strip()
+        return f"{self.message} {self.fix}".strip()
 
 
 class UserError(CaduceusError):

@@ -49,12 +49,12 @@ async def _checked(path: Path, key: str, value: object, personas: Personas) -> J
         definition = definition_of(key)
     except NotFound as error:
         meant = nearest(key.lower(), DEFINITIONS)
-        mend = f"It looks like «{meant}»." if meant else error.mend
-        raise SettingsError(f"{path}: there is no setting «{key}».", mend) from None
+        fix = f"It looks like «{meant}»." if meant else error.fix
+        raise SettingsError(f"{path}: there is no setting «{key}».", fix) from None
     try:
         checked = definition.check(value)
     except ChannelSettingError as error:
-        raise SettingsError(f"{path}: {error.message}", error.mend) from None
+        raise SettingsError(f"{path}: {error.message}", error.fix) from None
     if definition.kind != "persona":
         return checked
     persona = await personas.find(None, str(checked))

@@ -295,7 +295,7 @@ SETTING_NAMES = tuple(name.upper() for name in ProcessSettings.model_fields)
 def load_settings(
     environment: Mapping[str, str] | None = None, env_file: Path = ENV_FILE
 ) -> ProcessSettings:
-    """Read, check and freeze the settings. Raises SettingsError with the mend."""
+    """Read, check and freeze the settings. Raises SettingsError with the fix."""
     environment = os.environ if environment is None else environment
     values = read_env_file(env_file, SETTING_NAMES)
     values |= read_environment(environment, SETTING_NAMES)

@@ -46,14 +46,14 @@ def check_database_url(url: str) -> str:
     scheme = url.partition("://")[0]
     if scheme in ("sqlite+aiosqlite", "postgresql+asyncpg") and "://" in url:
         return url
-    mends = {
+    fixes = {
         "sqlite": "Write sqlite+aiosqlite:///path/to/file.db.",
         "postgres": "Write postgresql+asyncpg://user:password@host/database.",
         "postgresql": "Write postgresql+asyncpg://user:password@host/database.",
     }
     raise SettingsError(
         "DATABASE_URL names no database that Caduceus can use.",
-        mends.get(
+        fixes.get(
             scheme.partition("+")[0],
             "It takes sqlite+aiosqlite:///file or postgresql+asyncpg://user:password@host/database.",
         ),
@@ -115,7 +115,7 @@ def check_model(model: str, setting: str = "MODEL") -> None:
     try:
         source = identify(model)
     except ModelError as error:
-        raise SettingsError(f"{setting} is not valid: {error.message}", error.mend) from None
+        raise SettingsError(f"{setting} is not valid: {error.message}", error.fix) from None
     if source.kind is SourceKind.FOLDER and source.path is not None:
         _check_folder(source.path, setting)
 
@@ -128,19 +128,19 @@ def _check_folder(folder: Path, setting: str) -> None:
         return
     pickled = [name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt"))]
     if safe and not has_config:
-        lacking, mend = "config.json is missing", "Download the folder's other files too."
+        lacking, fix = "config.json is missing", "Download the folder's other files too."
     elif has_config and pickled:
         lacking = f"its weights are pickles ({pickled[0]}), which can run code"
-        mend = "Take a version of the model with .safetensors files."
+        fix = "Take a version of the model with .safetensors files."
     elif has_config:
         lacking = "it has no .safetensors files"
-        mend = "The download is not complete: fetch the weights too."
+        fix = "The download is not complete: fetch the weights too."
     else:
-        lacking, mend = (
+        lacking, fix = (
             "neither config.json with .safetensors files nor a .gguf file is in it",
             "Name the folder that holds the model's files themselves.",
         )
-    raise SettingsError(f"{setting} is a folder that is no model, {folder}: {lacking}.", mend)
+    raise SettingsError(f"{setting} is a folder that is no model, {folder}: {lacking}.", fix)
 
 
 def check_tokenizer(folder: Path) -> None:

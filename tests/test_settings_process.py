@@ -1,4 +1,4 @@
-"""The settings of the process: what is taken, what is refused, and with which mend."""
+"""The settings of the process: what is taken, what is refused, and with which fix."""
 
 import asyncio
 import runpy
@@ -30,7 +30,7 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def refusal(environment: dict[str, str] | None = None) -> str:
     with pytest.raises(SettingsError) as caught:
         load_settings(environment or {})
-    assert caught.value.mend, "a refusal says what to do"
+    assert caught.value.fix, "a refusal says what to do"
     return str(caught.value)
 
 
@@ -106,7 +106,7 @@ def test_settings_do_not_change_and_do_not_show_secrets() -> None:
         TOKEN[:-20],
     ],
 )
-def test_what_is_no_token_is_refused_with_the_mend(token: str) -> None:
+def test_what_is_no_token_is_refused_with_what_to_do(token: str) -> None:
     said = refusal({"DISCORD_TOKEN": token})
     assert "DISCORD_TOKEN" in said
     assert token not in said or len(token) < 4

@@ -106,7 +106,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: BenchSettings | None) -> int:
-    """Measure, print, write. Raises CaduceusError for what people can mend."""
+    """Measure, print, write. Raises CaduceusError for what people can fix."""
     if settings is None:
         raise SettingsError("There are no settings.", "See .env.example.")
     if args.model and args.shapes:

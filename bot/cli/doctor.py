@@ -37,14 +37,14 @@ async def _run(*, offline: bool) -> int:
         findings.append(finding)
         print(finding, flush=True)
     code = exit_code(findings)
-    to_mend = sum(finding.grade in (Grade.FAIL, Grade.FAULT) for finding in findings)
-    first = " Start with the first." if to_mend > 1 else ""
-    print(f"To fix: {to_mend}.{first}" if to_mend else "Nothing is broken.")
+    to_fix = sum(finding.grade in (Grade.FAIL, Grade.FAULT) for finding in findings)
+    first = " Start with the first." if to_fix > 1 else ""
+    print(f"To fix: {to_fix}.{first}" if to_fix else "Nothing is broken.")
     return code
 
 
 async def examine(*, offline: bool) -> AsyncIterator[Finding]:
-    """Everything, in the order in which one would mend it."""
+    """Everything, in the order in which one would fix it."""
     try:
         settings = await asyncio.to_thread(load_settings)  # looks at folders
     except SettingsError as error:
@@ -141,7 +141,7 @@ async def _check_fallback(settings: ProcessSettings, *, offline: bool) -> list[F
         return []
     findings = await _check_engine(second, offline=offline)
     if settings.engine == second.engine == "openai":  # TOKENIZER is the first one's
-        findings = [replace(one, mend="") if one.subject == "tokens" else one for one in findings]
+        findings = [replace(one, fix="") if one.subject == "tokens" else one for one in findings]
     return [
         replace(finding, subject="fallback", text=f"{finding.subject}: {finding.text}")
         for finding in findings
@@ -182,7 +182,7 @@ async def _check_remote(settings: ProcessSettings, *, offline: bool) -> list[Fin
         async with asyncio.timeout(REMOTE_SECONDS):
             await engine.start()
         if (why := engine.not_ready) is not None:
-            return [Finding(Grade.FAIL, "server", why.message, f"{why.mend} {counting}".strip())]
+            return [Finding(Grade.FAIL, "server", why.message, f"{why.fix} {counting}".strip())]
         spoken = await _say_a_word(engine)  # which may have to load the model first
         info, counted, shortcomings = engine.info, engine.counting, engine.shortcomings
     except TimeoutError:
@@ -193,12 +193,12 @@ async def _check_remote(settings: ProcessSettings, *, offline: bool) -> list[Fin
         await engine.close()
     server = f"{settings.openai_base_url} serves {info.name}, {info.context_tokens:,} tokens."
     grade = Grade.OK if info.counts_exactly else Grade.WARN
-    mend = "" if info.counts_exactly else "Set TOKENIZER to a folder with the model's tokenizer."
+    fix = "" if info.counts_exactly else "Set TOKENIZER to a folder with the model's tokenizer."
     return [
         Finding(Grade.OK, "server", server),
         *spoken,
         *(Finding(Grade.WARN, "server", text, fix) for text, fix in shortcomings),
-        Finding(grade, "tokens", f"Counted by {counted}.", mend),
+        Finding(grade, "tokens", f"Counted by {counted}.", fix),
     ]
 
 
@@ -216,7 +216,7 @@ async def _say_a_word(engine: "Engine") -> list[Finding]:
         return [Finding(Grade.WARN, "server", text, "Is its model loaded? See its log.")]
     except EngineError as error:
         text = f"It did not generate a word when asked to. {error.message}"
-        return [Finding(Grade.WARN, "server", text, error.mend)]
+        return [Finding(Grade.WARN, "server", text, error.fix)]
     return []
 
 

@@ -1,4 +1,4 @@
-"""What `doctor` finds: a line each, and the mend."""
+"""What `doctor` finds: a line each, and the fix."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class Grade(StrEnum):
 
     OK = "ok"
     WARN = "warn"  # works, but not as it could
-    FAIL = "fail"  # the person has something to mend
+    FAIL = "fail"  # the person has something to fix
     FAULT = "fault"  # a fault of ours, or of a machine that answers
 
 
@@ -25,21 +25,21 @@ class Finding:
     grade: Grade
     subject: str
     text: str
-    mend: str = ""
+    fix: str = ""
 
     def __str__(self) -> str:
-        said = " ".join(part for part in (self.text, self.mend) if part)
+        said = " ".join(part for part in (self.text, self.fix) if part)
         return f"{self.grade:<5} {self.subject:<{SUBJECT_CHARACTERS}} {plain(said)}"
 
 
 def from_error(subject: str, error: CaduceusError) -> Finding:
     """An error as a finding."""
     grade = Grade.FAIL if isinstance(error, UserError) else Grade.FAULT
-    return Finding(grade, subject, error.message, error.mend)
+    return Finding(grade, subject, error.message, error.fix)
 
 
 def exit_code(findings: Sequence[Finding]) -> int:
-    """0 when all works, 2 when the person has something to mend, else 1."""
+    """0 when all works, 2 when the person has something to fix, else 1."""
     grades = {finding.grade for finding in findings}
     if Grade.FAIL in grades:
         return 2

@@ -75,12 +75,12 @@ def _no_gpu(torch_version: str, cuda: str | None, memory_gib: float) -> Finding:
     )
     if shutil.which("nvidia-smi") is None:
         return Finding(Grade.OK, "gpu", text)
-    mend = (
+    fix = (
         "There is an NVIDIA driver: install a CUDA build of torch (this one is for CPUs)."
         if cuda is None
         else f"There is an NVIDIA driver: update it to one for CUDA {cuda}."
     )
-    return Finding(Grade.WARN, "gpu", text, mend)
+    return Finding(Grade.WARN, "gpu", text, fix)
 
 
 def gpu_kernels() -> list[Finding]:

@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: ModelSettings | None) -> int:
-    """Run one action; returns the exit code. Raises ModelError for what people can mend."""
+    """Run one action; returns the exit code. Raises ModelError for what people can fix."""
     if settings is None:
         raise SettingsError("There are no settings.", "See .env.example.")
     console = Console(highlight=False)

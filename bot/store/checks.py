@@ -53,7 +53,7 @@ def _check(url: URL) -> list[Problem]:
     try:
         return run_once(url, partial(_problems, url=url, chain=read_chain()))
     except StoreError as error:
-        advice = PUT_BACK if error.mend == check_first() else error.mend  # this is that check
+        advice = PUT_BACK if error.fix == check_first() else error.fix  # this is that check
         return [Problem(f"{error.message} {advice}".strip())]
 
 

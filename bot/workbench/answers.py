@@ -20,15 +20,15 @@ log = logging.getLogger(__name__)
 class Refused(UserError):  # noqa: N818 - reads as the sentence it is
     """A call that cannot be served as it stands; `status` is its HTTP status."""
 
-    def __init__(self, status: int, message: str, mend: str = "") -> None:
+    def __init__(self, status: int, message: str, fix: str = "") -> None:
         """`status` is 4xx."""
-        super().__init__(message, mend)
+        super().__init__(message, fix)
         self.status = status
 
 
-def refusal(status: int, message: str, mend: str = "") -> web.Response:
+def refusal(status: int, message: str, fix: str = "") -> web.Response:
     """An error as the page shows it."""
-    return web.json_response({"error": message, "mend": mend}, status=status)
+    return web.json_response({"error": message, "fix": fix}, status=status)
 
 
 def status_of(error: CaduceusError) -> int:
@@ -59,7 +59,7 @@ async def translate_errors(request: web.Request, handler: Handler) -> web.Stream
         status = status_of(error)
         if status >= 500:
             log.error("%s %s: %s", request.method, request.path, error)
-        return refusal(status, error.message, error.mend)
+        return refusal(status, error.message, error.fix)
     except web.HTTPRequestEntityTooLarge:
         return refusal(413, "That is too much at once.", "Send a shorter text.")
     except web.HTTPNotFound:

@@ -82,7 +82,7 @@ class Room:
         try:
             edited = await self._conversations.edit_turn(turn_id, text)
         except NotAllowed as error:
-            raise Refused(409, error.message, error.mend) from error
+            raise Refused(409, error.message, error.fix) from error
         self.writer.tell_turn(edited)
         if edited.role == "user" and not self.writer.is_busy:
             self.writer.forget_note()  # it may have asked for this very edit

@@ -71,7 +71,7 @@ def test_any_text_is_a_checked_value_or_refused(definition: SettingDefinition, t
         value = definition.parse(text)
     except ChannelSettingError as error:
         assert definition.key in error.message
-        assert error.mend
+        assert error.fix
     else:
         assert definition.check(value) == value
 

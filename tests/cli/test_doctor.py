@@ -1,4 +1,4 @@
-"""`doctor`: one line each, the mend, and the exit code."""
+"""`doctor`: one line each, the fix, and the exit code."""
 
 import json
 import os
@@ -65,11 +65,11 @@ async def test_a_good_token_is_all_well(discord_answers: DiscordAnswers) -> None
     assert "hermes" in findings[0].text
 
 
-async def test_a_refused_token_is_named_with_the_mend(discord_answers: DiscordAnswers) -> None:
+async def test_a_refused_token_is_named_with_what_to_do(discord_answers: DiscordAnswers) -> None:
     discord_answers.status = 401
     (finding,) = await check_discord(TOKEN, discord_answers.url)
     assert finding.grade is Grade.FAIL
-    assert "discord.com/developers" in finding.mend
+    assert "discord.com/developers" in finding.fix
     assert TOKEN not in str(finding)
 
 
@@ -77,7 +77,7 @@ async def test_a_missing_intent_is_a_failure(discord_answers: DiscordAnswers) ->
     discord_answers.flags = 0
     findings = await check_discord(TOKEN, discord_answers.url)
     assert findings[1].grade is Grade.FAIL
-    assert "Message Content Intent" in findings[1].mend
+    assert "Message Content Intent" in findings[1].fix
 
 
 async def test_missing_permissions_are_named_by_guild(discord_answers: DiscordAnswers) -> None:
@@ -92,7 +92,7 @@ async def test_missing_permissions_are_named_by_guild(discord_answers: DiscordAn
     assert "Send Messages in Threads" in lacking.text
     assert "Send Messages," not in lacking.text
     assert "\x1b" not in str(lacking)
-    assert invite_link("7") in lacking.mend
+    assert invite_link("7") in lacking.fix
 
 
 async def test_many_guilds_do_not_flood_the_screen(discord_answers: DiscordAnswers) -> None:
@@ -107,7 +107,7 @@ async def test_many_guilds_do_not_flood_the_screen(discord_answers: DiscordAnswe
 async def test_a_bot_in_no_guild_gets_its_invite_link(discord_answers: DiscordAnswers) -> None:
     discord_answers.guilds = []
     findings = await check_discord(TOKEN, discord_answers.url)
-    assert "client_id=7" in findings[-1].mend
+    assert "client_id=7" in findings[-1].fix
 
 
 async def test_without_a_network_nothing_is_claimed() -> None:
@@ -195,7 +195,7 @@ async def test_a_data_folder_that_cannot_be_written_is_to_be_mended(
     found = await examined(ENGINE="fake", DATA_DIR=data_dir)
     assert found["disk"].grade is Grade.FAIL
     assert found["disk"].text.startswith("DATA_DIR cannot be written")
-    assert found["disk"].mend == "Set it to a folder that this user may change."
+    assert found["disk"].fix == "Set it to a folder that this user may change."
 
 
 @pytest.mark.usefixtures("_in_an_empty_folder")
@@ -229,7 +229,7 @@ def test_a_gpu_without_its_kernels_is_told_what_that_costs(
     assert "12 ms instead of 4" in marlin.text
     assert "47 ms" in attention.text
     monkeypatch.setattr(machine_checks, "_installed", lambda _name: True)
-    assert "build-essential" in machine_checks.gpu_kernels()[0].mend
+    assert "build-essential" in machine_checks.gpu_kernels()[0].fix
 
 
 def test_a_gpu_with_its_kernels_is_all_well(
@@ -274,7 +274,7 @@ async def test_without_the_usual_persona_folder_the_bot_speaks_as_itself(
     found = [f async for f in examine(offline=True) if f.subject == "personas"]
     assert [f.grade for f in found] == [Grade.WARN, Grade.WARN]
     assert found[0].text.startswith("personas cannot be read")
-    assert found[0].mend == "Check PERSONAS_DIR."
+    assert found[0].fix == "Check PERSONAS_DIR."
     assert "speaks as itself" in found[1].text
 
 

@@ -90,7 +90,7 @@ def _on_a_database_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     "words", [["workbench", "--port", "0"], ["db", "upgrade"], ["db", "export"]]
 )
-def test_a_database_of_a_newer_version_is_the_persons_to_mend(
+def test_a_database_of_a_newer_version_is_the_persons_to_fix(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command_line.main(["db", "upgrade"]) == 0
@@ -103,7 +103,7 @@ def test_a_database_of_a_newer_version_is_the_persons_to_mend(
 
 @pytest.mark.usefixtures("_on_a_database_of_its_own")
 @pytest.mark.parametrize("words", [["workbench", "--port", "0"], ["db", "upgrade"]])
-def test_a_data_folder_that_cannot_be_made_is_the_persons_to_mend(
+def test_a_data_folder_that_cannot_be_made_is_the_persons_to_fix(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "data").touch()
@@ -114,7 +114,7 @@ def test_a_data_folder_that_cannot_be_made_is_the_persons_to_mend(
 
 
 @pytest.mark.usefixtures("_on_a_database_of_its_own")
-def test_an_export_that_cannot_be_written_is_the_persons_to_mend(
+def test_an_export_that_cannot_be_written_is_the_persons_to_fix(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command_line.main(["db", "upgrade"]) == 0
@@ -148,7 +148,7 @@ def test_wrong_settings_stop_every_command_but_doctor(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "what", "mend"),
+    ("arguments", "what", "fix"),
     [
         (["fly"], "fly", " -m bot --help`"),
         (["--fly"], "COMMAND", " -m bot --help`"),
@@ -156,13 +156,13 @@ def test_wrong_settings_stop_every_command_but_doctor(
     ],
 )
 def test_what_is_no_command_is_a_users_mistake(
-    arguments: list[str], what: str, mend: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], what: str, fix: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command_line.main(arguments) == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("caduceus: ")
     assert what in last
-    assert mend in last
+    assert fix in last
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:

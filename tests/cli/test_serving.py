@@ -463,7 +463,7 @@ async def test_discords_refusals_are_plain_words(
 ) -> None:
     with pytest.raises(kind, match=named) as caught:
         await connect(Refusing(error), "t")  # type: ignore[arg-type]
-    assert caught.value.mend
+    assert caught.value.fix
     assert isinstance(caught.value, UserError) is (kind is SettingsError)
 
 
@@ -559,7 +559,7 @@ def test_the_page_is_served_and_stopped_by_a_signal(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_taken_port_is_named_with_the_mend(tmp_path: Path) -> None:
+def test_a_taken_port_is_named_with_what_to_do(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         result = subprocess.run(

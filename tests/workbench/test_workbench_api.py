@@ -72,7 +72,7 @@ async def test_a_body_that_does_not_fit_is_refused(
     status, answer = await client.call("POST", "api/chats/1/messages", body)
     assert status == 400
     assert answer["error"].startswith(complaint)
-    assert answer["mend"]
+    assert answer["fix"]
     assert not bench.engine.requests
 
 
@@ -251,7 +251,7 @@ async def test_a_value_that_does_not_do_is_refused(
     found, answer = await client.call("PUT", f"api/chats/1/settings/{key}", {"value": value})
     assert found == status
     assert answer["error"]
-    assert answer["mend"]
+    assert answer["fix"]
     assert await client.ok("GET", "api/chats/1/settings") == before
 
 

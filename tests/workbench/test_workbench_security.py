@@ -30,7 +30,7 @@ async def test_a_foreign_host_is_refused(bench: Bench, client: Client, host: str
     for path in ("", "static/app.js", "api/chats"):
         status, answer = await client.call("GET", path, headers=headers)
         assert status == 421
-        assert f"http://127.0.0.1:{bench.port}/" in answer["mend"]
+        assert f"http://127.0.0.1:{bench.port}/" in answer["fix"]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:{port}", "localhost:{port}", "LOCALHOST:{port}"])
@@ -75,7 +75,7 @@ async def test_another_site_may_neither_write_nor_read(
     ):
         status, answer = await client.call(method, path, given, headers=sent)
         assert status == 403, (method, path)
-        assert answer["mend"]
+        assert answer["fix"]
     assert not bench.engine.requests
     assert (await client.chat())["turns"] == []
 

@@ -131,7 +131,7 @@ async def test_while_it_is_written_a_reply_is_left_alone(
             ("POST", "api/chats/1/answer", None),
         ):
             status, answer = await client.call(method, call, body)
-            assert (status, bool(answer["mend"])) == (409, True), call
+            assert (status, bool(answer["fix"])) == (409, True), call
         status, _ = await client.call("POST", f"{path}/swipe", {"step": 1})
         assert status in {403, 409}
 

@@ -216,6 +216,6 @@ def _line_in_json(text: str, key: str) -> int | None:
     return None
 
 
-def _fault(file_name: str, line: int | None, said: str, mend: str = "") -> PersonaError:
+def _fault(file_name: str, line: int | None, said: str, fix: str = "") -> PersonaError:
     where = f"{file_name}, line {line}" if line else file_name
-    return PersonaError(f"{where}: {said}", mend)
+    return PersonaError(f"{where}: {said}", fix)

@@ -34,16 +34,16 @@ NO_ENDPOINT = {
 class PassingError(RemoteEngineError):
     """Nothing has been received yet: another try does no harm, after `wait_seconds` at least."""
 
-    def __init__(self, message: str, mend: str = "", *, wait_seconds: float = 0.0) -> None:
-        super().__init__(message, mend)
+    def __init__(self, message: str, fix: str = "", *, wait_seconds: float = 0.0) -> None:
+        super().__init__(message, fix)
         self.wait_seconds = wait_seconds
 
 
 class RefusedBodyError(RemoteEngineError):
     """400 or 422: perhaps the server does not take all our parameters. `said` is its body."""
 
-    def __init__(self, message: str, mend: str = "", *, said: str = "") -> None:
-        super().__init__(message, mend)
+    def __init__(self, message: str, fix: str = "", *, said: str = "") -> None:
+        super().__init__(message, fix)
         self.said = said
 
 

@@ -101,7 +101,7 @@ def prepare_file(url: URL) -> None:
         os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
         explained = explain(url, error)
-        raise WrongDatabase(explained.message, explained.mend) from error
+        raise WrongDatabase(explained.message, explained.fix) from error
 
 
 def sqlite_engine(

@@ -65,10 +65,10 @@ def explain(url: URL, error: Exception) -> StoreError:
 def _explain_sqlite(url: URL, cause: BaseException) -> StoreError:
     name = getattr(cause, "sqlite_errorname", "") or ""
     # Extended names, such as SQLITE_IOERR_READ, begin with the plain one.
-    for fault, (what, mend) in SQLITE_FAULTS.items():
+    for fault, (what, fix) in SQLITE_FAULTS.items():
         if name.startswith(fault):
             return StoreError(
-                f"The database {url.database} {what}", check_first() if mend == _CHECK else mend
+                f"The database {url.database} {what}", check_first() if fix == _CHECK else fix
             )
     if isinstance(cause, OSError):
         reason = cause.strerror or str(cause)

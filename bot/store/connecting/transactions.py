@@ -273,7 +273,7 @@ def _fail_all(jobs: Sequence[_Job], error: BaseException) -> None:
     for job in jobs:
         own = error
         if isinstance(error, StoreError):  # whoever raises it adds to its traceback
-            own = StoreError(error.message, error.mend)
+            own = StoreError(error.message, error.fix)
             own.__cause__ = error
         job.done.set_exception(own)
 

@@ -6,8 +6,8 @@ const RETRY_MILLISECONDS = 2000;
 
 /** What went wrong, in a line for people. */
 export class ApiError extends Error {
-  constructor(message, mend = "", status = 0) {
-    super(mend ? `${message} ${mend}` : message);
+  constructor(message, fix = "", status = 0) {
+    super(fix ? `${message} ${fix}` : message);
     this.status = status;
   }
 }
@@ -26,7 +26,7 @@ export async function call(method, path, body) {
   }
   const answer = await response.json().catch(() => null);
   if (response.ok && answer) return answer;
-  throw new ApiError(answer?.error ?? "Something broke here.", answer?.mend ?? "The log has it.", response.status);
+  throw new ApiError(answer?.error ?? "Something broke here.", answer?.fix ?? "The log has it.", response.status);
 }
 
 /** Listen to a chat. `handlers` maps event names to functions; returns a function that ends it. */

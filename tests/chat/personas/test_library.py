@@ -172,7 +172,7 @@ def test_a_broken_edit_keeps_the_last_good_version_until_it_is_mended(folder: Fo
     assert found is not None
     assert found.description == "good"
     assert "a.toml, line 1" in library.problems()["a.toml"]
-    folder.persona("a.toml", "Mira", "mended")
+    folder.persona("a.toml", "Mira", "fixed")
     assert library.load()
     assert library.problems() == {}
 

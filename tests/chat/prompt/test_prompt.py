@@ -187,7 +187,7 @@ async def test_a_quote_gives_way_to_the_newest_message() -> None:
     assert [left.what for left in made.left_out] == ["quotes"]
 
 
-async def test_persona_and_newest_message_that_cannot_fit_are_refused_with_the_mend() -> None:
+async def test_persona_and_newest_message_that_cannot_fit_are_refused_with_what_to_do() -> None:
     with pytest.raises(RequestTooLarge, match=r"take 5\d\d tokens.*room for 236.*shorter message"):
         await prompt(said("Alex", LONG * 5), context=300, reply=100)
 

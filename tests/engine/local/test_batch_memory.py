@@ -215,7 +215,7 @@ def test_what_does_not_even_fit_alone_fails_and_the_others_live_on() -> None:
     failed = ends.pop(2)
     assert isinstance(failed, EngineFailed)
     assert "too little memory" in failed.message
-    assert "shorter reply" in failed.mend
+    assert "shorter reply" in failed.fix
     assert_served_whole([one for one in submissions if one.number != 2], ends)
     assert texts == {number: text for number, text in expected.items() if number != 2}
 

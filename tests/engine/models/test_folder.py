@@ -196,7 +196,7 @@ def test_a_folder_of_pickles_is_refused_with_the_way_out(name: str, folder: Path
     with pytest.raises(ModelError, match="never read") as caught:
         read_model_folder(folder)
     assert name in caught.value.message
-    assert "save_pretrained" in caught.value.mend
+    assert "save_pretrained" in caught.value.fix
 
 
 def test_pickles_beside_safetensors_are_not_touched(folder: Path, tmp_path: Path) -> None:
@@ -343,7 +343,7 @@ def test_a_padding_token_that_the_model_never_learned_is_left_out(
 def test_what_is_no_model_is_refused(model: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError) as caught:
         load_model(model, data_dir=tmp_path)
-    assert caught.value.mend
+    assert caught.value.fix
 
 
 @pytest.mark.parametrize("name", ["model.bin", "weights.pt", "notes.txt"])

@@ -180,7 +180,7 @@ def test_a_data_dir_that_cannot_be_written_is_named(tiny: Path, tmp_path: Path) 
     (tmp_path / "models").write_text("a file in the way")
     with pytest.raises(ModelError, match="cannot be written") as caught:
         load_model(str(tiny), data_dir=tmp_path)
-    assert "DATA_DIR" in caught.value.mend
+    assert "DATA_DIR" in caught.value.fix
 
 
 @given(data=st.data())
@@ -233,7 +233,7 @@ def test_a_damaged_wheel_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     cut = EmbeddedModel(copy, real.size, real.sha256)
     with pytest.raises(ModelError, match="should have") as caught:
         cut.check_size()
-    assert "make setup" in caught.value.mend
+    assert "make setup" in caught.value.fix
     copy.write_bytes(real.path.read_bytes()[:-1] + b"\xff")
     cut.check_size()
     monkeypatch.setattr(gguf_cache, "find_embedded", lambda: cut)
@@ -245,7 +245,7 @@ def test_a_missing_wheel_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setattr(embedded, "PACKAGE", "no-such-package-at-all")
     with pytest.raises(ModelError, match="is not installed") as caught:
         load_model("demo", data_dir=tmp_path)
-    assert "make setup" in caught.value.mend
+    assert "make setup" in caught.value.fix
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ def test_offline_and_unknown_names_both_readings(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no folder «someone/tiny-model»") as caught:
         load_model(HUB_ID, data_dir=tmp_path)
     assert "cannot be reached" in caught.value.message
-    assert "MODEL" in caught.value.mend
+    assert "MODEL" in caught.value.fix
 
 
 def test_what_is_neither_here_nor_on_the_hub_is_a_problem(tmp_path: Path) -> None:
@@ -211,4 +211,4 @@ def test_refusals_of_the_hub_say_what_to_do(
     serve(status, **headers)  # type: ignore[operator]
     with pytest.raises(ModelError, match=says) as caught:
         load_model(HUB_ID, data_dir=tmp_path / "data")
-    assert caught.value.mend
+    assert caught.value.fix

@@ -1,4 +1,4 @@
-"""Databases that are damaged, locked, unreachable or misspelt: plain words and a mend."""
+"""Databases that are damaged, locked, unreachable or misspelt: plain words and a fix."""
 
 import asyncio
 import sqlite3
@@ -32,7 +32,7 @@ def there(file: Path) -> bool:
 def assert_plain(error: CaduceusError) -> None:
     """Words for a person, without a traceback or a password."""
     assert error.message
-    assert error.mend
+    assert error.fix
     assert "Traceback" not in str(error)
     assert "sekret" not in str(error)
 
