@@ -23,6 +23,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert
 
+from bot.chat.engines import Engines
 from bot.chat.messages import ChannelKey, IncomingMessage, Speaker
 from bot.chat.persona import Persona
 from bot.chat.settings import SettingsCascade
@@ -59,15 +60,15 @@ class OnePersona:
     """A persona that is simply there."""
 
     def __init__(self) -> None:
-        self._persona = Persona(name="Ada", description="{{char}} has a clear head.")
+        self._persona = Persona(id="file:ada", name="Ada", description="{char} has a clear head.")
 
-    def names(self) -> list[str]:
-        return [self._persona.name]
+    async def find(self, _guild_id: str | None, _reference: str) -> Persona | None:
+        return self._persona
 
-    def get(self, name: str) -> Persona | None:
-        return self._persona if name == self._persona.name else None
+    async def listed(self, _guild_id: str | None) -> list[Persona]:
+        return [self._persona]
 
-    def default(self) -> Persona:
+    async def default(self) -> Persona:
         return self._persona
 
     def problems(self) -> dict[str, str]:
@@ -188,7 +189,7 @@ async def measure_replies(
     """One reply after another."""
     engine, personas = CountingEngine(), OnePersona()
     cascade = SettingsCascade(database.settings, personas)
-    core = Conversations(database.history, cascade, personas, engine)
+    core = Conversations(database.history, cascade, personas, Engines.only(engine))
     for number in range(5):
         await reply_once(core, number)
     totals: Counter[str] = Counter()
@@ -224,7 +225,7 @@ async def measure_calls(database: Database, turns: int) -> dict[str, float]:
         "edit_ms": lambda n: history.edit_message(CHANNEL, f"m{middle + 2 * n + 1}", "new"),
         "hide_ms": lambda _: history.hide_last_exchange(CHANNEL),
         "delete_ms": lambda n: history.delete_messages(CHANNEL, [f"m{middle + 2 * n + 1}"]),
-        "recover_ms": lambda _: history.recover(),
+        "recover_ms": lambda _: database.run.recover(),
     }
     found: dict[str, float] = {}
     for name, call in calls.items():

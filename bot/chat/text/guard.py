@@ -88,7 +88,7 @@ class Guard:
         folded = {fold(token) for token in special_tokens}
         tokens = [re.escape(token) for token in folded if len(token.strip()) > 1]
         # Looked for at every place, so that tokens which overlap are both found.
-        pattern = "|".join((*_ANY_TOKEN, *sorted(tokens, key=len, reverse=True)))
+        pattern = "|".join((*_ANY_TOKEN, *sorted(tokens, key=_longest_first)))
         self._tokens = re.compile(f"(?=(?P<inside>{pattern}))")
         self._headers = tuple(re.compile(header) for header in headers)
         self._lines = _speaker_lines(names)
@@ -126,12 +126,16 @@ class Guard:
         )
 
 
+def _longest_first(text: str) -> tuple[int, str]:
+    return -len(text), text
+
+
 def _speaker_lines(names: Sequence[str]) -> tuple[re.Pattern[str], ...]:
     words = {tuple(fold(name).split()) for name in names}
     spelled = [r"\s{1,4}".join(map(re.escape, parts)) for parts in words if parts]
     if not spelled:
         return ()
-    either = "|".join(sorted(spelled, key=len, reverse=True))
+    either = "|".join(sorted(spelled, key=_longest_first))  # in one order: `re` keeps it
     return (re.compile(rf"{_LINE_START}(?:{either}){_NAME_END}(?P<before>:)"),)
 
 

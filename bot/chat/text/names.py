@@ -3,12 +3,14 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from bot.chat.text.guard import fold
 
 NAME_CHARACTERS = 80  # a persona's limit; Discord's members have 32
 MARKS_IN_A_ROW = 2  # accents piled up higher are noise
 _READ_CHARACTERS = 512  # of a raw name: more is hostile
+_REMEMBERED = 2048  # names
 NOBODY = "Someone"
 COLON = "\ua789"  # looks like one and ends no speaker's name
 
@@ -18,9 +20,14 @@ _HEADING = re.compile(r"^[#>\s]+")
 
 def clean_name(name: str, default: str = NOBODY) -> str:
     """`name` on one line, without control, invisible and direction characters, never empty."""
+    return _cleaned(name[:_READ_CHARACTERS], default)
+
+
+@lru_cache(_REMEMBERED)  # a reply asks for everybody who speaks in it, the next one again
+def _cleaned(name: str, default: str) -> str:
     kept: list[str] = []
     marks = 0
-    for character in name[:_READ_CHARACTERS]:
+    for character in name:
         category = unicodedata.category(character)
         marks = marks + 1 if category in ("Mn", "Me") else 0
         if category in ("Cc", "Zl", "Zp", "Zs"):
