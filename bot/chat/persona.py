@@ -2,29 +2,84 @@
 
 import hashlib
 import json
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
 NAME_CHARACTERS = 80  # Discord's limit for a webhook's user name
-TEXT_CHARACTERS = 40_000
+TEXT_CHARACTERS = 100_000  # of one text: more than any context holds
+SUMMARY_CHARACTERS = 200
+DEPTH_TURNS = 1_000  # how deep a depth prompt may stand
+LIST_ITEMS = 500  # greetings, tags, stop words
 VERSION_CHARACTERS = 16
+
+_RECORD = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+Text = Annotated[str, Field(max_length=TEXT_CHARACTERS)]
+Texts = Annotated[tuple[Text, ...], Field(max_length=LIST_ITEMS)]
+
+
+class DepthPrompt(BaseModel):
+    """A text that stands before the `depth`-th newest turn (0: after the newest)."""
+
+    model_config = _RECORD
+
+    text: Text
+    depth: int = Field(default=4, ge=0, le=DEPTH_TURNS)
+    role: Literal["system", "user", "assistant"] = "system"
+
+
+class PersonaSampling(BaseModel):
+    """Settings of a channel that a persona may bring along; None leaves the channel's own."""
+
+    model_config = _RECORD
+
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    top_k: int | None = Field(default=None, ge=0, le=1000)
+    min_p: float | None = Field(default=None, ge=0, le=1)
+    repetition_penalty: float | None = Field(default=None, ge=0.5, le=2)
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    dry_multiplier: float | None = Field(default=None, ge=0, le=5)
+    dry_base: float | None = Field(default=None, ge=1, le=4)
+    dry_allowed_length: int | None = Field(default=None, ge=1, le=100)
+    xtc_probability: float | None = Field(default=None, ge=0, le=1)
+    xtc_threshold: float | None = Field(default=None, ge=0, le=0.5)
+    max_reply_tokens: int | None = Field(default=None, ge=16, le=2048)
 
 
 class PersonaText(BaseModel):
-    """What a persona is. A TOML persona file has exactly these keys; unknown ones are an error.
+    """What a persona is. A TOML persona file has these keys; unknown ones are an error.
 
-    Texts may hold `{{char}}` and `{{user}}`.
+    Texts may hold `{{char}}` and `{{user}}`. `lorebook` is a card's `character_book` as it came
+    (character-card-spec-v2 and -v3). Notes, creator, version and tags are never in a prompt.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+    model_config = _RECORD
 
     name: str = Field(min_length=1, max_length=NAME_CHARACTERS)
-    description: str = Field(default="", max_length=TEXT_CHARACTERS)
-    personality: str = Field(default="", max_length=TEXT_CHARACTERS)
-    scenario: str = Field(default="", max_length=TEXT_CHARACTERS)
-    greeting: str = Field(default="", max_length=TEXT_CHARACTERS)
-    example_dialogue: str = Field(default="", max_length=TEXT_CHARACTERS)
-    summary: str = Field(default="", max_length=200)  # one line for lists; never in a prompt
+    description: Text = ""
+    personality: Text = ""
+    scenario: Text = ""
+    greeting: Text = ""
+    example_dialogue: Text = ""
+    summary: str = Field(default="", max_length=SUMMARY_CHARACTERS)  # one line for lists
+    nickname: str = Field(default="", max_length=NAME_CHARACTERS)  # what `{{char}}` is, if any
+    alternate_greetings: Texts = ()
+    group_greetings: Texts = ()  # said only where there are several personas
+    system_text: Text = ""  # takes the place of the bot's own
+    closing_reminder: Text = ""  # stands last in a prompt
+    depth_prompt: DepthPrompt | None = None
+    talkativeness: float | None = Field(default=None, ge=0, le=1)
+    stop_words: Texts = ()
+    sampling: PersonaSampling | None = None
+    lorebook: SkipValidation[dict[str, object] | None] = None  # JSON, whatever is in it
+    creator_notes: Text = ""
+    translated_notes: dict[str, Text] = Field(default_factory=dict[str, str])  # by ISO 639-1
+    creator: Text = ""
+    character_version: Text = ""
+    tags: Texts = ()
 
 
 class Persona(PersonaText):

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bot.chat.persona import Persona, PersonaText
-from bot.chat.personas.files import is_persona_file, read_persona
+from bot.chat.personas.cards.card import Card
+from bot.chat.personas.files import is_persona_file, read_card_file, read_persona
 from bot.chat.personas.homes import PersonaHome, in_order, persona_key
 from bot.chat.personas.patience import Patience
 from bot.errors import PersonaError
@@ -50,10 +51,11 @@ class _Snapshot:
     by_id: Mapping[str, Persona] = field(default_factory=dict[str, Persona])
     by_name: Mapping[str, Persona] = field(default_factory=dict[str, Persona])
     problems: Mapping[str, str] = field(default_factory=dict[str, str])
+    files: Mapping[str, str] = field(default_factory=dict[str, str])  # by id
 
 
 class PersonaLibrary(PersonaHome):
-    """The owner's home of personas: a folder of TOML files and JSON cards, used in every guild.
+    """The owner's home of personas: a folder of persona files and character cards, for every guild.
 
     With :meth:`default` it implements :class:`bot.chat.ports.Personas`, too. Making one and
     :meth:`load` read the disk: not on the event loop. Everything else answers from memory. A file
@@ -91,6 +93,19 @@ class PersonaLibrary(PersonaHome):
         """The personas in alphabetical order: the same ones in every guild."""
         return in_order(self._snapshot.by_name.values())
 
+    async def card(self, persona_id: str) -> Card | None:
+        """The card in the file of a persona, with its picture, read anew; None if there is none.
+
+        Raises PersonaError where the file's newest version cannot be used.
+        """
+        path = self.file_of(persona_id)
+        return None if path is None else await asyncio.to_thread(read_card_file, path)
+
+    def file_of(self, persona_id: str) -> Path | None:
+        """The file that a persona is in."""
+        name = self._snapshot.files.get(persona_key(persona_id))
+        return None if name is None else self._folder / name
+
     async def default(self) -> Persona:
         """The persona that speaks where none is chosen; a built-in one if its file is gone."""
         chosen = await self.find(None, self._default)
@@ -109,7 +124,7 @@ class PersonaLibrary(PersonaHome):
             except OSError as error:
                 problem = f"{self._folder} cannot be read: {error.strerror or error}."
                 self._snapshot = _Snapshot(
-                    before.by_id, before.by_name, {str(self._folder): problem}
+                    before.by_id, before.by_name, {str(self._folder): problem}, before.files
                 )
             return self._snapshot != before
 
@@ -145,6 +160,7 @@ class PersonaLibrary(PersonaHome):
         self._files = files
         by_id: dict[str, Persona] = {}
         by_name: dict[str, Persona] = {}
+        by_file: dict[str, str] = {}
         for name, file in files.items():
             if file.problem:
                 problems[name] = file.problem
@@ -156,13 +172,17 @@ class PersonaLibrary(PersonaHome):
                     name, f"{name} is left out: another file has that name but for its ending."
                 )
                 continue
+            by_file[persona_key(persona.id)] = name
             first = by_name.setdefault(persona_key(persona.name), persona)
             if first is not persona:
                 problems.setdefault(
                     name, f"{name} cannot be chosen: another file has a «{first.name}» already."
                 )
         return _Snapshot(
-            by_id, by_name, {_plain(name): _plain(each) for name, each in problems.items()}
+            by_id,
+            by_name,
+            {_plain(name): _plain(each) for name, each in problems.items()},
+            by_file,
         )
 
     def _list_folder(self) -> list[Path]:

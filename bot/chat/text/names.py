@@ -16,11 +16,17 @@ COLON = "\ua789"  # looks like one and ends no speaker's name
 
 _COLONS = re.compile("[:\uff1a\ufe55\u2236\u0589\u05c3]")
 _HEADING = re.compile(r"^[#>\s]+")
+_ID = re.compile(r"\s*(?:(?:file|guild|persona)\s*:|built-in\s*$)")
 
 
 def clean_name(name: str, default: str = NOBODY) -> str:
     """`name` on one line, without control, invisible and direction characters, never empty."""
     return _cleaned(name[:_READ_CHARACTERS], default)
+
+
+def is_like_an_id(name: str) -> bool:
+    """Whether a persona of this name could be taken for another one, by that one's id."""
+    return _ID.match(fold(name[:_READ_CHARACTERS])) is not None
 
 
 @lru_cache(_REMEMBERED)  # a reply asks for everybody who speaks in it, the next one again

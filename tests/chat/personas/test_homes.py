@@ -58,7 +58,17 @@ def test_a_version_is_that_of_the_text_alone() -> None:
     version = Persona(id="a", **text).version
     assert len(version) == 16
     assert Persona(id="b", guild_id="1", **text).version == version
+    other = {
+        "depth_prompt": {"text": "another"},
+        "talkativeness": 0.25,
+        "sampling": {"top_k": 3},
+        "lorebook": {"name": "another"},
+        "translated_notes": {"de": "another"},
+        **dict.fromkeys(["alternate_greetings", "group_greetings"], ["another"]),
+        **dict.fromkeys(["stop_words", "tags"], ["another"]),
+    }
     others = [
-        Persona(id="a", **{**text, key: "another"}).version for key in PersonaText.model_fields
+        Persona(id="a", **{**text, key: other.get(key, "another")}).version
+        for key in PersonaText.model_fields
     ]
     assert len({version, *others}) == len(others) + 1

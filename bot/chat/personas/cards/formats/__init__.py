@@ -1,0 +1,1 @@
+"""The formats of files that hold a character: each read from bytes, some written."""

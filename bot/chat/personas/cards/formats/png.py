@@ -1,0 +1,128 @@
+"""Cards in PNG and APNG pictures: the text chunks `ccv3` (V3) and `chara` (V1 and V2, often V3)."""
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+
+from bot.chat.personas.cards.card import TextChunk
+from bot.chat.personas.cards.formats.chunks import (
+    TEXT_TYPES,
+    Chunk,
+    keyword_of,
+    read_chunks,
+    text_of,
+    write_png,
+)
+from bot.errors import PersonaError
+
+CARD_KEYWORDS = ("ccv3", "chara")  # the first one counts
+CARD_BYTES = 8 * 1024 * 1024  # of a card's document, unpacked
+_ASSET = re.compile(r"chara-ext-asset_:?(.+)", re.DOTALL)
+_NOVELAI = "naidata"
+_BLANKS = re.compile(rb"\s+")
+_ENCRYPTED = b"rcc||"
+
+
+@dataclass(frozen=True, slots=True)
+class PngParts:
+    """A PNG taken apart: documents by keyword, the bare picture, and what else it held."""
+
+    documents: dict[str, bytes]
+    picture: bytes
+    files: dict[str, bytes]
+    chunks: tuple[TextChunk, ...]
+    warnings: tuple[str, ...]
+
+
+def read_png(file_name: str, content: bytes) -> PngParts:
+    """Take a card's PNG apart. Raises PersonaError: broken, encrypted, or no card in it."""
+    found: dict[str, list[Chunk]] = {keyword: [] for keyword in CARD_KEYWORDS}
+    files: dict[str, bytes] = {}
+    others: list[TextChunk] = []
+    pixels: list[Chunk] = []
+    warnings: list[str] = []
+    for chunk in read_chunks(file_name, content):
+        kind, body = chunk
+        if kind not in TEXT_TYPES:
+            pixels.append(chunk)
+            if kind == b"acTL":
+                warnings.append("The picture moves; only its first one is used.")
+            continue
+        keyword = keyword_of(body).lower()
+        asset = _ASSET.fullmatch(keyword_of(body))
+        if keyword in found:
+            found[keyword].append(chunk)
+        elif keyword == _NOVELAI:
+            raise PersonaError(
+                f"{file_name} is a lorebook of NovelAI in a picture, not a persona.",
+                "A lorebook is imported with `/lore import`.",
+            )
+        elif asset and (unpacked := _base64(text_of(file_name, chunk, CARD_BYTES))) is not None:
+            files[asset[1]] = unpacked
+        else:
+            others.append(TextChunk(kind, body))
+    documents = {
+        keyword: _document(file_name, text_of(file_name, chunks[0], CARD_BYTES))
+        for keyword, chunks in found.items()
+        if chunks
+    }
+    if not documents:
+        raise PersonaError(
+            f"{file_name} is a picture without a card in it.",
+            "Programs that shrink or convert pictures lose the card: use the original file.",
+        )
+    if any(len({body for _, body in chunks}) > 1 for chunks in found.values()):
+        warnings.append("The picture holds several cards of one kind; the first one is used.")
+    return PngParts(documents, write_png(pixels), files, tuple(others), tuple(warnings))
+
+
+def build_png(
+    picture: bytes,
+    documents: dict[str, bytes],
+    files: dict[str, bytes],
+    chunks: tuple[TextChunk, ...],
+) -> bytes:
+    """A PNG with these documents by keyword, before its end, and everything else it had."""
+    texts: list[Chunk] = [(chunk.type, chunk.content) for chunk in chunks]
+    for path, content in files.items():
+        texts.append(_text_chunk(f"chara-ext-asset_:{path}", content))
+    for keyword, document in documents.items():
+        texts.append(_text_chunk(keyword, document))
+    *before, end = read_chunks("The picture", picture)
+    return write_png([*before, *texts, end])
+
+
+def _text_chunk(keyword: str, content: bytes) -> Chunk:
+    return b"tEXt", keyword.encode("latin-1", "replace") + b"\0" + base64.b64encode(content)
+
+
+def _document(file_name: str, text: bytes) -> bytes:
+    """A chunk's document: base64 of JSON, or the JSON itself. Raises PersonaError."""
+    bare = text.lstrip()
+    unpacked = bare if bare.startswith((b"{", _ENCRYPTED)) else _base64(bare)
+    if unpacked is None:
+        raise PersonaError(
+            f"{file_name}: the card in this picture is broken: it is not base64.",
+            "Export the card again.",
+        )
+    refuse_encrypted(file_name, unpacked)
+    return unpacked
+
+
+def refuse_encrypted(file_name: str, content: bytes) -> None:
+    """Raise PersonaError for a card that Risu has encrypted."""
+    if content.lstrip().startswith(_ENCRYPTED):
+        raise PersonaError(
+            f"{file_name} is a card that Risu has encrypted, which nobody else can read.",
+            "Export it from Risu without a password.",
+        )
+
+
+def _base64(text: bytes) -> bytes | None:
+    """Base64 of either alphabet, with or without its padding, on one line or several."""
+    bare = _BLANKS.sub(b"", text).rstrip(b"=\0").replace(b"-", b"+").replace(b"_", b"/")
+    try:
+        return base64.b64decode(bare + b"=" * (-len(bare) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return None

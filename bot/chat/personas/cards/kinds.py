@@ -1,0 +1,153 @@
+"""What a JSON document is: a character card of one version, a lorebook of one program, or neither.
+
+By what is in it alone. The shapes are those of character-card-spec-v2 and -v3, SillyTavern,
+NovelAI, Agnai, Risu and KoboldAI.
+"""
+
+import re
+from enum import Enum
+
+from bot.chat.personas.cards.documents import JsonObject, as_list, as_object
+from bot.errors import PersonaError
+
+
+class Kind(Enum):
+    """What a document is; the value says it in words."""
+
+    V1 = "a V1 character card"
+    V2 = "a V2 character card"
+    V3 = "a V3 character card"
+    WEBUI = "a character of text-generation-webui"
+    V3_BOOK = "a V3 lorebook"
+    BOOK = "a character's lorebook"
+    WORLD_INFO = "a lorebook of SillyTavern (World Info)"
+    NOVELAI_BOOK = "a lorebook of NovelAI"
+    AGNAI_BOOK = "a memory book of Agnai"
+    RISU_BOOK = "a lorebook of Risu"
+    AGNAI_CHARACTER = "a character in Agnai's own format"
+    STORY = "a story of KoboldAI"
+    CHAT = "a chat log"
+    PRESET = "a preset with settings for a model"
+    OTHER = "no character card"
+
+    @property
+    def is_card(self) -> bool:
+        """Whether a persona can be read from it."""
+        return self in _CARDS
+
+    @property
+    def is_book(self) -> bool:
+        """Whether it is a lorebook."""
+        return self in _BOOKS
+
+
+_CARDS = frozenset({Kind.V1, Kind.V2, Kind.V3, Kind.WEBUI})
+_BOOKS = frozenset(
+    {
+        Kind.V3_BOOK, Kind.BOOK, Kind.WORLD_INFO, Kind.NOVELAI_BOOK, Kind.AGNAI_BOOK,
+        Kind.RISU_BOOK,
+    }
+)  # fmt: skip
+_SPEC = re.compile(r"chara_card_v(\d+)", re.IGNORECASE)
+# Keys that nothing but a flat card has. A lorebook has a name and a description, too.
+_FLAT = frozenset(
+    {
+        "char_name", "char_persona", "char_greeting", "world_scenario", "example_dialogue",
+        "personality", "first_mes", "mes_example",
+    }
+)  # fmt: skip
+_PRESET = frozenset(
+    {
+        "temperature", "temp", "top_p", "top_k", "rep_pen", "repetition_penalty", "input_sequence",
+        "output_sequence", "prompt_order", "story_string", "max_length", "genamt",
+    }
+)  # fmt: skip
+
+
+def kind_of(document: object) -> Kind:
+    """What a parsed JSON document is."""
+    values = as_object(document)
+    if values is None:
+        return _kind_of_list(as_list(document) or [])
+    return _by_its_marks(values) or _by_its_keys(values)
+
+
+def refusal(file_name: str, kind: Kind) -> PersonaError:
+    """The error for a document that is not a card: it names what the file is."""
+    said = f"{file_name} is {kind.value}, not a persona."
+    match kind:
+        case _ if kind.is_book:
+            return PersonaError(said, "A lorebook is imported with `/lore import`.")
+        case Kind.AGNAI_CHARACTER:
+            return PersonaError(said, "Export it from Agnai in the format of SillyTavern.")
+        case Kind.OTHER:
+            return PersonaError(
+                f"{file_name} is {kind.value}: expected a card with a name and a description."
+            )
+        case _:
+            return PersonaError(said, "Use a character card: JSON, PNG, CHARX, BYAF or YAML.")
+
+
+def _by_its_marks(values: JsonObject) -> Kind | None:
+    """What the document itself says that it is."""
+    spec = values.get("spec")
+    data = as_object(values.get("data"))
+    if isinstance(spec, str):
+        if spec.lower().startswith("lorebook"):
+            return Kind.V3_BOOK
+        if data is not None and (version := _SPEC.match(spec)):
+            return Kind.V2 if int(version[1][:4]) < 3 else Kind.V3
+    if "lorebookVersion" in values:
+        return Kind.NOVELAI_BOOK
+    if values.get("type") == "risu" and "data" in values:
+        return Kind.RISU_BOOK
+    if values.get("kind") == "memory":
+        return Kind.AGNAI_BOOK
+    if values.get("kind") == "character" and as_object(values.get("persona")) is not None:
+        return Kind.AGNAI_CHARACTER
+    if data is not None and not _FLAT & values.keys():
+        if "entries" in data and not (_FLAT | {"scenario"}) & data.keys():
+            return Kind.BOOK
+        return Kind.V2 if {"name", "description", *_FLAT} & data.keys() else None
+    return None
+
+
+def _by_its_keys(values: JsonObject) -> Kind:
+    keys = values.keys()
+    if "chat_metadata" in keys or {"user_name", "character_name"} <= keys:
+        return Kind.CHAT
+    if "gamestarted" in keys or ("worldinfo" in keys and {"memory", "prompt", "actions"} & keys):
+        return Kind.STORY
+    if not _FLAT & keys and "entries" in keys:
+        return _kind_of_entries(values["entries"])
+    is_webui = "context" in keys or ("greeting" in keys and "description" not in keys)
+    if is_webui and not (_FLAT - {"example_dialogue"}) & keys:
+        return Kind.WEBUI
+    if _FLAT & keys or {"name", "description", "scenario"} & keys:
+        return Kind.PRESET if len(_PRESET & keys) > 1 and not _FLAT & keys else Kind.V1
+    return Kind.PRESET if len(_PRESET & keys) > 1 else Kind.OTHER
+
+
+def _kind_of_entries(entries: object) -> Kind:
+    listed = as_list(entries)
+    if listed is None:
+        return Kind.WORLD_INFO
+    first = as_object(listed[0]) if listed else None
+    if first is None:
+        return Kind.BOOK
+    if "keywords" in first:
+        return Kind.AGNAI_BOOK
+    if "text" in first:
+        return Kind.NOVELAI_BOOK
+    return Kind.WORLD_INFO if "key" in first else Kind.BOOK
+
+
+def _kind_of_list(items: list[object]) -> Kind:
+    first = as_object(items[0]) if items else None
+    if first is None:
+        return Kind.OTHER
+    if {"mes", "is_user"} & first.keys() or "chat_metadata" in first:
+        return Kind.CHAT
+    if {"key", "keys", "keywords"} & first.keys():
+        return _kind_of_entries(items)
+    return Kind.OTHER
