@@ -24,7 +24,7 @@ COMMANDS = {
     "workbench": "the local page, on 127.0.0.1 only",
     "doctor": "check settings, token, permissions, model and GPU, and say what to do",
     "model": "fetch, inspect or quantize a model",
-    "persona": "personas without Discord: list, show, check",
+    "persona": "personas without Discord: list, show, check, import, export",
     "db": "the database: upgrade, check, export",
     "bench": "how fast the engine is here, beside its floor and generate()",
 }

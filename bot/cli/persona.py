@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Protocol
 
 from bot.chat.persona import Persona
-from bot.chat.personas.files import read_persona
+from bot.chat.personas.cards.preview import preview_of, prompt_texts
+from bot.chat.personas.cards.writing import Format
+from bot.chat.personas.files import is_persona_file, read_card_file
 from bot.chat.personas.homes import persona_key
 from bot.chat.personas.library import FILE_ID, PersonaLibrary
+from bot.cli.persona_transfer import export_persona, import_file
 from bot.errors import NotFound, PersonaError
 
 EXIT_USER = 2
 
-_FIELDS = ("description", "personality", "scenario", "greeting", "example_dialogue")
+# What `show` tells beside the texts of the prompt.
+_BESIDE = ("nickname", "creator_notes", "creator", "character_version")
 
 
 class PersonaSettings(Protocol):
@@ -27,7 +31,7 @@ class PersonaSettings(Protocol):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare `list`, `show` and `check`."""
+    """Declare the actions."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="action")
     actions.add_parser("list", help="every persona in the folder, and files that cannot be used")
     showing = actions.add_parser("show", help="everything a persona's file says")
@@ -36,8 +40,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="the persona's name, how it begins, its id, or its file's name without the ending",
     )
-    checking = actions.add_parser("check", help="whether a file can be used as a persona")
-    checking.add_argument("files", metavar="FILE", nargs="+", type=Path, help="TOML or JSON")
+    kinds = "a persona file or a card: TOML, JSON, PNG, CHARX, BYAF or YAML"
+    checking = actions.add_parser("check", help="whether files can be used as personas")
+    checking.add_argument(
+        "files", metavar="FILE", nargs="+", type=Path, help=f"{kinds}; or a folder of them"
+    )
+    importing = actions.add_parser("import", help="show a card and put it into the folder")
+    importing.add_argument("file", metavar="FILE", type=Path, help=kinds)
+    choice = importing.add_mutually_exclusive_group()
+    choice.add_argument("--name", help="take it under this name")
+    choice.add_argument(
+        "--replace", action="store_true", help="put it in the place of the persona of its name"
+    )
+    exporting = actions.add_parser("export", help="write a persona into a file")
+    exporting.add_argument("name", metavar="NAME", help="as for `show`")
+    exporting.add_argument(
+        "format",
+        metavar="FORMAT",
+        choices=[each.value for each in Format],
+        help=", ".join(each.value for each in Format),
+    )
+    exporting.add_argument(
+        "file", metavar="FILE", nargs="?", type=Path, help="by default the name, in this folder"
+    )
+    exporting.add_argument("--replace", action="store_true", help="write over a file")
 
 
 def run(args: argparse.Namespace, settings: PersonaSettings) -> int:
@@ -45,7 +71,15 @@ def run(args: argparse.Namespace, settings: PersonaSettings) -> int:
     if args.action == "check":
         return _check(args.files)
     library = PersonaLibrary(settings.personas_dir)
-    return asyncio.run(_list(library) if args.action == "list" else _show(library, args.name))
+    match args.action:
+        case "list":
+            return asyncio.run(_list(library))
+        case "import":
+            return asyncio.run(_import(library, settings.personas_dir, args))
+        case "export":
+            return asyncio.run(_export(library, args))
+        case _:
+            return asyncio.run(_show(library, args.name))
 
 
 async def _list(library: PersonaLibrary) -> int:
@@ -58,17 +92,39 @@ async def _list(library: PersonaLibrary) -> int:
     return EXIT_USER if library.problems() else 0
 
 
-async def _show(library: PersonaLibrary, name: str) -> int:
+async def _import(library: PersonaLibrary, folder: Path, args: argparse.Namespace) -> int:
+    path = await import_file(library, folder, args.file, args.name, replace=args.replace)
+    print(f"It is in {path} now.")
+    return 0
+
+
+async def _export(library: PersonaLibrary, args: argparse.Namespace) -> int:
+    persona, format = await _named(library, args.name), Format(args.format)
+    path = await export_persona(library, persona, format, args.file, replace=args.replace)
+    print(f"«{persona.name}» is in {path} now.")
+    return 0
+
+
+async def _named(library: PersonaLibrary, name: str) -> Persona:
+    """The persona that somebody means. Raises NotFound, naming those there are."""
     persona = await library.find(None, name) or await library.by_id(None, FILE_ID.format(name))
     persona = persona or await _only_one_like(library, name)
     if persona is None:
         names = ", ".join(each.name for each in await library.listed(None)) or "none"
         raise NotFound(f"There is no persona «{name[:80]}».", f"There are: {names}.")
+    return persona
+
+
+async def _show(library: PersonaLibrary, name: str) -> int:
+    persona = await _named(library, name)
     print(persona.name)
     if persona.summary:
         print(persona.summary)
-    for field in _FIELDS:
-        text = str(getattr(persona, field))
+    texts = prompt_texts(persona) | {field: str(getattr(persona, field)) for field in _BESIDE}
+    for number, greeting in enumerate(persona.alternate_greetings, 2):
+        texts[f"greeting {number}"] = greeting
+    texts["tags"] = ", ".join(persona.tags)
+    for field, text in texts.items():
         if text:
             print(f"\n[{field.replace('_', ' ')}]\n{text}")
     return 0
@@ -85,20 +141,28 @@ def _check(files: list[Path]) -> int:
     """Say of every file whether it can be used. The last fault is raised: it ends the output."""
     faults: list[PersonaError] = []
     for path in files:
-        try:
-            persona = read_persona(path)
-        except PersonaError as error:
-            faults.append(error)
-            continue
-        filled = [field.replace("_", " ") for field in _FIELDS if getattr(persona, field)]
-        print(
-            f"{path}: «{persona.name}» can be used. It has: {', '.join(filled) or 'a name only'}."
-        )
+        below = sorted(filter(is_persona_file, path.iterdir())) if path.is_dir() else [path]
+        if not below:
+            faults.append(PersonaError(f"{path} is a folder without persona files."))
+        for each in below:
+            try:
+                _check_file(each)
+            except PersonaError as error:
+                faults.append(error)
     for fault in faults[:-1]:
         print(fault, file=sys.stderr)
     if faults:
         raise faults[-1]
     return 0
+
+
+def _check_file(path: Path) -> None:
+    preview = preview_of(read_card_file(path))
+    filled = [field.replace("_", " ") for field in preview.characters]
+    filled += ["a picture"] if preview.has_picture else []
+    print(f"{path}: «{preview.name}» can be used. It has: {', '.join(filled) or 'a name only'}.")
+    for warning in preview.warnings:
+        print(f"  ! {warning}")
 
 
 def _first_line(persona: Persona) -> str:

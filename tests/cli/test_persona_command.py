@@ -101,6 +101,6 @@ def test_a_fault_is_told_once(
     assert not caplog.records
 
 
-def test_what_is_no_file_at_all_is_named() -> None:
-    with pytest.raises(PersonaError, match=r"^\. is not a persona file"):
-        command("check", ".")
+def test_what_is_no_persona_at_all_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PersonaError, match="is a folder without persona files"):
+        command("check", str(tmp_path))

@@ -17,7 +17,7 @@ def read_persona(path: Path) -> PersonaText:
 
 def read_card_file(path: Path) -> Card:
     """The card in a file, with picture and warnings. Blocking. Raises PersonaError."""
-    return read_card(_read_bytes(path), path.name or str(path))
+    return read_card(read_bytes(path), path.name or str(path))
 
 
 def is_persona_file(path: Path) -> bool:
@@ -25,8 +25,8 @@ def is_persona_file(path: Path) -> bool:
     return path.suffix.lower() in ENDINGS and not path.name.startswith((".", "~", "#"))
 
 
-def _read_bytes(path: Path) -> bytes:
-    """The file's first 8 MiB, and a byte more where there is one."""
+def read_bytes(path: Path) -> bytes:
+    """A plain file's first 8 MiB, and a byte more where there is one. Raises PersonaError."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # opening a device may do something already
             raise PersonaError(f"{path.name or path} is not a plain file.")

@@ -64,8 +64,8 @@ def test_a_version_is_that_of_the_text_alone() -> None:
         "sampling": {"top_k": 3},
         "lorebook": {"name": "another"},
         "translated_notes": {"de": "another"},
-        **dict.fromkeys(["alternate_greetings", "group_greetings"], ["another"]),
-        **dict.fromkeys(["stop_words", "tags"], ["another"]),
+        **{key: ["another"] for key in ("alternate_greetings", "group_greetings")},
+        **{key: ["another"] for key in ("stop_words", "tags")},
     }
     others = [
         Persona(id="a", **{**text, key: other.get(key, "another")}).version

@@ -142,7 +142,7 @@ def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
         ("a.json", "", r"a\.json, line 1: this is not JSON: expected value"),
         ("a.json", "[1]", r"a\.json is no character card: expected a card with a name"),
         ("a.json", "{ invalid", r"a\.json, line 1: this is not JSON: expected a key in double"),
-        ("a.json", '{"description": "x"}', r"a\.json(, line 1)?: expected the key «name» \(or «char_name»\)"),
+        ("a.json", '{"description": "x"}', r"a\.json: expected the key «name» \(or «char_"),
         ("a.json", '{\n\n"char_name": 5}', r"a\.json, line 3: expected text in quotes for «name»"),
         ("a.json", '{"name": "A\\rB"}', r"a\.json, line 1: a name has only one line"),
         ("a.json", '{"name": "A", "name": "B"}', r"a\.json: the key «name» stands there twice"),

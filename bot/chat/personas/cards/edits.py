@@ -15,6 +15,7 @@ from bot.chat.personas.cards.card import Card, Origin
 from bot.chat.personas.cards.documents import JsonObject, as_object
 from bot.chat.personas.cards.fields import LISTS, TEXTS
 from bot.chat.personas.cards.versions import (
+    MODIFIED,
     OURS,
     Version,
     convert,
@@ -22,8 +23,6 @@ from bot.chat.personas.cards.versions import (
     put,
     put_extension,
 )
-
-MODIFIED = "modification_date"
 
 # Our fields that stand in `extensions.caduceus`, since no card has a place for them.
 _OWN_FIELDS = ("summary", "sampling", "stop_words")

@@ -7,7 +7,6 @@ from enum import Enum
 
 from bot.chat.personas.cards.card import Asset, Card
 from bot.chat.personas.cards.documents import JsonObject, as_list, as_object, dump_json
-from bot.chat.personas.cards.edits import MODIFIED
 from bot.chat.personas.cards.formats.charx import (
     ICON_FILE,
     build_charx,
@@ -19,10 +18,11 @@ from bot.chat.personas.cards.formats.png import build_png
 from bot.chat.personas.cards.formats.toml_writing import dump_toml
 from bot.chat.personas.cards.pictures import plain_picture, render
 from bot.chat.personas.cards.reading import CARD_FILE_BYTES
-from bot.chat.personas.cards.versions import Version, convert, put
+from bot.chat.personas.cards.versions import MODIFIED, Version, convert, put
 from bot.errors import PersonaError
 
-_UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]+|^\.+|[. ]+$')
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]+')
+_DEVICE = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?=\.|$)", re.IGNORECASE)  # on Windows
 _FILE_NAME_CHARACTERS = 60
 _CHUNK_PATH_BYTES = 60  # a PNG's keyword has 79 at most
 # What character-card-spec-v3 wants a V2 reader to be told of a V3 card («Backfilling»).
@@ -90,7 +90,8 @@ def document_in(card: Card, version: Version, now: int) -> JsonObject:
 
 def safe_file_name(name: str) -> str:
     """A persona's name as the name of a file on any system, without an ending."""
-    return _UNSAFE.sub("_", name[:_FILE_NAME_CHARACTERS]).strip(" .") or "persona"
+    bare = _UNSAFE.sub("_", name[:_FILE_NAME_CHARACTERS]).strip(" .") or "persona"
+    return f"_{bare}" if _DEVICE.match(bare) else bare
 
 
 def _png(card: Card, now: int, told: list[str]) -> bytes:

@@ -18,6 +18,7 @@ from bot.chat.personas.cards.kinds import Kind, kind_of, refusal
 from bot.chat.personas.cards.versions import V1_KEYS, Version, data_of
 
 _VERSIONS = {Kind.V1: Version.V1, Kind.V2: Version.V2, Kind.V3: Version.V3}
+_ON_THE_WEB = ("http:", "https:", "ftp:", "//")
 _NAMES_REFUSED = ("clyde", "discord")  # of webhooks
 _UNUSED: Mapping[str, str] = {
     "regex_scripts": "Its scripts that rewrite texts (regex_scripts) are kept and not run.",
@@ -105,11 +106,12 @@ def _about_use(data: JsonObject) -> list[str]:
     if world and isinstance(world, str) and not book:
         told.append(f"It names a lorebook «{shown(world)}», which is not in the file.")
     assets = [as_object(each) or {} for each in as_list(data.get("assets")) or []]
-    uris = [str(each.get("uri") or "").lower() for each in assets]
-    remote = sum(uri.startswith(("http:", "https:", "//", "ftp:")) for uri in uris)
+    remote = [
+        each for each in assets if str(each.get("uri") or "").lower().startswith(_ON_THE_WEB)
+    ]
+    beside = [each for each in assets if each.get("type") != "icon" and each not in remote]
     if remote:
-        told.append(f"On the web, so never fetched: {remote} of its pictures or sounds.")
-    beside = sum(str(each.get("type") or "") != "icon" for each in assets) - remote
-    if beside > 0:
-        told.append(f"Kept but not shown: {beside} of its pictures or sounds.")
+        told.append(f"On the web, so never fetched: {len(remote)} of its pictures or sounds.")
+    if beside:
+        told.append(f"Kept but not shown: {len(beside)} of its pictures or sounds.")
     return told

@@ -51,9 +51,9 @@ def parse_toml(file_name: str, text: str) -> Card:
         raise fault(file_name, None, _TOO_MUCH) from error
     kept = values.pop(CARD, None)
     base = None if kept is None else _kept_card(file_name, kept)
-    if base and base.persona.lorebook:
-        values.setdefault("lorebook", base.persona.lorebook)
     persona = _persona(file_name, values, text)
+    if base and "lorebook" not in values:
+        persona = persona.model_copy(update={"lorebook": base.persona.lorebook})
     return new_card(persona) if base is None else with_persona(base, persona)
 
 
