@@ -75,9 +75,9 @@ def run(args: argparse.Namespace, settings: PersonaSettings) -> int:
         case "list":
             return asyncio.run(_list(library))
         case "import":
-            return asyncio.run(_import(library, settings.personas_dir, args))
+            return _import(library, settings.personas_dir, args)
         case "export":
-            return asyncio.run(_export(library, args))
+            return _export(library, args)
         case _:
             return asyncio.run(_show(library, args.name))
 
@@ -92,15 +92,15 @@ async def _list(library: PersonaLibrary) -> int:
     return EXIT_USER if library.problems() else 0
 
 
-async def _import(library: PersonaLibrary, folder: Path, args: argparse.Namespace) -> int:
-    path = await import_file(library, folder, args.file, args.name, replace=args.replace)
+def _import(library: PersonaLibrary, folder: Path, args: argparse.Namespace) -> int:
+    path = import_file(library, folder, args.file, args.name, replace=args.replace)
     print(f"It is in {path} now.")
     return 0
 
 
-async def _export(library: PersonaLibrary, args: argparse.Namespace) -> int:
-    persona, format = await _named(library, args.name), Format(args.format)
-    path = await export_persona(library, persona, format, args.file, replace=args.replace)
+def _export(library: PersonaLibrary, args: argparse.Namespace) -> int:
+    persona, format = asyncio.run(_named(library, args.name)), Format(args.format)
+    path = export_persona(library, persona, format, args.file, replace=args.replace)
     print(f"«{persona.name}» is in {path} now.")
     return 0
 
@@ -141,7 +141,11 @@ def _check(files: list[Path]) -> int:
     """Say of every file whether it can be used. The last fault is raised: it ends the output."""
     faults: list[PersonaError] = []
     for path in files:
-        below = sorted(filter(is_persona_file, path.iterdir())) if path.is_dir() else [path]
+        try:
+            below = sorted(filter(is_persona_file, path.iterdir())) if path.is_dir() else [path]
+        except OSError as error:
+            faults.append(PersonaError(f"{path} cannot be read: {error.strerror}."))
+            continue
         if not below:
             faults.append(PersonaError(f"{path} is a folder without persona files."))
         for each in below:

@@ -1,5 +1,7 @@
 """`python -m bot persona import` and `export`: cards into the owner's folder, and out of it."""
 
+import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Iterable
@@ -10,9 +12,9 @@ from bot.chat.personas.cards.card import Card, Origin
 from bot.chat.personas.cards.edits import new_card, renamed
 from bot.chat.personas.cards.fields import checked_name
 from bot.chat.personas.cards.preview import Preview, preview_of
-from bot.chat.personas.cards.writing import Format, safe_file_name, write_card
 from bot.chat.personas.cards.reading import read_card
-from bot.chat.personas.files import read_bytes
+from bot.chat.personas.cards.writing import Format, safe_file_name, write_card
+from bot.chat.personas.files import read_bytes, read_card_file
 from bot.chat.personas.library import PersonaLibrary
 from bot.errors import PersonaError
 
@@ -48,7 +50,7 @@ def preview_lines(preview: Preview) -> Iterable[str]:
         yield f"! {warning}"
 
 
-async def import_file(
+def import_file(
     library: PersonaLibrary, folder: Path, path: Path, name: str | None, *, replace: bool
 ) -> Path:
     """Put a card into the folder of personas; returns the file that it is in now.
@@ -67,7 +69,7 @@ async def import_file(
         card = renamed(card, checked_name(name), int(time.time()))
         written = write_card(card, _format_of(card), int(time.time()))
         content, ending = written.content, Path(written.file_name).suffix
-    taken = await library.by_name(None, card.persona.name)
+    taken = asyncio.run(library.by_name(None, card.persona.name))
     if taken is None:
         target = folder / f"{_free_stem(folder, safe_file_name(card.persona.name))}{ending}"
         old = None
@@ -77,7 +79,7 @@ async def import_file(
     else:
         raise PersonaError(
             f"There is a persona «{taken.name}» already.",
-            f"Take another name (`--name «{await _free_name(library, card.persona.name)}»`), or "
+            f"Take another name (`--name «{_free_name(library, card.persona.name)}»`), or "
             "put this one in its place with `--replace`.",
         )
     _write(target, content)
@@ -86,11 +88,12 @@ async def import_file(
     return target
 
 
-async def export_persona(
+def export_persona(
     library: PersonaLibrary, persona: Persona, format: Format, target: Path | None, *, replace: bool
 ) -> Path:
     """Write a persona into a file of its own; returns which. Raises PersonaError if it exists."""
-    card: Card = await library.card(persona.id) or new_card(persona)
+    path = library.file_of(persona.id)
+    card = new_card(persona) if path is None else read_card_file(path)
     exported = write_card(card, format, int(time.time()))
     target = target or Path(exported.file_name)
     if target.is_dir():
@@ -128,9 +131,9 @@ def _free_stem(folder: Path, stem: str) -> str:
     return free
 
 
-async def _free_name(library: PersonaLibrary, name: str) -> str:
+def _free_name(library: PersonaLibrary, name: str) -> str:
     number, free = 2, f"{name} (2)"
-    while await library.by_name(None, free) is not None:
+    while asyncio.run(library.by_name(None, free)) is not None:
         number += 1
         free = f"{name} ({number})"
     return free
@@ -144,7 +147,8 @@ def _write(target: Path, content: bytes) -> None:
         draft.write_bytes(content)
         os.replace(draft, target)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            draft.unlink()
         raise PersonaError(
             f"{target} cannot be written: {error.strerror}.", "Check the folder and its rights."
         ) from error

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from making_cards import archive, as_json, card_chunk, png, v2, v3
 
 from bot.chat.persona import Persona, PersonaText
 from bot.chat.personas import library as module
@@ -330,3 +331,22 @@ async def test_the_watch_sees_a_change(folder: Folder) -> None:
     watching.cancel()
     with pytest.raises(asyncio.CancelledError):
         await watching
+
+
+def test_cards_of_every_kind_in_the_folder_are_personas(folder: Folder) -> None:
+    picture = png(card_chunk("chara", v2(alternate_greetings=["hi"])))
+    (folder.path / "a.png").write_bytes(picture)
+    (folder.path / "b.charx").write_bytes(archive({"card.json": as_json(v3())}))
+    folder.write("c.yaml", "name: Yam\ncontext: c\n")
+    folder.write("d.json", '{"name": "Book", "entries": {}}')
+    library = PersonaLibrary(folder.path)
+    assert names(library) == ["Mira", "Nova", "Yam"]
+    assert "World Info" in library.problems()["d.json"]
+    found = found_by(library, "mira")
+    assert found is not None
+    assert (found.id, found.alternate_greetings) == ("file:a", ("hi",))
+    card = asyncio.run(library.card("FILE:a"))
+    assert card is not None
+    assert card.picture == png()
+    assert library.file_of("file:b") == folder.path / "b.charx"
+    assert asyncio.run(library.card("file:nobody")) is None

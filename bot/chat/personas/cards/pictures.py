@@ -1,7 +1,7 @@
 """Pictures of personas: looked at before they are decoded, and written anew without metadata.
 
 Only PNG, JPEG, WebP and GIF are opened. The size that a file claims is checked before anything is
-decoded, so that a picture takes at most about 80 MB while it is worked on. All of it is blocking.
+decoded, so that a picture takes at most about 100 MB while it is worked on. All of it is blocking.
 """
 
 import colorsys
@@ -16,12 +16,15 @@ from PIL import Image
 from bot.chat.personas.cards.formats.chunks import SIGNATURE, Chunk, read_chunks, write_png
 from bot.errors import PersonaError
 
-MOST_PIXELS = 16 * 1024 * 1024
+MOST_PIXELS = 15_000_000
+MOST_WEBP_PIXELS = 6_000_000  # its decoder keeps the picture three times
 MOST_SIDE = 16_384
 PERSONA_SIDE = 2_048  # of a picture as it is kept and exported: the longer side
 EMOJI_BYTES = 256 * 1024  # of an application emoji (Discord, «Emoji Resource»)
 _EMOJI_SIDES = (256, 192, 128)
 _PLAIN_SIZE = (400, 600)  # as most cards have it
+_COPIED_PIXELS = 7_000_000
+_REDUCIBLE = ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr")
 _BAND_ROWS = 512
 _ORIENTATION = 0x0112  # the tag of EXIF, and how each of its values is put upright
 _UPRIGHT = {
@@ -69,10 +72,11 @@ def look_at(file_name: str, content: bytes) -> PictureFacts | None:
         facts = None
     if facts is None or not facts.width or not facts.height:
         return None
-    if facts.width * facts.height > MOST_PIXELS or max(facts.width, facts.height) > MOST_SIDE:
+    limit = MOST_WEBP_PIXELS if facts.format == "WEBP" else MOST_PIXELS
+    if facts.width * facts.height > limit or max(facts.width, facts.height) > MOST_SIDE:
         raise PersonaError(
             f"{file_name} is a picture of {facts.width:,} x {facts.height:,} points; "
-            f"{MOST_PIXELS // 1_000_000} million are the limit.",
+            f"{limit // 1_000_000} million are the limit.",
             "Make the picture smaller.",
         )
     return facts
@@ -137,13 +141,17 @@ def _fitted(opened: Image.Image, most_side: int) -> Image.Image:
     turn = _UPRIGHT.get(opened.getexif().get(_ORIENTATION, 1))
     opened.load()
     picture: Image.Image = opened
+    factor = max(picture.size) // most_side
+    if picture.width * picture.height > _COPIED_PIXELS:
+        factor = max(factor, 2)  # what follows copies the whole picture
+    if factor > 1 and picture.mode in _REDUCIBLE:
+        picture = _reduced(picture, factor)
     if picture.mode not in ("RGB", "RGBA"):
         has_alpha = "A" in picture.mode or "transparency" in picture.info
         picture = picture.convert("RGBA" if has_alpha else "RGB")
-    factor = max(picture.size) // (2 * most_side)
-    if factor > 1:
-        picture = _reduced(picture, factor)
-    picture.thumbnail((most_side, most_side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        if factor > 1 and opened.mode not in _REDUCIBLE:
+            picture = _reduced(picture, factor)
+    picture.thumbnail((most_side, most_side), Image.Resampling.LANCZOS)
     return picture if turn is None else picture.transpose(turn)
 
 

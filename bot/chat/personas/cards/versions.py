@@ -18,7 +18,7 @@ from bot.chat.personas.cards.documents import JsonObject, as_object
 
 OURS = "caduceus"  # our key in `extensions`
 MODIFIED = "modification_date"  # said anew whenever a V3 card is written
-_EMPTY = ("", [], {}, None)
+_EMPTY: tuple[object, ...] = ("", [], {}, None)
 _KEPT = ("data", "beside")  # below it in V1: what belongs elsewhere in another version
 
 V1_KEYS = ("name", "description", "personality", "scenario", "first_mes", "mes_example")
@@ -187,9 +187,7 @@ def _build_v1(data: JsonObject, beside: JsonObject) -> JsonObject:
 
 
 def _build_v2(data: JsonObject, beside: JsonObject) -> JsonObject:
-    own = {
-        key: data[key] for key in V3_KEYS if key != MODIFIED and data.get(key) not in _EMPTY
-    }
+    own = {key: data[key] for key in V3_KEYS if key != MODIFIED and data.get(key) not in _EMPTY}
     kept = {key: value for key, value in data.items() if key not in V3_KEYS}
     kept = {**kept, **{key: each for key, each in _V2_DEFAULTS.items() if key not in kept}}
     if own:

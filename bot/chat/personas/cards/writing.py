@@ -16,7 +16,7 @@ from bot.chat.personas.cards.formats.charx import (
 )
 from bot.chat.personas.cards.formats.png import build_png
 from bot.chat.personas.cards.formats.toml_writing import dump_toml
-from bot.chat.personas.cards.pictures import plain_picture, render
+from bot.chat.personas.cards.pictures import PERSONA_SIDE, plain_picture, render
 from bot.chat.personas.cards.reading import CARD_FILE_BYTES
 from bot.chat.personas.cards.versions import MODIFIED, Version, convert, put
 from bot.errors import PersonaError
@@ -24,6 +24,7 @@ from bot.errors import PersonaError
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]+')
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?=\.|$)", re.IGNORECASE)  # on Windows
 _FILE_NAME_CHARACTERS = 60
+_PICTURE_BYTES = CARD_FILE_BYTES // 2
 _CHUNK_PATH_BYTES = 60  # a PNG's keyword has 79 at most
 # What character-card-spec-v3 wants a V2 reader to be told of a V3 card («Backfilling»).
 _BACKFILL = (
@@ -94,13 +95,24 @@ def safe_file_name(name: str) -> str:
     return f"_{bare}" if _DEVICE.match(bare) else bare
 
 
+def _picture(card: Card, told: list[str]) -> bytes | None:
+    """The card's picture as a PNG that leaves room for the card, if it can be decoded."""
+    if card.picture is None:
+        return None
+    try:
+        made = render("The picture", card.picture)
+        side = PERSONA_SIDE
+        while len(made) > _PICTURE_BYTES:
+            side //= 2
+            made = render("The picture", card.picture, side)
+    except PersonaError:
+        told.append("Its picture cannot be decoded and is left out.")
+        return None
+    return made
+
+
 def _png(card: Card, now: int, told: list[str]) -> bytes:
-    picture = plain_picture(card.persona.name)
-    if card.picture:
-        try:
-            picture = render("The picture", card.picture)
-        except PersonaError:
-            told.append("Its picture cannot be decoded; a plain one takes its place.")
+    picture = _picture(card, told) or plain_picture(card.persona.name)
     v2 = document_in(card, Version.V2, now)
     if card.version is Version.V3:
         v2 = _backfilled(v2)
@@ -152,20 +164,18 @@ def _charx(card: Card, now: int, told: list[str]) -> bytes:
     document = document_in(card, Version.V3, now)
     files: Mapping[str, bytes] = card.files
     icon = icon_of(card.assets)
-    if card.picture and embedded_file(icon, files) is None:
-        try:
-            picture = render("The picture", card.picture)
-        except PersonaError:
-            told.append("Its picture cannot be decoded and is left out.")
-        else:
-            path = embedded_path(icon)
-            if path is None or ".." in path or path in files:
-                path = ICON_FILE
-                document = _with_icon(document, icon)
-            files = {**files, path: picture}
+    if embedded_file(icon, files) is None and (picture := _picture(card, told)):
+        path = embedded_path(icon)
+        if path is None or ".." in path or path in files:
+            path = ICON_FILE
+            document = _with_icon(document, icon)
+        files = {**files, path: picture}
     if card.chunks:
         told.append("The other texts in its picture don't go into a CHARX.")
-    return build_charx(dump_json(document, indent=2), files)
+    content = build_charx(dump_json(document, indent=2), files)
+    if len(content) > CARD_FILE_BYTES:
+        told.append("It is larger than 8 MiB, which is more than can be imported here.")
+    return content
 
 
 def _with_icon(document: JsonObject, icon: Asset | None) -> JsonObject:

@@ -17,7 +17,7 @@ from bot.chat.persona import DepthPrompt, PersonaSampling, PersonaText
 from bot.chat.personas.cards.card import Card
 from bot.chat.personas.cards.edits import new_card, renamed, with_persona
 from bot.chat.personas.cards.formats.chunks import read_chunks
-from bot.chat.personas.cards.reading import read_card
+from bot.chat.personas.cards.reading import CARD_FILE_BYTES, read_card
 from bot.chat.personas.cards.versions import Version
 from bot.chat.personas.cards.writing import Format, document_in, safe_file_name, write_card
 
@@ -299,7 +299,17 @@ def test_a_persona_without_a_picture_gets_a_plain_one() -> None:
     assert read_card(written.content, written.file_name).persona.name == "Mira"
     assert written.warnings == ()
     broken = replace(new_card(PersonaText(name="Mira")), picture=picture_bytes()[:40])
-    assert "plain one" in write_card(broken, Format.PNG, NOW).warnings[0]
+    assert "cannot be decoded" in write_card(broken, Format.PNG, NOW).warnings[0]
+
+
+def test_a_picture_that_packs_badly_leaves_room_for_the_card() -> None:
+    file = BytesIO()
+    Image.merge("RGB", [Image.effect_noise((1_500, 1_500), 90) for _ in "RGB"]).save(file, "JPEG")
+    card = replace(new_card(PersonaText(name="Mira")), picture=file.getvalue())
+    for format in (Format.PNG, Format.CHARX):
+        content = write_card(card, format, NOW).content
+        assert read_card(content, "a").picture is not None
+        assert len(content) < CARD_FILE_BYTES // 2 + 10_000
 
 
 def test_a_charx_goes_out_with_everything_that_it_came_with() -> None:

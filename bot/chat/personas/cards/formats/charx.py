@@ -49,6 +49,5 @@ def build_charx(document: bytes, files: Mapping[str, bytes]) -> bytes:
     archive = BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as writing:
         for path, content in {CARD_FILE: document, **files}.items():
-            packed = zipfile.ZIP_DEFLATED if path.endswith(".json") else zipfile.ZIP_STORED
-            writing.writestr(zipfile.ZipInfo(path, _UNDATED), content, packed)
+            writing.writestr(zipfile.ZipInfo(path, _UNDATED), content, zipfile.ZIP_DEFLATED)
     return archive.getvalue()

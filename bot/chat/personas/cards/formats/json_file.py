@@ -106,9 +106,7 @@ def _about_use(data: JsonObject) -> list[str]:
     if world and isinstance(world, str) and not book:
         told.append(f"It names a lorebook «{shown(world)}», which is not in the file.")
     assets = [as_object(each) or {} for each in as_list(data.get("assets")) or []]
-    remote = [
-        each for each in assets if str(each.get("uri") or "").lower().startswith(_ON_THE_WEB)
-    ]
+    remote = [each for each in assets if str(each.get("uri") or "").lower().startswith(_ON_THE_WEB)]
     beside = [each for each in assets if each.get("type") != "icon" and each not in remote]
     if remote:
         told.append(f"On the web, so never fetched: {len(remote)} of its pictures or sounds.")
