@@ -50,6 +50,7 @@ LISTS: Mapping[str, str] = {
     "group_greetings": "group_only_greetings",
     "tags": "tags",
 }
+_NAMES_REFUSED = ("clyde", "discord")  # anywhere in the name
 _ROLES: Mapping[object, str] = {0: "system", 1: "user", 2: "assistant"}  # as SillyTavern has them
 
 
@@ -110,6 +111,14 @@ def checked_name(value: object) -> str:
             "Take another name.",
         )
     return name
+
+
+def about_name(name: str) -> list[str]:
+    """A warning where Discord refuses the name for a webhook («Create Webhook»)."""
+    folded = name.casefold()
+    if len(name) > 1 and not any(word in folded for word in _NAMES_REFUSED):
+        return []
+    return [f"Discord refuses the name «{name}»: it is shown a little changed."]
 
 
 class _Fields:

@@ -26,6 +26,7 @@ class Kind(Enum):
     RISU_BOOK = "a lorebook of Risu"
     AGNAI_CHARACTER = "a character in Agnai's own format"
     STORY = "a story of KoboldAI"
+    SCENARIO = "a story or scenario of NovelAI"
     CHAT = "a chat log"
     PRESET = "a preset with settings for a model"
     OTHER = "no character card"
@@ -56,10 +57,23 @@ _FLAT = frozenset(
         "personality", "first_mes", "mes_example",
     }
 )  # fmt: skip
+_ALSO_FLAT = frozenset(
+    {
+        "description", "scenario", "system_prompt", "post_history_instructions", "creator_notes",
+        "creatorcomment", "alternate_greetings", "character_book",
+    }
+)  # fmt: skip
+_BESIDE_A_NAME = frozenset(
+    {
+        "name", "nickname", "extensions", "tags", "creator", "avatar", "chat", "create_date",
+        "talkativeness", "fav", "metadata",
+    }
+)  # fmt: skip
 _PRESET = frozenset(
     {
         "temperature", "temp", "top_p", "top_k", "rep_pen", "repetition_penalty", "input_sequence",
-        "output_sequence", "prompt_order", "story_string", "max_length", "genamt",
+        "output_sequence", "prompt_order", "story_string", "max_length", "genamt", "chat_start",
+        "example_separator", "system_sequence", "wrap", "macro",
     }
 )  # fmt: skip
 
@@ -103,9 +117,11 @@ def _by_its_marks(values: JsonObject) -> Kind | None:
         return Kind.RISU_BOOK
     if values.get("kind") == "memory":
         return Kind.AGNAI_BOOK
-    if values.get("kind") == "character" and as_object(values.get("persona")) is not None:
+    if as_object(values.get("persona")) is not None:
         return Kind.AGNAI_CHARACTER
-    if data is not None and not _FLAT & values.keys():
+    if {"scenarioVersion", "storyContainerVersion"} & values.keys():
+        return Kind.SCENARIO
+    if data is not None and ("name" in data or not _FLAT & values.keys()):
         if "entries" in data and not (_FLAT | {"scenario"}) & data.keys():
             return Kind.BOOK
         return Kind.V2 if {"name", "description", *_FLAT} & data.keys() else None
@@ -123,9 +139,12 @@ def _by_its_keys(values: JsonObject) -> Kind:
     is_webui = "context" in keys or ("greeting" in keys and "description" not in keys)
     if is_webui and not (_FLAT - {"example_dialogue"}) & keys:
         return Kind.WEBUI
-    if _FLAT & keys or {"name", "description", "scenario"} & keys:
-        return Kind.PRESET if len(_PRESET & keys) > 1 and not _FLAT & keys else Kind.V1
-    return Kind.PRESET if len(_PRESET & keys) > 1 else Kind.OTHER
+    if len(_PRESET & keys) > 1 and not _FLAT & keys:
+        return Kind.PRESET
+    if (_FLAT | _ALSO_FLAT) & keys:
+        return Kind.V1
+    # A name and keys that no card has would be a persona with nothing in it.
+    return Kind.V1 if "name" in keys and not keys - _BESIDE_A_NAME else Kind.OTHER
 
 
 def _kind_of_entries(entries: object) -> Kind:

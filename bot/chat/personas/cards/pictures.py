@@ -23,6 +23,7 @@ PERSONA_SIDE = 2_048  # of a picture as it is kept and exported: the longer side
 EMOJI_BYTES = 256 * 1024  # of an application emoji (Discord, «Emoji Resource»)
 _EMOJI_SIDES = (256, 192, 128)
 _PLAIN_SIZE = (400, 600)  # as most cards have it
+_MOST_SCANS = 100  # of a JPEG, each of which goes over the whole picture; real ones have ten
 _COPIED_PIXELS = 7_000_000
 _REDUCIBLE = ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr")
 _BAND_ROWS = 512
@@ -65,7 +66,7 @@ def look_at(file_name: str, content: bytes) -> PictureFacts | None:
     elif content.startswith(b"RIFF") and content[8:12] == b"WEBP":
         size = _webp_size(content)
         facts = PictureFacts("WEBP", *size) if size else None
-    elif content.startswith(b"\xff\xd8\xff"):
+    elif content.startswith(b"\xff\xd8\xff") and content.count(b"\xff\xda") <= _MOST_SCANS:
         size = _jpeg_size(content)
         facts = PictureFacts("JPEG", *size) if size else None
     else:

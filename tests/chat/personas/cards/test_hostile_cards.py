@@ -54,6 +54,8 @@ CHARX = archive({"card.json": as_json(v3(description="x" * 500))})
 ENTRY, END = CHARX.index(b"PK\1\2"), CHARX.index(b"PK\5\6")
 BOMB = zlib.compress(bytes(64_000_000), 9)
 
+NAMES = [f"c{number}" for number in range(99)]
+
 HOSTILE = {
     "too large a file": (b"{" + b" " * CARD_FILE_BYTES, "larger than 8 MiB"),
     "nested lists": (b"[" * 4_000_000, "nested too deeply|too many values"),
@@ -128,6 +130,35 @@ HOSTILE = {
     "a manifest that names nothing there": (
         archive({"manifest.json": b'{"characters": ["../../x"]}'}), "lacks a file",
     ),
+    "many packed assets": (
+        png(*[chunk(b"zTXt", b"chara-ext-asset_:%d\0\0" % n + BOMB) for n in range(30)]),
+        "without a card",
+    ),
+    "a document larger than a file may be": (
+        archive({"card.json": as_json(v2(x="x" * CARD_FILE_BYTES))}), "larger than 8 MiB",
+    ),
+    "a scenario named many times": (
+        archive({
+            "manifest.json": as_json({"characters": ["c"], "scenarios": ["c", "./c"] * 50}),
+            "c": b'{"x": [' + b"[]," * 120_000 + b"1]}",
+        }),
+        "expected the key «name»",
+    ),
+    "many large scenarios": (
+        archive({
+            "manifest.json": as_json({"characters": ["c0"], "scenarios": NAMES}),
+            **{f"c{n}": b'{"name": "A", "x": [' + b"[]," * 60_000 + b"1]}" for n in range(99)},
+        }),
+        "more than 2 MiB of texts",
+    ),
+    "nested TOML": (b'name = "A"\nlorebook = {a = ' + b"[" * 120 + b"]" * 120 + b"}", "nested"),
+    "a TOML file of many values": (b"name = [" + b"1," * 400_000 + b"]", "more than 100,000"),
+    "a TOML file of many tables": (b"[[a]]\n" * 100_000, "more than 100,000"),
+    "long YAML in quotes": (b'name: A\nx: "' + b"\\x41" * 100_000 + b'"\n? [', "YAML|a key is no"),
+    "YAML of many comments": (b"#\n" * 200_000 + b"name: [", "YAML"),
+    "YAML of dashes": (b"name:\n " + b"- " * 50_000, "nested too deeply"),
+    "YAML of questions": (b"name: A\n" + b"? " * 50_000, "a key is no text|nested"),
+    "YAML of directives": (b"%TAG ! x\n" * 50_000, "YAML|not a persona"),
     "laughs": (
         b"a: &a [x,x]\nb: &b [*a,*a]\nname: *b\n", "anchors and aliases",
     ),

@@ -94,6 +94,15 @@ def test_an_emoji_is_square_and_small(size: tuple[int, int]) -> None:
     assert width == height
 
 
+def test_a_jpeg_that_would_be_gone_over_again_and_again_is_not_decoded() -> None:
+    content = picture_bytes((8, 8), "JPEG", progressive=True)
+    scan = content[content.rindex(b"\xff\xda") : -2]
+    endless = content[:-2] + scan * 1_000 + content[-2:]
+    assert render("it", content)
+    with pytest.raises(PersonaError, match="not a picture"):
+        render("it", endless)
+
+
 def test_plain_pictures_differ_by_name() -> None:
     assert opened(plain_picture("A")).size == (400, 600)
     assert len({plain_picture(name) for name in "ABCDEF"}) > 1

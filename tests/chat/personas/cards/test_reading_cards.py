@@ -89,6 +89,7 @@ def test_every_field_of_a_v3_card_has_its_place() -> None:
         ),
         ({"name": "N" * 90}, "cut after 80", "name", "N" * 80),
         ({"name": "Clyde"}, "Discord refuses", "name", "Clyde"),
+        ({"name": "X"}, "Discord refuses", "name", "X"),
         ({"character_book": [{"keys": []}]}, "", "lorebook", {"entries": [{"keys": []}]}),
     ],
 )  # fmt: skip
@@ -205,6 +206,12 @@ def test_two_cards_of_one_kind_in_a_picture_are_named() -> None:
     assert any("several cards" in warning for warning in card.warnings)
 
 
+def test_a_chunk_that_is_no_base64_gives_way_too() -> None:
+    card = read_card(png(card_chunk("chara", v2()), text_chunk("ccv3", b"\xff")), "a.png")
+    assert card.persona.name == "Mira"
+    assert "not base64" in card.warnings[0]
+
+
 # Archives
 
 
@@ -315,6 +322,11 @@ def test_a_character_of_text_generation_webui_is_read() -> None:
         ({"user_name": "a", "character_name": "b"}, "a chat log"),
         ([{"name": "a", "is_user": True, "mes": "x"}], "a chat log"),
         ({"temperature": 1, "top_p": 1, "name": "Preset"}, "a preset"),
+        ({"name": "A", "persona": {"attributes": {}}, "greeting": "x"}, "Agnai's own format"),
+        ({"scenarioVersion": 3, "title": "T", "prompt": "", "context": []}, "of NovelAI"),
+        ({"name": "Alpaca", "input_sequence": "", "output_sequence": ""}, "a preset"),
+        ({"name": "Default", "story_string": "", "chat_start": "***"}, "a preset"),
+        ({"name": "Prompt", "content": "Be brief."}, "no character card"),
         ({"a": 1}, "no character card"),
         ([], "no character card"),
         (5, "is not a persona file"),

@@ -62,8 +62,8 @@ v3_only = st.fixed_dictionaries(
     },
 )  # fmt: skip
 flat = st.fixed_dictionaries(
-    {"name": names},
-    optional={"description": words, "personality": words, "scenario": words, "first_mes": words,
+    {"name": names, "description": words},
+    optional={"personality": words, "scenario": words, "first_mes": words,
               "mes_example": words},
 )  # fmt: skip
 
@@ -224,6 +224,14 @@ def test_an_edited_v3_card_is_dated_and_an_unedited_one_is_not_touched() -> None
     edited = renamed(card, "Other", NOW)
     assert edited.data["modification_date"] == NOW
     assert document_in(card, Version.V3, NOW) is card.document
+
+
+@pytest.mark.parametrize("format", [Format.V2, Format.TOML, Format.CHARX])
+def test_halves_of_characters_and_nulls_in_unknown_keys_stay(format: Format) -> None:
+    document = v2(extensions={"x": "\ud800", "\udfff": ["\0", "\u2028", 1e300, -0.0, 10**30]})
+    card = read(document)
+    back = read_card(write_card(card, format, NOW).content, "a")
+    assert back.data["extensions"] == card.data["extensions"]
 
 
 def test_what_toml_keeps_may_be_edited_there() -> None:

@@ -18,6 +18,7 @@ from bot.errors import PersonaError
 
 _MACRO = re.compile(r"(?<!\{)#?\{(character|user)\}(?!\})", re.IGNORECASE)
 _MOST_SCENARIOS = 100
+_DOCUMENTS_BYTES = 2 * 1024 * 1024  # real ones have 20 KB
 
 
 def webui_document(values: JsonObject) -> JsonObject:
@@ -47,6 +48,7 @@ class ByafArchive:
         self.warnings: list[str] = []
         self._file_name = file_name
         self._files = files
+        self._bytes = 0  # of documents read
         self._manifest = self._object("manifest.json")
         paths = self._paths("characters")
         if not paths:
@@ -123,12 +125,16 @@ class ByafArchive:
 
     def _paths(self, key: str) -> list[str]:
         found = as_list(self._manifest.get(key)) or []
-        return [posixpath.normpath(str(path)) for path in found[:_MOST_SCENARIOS]]
+        paths = [posixpath.normpath(path) for path in found if isinstance(path, str)]
+        return list(dict.fromkeys(paths))[:_MOST_SCENARIOS]
 
     def _object(self, path: str) -> JsonObject:
         content = self._files.get(path)
         if content is None:
             raise PersonaError(f"{self._file_name} lacks a file that it names.")
+        self._bytes += len(content)
+        if self._bytes > _DOCUMENTS_BYTES:
+            raise PersonaError(f"{self._file_name} holds more than 2 MiB of texts.")
         document = as_object(parse_json(self._file_name, decode(self._file_name, content)))
         if document is None:
             raise PersonaError(f"{self._file_name} is no Backyard archive that can be read.")

@@ -12,14 +12,15 @@ from bot.chat.personas.cards.documents import (
     parse_json,
     shown,
 )
-from bot.chat.personas.cards.fields import persona_of
+from bot.chat.personas.cards.fields import about_name, persona_of
 from bot.chat.personas.cards.formats.foreign import webui_document
 from bot.chat.personas.cards.kinds import Kind, kind_of, refusal
 from bot.chat.personas.cards.versions import V1_KEYS, Version, data_of
+from bot.errors import PersonaError
 
 _VERSIONS = {Kind.V1: Version.V1, Kind.V2: Version.V2, Kind.V3: Version.V3}
 _ON_THE_WEB = ("http:", "https:", "ftp:", "//")
-_NAMES_REFUSED = ("clyde", "discord")  # of webhooks
+DOCUMENT_BYTES = 8 * 1024 * 1024
 _UNUSED: Mapping[str, str] = {
     "regex_scripts": "Its scripts that rewrite texts (regex_scripts) are kept and not run.",
     "TavernHelper_scripts": "Its scripts (TavernHelper) are kept and not run.",
@@ -29,6 +30,8 @@ _UNUSED: Mapping[str, str] = {
 
 def read_document(file_name: str, content: bytes) -> JsonObject:
     """The JSON object in a card's bytes. Raises PersonaError, for lorebooks and the like too."""
+    if len(content) > DOCUMENT_BYTES:
+        raise PersonaError(f"{file_name}: the card in it is larger than 8 MiB.")
     values = parse_json(file_name, decode(file_name, content))
     document = as_object(values)
     kind = kind_of(values)
@@ -65,9 +68,13 @@ def card_of(
         return next((line for name in names if (line := line_in_json(text, name))), None)
 
     persona, unusual = persona_of(file_name, data, line_of)
-    told = [*warnings, *_about_document(version, document), *unusual, *_about_use(data)]
-    if persona.name.casefold() in _NAMES_REFUSED:
-        told.append(f"Discord refuses the name «{persona.name}»: it is shown a little changed.")
+    told = [
+        *warnings,
+        *_about_document(version, document),
+        *unusual,
+        *_about_use(data),
+        *about_name(persona.name),
+    ]
     return Card(origin, version, document, persona, picture, dict(files or {}), chunks, tuple(told))
 
 

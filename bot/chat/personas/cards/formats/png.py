@@ -58,15 +58,21 @@ def read_png(file_name: str, content: bytes) -> PngParts:
                 f"{file_name} is a lorebook of NovelAI in a picture, not a persona.",
                 "A lorebook is imported with `/lore import`.",
             )
-        elif asset and (unpacked := _base64(text_of(file_name, chunk, CARD_BYTES))) is not None:
+        elif asset and (unpacked := _asset(chunk)) is not None:
             files[asset[1]] = unpacked
         else:
             others.append(TextChunk(kind, body))
-    documents = {
-        keyword: _document(file_name, text_of(file_name, chunks[0], CARD_BYTES))
-        for keyword, chunks in found.items()
-        if chunks
-    }
+    documents: dict[str, bytes] = {}
+    faults: list[PersonaError] = []
+    for keyword in [keyword for keyword, chunks in found.items() if chunks]:
+        try:
+            text = text_of(file_name, found[keyword][0], CARD_BYTES)
+            documents[keyword] = _document(file_name, text)
+        except PersonaError as error:
+            faults.append(error)
+    if faults and not documents:
+        raise faults[0]
+    warnings += [f"One of its two cards cannot be read: {fault.message}" for fault in faults]
     if not documents:
         raise PersonaError(
             f"{file_name} is a picture without a card in it.",
@@ -95,6 +101,12 @@ def build_png(
 
 def _text_chunk(keyword: str, content: bytes) -> Chunk:
     return b"tEXt", keyword.encode("latin-1", "replace") + b"\0" + base64.b64encode(content)
+
+
+def _asset(chunk: Chunk) -> bytes | None:
+    """What lies in an asset's chunk. A packed one is left packed: there may be very many."""
+    kind, body = chunk
+    return _base64(body.partition(b"\0")[2]) if kind == b"tEXt" else None
 
 
 def _document(file_name: str, text: bytes) -> bytes:

@@ -9,20 +9,22 @@ import math
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import cast
 
 from pydantic import ValidationError
 
 from bot.chat.persona import NAME_CHARACTERS, SUMMARY_CHARACTERS, TEXT_CHARACTERS, PersonaText
 from bot.chat.personas.cards.card import Card
-from bot.chat.personas.cards.documents import as_object, fault, shown
+from bot.chat.personas.cards.documents import MOST_LEVELS, as_object, fault, shown
 from bot.chat.personas.cards.edits import new_card, with_persona
-from bot.chat.personas.cards.fields import CONTROLS, LINE_END, checked_name
+from bot.chat.personas.cards.fields import CONTROLS, LINE_END, about_name, checked_name
 from bot.chat.personas.cards.formats.json_file import Origin, card_of, read_document
 from bot.errors import PersonaError
 
 TOML_BYTES = 1024 * 1024
 KEY_PARTS = 16  # on one line; `tomllib` takes minutes for keys of thousands
+MOST_VALUES = 100_000  # `tomllib` reads about half a million a second
 CARD = "card"
 # Texts and comments in TOML, up to the end of the file where they have none of their own.
 _NO_KEYS = re.compile(
@@ -39,7 +41,7 @@ def parse_toml(file_name: str, text: str) -> Card:
     """The persona in a TOML text, as a card. Raises PersonaError, naming file and line."""
     if len(text) > TOML_BYTES or len(text.encode(errors="replace")) > TOML_BYTES:
         raise PersonaError(f"{file_name} is larger than 1 MiB.", "A persona file is text alone.")
-    _refuse_long_keys(file_name, text)
+    _refuse_what_takes_long(file_name, text)
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -54,7 +56,8 @@ def parse_toml(file_name: str, text: str) -> Card:
     persona = _persona(file_name, values, text)
     if base and "lorebook" not in values:
         persona = persona.model_copy(update={"lorebook": base.persona.lorebook})
-    return new_card(persona) if base is None else with_persona(base, persona)
+    card = new_card(persona) if base is None else with_persona(base, persona)
+    return replace(card, warnings=tuple({*card.warnings, *about_name(persona.name)}))
 
 
 def _kept_card(file_name: str, kept: object) -> Card:
@@ -70,7 +73,7 @@ def _persona(file_name: str, values: Mapping[str, object], text: str) -> Persona
             raise fault(file_name, _line_in_toml(text, key), _unknown(key))
     fields = {key: _with_plain_ends(value) for key, value in values.items()}
     for key, value in fields.items():
-        for part in _leaves(value):
+        for part in _leaves(file_name, value):
             if isinstance(part, str) and (bad := CONTROLS.search(part)):
                 said = f"«{key}» holds the control character {bad[0]!r}."
                 raise fault(file_name, _line_in_toml(text, key), said)
@@ -106,15 +109,17 @@ def _with_plain_ends(value: object) -> object:
     return value
 
 
-def _leaves(value: object) -> Iterator[object]:
+def _leaves(file_name: str, value: object, level: int = 0) -> Iterator[object]:
     """The texts and numbers in a value, keys too."""
+    if level > MOST_LEVELS:
+        raise fault(file_name, None, _TOO_MUCH)
     if isinstance(value, list):
         for each in cast("list[object]", value):
-            yield from _leaves(each)
+            yield from _leaves(file_name, each, level + 1)
     elif isinstance(value, dict):
         for key, each in cast("dict[str, object]", value).items():
             yield key
-            yield from _leaves(each)
+            yield from _leaves(file_name, each, level + 1)
     elif value is not None:
         yield value
 
@@ -142,9 +147,11 @@ def _expectation(key: str, path: str, kind: str, said: str) -> str:
             return f"«{path}»: {said[:1].lower()}{said[1:]}."
 
 
-def _refuse_long_keys(file_name: str, text: str) -> None:
-    """Raise PersonaError for a line whose key, or keys, have very many parts."""
+def _refuse_what_takes_long(file_name: str, text: str) -> None:
+    """Raise PersonaError for very many values, and for keys with very many parts on one line."""
     bare = _NO_KEYS.sub(lambda found: "\n" * found[0].count("\n"), text)
+    if sum(bare.count(mark) for mark in ",[{=") > MOST_VALUES:
+        raise fault(file_name, None, f"it holds more than {MOST_VALUES:,} values.")
     for number, line in enumerate(bare.split("\n"), 1):
         if line.count(".") > KEY_PARTS:
             raise fault(file_name, number, "this key has too many parts.")
