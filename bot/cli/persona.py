@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bot.chat.persona import Persona
-from bot.chat.personas.cards.preview import preview_of, prompt_texts
+from bot.chat.personas.cards.preview import picture_fault, preview_of, prompt_texts
 from bot.chat.personas.cards.writing import Format
 from bot.chat.personas.files import is_persona_file, read_card_file
 from bot.chat.personas.homes import persona_key
@@ -161,11 +161,12 @@ def _check(files: list[Path]) -> int:
 
 
 def _check_file(path: Path) -> None:
-    preview = preview_of(read_card_file(path))
+    card = read_card_file(path)
+    preview = preview_of(card)
     filled = [field.replace("_", " ") for field in preview.characters]
     filled += ["a picture"] if preview.has_picture else []
     print(f"{path}: «{preview.name}» can be used. It has: {', '.join(filled) or 'a name only'}.")
-    for warning in preview.warnings:
+    for warning in filter(None, (*preview.warnings, picture_fault(card))):
         print(f"  ! {warning}")
 
 

@@ -6,12 +6,13 @@ import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from shlex import quote
 
 from bot.chat.persona import Persona
 from bot.chat.personas.cards.card import Card, Origin
 from bot.chat.personas.cards.edits import new_card, renamed
 from bot.chat.personas.cards.fields import checked_name
-from bot.chat.personas.cards.preview import Preview, preview_of
+from bot.chat.personas.cards.preview import Preview, picture_fault, preview_of
 from bot.chat.personas.cards.reading import read_card
 from bot.chat.personas.cards.writing import Format, safe_file_name, write_card
 from bot.chat.personas.files import read_bytes, read_card_file
@@ -62,6 +63,8 @@ def import_file(
     card = read_card(content, path.name)
     for line in preview_lines(preview_of(card)):
         print(line)
+    if fault := picture_fault(card):
+        print(f"! {fault}")
     ending = _ENDINGS[card.origin]
     if card.origin is Origin.WEBUI and content.lstrip()[:1] in (b"{", b"\xef"):
         ending = ".json"
@@ -79,7 +82,7 @@ def import_file(
     else:
         raise PersonaError(
             f"There is a persona «{taken.name}» already.",
-            f"Take another name (`--name «{_free_name(library, card.persona.name)}»`), or "
+            f"Take another name (`--name {quote(_free_name(library, card.persona.name))}`), or "
             "put this one in its place with `--replace`.",
         )
     _write(target, content)

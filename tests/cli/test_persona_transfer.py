@@ -89,7 +89,7 @@ def test_a_taken_name_is_not_overwritten_but_renamed_or_replaced_when_told(
 ) -> None:
     (folder / "old.toml").write_text('name = "mira"\ndescription = "old"')
     path = given(tmp_path, "x", content)
-    with pytest.raises(PersonaError, match=r"«mira» already.*--name «Mira \(2\)».*--replace"):
+    with pytest.raises(PersonaError, match=r"«mira» already.*--name 'Mira \(2\)'.*--replace"):
         command(folder, "import", path)
     assert files(folder) == ["old.toml"]
     assert command(folder, "import", path, "--name", "Other One") == 0
@@ -176,3 +176,12 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, folder: Path) 
     path = given(tmp_path, "x", as_json(v3()))
     with pytest.raises(PersonaError, match="cannot be written"):
         command(path, "import", path)
+
+
+def test_a_picture_that_cannot_be_shown_is_named(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = png(card_chunk("chara", v2())).replace(b"IDAT", b"IDAX")
+    assert command(folder, "import", given(tmp_path, "x", content)) == 0
+    assert command(folder, "check", folder) == 0
+    assert capsys.readouterr().out.count("picture is broken") == 2

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from bot.chat.persona import PersonaText
 from bot.chat.personas.cards.card import Card
 from bot.chat.personas.cards.documents import as_list, as_object
+from bot.chat.personas.cards.pictures import render
+from bot.errors import PersonaError
+
+_LOOK_SIDE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,16 @@ def preview_of(card: Card) -> Preview:
         characters={field: len(text) for field, text in prompt_texts(persona).items()},
         warnings=card.warnings,
     )
+
+
+def picture_fault(card: Card) -> str:
+    """Why the card's picture cannot be shown, "" if it can. Blocking: decodes it."""
+    try:
+        if card.picture is not None:
+            render("The picture", card.picture, _LOOK_SIDE)
+    except PersonaError:
+        return "Its picture is broken and cannot be shown."
+    return ""
 
 
 def prompt_texts(persona: PersonaText) -> dict[str, str]:
