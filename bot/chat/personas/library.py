@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bot.chat.persona import Persona, PersonaText
+from bot.chat.persona import Persona
 from bot.chat.personas.cards.card import Card
 from bot.chat.personas.files import is_persona_file, read_card_file, read_persona
 from bot.chat.personas.homes import PersonaHome, in_order, persona_key
@@ -42,7 +42,7 @@ class _File:
     """What is known of one file: its newest stamp, its last good version, its fault."""
 
     stamp: _Stamp
-    text: PersonaText | None
+    persona: Persona | None
     problem: str = ""
 
 
@@ -164,9 +164,9 @@ class PersonaLibrary(PersonaHome):
         for name, file in files.items():
             if file.problem:
                 problems[name] = file.problem
-            if file.text is None:
+            persona = file.persona
+            if persona is None:
                 continue
-            persona = Persona(id=_file_id(name), **file.text.model_dump())
             if by_id.setdefault(persona_key(persona.id), persona) is not persona:
                 problems.setdefault(
                     name, f"{name} is left out: another file has that name but for its ending."
@@ -195,7 +195,7 @@ class PersonaLibrary(PersonaHome):
         """A file whose reading took too long: it is read again when the disk answers."""
         known = self._files.get(path.name)
         problem = f"{path.name} cannot be read: the disk does not answer."
-        return _File(NO_STAMP, known.text if known else None, problem)
+        return _File(NO_STAMP, known.persona if known else None, problem)
 
     def _read_file(self, path: Path) -> _File:
         known = self._files.get(path.name)
@@ -208,12 +208,14 @@ class PersonaLibrary(PersonaHome):
                 return known
             if not path.resolve().is_relative_to(self._folder.resolve()):
                 raise PersonaError(f"{path.name} is a link that leads out of the folder.")
-            return _File(stamp, read_persona(path))
+            # Made once and not whenever the folder is looked at: a lorebook may be large.
+            text = dict(read_persona(path))
+            return _File(stamp, Persona(id=_file_id(path.name), **text))
         except OSError as error:
             problem = f"{path.name} cannot be read: {error.strerror}."
         except PersonaError as error:
             problem = str(error)
-        return _File(stamp, known.text if known else None, problem)
+        return _File(stamp, known.persona if known else None, problem)
 
 
 def _persona_files(folder: Path) -> list[Path]:

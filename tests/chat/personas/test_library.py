@@ -350,3 +350,12 @@ def test_cards_of_every_kind_in_the_folder_are_personas(folder: Folder) -> None:
     assert card.picture == png()
     assert library.file_of("file:b") == folder.path / "b.charx"
     assert asyncio.run(library.card("file:nobody")) is None
+
+
+def test_a_file_that_did_not_change_keeps_its_very_persona(folder: Folder) -> None:
+    folder.persona("a.toml", "Mira")
+    library = PersonaLibrary(folder.path)
+    before = found_by(library, "mira")
+    folder.persona("b.toml", "Other")
+    assert library.load()
+    assert found_by(library, "mira") is before

@@ -70,7 +70,10 @@ def write_card(card: Card, format: Format, now: int) -> Exported:
         case Format.TOML:
             content = dump_toml(card)
         case Format.V1 | Format.V2 | Format.V3:
-            content = dump_json(document_in(card, Version(format.value), now), indent=2)
+            document = document_in(card, Version(format.value), now)
+            content = dump_json(document, indent=2)
+            if len(content) > CARD_FILE_BYTES:
+                content = dump_json(document)
         case Format.PNG:
             content = _png(card, now, told)
         case Format.CHARX:
