@@ -7,7 +7,7 @@ What SillyTavern adds stands in an entry's `extensions`; a number there beats th
 from typing import Any
 
 from bot.chat.personas.lore import values
-from bot.chat.personas.lore.book import BookKind, JsonObject, LoreEntry, Lorebook
+from bot.chat.personas.lore.book import BookKind, JsonObject, Lorebook, LoreEntry
 from bot.chat.personas.lore.fields import (
     BOOK,
     CARD,
@@ -30,12 +30,12 @@ from bot.chat.personas.lore.world_info import (
 
 SPEC = "lorebook_v3"
 # Any of these shows that SillyTavern wrote an entry: its `use_regex` is true on every one.
-_SILLY_TAVERN = frozenset({"selectiveLogic", "display_index", "exclude_recursion", "useProbability"})
+_SILLY_TAVERN = frozenset(
+    {"selectiveLogic", "display_index", "exclude_recursion", "useProbability"}
+)
 
 
-def read_character_book(
-    document: JsonObject, kind: BookKind = BookKind.CHARACTER_BOOK
-) -> Lorebook:
+def read_character_book(document: JsonObject, kind: BookKind = BookKind.CHARACTER_BOOK) -> Lorebook:
     """A book from a card's `character_book`, or from the data of a `lorebook_v3` file."""
     uids = Uids()
     entries = tuple(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from bot.chat.personas.lore import values
-from bot.chat.personas.lore.book import JsonObject, LoreEntry, Lorebook
+from bot.chat.personas.lore.book import JsonObject, Lorebook, LoreEntry
 
 Reader = Callable[[object], object]
 Writer = Callable[[object], object]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.chat.personas.lore import values
-from bot.chat.personas.lore.book import BookKind, JsonObject, LoreEntry, Lorebook
+from bot.chat.personas.lore.book import BookKind, JsonObject, Lorebook, LoreEntry
 from bot.chat.personas.lore.fields import BAG
 from bot.chat.personas.lore.uids import Uids
 

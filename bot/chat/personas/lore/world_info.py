@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bot.chat.personas.lore import values
-from bot.chat.personas.lore.book import BookKind, JsonObject, LoreEntry, Lorebook
+from bot.chat.personas.lore.book import BookKind, JsonObject, Lorebook, LoreEntry
 from bot.chat.personas.lore.fields import (
     BOOK,
     BOOK_ALIASES,
@@ -92,9 +92,7 @@ def write_world_info(book: Lorebook) -> dict[str, object]:
 
 def _changed_entries(book: Lorebook, before: Lorebook) -> object:
     old = {entry.uid: entry for entry in before.entries}
-    slots = dict(
-        zip((entry.uid for entry in before.entries), raw_entries(book.raw), strict=True)
-    )
+    slots = dict(zip((entry.uid for entry in before.entries), raw_entries(book.raw), strict=True))
     written: dict[str, object] = {}
     numbers = iter(range(1_000_000))
     for entry in book.entries:

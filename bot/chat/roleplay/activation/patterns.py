@@ -1,0 +1,93 @@
+"""Patterns in texts, within a time: for one match, and for all of an activation together.
+
+The time is the only thing here that depends on the machine. A pattern that ran out of it is not
+tried again in the same activation.
+"""
+
+import time
+import unicodedata
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+
+import regex
+
+from bot.chat.personas.lore.patterns import NotAPattern, RegexKey, TooCostly, compile_key
+
+# As in SillyTavern, so that a pattern can tell who speaks: `/\x01{{user}}:[^\x01]*cat/`.
+BEGINS = "\x01"
+TOO_LONG = "it took too long"
+NO_TIME = "no time was left for it"
+
+
+class PatternText:
+    """Texts as patterns see them: each begins with `\\x01` on a line of its own."""
+
+    def __init__(self, segments: Sequence[str]) -> None:
+        texts = [BEGINS + unicodedata.normalize("NFC", one.replace(BEGINS, "")) for one in segments]
+        self.text = "\n".join(texts)
+        self._ends = list(accumulate(len(one) + 1 for one in texts))
+
+    def end(self, segments: int) -> int:
+        """Where the first so many segments end."""
+        if segments <= 0 or not self._ends:
+            return 0
+        return self._ends[min(segments, len(self._ends)) - 1] - 1
+
+
+class Patterns:
+    """Compiles and matches, and remembers what was given up and why."""
+
+    def __init__(
+        self,
+        match_seconds: float,
+        scan_seconds: float,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._match_seconds = match_seconds
+        self._left = scan_seconds
+        self._clock = clock
+        self._compiled: dict[RegexKey, regex.Pattern[str]] = {}
+        self.given_up: dict[RegexKey, str] = {}
+
+    def take(self, key: RegexKey) -> bool:
+        """Compile it. False where it is no pattern; one that is given up is noted, and True."""
+        if key in self._compiled or key in self.given_up:
+            return True
+        if self._left <= 0:
+            self.given_up[key] = NO_TIME
+            return True
+        begun = self._clock()
+        try:
+            self._compiled[key] = compile_key(key)
+        except TooCostly as error:
+            self.given_up[key] = str(error)
+        except NotAPattern:
+            return False
+        finally:
+            self._left -= self._clock() - begun
+        return True
+
+    def search(self, key: RegexKey, text: str, end: int | None = None) -> bool:
+        """Whether it matches somewhere before `end`. False, and noted, where it is given up."""
+        pattern = self._compiled.get(key)
+        if pattern is None or key in self.given_up:
+            return False
+        if self._left <= 0:
+            self.given_up[key] = NO_TIME
+            return False
+        begun = self._clock()
+        try:
+            return (
+                pattern.search(
+                    text,
+                    0,
+                    len(text) if end is None else end,
+                    timeout=min(self._match_seconds, self._left),
+                )
+                is not None
+            )
+        except TimeoutError:
+            self.given_up[key] = TOO_LONG
+            return False
+        finally:
+            self._left -= self._clock() - begun
