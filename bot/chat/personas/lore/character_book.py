@@ -23,6 +23,7 @@ from bot.chat.personas.lore.fields import (
 from bot.chat.personas.lore.uids import Uids
 from bot.chat.personas.lore.world_info import (
     CARD_BAG,
+    CARD_KINDS,
     FILTER,
     WORLD_INFO_BAG,
     read_character_filter,
@@ -69,7 +70,7 @@ def read_entry(raw: JsonObject, uid: str) -> LoreEntry:
 
 def write_character_book(book: Lorebook) -> dict[str, object]:
     """The book as a card holds it; one that came as such goes out as it came."""
-    if not _is_card_book(book) or not book.raw:
+    if book.kind not in CARD_KINDS or not book.raw:
         return _fresh_book(book)
     before = read_character_book(book.raw, book.kind)
     if before == book:
@@ -85,10 +86,6 @@ def write_lorebook_v3(book: Lorebook) -> dict[str, object]:
         entries = values.as_list(data.get("entries")) or []
         data["entries"] = [_with_demanded(values.as_object(entry) or {}) for entry in entries]
     return {"spec": SPEC, "data": data}
-
-
-def _is_card_book(book: Lorebook) -> bool:
-    return book.kind in (BookKind.CHARACTER_BOOK, BookKind.LOREBOOK_V3)
 
 
 def _raw_entries(document: JsonObject) -> list[JsonObject]:
@@ -109,7 +106,7 @@ def _with_demanded(entry: JsonObject) -> dict[str, object]:
 def _changed(book: Lorebook, before: Lorebook) -> list[object]:
     old = {entry.uid: entry for entry in before.entries}
     return [
-        _changed_entry(old[entry.uid], entry) if entry.uid in old else _fresh(entry)
+        _changed_entry(old[entry.uid], entry) if entry.uid in old else _fresh(entry, book.kind)
         for entry in book.entries
     ]
 
@@ -132,10 +129,10 @@ def _changed_entry(before: LoreEntry, now: LoreEntry) -> dict[str, object]:
     return written
 
 
-def _fresh(entry: LoreEntry) -> dict[str, object]:
+def _fresh(entry: LoreEntry, kind: BookKind) -> dict[str, object]:
     written = write_keys(CARD, entry, everything=False)
     bag, extensions = unpacked(entry.extensions, CARD_BAG)
-    if "key" in entry.raw:  # World Info's
+    if kind is BookKind.WORLD_INFO and entry.raw:
         only_there = unknown_keys(WORLD_INFO, entry.raw, "extensions")
         if only_there:
             extensions = packed(extensions, WORLD_INFO_BAG, only_there)
@@ -161,6 +158,6 @@ def _fresh_book(book: Lorebook) -> dict[str, object]:
     return {
         **write_keys(BOOK, book, everything=False),
         "extensions": extensions,
-        "entries": [_fresh(entry) for entry in book.entries],
+        "entries": [_fresh(entry, book.kind) for entry in book.entries],
         **bag,
     }

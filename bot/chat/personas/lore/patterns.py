@@ -68,11 +68,17 @@ def regex_key(key: str) -> RegexKey | None:
 
 
 @lru_cache(_REMEMBERED)
-def compile_key(key: RegexKey) -> "regex.Pattern[str]":
-    """The compiled pattern. Raises NotAPattern and TooCostly. Match it with a timeout."""
+def translate_key(key: RegexKey) -> str:
+    """The pattern as `regex` wants it. Raises NotAPattern and TooCostly."""
     if len(key.pattern) > PATTERN_CHARACTERS:
         raise TooCostly(f"the pattern is longer than {PATTERN_CHARACTERS:,} characters")
-    translated = _Translation(key).written()
+    return _Translation(key).written()
+
+
+@lru_cache(_REMEMBERED)
+def compile_key(key: RegexKey) -> "regex.Pattern[str]":
+    """The compiled pattern: match it with a timeout. Raises NotAPattern and TooCostly."""
+    translated = translate_key(key)
     flags = regex.VERSION0 | (regex.IGNORECASE if "i" in key.flags else 0)
     try:
         return regex.compile(translated, flags, cache_pattern=False)

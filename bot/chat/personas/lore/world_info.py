@@ -5,6 +5,7 @@ and the settings of a book at the top, or flatten `characterFilter`.
 """
 
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 from bot.chat.personas.lore import values
@@ -25,7 +26,8 @@ from bot.chat.personas.lore.uids import Uids
 
 FILTER = "characterFilter"
 _FLAT_FILTER = ("characterFilterNames", "characterFilterTags", "characterFilterExclude")
-# In a card's book, of what World Info alone has; and the other way round.
+# In our bag of extensions: in a card's book, of what World Info alone has; and the other way round.
+CARD_KINDS = (BookKind.CHARACTER_BOOK, BookKind.LOREBOOK_V3)
 WORLD_INFO_BAG = "world_info"
 CARD_BAG = "character_book"
 # Of a card's entry what World Info has a key for, or what is kept otherwise.
@@ -78,7 +80,9 @@ def write_world_info(book: Lorebook) -> dict[str, object]:
         return {
             **write_keys(BOOK, book, everything=False),
             **_extensions_of(book),
-            "entries": {str(at): _fresh(entry, at) for at, entry in enumerate(book.entries)},
+            "entries": {
+                str(at): _fresh(entry, at, book.kind) for at, entry in enumerate(book.entries)
+            },
         }
     before = read_world_info(book.raw)
     if before == book:
@@ -94,7 +98,8 @@ def _changed_entries(book: Lorebook, before: Lorebook) -> object:
     old = {entry.uid: entry for entry in before.entries}
     slots = dict(zip((entry.uid for entry in before.entries), raw_entries(book.raw), strict=True))
     written: dict[str, object] = {}
-    numbers = iter(range(1_000_000))
+    taken = {slot for slot, _ in slots.values()}
+    free = (number for number in count() if str(number) not in taken)
     for entry in book.entries:
         if entry.uid in old:
             slot, raw = slots[entry.uid]
@@ -104,19 +109,18 @@ def _changed_entries(book: Lorebook, before: Lorebook) -> object:
                 **_changed_filter(raw, old[entry.uid], entry),
             }
         else:
-            taken = {slot for slot, _ in slots.values()} | written.keys()
-            number = next(number for number in numbers if str(number) not in taken)
-            written[str(number)] = _fresh(entry, number)
+            number = next(free)
+            written[str(number)] = _fresh(entry, number, book.kind)
     is_list = values.as_list(book.raw.get("entries")) is not None
     return list(written.values()) if is_list else written
 
 
-def _fresh(entry: LoreEntry, number: int) -> dict[str, object]:
+def _fresh(entry: LoreEntry, number: int, kind: BookKind) -> dict[str, object]:
     written = write_keys(WORLD_INFO, entry, everything=True) | {"uid": number}
     bag, extensions = unpacked(entry.extensions, WORLD_INFO_BAG)
     if entry.name and not entry.comment:
         written["comment"] = entry.name
-    only_here = unknown_keys(_IN_BOTH, entry.raw, "extensions") if "keys" in entry.raw else {}
+    only_here = unknown_keys(_IN_BOTH, entry.raw, "extensions") if kind in CARD_KINDS else {}
     if only_here:
         extensions = packed(extensions, CARD_BAG, only_here)
     if entry.character_names or entry.character_tags:
@@ -128,7 +132,7 @@ def _fresh(entry: LoreEntry, number: int) -> dict[str, object]:
 
 def _extensions_of(book: Lorebook) -> dict[str, object]:
     bag, extensions = unpacked(book.extensions, WORLD_INFO_BAG)
-    if "entries" in book.raw and book.kind is not BookKind.WORLD_INFO:
+    if book.kind in CARD_KINDS:
         only_there = unknown_keys(BOOK, book.raw, "entries", "extensions")
         if only_there:
             extensions = packed(extensions, CARD_BAG, only_there)

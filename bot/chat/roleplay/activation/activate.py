@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from bot.chat.personas.lore.book import Logic
 from bot.chat.personas.lore.patterns import RegexKey
-from bot.chat.roleplay.activation.candidates import Candidate, Key, candidates, held_back
+from bot.chat.roleplay.activation.candidates import Candidate, Key, candidates
 from bot.chat.roleplay.activation.chance import roll
 from bot.chat.roleplay.activation.groups import group_names, losers, score
 from bot.chat.roleplay.activation.outcome import (
@@ -54,11 +54,10 @@ class _Run:
         self._out: dict[EntryId, tuple[Reason, str, tuple[Hit, ...]]] = {}
         self._pending: dict[EntryId, Candidate] = {}
         for one in self._all:
-            held = held_back(one, request)
-            if held is None:
+            if one.held is None:
                 self._pending[one.entry_id] = one
             else:
-                self._out[one.entry_id] = (*held, ())
+                self._out[one.entry_id] = (*one.held, ())
         self._scan = Scan(request, list(self._pending.values()), self._patterns)
         self._matched: list[Matched] = []  # all that came through, with room or without
         self._shared = Shared([], {}, 0)
@@ -100,9 +99,8 @@ class _Run:
             return self._triggered(content, everybody=is_first)
         if content:
             self._is_cut_short = True
-        if self._levels and may_recurse and settings.recursion:
+        if self._levels and self._is_recursing and may_recurse:
             self._level = self._levels.pop(0)
-            self._is_recursing = True
             return self._delayed()
         wanted = settings.min_activations
         deepest = settings.min_activations_depth or self._scan.messages
@@ -271,7 +269,7 @@ class _Run:
                 if one.one.rules.disable_ui_prompt
             ),
             steps=self._steps,
-            is_cut_short=self._is_cut_short or self._scan.finder.is_exhausted,
+            is_cut_short=self._is_cut_short,
         )
 
     def _fired(self, matched: Matched, rank: int) -> Fired:

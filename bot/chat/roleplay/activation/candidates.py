@@ -39,6 +39,7 @@ class Candidate:
     standing: tuple[int, str, int]
     phase: Phase = Phase.NONE
     fired_before: bool = False
+    held: tuple[Reason, str] | None = None  # what keeps it out of this reply whatever is said
     keys: tuple[Key, ...] = ()
     secondary: tuple[Key, ...] = ()
     additional: tuple[tuple[Key, ...], ...] = ()
@@ -111,14 +112,15 @@ def candidates(request: Request, patterns: Patterns) -> list[Candidate]:
                 times, request.messages, sticky=entry.sticky, cooldown=entry.cooldown
             )
             made.append(one)
+    bots = request.bot_messages
     for one in made:
-        if held_back(one, request) is None:
+        one.held = _held_back(one, request, bots)
+        if one.held is None:
             _prepare_keys(one, request, patterns)
     return made
 
 
-def held_back(one: Candidate, request: Request) -> tuple[Reason, str] | None:
-    """What keeps an entry out of this reply whatever is said, and the details."""
+def _held_back(one: Candidate, request: Request, bots: int) -> tuple[Reason, str] | None:
     entry, rules, around = one.entry, one.rules, request.surroundings
     if not entry.enabled:
         return Reason.DISABLED, ""
@@ -134,13 +136,13 @@ def held_back(one: Candidate, request: Request) -> tuple[Reason, str] | None:
         return Reason.COOLDOWN, f"for {entry.cooldown} messages"
     if rules.activate:
         return None
-    said = _held_by_decorator(one, request)
+    said = _held_by_decorator(one, request, bots)
     return (Reason.DECORATOR, said) if said else None
 
 
-def _held_by_decorator(one: Candidate, request: Request) -> str:
+def _held_by_decorator(one: Candidate, request: Request, bots: int) -> str:
     """The decorator that keeps it out, in words; "" for none."""
-    rules, bots = one.rules, request.bot_messages
+    rules = one.rules
     if rules.dont_activate:
         return "@@dont_activate"
     if rules.dont_activate_after_match and one.fired_before:

@@ -9,9 +9,13 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 
-import regex
-
-from bot.chat.personas.lore.patterns import NotAPattern, RegexKey, TooCostly, compile_key
+from bot.chat.personas.lore.patterns import (
+    NotAPattern,
+    RegexKey,
+    TooCostly,
+    compile_key,
+    translate_key,
+)
 
 # As in SillyTavern, so that a pattern can tell who speaks: `/\x01{{user}}:[^\x01]*cat/`.
 BEGINS = "\x01"
@@ -44,50 +48,48 @@ class Patterns:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._match_seconds = match_seconds
-        self._left = scan_seconds
+        # Reading all patterns and matching them have a time each, or the last ones read would
+        # leave none for matching the first.
+        self._left_to_read = self._left = scan_seconds
         self._clock = clock
-        self._compiled: dict[RegexKey, regex.Pattern[str]] = {}
+        self._taken: set[RegexKey] = set()
         self.given_up: dict[RegexKey, str] = {}
 
     def take(self, key: RegexKey) -> bool:
-        """Compile it. False where it is no pattern; one that is given up is noted, and True."""
-        if key in self._compiled or key in self.given_up:
+        """Read it. False where it is no pattern; one that is given up is noted, and True."""
+        if key in self._taken or key in self.given_up:
             return True
-        if self._left <= 0:
+        if self._left_to_read <= 0:
             self.given_up[key] = NO_TIME
             return True
         begun = self._clock()
         try:
-            self._compiled[key] = compile_key(key)
+            translate_key(key)
         except TooCostly as error:
             self.given_up[key] = str(error)
         except NotAPattern:
             return False
         finally:
-            self._left -= self._clock() - begun
+            self._left_to_read -= self._clock() - begun
+        self._taken.add(key)
         return True
 
     def search(self, key: RegexKey, text: str, end: int | None = None) -> bool:
         """Whether it matches somewhere before `end`. False, and noted, where it is given up."""
-        pattern = self._compiled.get(key)
-        if pattern is None or key in self.given_up:
+        if key in self.given_up:
             return False
         if self._left <= 0:
             self.given_up[key] = NO_TIME
             return False
         begun = self._clock()
         try:
-            return (
-                pattern.search(
-                    text,
-                    0,
-                    len(text) if end is None else end,
-                    timeout=min(self._match_seconds, self._left),
-                )
-                is not None
-            )
+            seconds = min(self._match_seconds, self._left)
+            end = len(text) if end is None else end
+            return compile_key(key).search(text, 0, end, timeout=seconds) is not None
         except TimeoutError:
             self.given_up[key] = TOO_LONG
-            return False
+        except NotAPattern as error:  # the translation is right, but not for `regex`
+            self.given_up[key] = str(error)
         finally:
             self._left -= self._clock() - begun
+        return False

@@ -10,6 +10,7 @@ from bot.chat.roleplay.activation.patterns import Patterns, PatternText
 from bot.chat.roleplay.activation.request import ChatTurn, Request
 from bot.chat.roleplay.activation.words import Finder, Haystack, Needle
 
+TOO_MUCH = "there was too much to look through"
 MOST_MESSAGES = 1_000  # that are scanned, whatever depth an entry asks for
 _AROUND = {
     "match_persona_description": "the description of who writes",
@@ -59,10 +60,11 @@ class Scan:
         """Take up the content of an entry that fired. Returns the keys that are new by it."""
         text = text[: max(self._recalled_characters, 0)]
         self._recalled_characters -= len(text)
-        found = self.finder.find(Haystack([text])).keys() - self._in_recalled.keys()
-        self._in_recalled |= dict.fromkeys(found, len(self._recalled))
+        there = self.finder.find(Haystack([text]))
+        found = {one for one in there if one not in self._in_recalled}
+        self._in_recalled.update(dict.fromkeys(found, len(self._recalled)))
         self._recalled.append(_Recalled(title, PatternText([text])))
-        return set(found)
+        return found
 
     def depth(self, one: Candidate) -> int:
         """How many messages an entry scans: its decorator's, its own, its book's, the settings'."""
@@ -103,6 +105,8 @@ class Scan:
         for attribute, (found, _) in self._around.items():
             if getattr(one.entry, attribute) and key.look_for in found:
                 return _AROUND[attribute]
+        if key.look_for in self.finder.given_up:
+            one.given_up[key.source] = TOO_MUCH
         entry = self._in_recalled.get(key.look_for) if self.takes_content(one) else None
         return "" if entry is None else f"the entry «{self._recalled[entry].title}»"
 

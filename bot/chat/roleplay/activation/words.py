@@ -101,7 +101,7 @@ class Finder:
                 grams.setdefault(one.text[:_GRAM], []).append(one)
                 self._counts[one.case_sensitive] = self._counts.get(one.case_sensitive, 0) + 1
         self._run_forms = {case for case, _ in self._runs}
-        self.is_exhausted = False  # some keys were not looked for any more
+        self.given_up: set[Needle] = set()  # keys that were not looked for any more
 
     def find(self, haystack: Haystack) -> dict[Needle, int]:
         """The keys that are there, each with the first segment that has it."""
@@ -138,7 +138,7 @@ class Finder:
         at = -1
         while True:
             if self._work < 0:
-                self.is_exhausted = True
+                self.given_up.add(one)
                 return None
             begin = at + 1
             at = text.find(one.text, begin)
