@@ -5,7 +5,7 @@ import math
 import re
 from collections import Counter
 
-from bot.errors import PersonaError
+from bot.errors import LorebookError
 
 FILE_BYTES = 8 * 1024 * 1024
 MOST_LEVELS = 100  # of objects and lists in each other
@@ -13,10 +13,6 @@ MOST_VALUES = 600_000  # in a document
 
 _TEXTS = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _NO_BRACKETS = re.compile(r"[^\[\]{}]+")
-
-
-class LorebookError(PersonaError):
-    """A lorebook file that cannot be read; names the file and, if known, the line."""
 
 
 def parse_json(file_name: str, content: bytes) -> object:

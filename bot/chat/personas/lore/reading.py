@@ -7,11 +7,14 @@ from collections.abc import Callable, Mapping
 
 from bot.chat.personas.lore.book import BookKind, JsonObject, Lorebook
 from bot.chat.personas.lore.character_book import read_character_book, read_lorebook_v3
-from bot.chat.personas.lore.documents import LorebookError, parse_json
+from bot.chat.personas.lore.documents import parse_json
 from bot.chat.personas.lore.foreign import read_agnai, read_novelai, read_risu
 from bot.chat.personas.lore.kinds import book_kind, what_else
-from bot.chat.personas.lore.values import as_object
+from bot.chat.personas.lore.values import as_list, as_object
 from bot.chat.personas.lore.world_info import read_world_info
+from bot.errors import LorebookError
+
+MOST_ENTRIES = 20_000  # of one book
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _ZIP = b"PK\x03\x04"
@@ -50,7 +53,24 @@ def lorebook_of(file_name: str, document: object) -> Lorebook:
         if said == "a character card":
             fix = "A character card is imported with `/persona import`, its own lorebook with it."
         raise LorebookError(f"{file_name} is {said}, not a lorebook.", fix)
+    _refuse_many(file_name, values.get("data" if kind is BookKind.RISU else "entries"))
+    if kind is BookKind.LOREBOOK_V3:
+        _refuse_many(file_name, (as_object(values.get("data")) or {}).get("entries"))
     return _READERS[kind](values)
+
+
+def book_in_card(file_name: str, document: JsonObject) -> Lorebook:
+    """The book of a card from its `character_book`. Raises LorebookError where it is too large."""
+    _refuse_many(file_name, document.get("entries"))
+    return read_character_book(document)
+
+
+def _refuse_many(file_name: str, entries: object) -> None:
+    count = len(as_list(entries) or as_object(entries) or ())
+    if count > MOST_ENTRIES:
+        raise LorebookError(
+            f"{file_name} holds {count:,} entries, more than {MOST_ENTRIES:,}.", "Part the book."
+        )
 
 
 def _novelai_text(file_name: str, content: bytes) -> bytes:

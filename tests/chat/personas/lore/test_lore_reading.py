@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.chat.personas.lore.book import BookKind, Logic, Lorebook, LoreEntry, Position
-from bot.chat.personas.lore.documents import LorebookError
 from bot.chat.personas.lore.foreign import read_backyard
 from bot.chat.personas.lore.kinds import book_kind
-from bot.chat.personas.lore.reading import lorebook_of, read_lorebook
+from bot.chat.personas.lore.reading import book_in_card, lorebook_of, read_lorebook
+from bot.errors import LorebookError
 
 
 def read(document: object) -> Lorebook:
@@ -249,6 +249,16 @@ def test_broken_and_hostile_files_have_one_line(content: bytes, said: str) -> No
         read_lorebook("book.json", content)
     assert "\n" not in str(caught.value)
     assert time.perf_counter() - begun < 5  # far less; a shared machine may be slow
+
+
+def test_a_book_of_too_many_entries_is_refused() -> None:
+    many = [{"keys": [], "content": ""}] * 20_001
+    for document in ({"entries": many}, {"spec": "lorebook_v3", "data": {"entries": many}}):
+        with pytest.raises(LorebookError, match="20,001 entries"):
+            lorebook_of("book.json", document)
+    with pytest.raises(LorebookError, match="20,001 entries"):
+        book_in_card("card.png", {"entries": many})
+    assert len(book_in_card("card.png", {"entries": many[1:]}).entries) == 20_000
 
 
 json_values = st.recursive(

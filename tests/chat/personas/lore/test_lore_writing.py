@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.chat.personas.lore.book import BookKind, Lorebook, LoreEntry, Position
-from bot.chat.personas.lore.documents import LorebookError
 from bot.chat.personas.lore.reading import lorebook_of, read_lorebook
 from bot.chat.personas.lore.writing import BookFormat, document_of, own_format, write_lorebook
+from bot.errors import LorebookError
 
 FORMATS: tuple[BookFormat, ...] = ("v3", "world_info")
 
