@@ -27,6 +27,7 @@ _BRACED = re.compile(r"u\{([0-9a-fA-F]{1,6})\}")
 _HEX = re.compile(r"u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})")
 _PROPERTY = re.compile(r"([pP])\{(\^?[A-Za-z0-9_]{1,40}(?:=[A-Za-z0-9_]{1,40})?)\}")
 _NAME = re.compile(r"<([A-Za-z_$][\w$]{0,40})>")
+_OCTAL = re.compile(r"[0-3]?[0-7]{1,2}")  # without `u` and where there is no such group
 _NUMBER = re.compile(r"[1-9]\d{0,2}")
 
 _WORD = "0-9A-Za-z_"
@@ -258,9 +259,12 @@ class _Translation:
 
     def _character(self, character: str) -> str:
         """The one character that an escape stands for, after its backslash."""
+        at = self._at - 1
+        if not self._is_unicode and (octal := _OCTAL.match(self._text, at)):
+            self._at = octal.end()
+            return chr(int(octal[0], 8))
         if character in _CONTROLS:
             return _CONTROLS[character]
-        at = self._at - 1
         if self._is_unicode and (braced := _BRACED.match(self._text, at)):
             self._at = braced.end()
             return _from_code(int(braced[1], 16))
