@@ -7,7 +7,7 @@ from prompting import PLAYED, answered, prompt, said
 from bot.chat.personas.lore.book import Position
 from bot.chat.prompt.parts import Part, Place, Priority, TokenBudget
 from bot.chat.roleplay.activation.parts import NOTE_DEPTH, lore_parts, outlets
-from bot.chat.roleplay.activation.trying import try_text, verdicts
+from bot.chat.roleplay.activation.trying import read_chat, try_text, verdicts
 
 TALK = (said("Alex", "Hi!"), answered("Hello."), said("Alex", "A dragon!"))
 NOTE = Part("note", "Be brief.", Place.IN_HISTORY, Priority.IMPORTANT, depth=2, role="user")
@@ -123,3 +123,14 @@ def test_what_had_no_room_says_so() -> None:
     made = fire(entry("e", constant=True, content="word " * 99), budget_tokens=5)
     (verdict,) = verdicts(made)
     assert verdict.why.startswith("no room in the lore's budget (it takes ")
+
+
+def test_a_pasted_chat() -> None:
+    pasted = "Before.\nAlex: A dragon!\nsee http://x: no\n\nNova:\nWhere?\n12:30 Bob: hi\n"
+    turns = [(turn.role, turn.name, turn.text) for turn in read_chat(pasted, "nova")]
+    assert turns == [
+        ("user", "", "Before."),
+        ("user", "Alex", "A dragon!\nsee http://x: no"),
+        ("bot", "Nova", "Where?\n12:30 Bob: hi"),
+    ]
+    assert read_chat("") == ()

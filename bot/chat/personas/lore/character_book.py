@@ -25,6 +25,7 @@ from bot.chat.personas.lore.world_info import (
     CARD_BAG,
     CARD_KINDS,
     FILTER,
+    REGEX_MARK,
     WORLD_INFO_BAG,
     read_character_filter,
 )
@@ -132,6 +133,7 @@ def _changed_entry(before: LoreEntry, now: LoreEntry) -> dict[str, object]:
 def _fresh(entry: LoreEntry, kind: BookKind) -> dict[str, object]:
     written = write_keys(CARD, entry, everything=False)
     bag, extensions = unpacked(entry.extensions, CARD_BAG)
+    _, extensions = unpacked(extensions, REGEX_MARK)
     if kind is BookKind.WORLD_INFO and entry.raw:
         only_there = unknown_keys(WORLD_INFO, entry.raw, "extensions")
         if only_there:

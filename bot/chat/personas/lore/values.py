@@ -4,11 +4,13 @@ Every reader gives None for what cannot be meant; the field then has its default
 """
 
 import math
+import re
 from collections.abc import Mapping
 from typing import cast
 
 from bot.chat.personas.lore.book import JsonObject, Logic, LoreRole, Number, Position
 
+_PATTERN = re.compile(r"/[^/]+/[a-z]*")
 _MOST = 1_000_000_000  # of a number that means a count or an order
 _ROLES: tuple[LoreRole, ...] = ("system", "user", "bot")
 
@@ -33,8 +35,10 @@ def text(value: object) -> str | None:
 
 
 def texts(value: object) -> tuple[str, ...] | None:
-    """A list of texts, or one text with commas between."""
+    """A list of texts, or one text with commas between (a pattern between slashes is one)."""
     if isinstance(value, str):
+        if _PATTERN.fullmatch(value.strip()):
+            return (value.strip(),)
         return tuple(part for part in (part.strip() for part in value.split(",")) if part)
     listed = as_list(value)
     if listed is None:

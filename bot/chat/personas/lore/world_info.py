@@ -4,13 +4,14 @@ Old files lack everything after `selective`; some programs write `entries` as a 
 and the settings of a book at the top, or flatten `characterFilter`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import count
 from typing import Any
 
 from bot.chat.personas.lore import values
 from bot.chat.personas.lore.book import BookKind, JsonObject, Lorebook, LoreEntry
 from bot.chat.personas.lore.fields import (
+    BAG,
     BOOK,
     BOOK_ALIASES,
     CARD,
@@ -30,6 +31,8 @@ _FLAT_FILTER = ("characterFilterNames", "characterFilterTags", "characterFilterE
 CARD_KINDS = (BookKind.CHARACTER_BOOK, BookKind.LOREBOOK_V3)
 WORLD_INFO_BAG = "world_info"
 CARD_BAG = "character_book"
+REGEX_MARK = "use_regex"  # it is meant as V3 means it
+_ONLY_IN_CARDS = tuple(key for key in CARD if key.attribute in ("name", "priority"))
 # Of a card's entry what World Info has a key for, or what is kept otherwise.
 _IN_BOTH = tuple(
     key
@@ -66,8 +69,11 @@ def raw_entries(document: JsonObject) -> Iterator[tuple[str, JsonObject]]:
 def read_entry(raw: JsonObject, uid: str) -> LoreEntry:
     """One entry. `selective` is on where it is missing, as in SillyTavern."""
     found: dict[str, Any] = {"selective": True, **read_keys(WORLD_INFO, raw)}
-    found |= read_character_filter(raw) | {"uid": uid}
     extensions = values.as_object(raw.get("extensions")) or {}
+    found |= read_keys(_ONLY_IN_CARDS, unpacked(extensions, CARD_BAG)[0])
+    found |= read_character_filter(raw) | {"uid": uid}
+    if REGEX_MARK in (values.as_object(extensions.get(BAG)) or {}):
+        found["use_regex"] = True
     return LoreEntry(**found, extensions=extensions, raw=raw)
 
 
@@ -92,6 +98,14 @@ def write_world_info(book: Lorebook) -> dict[str, object]:
         **changed_keys(BOOK, before, book),
         "entries": _changed_entries(book, before),
     }
+
+
+def _numbers(book: Lorebook) -> Iterable[int]:
+    """The entries' own numbers where all have one, else their places."""
+    uids = [entry.uid for entry in book.entries]
+    if all(uid.isascii() and uid.isdecimal() and str(int(uid)) == uid for uid in uids):
+        return map(int, uids)
+    return range(len(uids))
 
 
 def _changed_entries(book: Lorebook, before: Lorebook) -> object:
@@ -123,6 +137,8 @@ def _fresh(entry: LoreEntry, number: int, kind: BookKind) -> dict[str, object]:
     only_here = unknown_keys(_IN_BOTH, entry.raw, "extensions") if kind in CARD_KINDS else {}
     if only_here:
         extensions = packed(extensions, CARD_BAG, only_here)
+    if entry.use_regex:
+        extensions = packed(extensions, REGEX_MARK, {})
     if entry.character_names or entry.character_tags:
         written[FILTER] = _filter(entry)
     if extensions:

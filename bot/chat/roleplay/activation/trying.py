@@ -1,5 +1,6 @@
 """What a book would do with a text: for `/lore test` and the page."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,7 @@ from bot.chat.roleplay.activation.request import (
     Request,
 )
 
+_SPEAKER = re.compile(r"([^\s:/][^:/\n]{0,79}):(?=\s|$)")
 _WHERE: dict[Position, str] = {
     Position.BEFORE_PERSONA: "before the persona",
     Position.AFTER_PERSONA: "after the persona",
@@ -51,6 +53,27 @@ def try_text(
     certain = tuple(replace(one, book=replace(one.book, entries=_certain(one))) for one in books)
     request = Request(certain, turns, settings or ActivationSettings())
     return verdicts(activate(request))
+
+
+def read_chat(pasted: str, bot_name: str = "") -> tuple[ChatTurn, ...]:
+    """The turns of a chat as people paste it: a line `Name: text` begins one, others go on.
+
+    What `bot_name` says is the bot's.
+    """
+    turns: list[ChatTurn] = []
+    lines: list[str] = []
+    name = ""
+    for line in (*pasted.splitlines(), None):
+        begun = _SPEAKER.match(line) if line is not None else None
+        if line is not None and begun is None:
+            lines.append(line)
+            continue
+        if text := "\n".join(lines).strip():
+            is_bot = bool(bot_name) and name.casefold() == bot_name.casefold()
+            turns.append(ChatTurn("bot" if is_bot else "user", name, text))
+        if line is not None and begun is not None:
+            name, lines = begun[1].strip(), [line[begun.end() :]]
+    return tuple(turns)
 
 
 def verdicts(activation: Activation) -> tuple[Verdict, ...]:

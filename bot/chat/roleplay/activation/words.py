@@ -21,7 +21,8 @@ MOST_WORK = 400_000_000  # characters looked through in one activation: about a 
 _WORK_A_TRY = 200  # of that, for a place that turned out to be inside of a word
 _GRAM = 3
 _FEW = 200  # keys that are looked for one by one
-_REMEMBERED = 65_536
+_REMEMBERED = 40_000
+_REMEMBERED_CHARACTERS = 60
 _GAP = "\x01"
 
 # Scripts that are written without spaces, and Korean.
@@ -49,16 +50,23 @@ class Needle(NamedTuple):
     is_run: bool  # one word of a script with spaces: found among the text's words
 
 
-@lru_cache(_REMEMBERED)
 def needle(key: str, *, case_sensitive: bool, whole_words: bool) -> Needle | None:
     """What to look for; None for a key that is blank or too long."""
     if len(key) > KEY_CHARACTERS:
         return None
+    make = _remembered_needle if len(key) <= _REMEMBERED_CHARACTERS else _needle
+    return make(key, case_sensitive, whole_words)
+
+
+def _needle(key: str, case_sensitive: bool, whole_words: bool) -> Needle | None:
     text = normalized(key, case_sensitive=case_sensitive)
     if not text:
         return None
     whole = whole_words and " " not in text
     return Needle(text, case_sensitive, whole, whole and _RUN.fullmatch(text) is not None)
+
+
+_remembered_needle = lru_cache(_REMEMBERED)(_needle)  # a book's keys come again with each reply
 
 
 def normalized(text: str, *, case_sensitive: bool) -> str:

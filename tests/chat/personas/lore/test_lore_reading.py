@@ -85,6 +85,11 @@ def test_a_book_of_world_info_may_have_settings_of_its_own(names: tuple[str, ...
     assert (book.scan_depth, book.token_budget, book.recursive, book.name) == (4, 512, False, "W")
 
 
+def test_keys_in_one_text_have_commas_between() -> None:
+    assert only(world(key="a, b,")).keys == ("a", "b")
+    assert only(world(key="/a{1,2}/i")).keys == ("/a{1,2}/i",)
+
+
 def test_flat_character_filters_are_read() -> None:
     assert only(world(characterFilterNames=["Ada"])).character_names == ("Ada",)
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.chat.personas.lore.book import BookKind, Lorebook, LoreEntry, Position
-from bot.chat.personas.lore.reading import lorebook_of, read_lorebook
+from bot.chat.personas.lore.character_book import write_character_book
+from bot.chat.personas.lore.reading import book_in_card, lorebook_of, read_lorebook
 from bot.chat.personas.lore.writing import BookFormat, document_of, own_format, write_lorebook
 from bot.errors import LorebookError
 
@@ -59,6 +60,25 @@ def test_real_books_go_out_as_they_came(path: Path) -> None:
             assert plain(kept) == plain(book)
 
 
+def card_books() -> list[tuple[str, dict[str, Any]]]:
+    """The books inside of the real cards that are plain JSON."""
+    found: list[tuple[str, dict[str, Any]]] = []
+    for path in real_files():
+        if path.suffix == ".json" and path.name != "tk_invalid.json":
+            data = json.loads(path.read_bytes()).get("data")
+            if isinstance(data, dict) and data.get("character_book"):
+                found.append((path.name, data["character_book"]))
+    return found
+
+
+@pytest.mark.parametrize(("name", "document"), card_books())
+def test_books_inside_of_real_cards(name: str, document: dict[str, Any]) -> None:
+    book = book_in_card(name, document)
+    assert len(book.entries) == len(document["entries"])
+    assert json.dumps(write_character_book(book)) == json.dumps(document)
+    assert plain(again(book, "world_info")) == plain(book)
+
+
 def world(**entry: Any) -> dict[str, Any]:
     return {
         "entries": {"7": {"uid": 7, "key": ["a"], "content": "x", "odd": [1, None], "order": 3}
@@ -87,6 +107,11 @@ def test_unknown_keys_and_their_order_are_kept(document: dict[str, Any]) -> None
     own = own_format(book)
     assert own is not None
     assert json.dumps(json.loads(write_lorebook(book, own))) == json.dumps(document)
+
+
+def test_what_is_no_entry_is_kept_where_it_stands() -> None:
+    document = {"entries": [{"keys": ["a"], "content": "x"}, None, 3]}
+    assert write_character_book(lorebook_of("b", document)) == document
 
 
 def test_only_what_was_edited_changes() -> None:
@@ -151,6 +176,8 @@ def test_a_book_made_here_goes_out_in_both() -> None:
         "0", ("a",), "x", comment="c", order=5, sticky=2, position=Position.AT_DEPTH, role="bot"
     )
     book = Lorebook(BookKind.WORLD_INFO, "N", scan_depth=3, recursive=False, entries=(entry,))
+    written: Any = document_of(book, "world_info")
+    assert (written["entries"]["0"]["sticky"], written["entries"]["0"]["delay"]) == (2, None)
     for book_format in FORMATS:
         kept = again(book, book_format)
         assert plain(kept) == plain(book)
