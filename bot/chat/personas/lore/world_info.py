@@ -87,7 +87,8 @@ def write_world_info(book: Lorebook) -> dict[str, object]:
             **write_keys(BOOK, book, everything=False),
             **_extensions_of(book),
             "entries": {
-                str(at): _fresh(entry, at, book.kind) for at, entry in enumerate(book.entries)
+                str(number): _fresh(entry, number, book.kind)
+                for number, entry in zip(_numbers(book), book.entries, strict=True)
             },
         }
     before = read_world_info(book.raw)
