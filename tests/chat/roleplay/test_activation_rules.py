@@ -208,6 +208,15 @@ def test_content_triggers_others() -> None:
         assert fired(fire(whole, said="dragon", recursion=not recursive)) == expected
 
 
+def test_content_triggers_patterns() -> None:
+    pattern = entry("two", "/EL[d]/i", content="Cold.")
+    made = fire(ONE, pattern, THREE, said="dragon")
+    assert fired(made) == ["one", "two", "three"]
+    assert made.fired[1].hits[0].where == "the entry «dragon»"
+    exclude = entry("two", "/eld/i", exclude_recursion=True)
+    assert fired(fire(ONE, exclude, said="dragon")) == ["one"]
+
+
 def test_the_three_exceptions() -> None:
     exclude = entry("two", "eld", exclude_recursion=True)
     assert fired(fire(ONE, exclude, said="dragon")) == ["one"]

@@ -29,6 +29,9 @@ def book_kind(document: object) -> BookKind | None:
         return BookKind.NOVELAI
     if found.get("type") == "risu" and values.as_list(found.get("data")) is not None:
         return BookKind.RISU
+    data = values.as_object(found.get("data"))
+    if data is not None and "spec" not in found and values.as_list(data.get("entries")) is not None:
+        return BookKind.LOREBOOK_V3  # somebody left out its spec
     entries = found.get("entries")
     if found.get("kind") == "memory" and values.as_list(entries) is not None:
         return BookKind.AGNAI
@@ -67,7 +70,8 @@ def what_else(document: object) -> str:
         return "a chat log"
     if "gamestarted" in found or {"folders", "wifolders_d"} & found.keys():
         return "a story of KoboldAI"
-    if found.get("kind") == "character" or ("name" in found and "description" in found):
+    data = values.as_object(found.get("data")) or found
+    if found.get("kind") == "character" or {"name", "description"} <= data.keys():
         return "a character card" if "entries" not in found else "JSON of another kind"
     if len(_PRESET & found.keys()) > 1:
         return "a preset with settings for a model"

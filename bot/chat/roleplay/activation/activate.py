@@ -69,9 +69,12 @@ class _Run:
         self._is_recursing = False
         self._steps = 0
         self._is_cut_short = False
-        # Who has to be asked again when a key turns up, and who whenever anything does.
-        self._by_needle: dict[Needle, list[Candidate]] = {}
-        self._by_pattern: list[Candidate] = []
+        # Who has to be asked again when a key turns up in what has fired.
+        self._by_key: dict[Needle | RegexKey, list[Candidate]] = {}
+        self._recalled_patterns: list[RegexKey] = []
+        # Of the entry that was asked last: what of its keys was found, and its score.
+        self._found: tuple[Hit, ...] = ()
+        self._points = 0
 
     def outcome(self) -> Activation:
         """Scan until nothing new fires, and say what came of it."""
@@ -119,21 +122,19 @@ class _Run:
         for matched in content:
             self._told.add(matched.one.entry_id)
             text = self._scanned_content(matched.one.text)
-            for needle in self._scan.recall(matched.one.entry.title, text):
-                found |= {one.entry_id: one for one in self._by_needle.get(needle, ())}
-        found |= {one.entry_id: one for one in self._by_pattern}
+            title = matched.one.entry.title
+            for key in self._scan.recall(title, text, self._recalled_patterns):
+                found |= {one.entry_id: one for one in self._by_key.get(key, ())}
         found |= {one.entry_id: one for one in (self._delayed() if everybody else ())}
         asked = [one for one in found.values() if one.entry_id in self._pending]
         return sorted(asked, key=lambda one: one.standing)
 
     def _index(self) -> None:
         for one in self._pending.values():
-            keys = list(one.all_keys())
-            for key in keys:
-                if isinstance(key.look_for, Needle):
-                    self._by_needle.setdefault(key.look_for, []).append(one)
-            if any(isinstance(key.look_for, RegexKey) for key in keys):
-                self._by_pattern.append(one)
+            if self._scan.takes_content(one):
+                for key in one.all_keys():
+                    self._by_key.setdefault(key.look_for, []).append(one)
+        self._recalled_patterns = [one for one in self._by_key if isinstance(one, RegexKey)]
 
     def _delayed(self) -> list[Candidate]:
         levels = range(1, self._level + 1)
@@ -193,8 +194,7 @@ class _Run:
         return Matched(one, found, self._found, self._request.count(one.text), self._points)
 
     def _cause(self, one: Candidate) -> Cause | Reason:
-        self._found: tuple[Hit, ...] = ()
-        self._points = 0
+        self._found, self._points = (), 0
         level = one.entry.delay_until_recursion
         if level and not one.is_sticky and not (self._is_recursing and level <= self._level):
             return Reason.RECURSION

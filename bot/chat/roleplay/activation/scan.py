@@ -1,7 +1,6 @@
 """Where keys are: in the newest messages, in what else an entry scans, in what has fired."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from bot.chat.personas.lore.patterns import RegexKey
 from bot.chat.roleplay.activation.candidates import Candidate, Key, texts_around
@@ -20,14 +19,6 @@ _AROUND = {
     "match_scenario": "the scenario",
     "match_creator_notes": "the creator's notes",
 }
-
-
-@dataclass(slots=True)
-class _Recalled:
-    """The content of an entry that fired: what it triggers in others."""
-
-    title: str
-    text: PatternText
 
 
 class Scan:
@@ -51,19 +42,28 @@ class Scan:
                 text = text[: request.settings.scan_characters]
                 found = self.finder.find(Haystack([text]))
                 self._around[attribute] = found, PatternText([text])
-        self._recalled: list[_Recalled] = []
-        self._in_recalled: dict[Needle, int] = {}
+        self._recalled_titles: list[str] = []
+        self._in_recalled: dict[Needle | RegexKey, int] = {}
         self._recalled_characters = request.settings.scan_characters
-        self._pattern_seen: dict[RegexKey, tuple[int, int | None]] = {}
+        self._pattern_hits: dict[tuple[RegexKey, int], bool] = {}  # in so many messages
 
-    def recall(self, title: str, text: str) -> set[Needle]:
-        """Take up the content of an entry that fired. Returns the keys that are new by it."""
+    def recall(self, title: str, text: str, patterns: Iterable[RegexKey]) -> set[Needle | RegexKey]:
+        """Take up the content of an entry that fired. Returns the keys that are new by it.
+
+        `patterns` are those that content may trigger.
+        """
         text = text[: max(self._recalled_characters, 0)]
         self._recalled_characters -= len(text)
-        there = self.finder.find(Haystack([text]))
+        there: set[Needle | RegexKey] = set(self.finder.find(Haystack([text])))
+        seen = PatternText([text]).text
+        there |= {
+            one
+            for one in patterns
+            if one not in self._in_recalled and self._patterns.search(one, seen)
+        }
         found = {one for one in there if one not in self._in_recalled}
-        self._in_recalled.update(dict.fromkeys(found, len(self._recalled)))
-        self._recalled.append(_Recalled(title, PatternText([text])))
+        self._in_recalled.update(dict.fromkeys(found, len(self._recalled_titles)))
+        self._recalled_titles.append(title)
         return found
 
     def depth(self, one: Candidate) -> int:
@@ -95,7 +95,7 @@ class Scan:
 
     def _where(self, one: Candidate, key: Key) -> str:
         if isinstance(key.look_for, RegexKey):
-            where = self._where_pattern(one, key.look_for)
+            where = self._where_pattern(one, key, key.look_for)
             if not where and key.look_for in self._patterns.given_up:
                 one.given_up[key.source] = self._patterns.given_up[key.look_for]
             return where
@@ -107,24 +107,27 @@ class Scan:
                 return _AROUND[attribute]
         if key.look_for in self.finder.given_up:
             one.given_up[key.source] = TOO_MUCH
-        entry = self._in_recalled.get(key.look_for) if self.takes_content(one) else None
-        return "" if entry is None else f"the entry «{self._recalled[entry].title}»"
+        return self._where_recalled(one, key)
 
-    def _where_pattern(self, one: Candidate, key: RegexKey) -> str:
+    def _where_pattern(self, one: Candidate, key: Key, pattern: RegexKey) -> str:
         depth = min(self.depth(one), self.messages)
-        if depth > 0 and self._patterns.search(key, self._messages.text, self._messages.end(depth)):
+        if depth > 0 and self._is_in_messages(pattern, depth):
             return "message 1" if depth == 1 else f"the newest {depth} messages"
         for attribute, (_, text) in self._around.items():
-            if getattr(one.entry, attribute) and self._patterns.search(key, text.text):
+            if getattr(one.entry, attribute) and self._patterns.search(pattern, text.text):
                 return _AROUND[attribute]
-        if not self.takes_content(one):
-            return ""
-        seen, found = self._pattern_seen.get(key, (0, None))
-        for at in range(seen, len(self._recalled)):
-            if found is None and self._patterns.search(key, self._recalled[at].text.text):
-                found = at
-        self._pattern_seen[key] = len(self._recalled), found
-        return "" if found is None else f"the entry «{self._recalled[found].title}»"
+        return self._where_recalled(one, key)
+
+    def _is_in_messages(self, pattern: RegexKey, depth: int) -> bool:
+        if (pattern, depth) not in self._pattern_hits:
+            self._pattern_hits[pattern, depth] = self._patterns.search(
+                pattern, self._messages.text, self._messages.end(depth)
+            )
+        return self._pattern_hits[pattern, depth]
+
+    def _where_recalled(self, one: Candidate, key: Key) -> str:
+        entry = self._in_recalled.get(key.look_for) if self.takes_content(one) else None
+        return "" if entry is None else f"the entry «{self._recalled_titles[entry]}»"
 
 
 def _segments(request: Request) -> list[str]:

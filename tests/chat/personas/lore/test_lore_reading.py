@@ -116,6 +116,7 @@ def test_silly_taverns_use_regex_says_nothing() -> None:
 def test_a_v3_file_and_a_bare_book_hold_the_same() -> None:
     data = card_book(name="Drakes", priority=3, id="x", secondary_keys=["a"], selective=True)
     assert read({"spec": "lorebook_v3", "data": data}).entries == read(data).entries
+    assert read({"data": data}).entries == read(data).entries
     entry = only(data)
     assert (entry.name, entry.priority, entry.uid) == ("Drakes", 3, "x")
 
@@ -210,6 +211,7 @@ def test_a_novelai_picture() -> None:
         ({"name": "A", "description": "d"}, "card"),
         ({"data": {"name": "A", "personality": ""}}, "card"),
         ([{"mes": "Hi", "is_user": True}], "chat log"),
+        ({"data": {"name": "A", "description": "d"}}, "card"),
         ({"temperature": 1, "top_p": 0.9}, "preset"),
         ({"gamestarted": True, "entries": None}, "KoboldAI"),
         ([1, 2], "a list"),
