@@ -132,7 +132,10 @@ class LoreEntry:
 
 @dataclass(frozen=True, slots=True)
 class Lorebook:
-    """A book. `raw` is the document that it came from, {} for one that was made here."""
+    """A book. `raw` is what it was read from, {} for one that was made here.
+
+    `envelope` is the whole file of a V3 lorebook, whose `data` is the book.
+    """
 
     kind: BookKind
     name: str = ""
@@ -143,3 +146,4 @@ class Lorebook:
     entries: tuple[LoreEntry, ...] = ()
     extensions: JsonObject = field(default_factory=_nothing, compare=False)
     raw: JsonObject = field(default_factory=_nothing, compare=False, repr=False)
+    envelope: JsonObject = field(default_factory=_nothing, compare=False, repr=False)

@@ -4,6 +4,7 @@ What SillyTavern adds stands in an entry's `extensions`; a number there beats th
 `position` is both. Where both give `case_sensitive`, the extension's counts unless it is null.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from bot.chat.personas.lore import values
@@ -52,7 +53,7 @@ def read_character_book(document: JsonObject, kind: BookKind = BookKind.CHARACTE
 def read_lorebook_v3(document: JsonObject) -> Lorebook:
     """A book from a file `{spec: "lorebook_v3", data}`. Its `raw` is the data."""
     data = values.as_object(document.get("data")) or {}
-    return read_character_book(data, BookKind.LOREBOOK_V3)
+    return replace(read_character_book(data, BookKind.LOREBOOK_V3), envelope=document)
 
 
 def read_entry(raw: JsonObject, uid: str) -> LoreEntry:
@@ -86,7 +87,8 @@ def write_lorebook_v3(book: Lorebook) -> dict[str, object]:
         data.setdefault("extensions", {})
         entries = values.as_list(data.get("entries")) or []
         data["entries"] = [_with_demanded(values.as_object(entry) or {}) for entry in entries]
-    return {"spec": SPEC, "data": data}
+    lead = {} if "spec" in book.envelope else {"spec": SPEC}
+    return {**lead, **book.envelope, "data": data}
 
 
 def _raw_entries(document: JsonObject) -> list[JsonObject]:

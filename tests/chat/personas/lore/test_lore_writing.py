@@ -217,7 +217,8 @@ def test_any_world_info_is_the_same_in_and_out(slots: dict[str, Any], odd: objec
 
 @given(st.lists(raw_entries, max_size=3), json_values)
 def test_any_v3_book_is_the_same_in_and_out(listed: list[Any], odd: object) -> None:
-    document = {"spec": "lorebook_v3", "data": {"odd": odd, "entries": listed}}
+    data = {"odd": odd, "entries": listed}
+    document = {"spec": "lorebook_v3", "data": data, "spec_version": "3.0", "odd": odd}
     book = lorebook_of("b", json.loads(json.dumps(document)))
     assert json.dumps(document_of(book, "v3")) == json.dumps(document)
 
