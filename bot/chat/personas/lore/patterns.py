@@ -17,8 +17,8 @@ PATTERN_CHARACTERS = 1_000
 MOST_LEVELS = 30  # of groups in each other
 MOST_GROUPS = 200
 MOST_REPEATS = 1_000  # of one quantifier
-MOST_STEPS = 10_000  # of the whole, with every repeat written out
-_REMEMBERED = 1_024
+MOST_STEPS = 2_000  # of the whole, with every repeat written out: 0.3 MB when compiled
+_REMEMBERED = 300
 
 _KEY = re.compile(r"/(.+)/([gimsuy]*)", re.DOTALL)
 _OPEN_SLASH = re.compile(r"(?:^|[^\\])(?:\\\\)*/")

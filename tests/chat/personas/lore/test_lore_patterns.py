@@ -99,8 +99,8 @@ def test_what_would_take_long_to_compile_is_refused_at_once(pattern: str) -> Non
 
 def test_the_costliest_that_is_taken_compiles_soon() -> None:
     begun = time.perf_counter()
-    compile_key(RegexKey("(?:(?:a|b)?){999}" * 2))
-    compile_key(RegexKey("((a{9}){10}){90}"))
+    compile_key(RegexKey("(?:(?:a|b)?){240}" * 2))
+    compile_key(RegexKey("((a{9}){10}){18}"))
     assert time.perf_counter() - begun < 2
 
 
