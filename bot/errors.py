@@ -7,6 +7,7 @@
     │   ├── SettingsError         a setting of the process (environment, .env, defaults.toml)
     │   ├── ChannelSettingError   a value that `/settings set` refuses
     │   ├── PersonaError          a persona file or card that cannot be used
+    │   ├── LorebookError         a lorebook file that cannot be used
     │   ├── ModelError            a model folder that is missing, cut off, foreign or unsafe
     │   ├── NotAllowed            the person may not do this here
     │   └── NotFound              nothing by that name, number or id
@@ -50,6 +51,10 @@ class ChannelSettingError(UserError):
 
 class PersonaError(UserError):
     """A persona file or character card cannot be read; names the file and the line."""
+
+
+class LorebookError(UserError):
+    """A lorebook file cannot be read; names the file, what it is and, if known, the line."""
 
 
 class ModelError(UserError):

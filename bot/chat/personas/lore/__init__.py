@@ -1,0 +1,1 @@
+"""Lorebooks: the records, and every format that they come and go in."""
