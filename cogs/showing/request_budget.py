@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import IntEnum
+from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any
 
@@ -45,25 +46,34 @@ class _Permit:
 
 
 @dataclass(slots=True)
-class _Attempt:
+class Attempt:
     """One call of the HTTP client, which may try several times."""
 
     priority: Urgency
     tried: bool = False
+    failed: bool = False  # a try may have been heard all the same: its answer was no answer
 
 
 _priority: ContextVar[Urgency] = ContextVar("request_priority", default=Urgency.NORMAL)
 _permit: ContextVar[_Permit | None] = ContextVar("request_permit", default=None)
-_attempt: ContextVar[_Attempt | None] = ContextVar("request_attempt", default=None)
+_attempt: ContextVar[Attempt | None] = ContextVar("request_attempt", default=None)
 
 
 class RequestBudget:
     """At most `limit` requests in any second; waiting ones go by priority, then in order."""
 
     def __init__(
-        self, limit: int = REQUESTS_PER_SECOND, clock: Callable[[], float] | None = None
+        self,
+        limit: int = REQUESTS_PER_SECOND,
+        clock: Callable[[], float] | None = None,
+        *,
+        window_seconds: float = WINDOW_SECONDS,
+        wider: "RequestBudget | None" = None,
     ) -> None:
+        """At most `limit` in `window_seconds`; each is one of `wider`'s requests, too."""
         self._limit = limit
+        self._window_seconds = window_seconds
+        self._wider = wider
         self._clock = clock or (lambda: time.monotonic())
         self._granted: deque[float] = deque()
         self._waiting: list[tuple[Urgency, int, asyncio.Future[None]]] = []
@@ -72,6 +82,11 @@ class RequestBudget:
 
     async def acquire(self, priority: Urgency) -> None:
         """Wait for room for one request, and take it."""
+        await self._acquire_here(priority)
+        if self._wider is not None:
+            await self._wider.acquire(priority)
+
+    async def _acquire_here(self, priority: Urgency) -> None:
         if not self._waiting and self._has_room():
             self._granted.append(self._clock())
             return
@@ -110,7 +125,7 @@ class RequestBudget:
             _permit.reset(token)
 
     @asynccontextmanager
-    async def one_request(self) -> AsyncGenerator[None, None]:
+    async def one_request(self) -> AsyncGenerator[Attempt, None]:
         """Around one request: it takes the room reserved for it, else waits for some.
 
         What the client tries again by itself is counted by :meth:`trace`.
@@ -120,9 +135,10 @@ class RequestBudget:
             permit.used = True
         else:
             await self.acquire(_priority.get())
-        token = _attempt.set(_Attempt(_priority.get()))
+        attempt = Attempt(_priority.get())
+        token = _attempt.set(attempt)
         try:
-            yield
+            yield attempt
         finally:
             _attempt.reset(token)
 
@@ -154,20 +170,40 @@ class RequestBudget:
                 await self.acquire(attempt.priority)
             attempt.tried = True
 
+        async def on_end(
+            _session: aiohttp.ClientSession,
+            _context: SimpleNamespace,
+            end: aiohttp.TraceRequestEndParams,
+        ) -> None:
+            attempt = _attempt.get()
+            if attempt is not None and end.response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                attempt.failed = True
+
+        async def on_exception(
+            _session: aiohttp.ClientSession,
+            _context: SimpleNamespace,
+            _exception: aiohttp.TraceRequestExceptionParams,
+        ) -> None:
+            attempt = _attempt.get()
+            if attempt is not None:
+                attempt.failed = True
+
         trace = aiohttp.TraceConfig()
         trace.on_request_start.append(on_start)
+        trace.on_request_end.append(on_end)
+        trace.on_request_exception.append(on_exception)
         return trace
 
     def _has_room(self) -> bool:
         now = self._clock()
-        while self._granted and self._granted[0] <= now - WINDOW_SECONDS:
+        while self._granted and self._granted[0] <= now - self._window_seconds:
             self._granted.popleft()
         return len(self._granted) < self._limit
 
     def _set_timer(self) -> None:
         if self._timer is None and self._waiting:
             oldest = self._granted[0] if self._granted else 0.0
-            delay = max(0.0, oldest + WINDOW_SECONDS - self._clock())
+            delay = max(0.0, oldest + self._window_seconds - self._clock())
             self._timer = asyncio.get_running_loop().call_later(delay, self._grant)
 
     def _grant(self) -> None:
