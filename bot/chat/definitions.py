@@ -142,8 +142,8 @@ class ChannelSettings(BaseModel):
     )
     voice: Literal["webhook", "bot"] = Field(
         "webhook",
-        description="How a persona other than the bot itself speaks in Discord: by a webhook, under "
-        "its own name and picture, or as the bot, with its name in bold.",
+        description="How a persona speaks in Discord, unless it is the bot itself: by a webhook, "
+        "under its own name and picture, or as the bot, with its name in bold.",
     )
     context: Literal["addressed", "channel"] = Field(
         "addressed",

@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 
 import discord
+import discord_webhooks
 import pytest
 import simcord
 
@@ -29,6 +30,7 @@ from cogs.client import CaduceusBot
 from cogs.platform import key_of
 from cogs.showing.pacing import Pace
 
+discord_webhooks.install()
 mimetypes.init()  # simcord would read its files in the middle of a test, on the loop
 
 QUICK = Pace(

@@ -12,7 +12,17 @@ from cogs.showing.webhooks.names import FILLER, HAIR_SPACE, ChannelNames, webhoo
 
 PIECES = st.sampled_from(
     [*"aA cClLyYdDeEiIsSoOrR\u200b\u200c\u200d\ufeff\u2060\u202e\u3164\u2800\x00\n\u034f"]
-    + ["clyde", "DISCORD", "ｄｉｓｃｏｒｄ", "dis\u200dcord", "everyone", "here", "👩\u200d🚀", "e\u0301", "🇩🇪"]
+    + [
+        "clyde",
+        "DISCORD",
+        "ｄｉｓｃｏｒｄ",
+        "dis\u200dcord",
+        "everyone",
+        "here",
+        "👩\u200d🚀",
+        "e\u0301",
+        "🇩🇪",
+    ]
 )
 NAMES = st.one_of(st.text(max_size=120), st.lists(PIECES, max_size=120).map("".join))
 
@@ -40,7 +50,15 @@ def test_every_name_becomes_one_that_discord_takes(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("Ada", "Ada Lovelace", "漢字", "Жанна д'Арк", "O'Neil: the 3rd #1", "@ada", "می\u200cخواهم"),
+        *(
+            "Ada",
+            "Ada Lovelace",
+            "漢字",
+            "Жанна д'Арк",
+            "O'Neil: the 3rd #1",
+            "@ada",
+            "می\u200cخواهم",
+        ),
         *("👩\u200d🚀 Pilot", "❤\ufe0f", "Clyd", "disc ord", "everyone!", "hereby", "A" * 80),
         "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f Rob",
     ],
