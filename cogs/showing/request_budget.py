@@ -23,6 +23,7 @@ from discord.http import HTTPClient, Route
 
 REQUESTS_PER_SECOND = 45  # under Discord's 50: our clock is not theirs
 WINDOW_SECONDS = 1.0
+LEAST_WAIT_SECONDS = 0.001
 
 
 class NoRoomError(Exception):
@@ -63,17 +64,9 @@ class RequestBudget:
     """At most `limit` requests in any second; waiting ones go by priority, then in order."""
 
     def __init__(
-        self,
-        limit: int = REQUESTS_PER_SECOND,
-        clock: Callable[[], float] | None = None,
-        *,
-        window_seconds: float = WINDOW_SECONDS,
-        wider: "RequestBudget | None" = None,
+        self, limit: int = REQUESTS_PER_SECOND, clock: Callable[[], float] | None = None
     ) -> None:
-        """At most `limit` in `window_seconds`; each is one of `wider`'s requests, too."""
         self._limit = limit
-        self._window_seconds = window_seconds
-        self._wider = wider
         self._clock = clock or (lambda: time.monotonic())
         self._granted: deque[float] = deque()
         self._waiting: list[tuple[Urgency, int, asyncio.Future[None]]] = []
@@ -82,11 +75,6 @@ class RequestBudget:
 
     async def acquire(self, priority: Urgency) -> None:
         """Wait for room for one request, and take it."""
-        await self._acquire_here(priority)
-        if self._wider is not None:
-            await self._wider.acquire(priority)
-
-    async def _acquire_here(self, priority: Urgency) -> None:
         if not self._waiting and self._has_room():
             self._granted.append(self._clock())
             return
@@ -196,14 +184,15 @@ class RequestBudget:
 
     def _has_room(self) -> bool:
         now = self._clock()
-        while self._granted and self._granted[0] <= now - self._window_seconds:
+        while self._granted and self._granted[0] <= now - WINDOW_SECONDS:
             self._granted.popleft()
         return len(self._granted) < self._limit
 
     def _set_timer(self) -> None:
         if self._timer is None and self._waiting:
             oldest = self._granted[0] if self._granted else 0.0
-            delay = max(0.0, oldest + self._window_seconds - self._clock())
+            # Never nothing: rounding would make it ask again and again in the same moment.
+            delay = max(LEAST_WAIT_SECONDS, oldest + WINDOW_SECONDS - self._clock())
             self._timer = asyncio.get_running_loop().call_later(delay, self._grant)
 
     def _grant(self) -> None:

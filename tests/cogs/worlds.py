@@ -79,10 +79,11 @@ class World:
         return [message.content for message in self.messages(channel)]
 
     def messages(self, channel: simcord.ChannelHandle | None = None) -> list[discord.Message]:
-        """The bot's messages in a channel."""
+        """The bot's messages in a channel, those of its personas too."""
         assert self.bot.user is not None
+        own = {self.bot.user.id, *getattr(self.env.backend, "own_webhooks", ())}
         found = (channel or self.channel).history()
-        return [message for message in found if message.author.id == self.bot.user.id]
+        return [message for message in found if message.author.id in own]
 
     async def turns(self, channel: simcord.ChannelHandle | None = None) -> list[Turn]:
         """What the core keeps."""

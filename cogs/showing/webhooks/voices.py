@@ -23,10 +23,8 @@ from cogs.showing.webhooks.lines import answering_line, name_line
 from cogs.showing.webhooks.names import ChannelNames
 from cogs.showing.webhooks.persona_voice import Origins, Part, PersonaVoice, Place
 from cogs.showing.webhooks.registry import Lack, Webhooks
+from cogs.showing.webhooks.webhook_budget import WebhookBudget
 
-# What Discord allows of one webhook, whatever the request and the thread.
-WEBHOOK_REQUESTS = 5
-WEBHOOK_SECONDS = 2.0
 REMEMBERED_CHANNELS = 2_000
 
 _log = logging.getLogger(__name__)
@@ -155,9 +153,7 @@ class Voices:
         if number is None:
             return self._budget
         if number not in self._budgets:
-            self._budgets[number] = RequestBudget(
-                WEBHOOK_REQUESTS, window_seconds=WEBHOOK_SECONDS, wider=self._budget
-            )
+            self._budgets[number] = WebhookBudget(self._budget)
         self._budgets.move_to_end(number)
         if len(self._budgets) > REMEMBERED_CHANNELS:
             self._budgets.popitem(last=False)
