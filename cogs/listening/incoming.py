@@ -74,7 +74,9 @@ class Reader:
     """
 
     def __init__(
-        self, conversations: Conversations, application_id: Callable[[], int | None]
+        self,
+        conversations: Conversations,
+        application_id: Callable[[], int | None] = lambda: None,
     ) -> None:
         """The channels' settings say what is kept, and who the bot is there.
 

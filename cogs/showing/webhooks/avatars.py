@@ -82,7 +82,7 @@ class Avatars:
         if task is not None:
             await asyncio.wait({task}, timeout=self._patience)
         emoji = self._emojis.get(name)
-        return None if emoji is None or name in self._failed else emoji.url
+        return None if emoji is None else emoji.url
 
     def refused(self, url: str) -> None:
         """Discord did not take an address: it is not tried again for some time."""
