@@ -28,12 +28,15 @@ class WebhookBudget(RequestBudget):
         self._recent: deque[float] = deque()
 
     async def acquire(self, priority: Urgency) -> None:
-        """Take room for one request. Raises NoRoomError for an edit that is to give way."""
+        """Take room for one request. Raises NoRoomError for an edit that is to give way.
+
+        What nobody waits for, but comes once, is not refused: it has no next time.
+        """
         now = self._now()
         while self._recent and self._recent[0] <= now - WEBHOOK_SECONDS:
             self._recent.popleft()
         most = WEBHOOK_REQUESTS - KEPT_FOR_REPLIES
-        if priority >= Urgency.STREAM and len(self._recent) >= most:
+        if priority is Urgency.STREAM and len(self._recent) >= most:
             await asyncio.sleep(0)  # whoever tries again at once lets others go first
             raise NoRoomError
         self._recent.append(now)

@@ -1,17 +1,21 @@
 """Personas speak through one webhook a channel, under their own names."""
 
+import io
 from pathlib import Path
 
-import discord
 import pytest
 import simcord
+from api_document import check, described
+from PIL import Image
 from simcord.enums import ChannelType
 from speaking import last, line_to, restart, spoken, use, webhook_ids
 from worlds import labels, talking
 
 from bot.chat.messages import Scope
+from bot.chat.personas.pictures import HeldPictures, Picture
 from bot.chat.text.split import MESSAGE_CHARACTERS
 from cogs.platform import bare_key
+from cogs.showing.webhooks.avatars import Avatars
 
 DONE = ["Regenerate", "Continue", "Delete"]
 WORDS = " ".join(f"word{number}" for number in range(600))
@@ -228,7 +232,7 @@ async def test_two_personas_of_one_name_look_apart(tmp_path: Path) -> None:
         names_seen = [name for name, _ in spoken(world)]
         assert names_seen[0] != names_seen[1]
         assert names_seen[:2] == names_seen[2:]
-        assert len({last_id for last_id in webhook_ids(world)}) == 1
+        assert len(webhook_ids(world)) == 1
 
 
 async def test_several_channels_at_once(tmp_path: Path) -> None:
@@ -265,3 +269,29 @@ async def test_who_asked_is_shown_to_who_asked_and_to_moderators(tmp_path: Path)
         assert shown == {"alice": [f"<@{world.alice.id}>"], "bob": [], "chief": shown["alice"]}
         await world.chief.click(answer, label="Delete this reply")
         assert spoken(world) == []
+
+
+async def test_all_that_is_sent_is_what_discord_describes(tmp_path: Path) -> None:
+    described()
+    content = io.BytesIO()
+    Image.new("RGB", (40, 60)).save(content, "PNG")
+
+    async def read() -> bytes:
+        return content.getvalue()
+
+    async with talking(tmp_path, [LONG, "Second.", " More."]) as world:
+        world.bot.voices.avatars = Avatars(
+            world.bot, HeldPictures({"file:ada": Picture("ab" * 32, read)})
+        )
+        await use(world)
+        await world.ask("hello @everyone")
+        for label in ("Regenerate", "◀", "Continue"):
+            await world.alice.click(last(world), label=label)
+        await world.alice.context_menu(world.channel, "Why this reply?", last(world))
+        await world.alice.click(last(world), label="Delete")
+        checked = 0
+        for entry in world.env.http_requests:
+            check(entry.method, entry.path, entry.json)
+            checked += entry.json is not None
+        assert checked > 10
+        assert world.requests("POST", "/emojis")

@@ -13,6 +13,7 @@ from worlds import World, held, labels, let, talking
 from bot.chat.messages import TurnState
 from bot.errors import EngineFailed
 from cogs.platform import NOTICE_MARKS
+from cogs.showing import request_budget
 
 DONE = ["Regenerate", "Continue", "Delete"]
 
@@ -209,6 +210,28 @@ async def test_a_message_whose_answer_was_lost_stands_once(
         assert said(world) == 2 * [("Ada", "Hi.")]
         assert lossy.sent == 1
         assert labels(last(world)) == DONE
+        answer = (await world.turns())[-1]
+        assert answer.message_ids == (str(last(world).id),)
+
+
+async def test_what_the_client_sent_twice_by_itself_stands_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = FakeWebhookAdapter.request
+
+    async def request(adapter: FakeWebhookAdapter, route: Any, *rest: Any, **more: Any) -> Any:
+        attempt = request_budget._attempt.get()
+        if route.method == "POST" and attempt is not None:
+            await original(adapter, route, *rest, **more)
+            attempt.failed = True  # that try was answered with a server's error
+        return await original(adapter, route, *rest, **more)
+
+    async with talking(tmp_path, lambda _: "Hi.") as world:
+        await use(world)
+        await world.ask("hello?")
+        monkeypatch.setattr(FakeWebhookAdapter, "request", request)
+        await world.ask("hello?")
+        assert said(world) == 2 * [("Ada", "Hi.")]
         answer = (await world.turns())[-1]
         assert answer.message_ids == (str(last(world).id),)
 
