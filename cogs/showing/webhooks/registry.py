@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 class Lack(Enum):
     """Why there is no webhook in a channel, and what to do, in words."""
 
-    PERMISSION = "the bot needs the permission Manage Webhooks here"
+    PERMISSION = "I need the permission Manage Webhooks here"
     ROOM = "delete one of the webhooks here: Discord allows 15 in a channel"
 
 
@@ -122,7 +122,7 @@ class Webhooks:
     async def _look(self, channel_id: int) -> Mapping[int, discord.Webhook]:
         # The payloads are read as they come: discord.py's object leaves the application out.
         try:
-            listed = await self._client.http.channel_webhooks(channel_id)
+            listed = await self._client.http.channel_webhooks(channel_id) or []  # may be null
             own = [found for payload in listed if (found := self._own_one(payload))]
             if own:
                 return {webhook.id: webhook for webhook in own}

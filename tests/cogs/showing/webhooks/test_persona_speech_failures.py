@@ -289,6 +289,36 @@ async def test_closing_shows_what_was_written(tmp_path: Path) -> None:
         assert labels(last(world)) == DONE
 
 
+async def test_a_line_about_waiting_goes_when_the_persona_speaks(tmp_path: Path) -> None:
+    engine, gate = held("One two three.", letters=4)
+    async with talking(tmp_path, engine=engine) as world:
+        await use(world)
+        asked = await world.ask("count")
+        await world.pass_time(11)
+        [(name, line)] = spoken(world)
+        assert name == "TestBot"
+        assert line.startswith("⏳ ")
+        let(gate)
+        await world.pass_time()
+        assert spoken(world) == [("Ada", f"{line_to(world, asked)}One two three.")]
+
+
+async def test_edits_are_few_and_the_last_one_lands(tmp_path: Path) -> None:
+    words = [f"word{number}" for number in range(60)]
+    engine, gate = held(" ".join(words), letters=7)
+    async with talking(tmp_path, engine=engine) as world:
+        await use(world)
+        await world.ask("count")
+        for _ in range(20):
+            let(gate, 2)
+            await world.pass_time(0.1)
+        edits = [entry for entry in world.requests("PATCH") if entry.path.startswith("/webhooks/")]
+        assert 1 <= len(edits) <= 5, "two seconds of room, and what comes at their end"
+        let(gate)
+        await world.pass_time(0.1)
+        assert said(world) == [("Ada", " ".join(words))]
+
+
 async def test_an_engine_that_fails_is_a_line_of_the_bots_own(tmp_path: Path) -> None:
     async with talking(tmp_path, [EngineFailed("CUDA out of memory")]) as world:
         await use(world)
