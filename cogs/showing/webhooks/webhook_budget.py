@@ -3,15 +3,16 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 
-from cogs.showing.request_budget import NoRoomError, RequestBudget, Urgency
+from cogs.showing.request_budget import Attempt, NoRoomError, RequestBudget, Urgency
 
 # What Discord allows of one webhook, whatever the request and the thread; discord.py waits where it
 # is told that nothing is left.
 WEBHOOK_REQUESTS = 5
 WEBHOOK_SECONDS = 2.0
-KEPT_FOR_REPLIES = 2  # of those: new messages and last edits never wait behind other edits
+KEPT_FOR_REPLIES = 1  # of those: new messages and last edits find some room behind other edits
 
 
 class WebhookBudget(RequestBudget):
@@ -25,19 +26,25 @@ class WebhookBudget(RequestBudget):
         super().__init__(clock=clock)
         self._whole = whole
         self._now = clock or (lambda: time.monotonic())
-        self._recent: deque[float] = deque()
+        self._recent: deque[float] = deque(maxlen=WEBHOOK_REQUESTS)
 
     async def acquire(self, priority: Urgency) -> None:
         """Take room for one request. Raises NoRoomError for an edit that is to give way.
 
         What nobody waits for, but comes once, is not refused: it has no next time.
         """
-        now = self._now()
-        while self._recent and self._recent[0] <= now - WEBHOOK_SECONDS:
+        oldest = self._now() - WEBHOOK_SECONDS
+        while self._recent and self._recent[0] <= oldest:
             self._recent.popleft()
         most = WEBHOOK_REQUESTS - KEPT_FOR_REPLIES
         if priority is Urgency.STREAM and len(self._recent) >= most:
             await asyncio.sleep(0)  # whoever tries again at once lets others go first
             raise NoRoomError
-        self._recent.append(now)
         await self._whole.acquire(priority)
+
+    @asynccontextmanager
+    async def one_request(self) -> AsyncGenerator[Attempt, None]:
+        """Around one request to the webhook."""
+        async with super().one_request() as attempt:
+            self._recent.append(self._now())
+            yield attempt
