@@ -77,7 +77,7 @@ class Serving:
     async def deliver(self, reply: Reply, channel: Channel, nonce: str) -> None:
         """Show a reply that is written anew or goes on, in the turn's own messages."""
         with self._at_work():
-            await self._deliver(reply, await self._screen(reply.turn, channel, nonce), channel)
+            await self._deliver(reply, channel, nonce)
 
     async def show(
         self, turn: Turn, channel: Channel, nonce: str, *, reads_so: bool = False
@@ -232,10 +232,16 @@ class Serving:
         question = None
         if not reply.turn.channel.is_direct:
             question = next((turn for turn in reversed(reply.answers) if turn.message_ids), None)
-        screen = await self._screen(reply.turn, channel, nonce, question)
-        await self._deliver(reply, screen, channel)
+        await self._deliver(reply, channel, nonce, question)
 
-    async def _deliver(self, reply: Reply, screen: Screen, channel: Channel) -> None:
+    async def _deliver(
+        self, reply: Reply, channel: Channel, nonce: str, question: Turn | None = None
+    ) -> None:
+        try:
+            screen = await self._screen(reply.turn, channel, nonce, question)
+        except BaseException as error:
+            await reply.end(error)  # else its channel would stay locked
+            raise
         on_gone = self._conversations.deleted
         await Delivery(reply, screen, channel, self._budget, self._pace, on_gone).run()
 

@@ -79,7 +79,7 @@ class Voices:
         question: Turn | None = None,
     ) -> Speech:
         """The voice of a turn. `question`, the newest message that a new one answers, is shown."""
-        if await self._conversations.speaks_as_itself(turn):
+        if await self._is_itself(turn):
             return Speech(own_voice, self._budget)
         place = place_of(channel)
         persona = await self._persona(turn)
@@ -138,6 +138,13 @@ class Voices:
             _log.warning("A persona speaks without its picture: %s", error)
         gone = Persona(id=turn.persona_id, name=turn.persona or turn.speaker.name or "?")
         return found or gone
+
+    async def _is_itself(self, turn: Turn) -> bool:
+        try:
+            return await self._conversations.speaks_as_itself(turn)
+        except CaduceusError as error:
+            _log.warning("Who the bot itself is cannot be known: %s", error)
+            return False
 
     async def _may_be_webhook(self, turn: Turn) -> bool:
         try:
