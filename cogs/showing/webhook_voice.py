@@ -35,6 +35,7 @@ class WebhookVoice:
         self._name = name or discord.utils.MISSING
         self._avatar_url = avatar_url or discord.utils.MISSING
         self.was_repeated = False  # the client sent a message again that may have been heard
+        self.sent_to = 0  # the channel in which the newest message stands
         self._thread = thread or discord.utils.MISSING
 
     async def send(self, content: str, controls: Controls | None, tag: str) -> int:
@@ -50,6 +51,7 @@ class WebhookVoice:
                 wait=True,
             )
         self.was_repeated = attempt.failed
+        self.sent_to = message.channel.id
         return message.id
 
     async def edit(self, message_id: int, content: str, controls: Controls | None) -> None:

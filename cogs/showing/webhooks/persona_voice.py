@@ -12,7 +12,7 @@ import discord
 
 from cogs.platform import WRITE_ERRORS, Channel, is_passing
 from cogs.showing.request_budget import RequestBudget
-from cogs.showing.voice import BotVoice, Controls, MessageLostError, ViewOf
+from cogs.showing.voice import BotVoice, Controls, MessageLostError, ViewOf, delete_quietly
 from cogs.showing.webhook_voice import WebhookVoice
 from cogs.showing.webhooks.lines import line_above, under
 from cogs.showing.webhooks.registry import Lack, NoWebhookError, Webhooks, is_webhook_gone
@@ -21,11 +21,17 @@ LOOKED_THROUGH = 50  # messages, for one whose answer was lost
 REMEMBERED_MESSAGES = 5_000
 CLOCKS_APART = timedelta(minutes=1)
 
-THREAD_ARCHIVED = 50083  # Discord's error code
+# Discord's error codes
+UNKNOWN_CHANNEL = 10003
+THREAD_ARCHIVED = 50083
 
 Result = TypeVar("Result")
 
 _log = logging.getLogger(__name__)
+
+
+class _AstrayError(Exception):
+    """Somebody has moved the webhook to another channel, where the message went."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +140,11 @@ class PersonaVoice:
                 break
             try:
                 return await self._send_by(webhook, content, controls, tag)
+            except _AstrayError:
+                self._forget(webhook.id)
             except discord.HTTPException as error:
-                if is_webhook_gone(error):  # deleted by somebody: look again, once
+                # Deleted by somebody, or no longer in this channel: look again, once.
+                if is_webhook_gone(error) or error.code == UNKNOWN_CHANNEL:
                     self._forget(webhook.id)
                 elif is_passing(error) or error.status == 404:
                     raise
@@ -187,6 +196,9 @@ class PersonaVoice:
         except WRITE_ERRORS:
             self._tried.setdefault(tag, set()).add((webhook.id, text))
             raise
+        if voice.sent_to != self._place.channel.id:
+            await delete_quietly(voice, number)
+            raise _AstrayError
         if voice.was_repeated:
             await self._take_doubles_away(voice, number, (webhook.id, text))
         return self._sent(number, origin)

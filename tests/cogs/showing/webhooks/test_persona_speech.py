@@ -139,6 +139,27 @@ async def test_a_reply_to_a_persona_wakes_it(tmp_path: Path, is_restarted: bool)
         assert "channels/" not in quoted
 
 
+async def test_what_is_linked_or_made_a_thread_of_is_read_without_the_line(
+    tmp_path: Path,
+) -> None:
+    async with talking(tmp_path, lambda _: "I am Ada.") as world:
+        await use(world)
+        await world.ask("who are you?")
+        reply = last(world)
+        other = world.guild.create_text_channel("other")
+        stored = world.env.backend.create_thread(
+            world.channel.id, "About it", world.alice.id, message_id=reply.id
+        )
+        thread = simcord.ChannelHandle(world.env, world.guild, stored)
+        await world.env.settle()
+        await world.alice.send(other, f"{world.me} what is {reply.jump_url}?")
+        await world.alice.send(thread, f"{world.me} what is this?")
+        assert len(world.engine.requests) == 3
+        for request in world.engine.requests[1:]:
+            assert "I am Ada." in request.prompt
+            assert "↪" not in request.prompt
+
+
 async def test_it_never_hears_itself(tmp_path: Path) -> None:
     async with talking(tmp_path, lambda _: "Ada, Bram and Caduceus said something.") as world:
         await use(world)

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import simcord
 from simcord.http.client import FakeWebhookAdapter
 from speaking import allow_webhooks, last, line_to, restart, spoken, use, webhook_ids
 from worlds import World, held, labels, let, talking
 
 from bot.chat.messages import TurnState
-from bot.errors import EngineFailed
+from bot.errors import EngineFailed, StoreError
 from cogs.platform import NOTICE_MARKS
 from cogs.showing import request_budget
 
@@ -104,6 +105,42 @@ async def test_a_webhook_deleted_between_replies_is_made_anew(tmp_path: Path) ->
         assert said(world) == 2 * [("Ada", "Hi.")]
         assert webhook_ids(world) != [gone]
         assert len(webhook_ids(world)) == 1
+
+
+@pytest.mark.parametrize("in_thread", [False, True])
+async def test_a_webhook_moved_to_another_channel_is_left(tmp_path: Path, in_thread: bool) -> None:
+    async with talking(tmp_path, lambda _: "Hi.") as world:
+        await use(world)
+        place = world.channel
+        if in_thread:
+            stored = world.env.backend.create_thread(world.channel.id, "aside", world.alice.id)
+            place = simcord.ChannelHandle(world.env, world.guild, stored)
+        elsewhere = world.guild.create_text_channel("elsewhere")
+        await world.env.settle()
+        await world.alice.send(place, f"{world.me} hello?")
+        [moved] = webhook_ids(world)
+        world.env.backend.edit_webhook(moved, {"channel_id": elsewhere.id})
+        await world.alice.send(place, f"{world.me} hello?")
+        assert spoken(world, elsewhere) == []
+        shown = spoken(world, place)
+        assert [(name, text.partition("\n")[2]) for name, text in shown] == 2 * [("Ada", "Hi.")]
+        assert len(webhook_ids(world)) == 2
+
+
+async def test_a_reply_that_finds_no_voice_leaves_its_channel_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with talking(tmp_path, lambda _: "Hi.") as world:
+        await use(world)
+
+        async def broken(*_: object) -> None:
+            raise StoreError("The database is away.")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(world.bot.voices, "of", broken)
+            await world.ask("hello?")
+        await world.ask("hello?")
+        assert said(world)[-1] == ("Ada", "Hi.")
 
 
 @pytest.mark.parametrize("code", [10015, 50027])
