@@ -5,6 +5,7 @@ from pathlib import Path
 
 from discord.ext import commands
 
+from bot.chat.personas.pictures import PersonaPictures
 from bot.chat.talk.conversations import Conversations
 from cogs.client import BotParts, CaduceusBot
 from cogs.commands.buttons import TurnButton
@@ -28,14 +29,22 @@ def build_bot(
     version: str = "",
     pace: Pace | None = None,
     data_dir: Path | None = None,
+    pictures: PersonaPictures | None = None,
 ) -> CaduceusBot:
     """A client with every command and listener, not connected yet.
 
-    With `data_dir`, commands are only synced when they have changed since the last time.
+    With `data_dir`, commands are only synced when they have changed since the last time. `pictures`
+    are the personas'.
     """
     parts = BotParts(CaduceusTree, (TurnButton, UndoButton), view_of, _cogs)
     return CaduceusBot(
-        conversations, parts, owner_ids=owner_ids, version=version, pace=pace, data_dir=data_dir
+        conversations,
+        parts,
+        owner_ids=owner_ids,
+        version=version,
+        pace=pace,
+        data_dir=data_dir,
+        pictures=pictures,
     )
 
 

@@ -14,12 +14,14 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.chat.messages import Turn
+from bot.chat.personas.pictures import HeldPictures, PersonaPictures
 from bot.chat.talk.conversations import Conversations
 from cogs.platform import NOBODY, PLATFORM, Channel
 from cogs.showing.pacing import Pace
 from cogs.showing.request_budget import RequestBudget
 from cogs.showing.serving import Serving
 from cogs.showing.voice import ViewOf
+from cogs.showing.webhooks.voices import Voices
 
 COMMANDS_FILE = "discord-commands.sha256"
 
@@ -53,8 +55,12 @@ class CaduceusBot(commands.Bot):
         version: str = "",
         pace: Pace | None = None,
         data_dir: Path | None = None,
+        pictures: PersonaPictures | None = None,
     ) -> None:
-        """With `data_dir`, commands are only synced when they have changed since the last time."""
+        """With `data_dir`, commands are only synced when they have changed since the last time.
+
+        Without `pictures`, personas have none.
+        """
         self.budget = RequestBudget()
         super().__init__(
             commands.when_mentioned,
@@ -74,7 +80,12 @@ class CaduceusBot(commands.Bot):
         )
         self.conversations = conversations
         self.version = version
-        self.serving = Serving(conversations, self.budget, pace or Pace(), parts.view_of)
+        self.voices = Voices(
+            self, conversations, self.budget, parts.view_of, pictures or HeldPictures()
+        )
+        self.serving = Serving(
+            conversations, self.budget, pace or Pace(), parts.view_of, self.voices
+        )
         conversations.on_shortened(self._show_what_is_left)
         self._parts = parts
         self._data_dir = data_dir
@@ -106,6 +117,7 @@ class CaduceusBot(commands.Bot):
     async def close(self) -> None:
         """End what is being written, show it, and disconnect. A second call hurries the first."""
         await self.serving.close()
+        await self.voices.close()
         await super().close()
 
     async def _sync_commands(self) -> None:

@@ -89,9 +89,14 @@ def require_reader(interaction: Interaction) -> None:
         raise NotAllowed("This shows what was said before, which you may not read here.")
 
 
+def is_asker(interaction: Interaction, asked_by: Collection[str]) -> bool:
+    """Whether the member asked for this reply, or is a moderator."""
+    return str(interaction.user.id) in asked_by or is_moderator(interaction)
+
+
 def require_asker(interaction: Interaction, asked_by: Collection[str]) -> None:
     """Raise NotAllowed unless the member asked for this reply or is a moderator."""
-    if str(interaction.user.id) in asked_by or is_moderator(interaction):
+    if is_asker(interaction, asked_by):
         return
     raise NotAllowed("Only the person who asked, and moderators, can do that with this reply.")
 

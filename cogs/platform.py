@@ -53,6 +53,12 @@ def bare_key(channel_id: int, guild_id: int | None) -> ChannelKey:
     return ChannelKey(PLATFORM, str(channel_id), guild_id=guild, is_direct=guild is None)
 
 
+def is_persona_message(message: discord.Message, application_id: int | None) -> bool:
+    """Whether a persona said this through the bot's own webhook. Discord vouches for the id."""
+    is_own = application_id is not None and message.application_id == application_id
+    return is_own and message.webhook_id is not None
+
+
 def may_send_in(channel: Channel) -> bool:
     """Whether the bot may write new messages in a channel, as far as Discord has told us.
 

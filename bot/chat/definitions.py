@@ -140,6 +140,11 @@ class ChannelSettings(BaseModel):
     persona_choice: Literal["members", "moderators"] = Field(
         "members", description="Who may choose the persona with `/persona use`."
     )
+    voice: Literal["webhook", "bot"] = Field(
+        "webhook",
+        description="How a persona speaks in Discord, unless it is the bot itself: by a webhook, "
+        "under its own name and picture, or as the bot, with its name in bold.",
+    )
     context: Literal["addressed", "channel"] = Field(
         "addressed",
         description="What is kept and seen: only what is said to the bot and its replies, or all "

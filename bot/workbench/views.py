@@ -28,6 +28,7 @@ NOT_HERE = frozenset(
     {
         *("trigger", "wake_words", "chance", "context", "history_scope", "rate_limit"),
         *("persona", "persona_choice", "allowed_roles", "blocked_roles", "streaming", "buttons"),
+        "voice",
     }
 )
 

@@ -1,7 +1,7 @@
 """The context menu «Why this reply?»: what the model was given."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import discord
 from discord import app_commands
@@ -11,9 +11,11 @@ from bot.chat.prompt.build import LeftOut
 from bot.chat.talk.conversations import Explanation, PersonaSince
 from bot.errors import NotFound
 from cogs.client import CaduceusBot
+from cogs.commands.buttons import TurnButton
 from cogs.interactions import (
     Interaction,
     channel_of,
+    is_asker,
     require_reader,
 )
 from cogs.platform import (
@@ -50,7 +52,13 @@ class Why(commands.Cog):
         explanation = await conversations.why(turn.turn_id)
         prompt = explanation.prompt.text.encode()
         file = discord.File(io.BytesIO(prompt), filename="prompt.txt")
-        await interaction.followup.send(embed=describe(explanation), file=file, ephemeral=True)
+        embed, view = describe(explanation), discord.utils.MISSING
+        if is_asker(interaction, turn.asked_by):
+            # Also where a reply carries no buttons: whoever caused it can take it away.
+            embed.add_field(name="Asked by", value=_mentions(turn.asked_by), inline=False)
+            view = discord.ui.View(timeout=None)
+            view.add_item(TurnButton("delete", turn.turn_id, "Delete this reply"))
+        await interaction.followup.send(embed=embed, file=file, view=view, ephemeral=True)
 
 
 def describe(explanation: Explanation) -> discord.Embed:
@@ -105,6 +113,15 @@ def what_changed(explanation: Explanation) -> str:
             )
         case PersonaSince.SAME:
             return ""
+
+
+def _mentions(speaker_ids: Collection[str]) -> str:
+    """People by their ids; who speaks through a proxy by the name they speak in."""
+    shown = [
+        f"<@{each}>" if each.isdecimal() else discord.utils.escape_markdown(each.split(":")[-1])
+        for each in sorted(speaker_ids)
+    ]
+    return ", ".join(shown)[:1024] or "somebody whose messages are no longer kept"
 
 
 def _left_out(part: LeftOut) -> str:

@@ -1,6 +1,6 @@
 """A Discord message as the core hears it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import discord
@@ -23,7 +23,8 @@ from cogs.listening.markup import NameOf, readable
 from cogs.listening.naming import MemberNames, names_in
 from cogs.listening.pointing import linked_message, replied_message, thread_start
 from cogs.listening.proxies import is_proxied, reply_embed
-from cogs.platform import NOTICE_MARKS, key_of
+from cogs.platform import NOTICE_MARKS, is_persona_message, key_of
+from cogs.showing.webhooks.lines import without_line
 
 SMALL_CONTEXT_TOKENS = 2048
 THREAD_TURNS = 16  # after so many turns a thread's title and first message are shown again
@@ -72,8 +73,16 @@ class Reader:
     What costs a request is done only for what the bot answers or keeps.
     """
 
-    def __init__(self, conversations: Conversations) -> None:
-        """The channels' settings say what is kept, and who the bot is there."""
+    def __init__(
+        self,
+        conversations: Conversations,
+        application_id: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        """The channels' settings say what is kept, and who the bot is there.
+
+        `application_id` is the bot's, by which its personas' messages are known.
+        """
+        self._application_id = application_id
         self._conversations = conversations
         self._history = conversations.history
         self.names = MemberNames()
@@ -146,7 +155,11 @@ class Reader:
         if found is None:
             return None
         turn = await self._history.turn_of_message(key, str(found.id))
-        is_own = found.author.id == me.id or (turn is not None and turn.role == "bot")
+        is_own = (
+            found.author.id == me.id
+            or self._is_persona(found)
+            or (turn is not None and turn.role == "bot")
+        )
         return _Replied(found, turn, is_own)
 
     async def _quote(
@@ -154,20 +167,24 @@ class Reader:
     ) -> QuotedMessage | None:
         message, turn = replied.message, replied.turn
         if turn is not None and turn.role == "bot":
-            quoted = await self._quoted(message, me, own_name)
+            quoted = await self._quoted(message, me, own_name, turn.persona)
             return replace(quoted, author=turn.speaker)
         if replied.is_own and _is_notice(message):
             return None
         return await self._quoted(message, me, own_name)
 
     async def _quoted(
-        self, message: discord.Message, me: discord.ClientUser, own_name: str
+        self,
+        message: discord.Message,
+        me: discord.ClientUser,
+        own_name: str,
+        persona: str | None = None,
     ) -> QuotedMessage:
-        """A message as a quotation, with its files."""
+        """A message as a quotation, with its files. Of a persona's, its name is no part of it."""
         if message.author.id != me.id:
             await self.names.ask(message)
         name_of = names_in(message, self.names, own_ids(message, me), own_name)
-        words = self._words(message, name_of, own_ids(message, me))
+        words = self._words(message, name_of, own_ids(message, me), persona)
         text = _with_what_is_attached(words, message, name_of, await self._files(message))
         return QuotedMessage(str(message.id), self.names.speaker(message), text)
 
@@ -197,16 +214,26 @@ class Reader:
     # What is said --------------------------------------------------------------------------------
 
     def _words(
-        self, message: discord.Message, name_of: NameOf, addressed_as: frozenset[int]
+        self,
+        message: discord.Message,
+        name_of: NameOf,
+        addressed_as: frozenset[int],
+        persona: str | None = None,
     ) -> str:
         """What was written, in plain words."""
-        lines = [readable(message.content, name_of, addressed_as)]
+        content = message.content
+        if persona is not None or self._is_persona(message):
+            content = without_line(content, persona)
+        lines = [readable(content, name_of, addressed_as)]
         for snapshot in message.message_snapshots[:SNAPSHOTS]:
             if snapshot.content:
                 lines.append(f"[forwarded] {readable(snapshot.content, name_of)}")
         if message.poll is not None:
             lines.append(poll_line(message.poll, lambda text: readable(text, name_of)))
         return "\n".join(line for line in lines if line)
+
+    def _is_persona(self, message: discord.Message) -> bool:
+        return is_persona_message(message, self._application_id())
 
     def _written_by_hand(
         self, message: discord.Message, name_of: NameOf, addressed_as: frozenset[int]

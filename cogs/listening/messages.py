@@ -16,7 +16,7 @@ from bot.errors import CaduceusError, NotFound
 from cogs.client import CaduceusBot
 from cogs.listening.incoming import Reader, is_conversation, mentions
 from cogs.listening.proxies import Originals, is_proxied
-from cogs.platform import PLATFORM, Channel, bare_key, key_of
+from cogs.platform import PLATFORM, Channel, bare_key, is_persona_message, key_of
 
 DELETED_KEPT = 1_000
 TOLD_AGAIN = timedelta(minutes=1)
@@ -30,7 +30,7 @@ class MessageListener(commands.Cog):
 
     def __init__(self, bot: CaduceusBot) -> None:
         self._bot = bot
-        self._reader = Reader(bot.conversations)
+        self._reader = Reader(bot.conversations, lambda: bot.application_id)
         self._originals = Originals()
         self._orders: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self._deleted_lately: deque[int] = deque(maxlen=DELETED_KEPT)
@@ -69,7 +69,9 @@ class MessageListener(commands.Cog):
     ) -> None:
         """Tell whoever waits for an answer that none will come; once a minute in a channel."""
         replied = message.reference.resolved if message.reference else None
-        to_bot = isinstance(replied, discord.Message) and replied.author.id == me.id
+        to_bot = isinstance(replied, discord.Message) and (
+            replied.author.id == me.id or is_persona_message(replied, self._bot.application_id)
+        )
         if not (to_bot or message.guild is None or mentions(message, me)):
             return
         now = discord.utils.utcnow()

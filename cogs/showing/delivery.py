@@ -12,7 +12,7 @@ import discord
 from bot.chat.messages import ChannelKey, Turn
 from bot.chat.talk.conversations import Reply
 from bot.chat.talk.writer import Anew
-from bot.chat.text.split import split_message
+from bot.chat.text.split import MESSAGE_CHARACTERS, split_message
 from cogs.platform import (
     WRITE_ERRORS,
     Channel,
@@ -40,21 +40,26 @@ def running_controls(turn: Turn) -> Controls:
     return Controls(turn.turn_id, is_running=True)
 
 
-def pieces_of(text: str, controls: Controls) -> list[Post]:
+def pieces_of(
+    text: str, controls: Controls, first_characters: int = MESSAGE_CHARACTERS
+) -> list[Post]:
     """A turn's text as messages, the last of which carries the buttons."""
-    contents = split_message(text) if text.strip() else []
+    contents = split_message(text, first_limit=first_characters) if text.strip() else []
     pieces = [Post(content, None) for content in contents[:-1]]
     return [*pieces, *(Post(content, controls) for content in contents[-1:])]
 
 
-def shown_part(text: str, contents: Sequence[str | None]) -> str:
+def shown_part(
+    text: str, contents: Sequence[str | None], first_characters: int = MESSAGE_CHARACTERS
+) -> str:
     """The longest beginning of `text` that fits into as many messages as there are."""
-    if len(split_message(text)) <= len(contents):
+
+    def messages(length: int) -> int:
+        return len(split_message(text[:length], first_limit=first_characters))
+
+    if messages(len(text)) <= len(contents):
         return text
-    lengths = range(len(text) + 1)
-    end = bisect.bisect_right(
-        lengths, len(contents), key=lambda length: len(split_message(text[:length]))
-    )
+    end = bisect.bisect_right(range(len(text) + 1), len(contents), key=messages)
     return text[: max(0, end - 1)]
 
 
@@ -211,7 +216,7 @@ class Delivery:
             return []
         turn = self._reply.turn
         controls = finished_controls(turn) if self._done else running_controls(turn)
-        return pieces_of(self._text, controls)
+        return pieces_of(self._text, controls, self._screen.first_characters)
 
     async def _report(self) -> None:
         """Tell the core what people see now, and only of messages that show it."""
@@ -224,12 +229,14 @@ class Delivery:
             shown += 1
         text = self._text
         if shown < len(contents):
-            text = shown_part(text, contents[:shown]) if shown else ""
+            room = self._screen.first_characters
+            text = shown_part(text, contents[:shown], room) if shown else ""
         if text.strip():
             outcome = self._reply.outcome
             is_well = outcome is not None and not outcome.error  # else a line is still to be sent
             last = self._done and is_well and shown == len(contents)
             await self._reply.shown(text, self._screen.message_ids(shown), last=last)
+            await self._screen.sweep()
         if is_rewriting and shown:
             self._is_rewriting = False
             await self._screen.trim(1)
@@ -280,7 +287,7 @@ async def show_turn(
 
     Writes nothing more once `is_outdated`.
     """
-    pieces = pieces_of(turn.text, finished_controls(turn))
+    pieces = pieces_of(turn.text, finished_controls(turn), screen.first_characters)
     wanted = partial(_unless, is_outdated, pieces)
     step = partial(screen.step, wanted, Urgency.REPLY, None)
     while await persistently(step, pace.retry_seconds):

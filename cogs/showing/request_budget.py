@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import IntEnum
+from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,6 +23,7 @@ from discord.http import HTTPClient, Route
 
 REQUESTS_PER_SECOND = 45  # under Discord's 50: our clock is not theirs
 WINDOW_SECONDS = 1.0
+LEAST_WAIT_SECONDS = 0.001
 
 
 class NoRoomError(Exception):
@@ -45,16 +47,17 @@ class _Permit:
 
 
 @dataclass(slots=True)
-class _Attempt:
+class Attempt:
     """One call of the HTTP client, which may try several times."""
 
     priority: Urgency
     tried: bool = False
+    failed: bool = False  # a try may have been heard all the same: its answer was no answer
 
 
 _priority: ContextVar[Urgency] = ContextVar("request_priority", default=Urgency.NORMAL)
 _permit: ContextVar[_Permit | None] = ContextVar("request_permit", default=None)
-_attempt: ContextVar[_Attempt | None] = ContextVar("request_attempt", default=None)
+_attempt: ContextVar[Attempt | None] = ContextVar("request_attempt", default=None)
 
 
 class RequestBudget:
@@ -110,7 +113,7 @@ class RequestBudget:
             _permit.reset(token)
 
     @asynccontextmanager
-    async def one_request(self) -> AsyncGenerator[None, None]:
+    async def one_request(self) -> AsyncGenerator[Attempt, None]:
         """Around one request: it takes the room reserved for it, else waits for some.
 
         What the client tries again by itself is counted by :meth:`trace`.
@@ -120,9 +123,10 @@ class RequestBudget:
             permit.used = True
         else:
             await self.acquire(_priority.get())
-        token = _attempt.set(_Attempt(_priority.get()))
+        attempt = Attempt(_priority.get())
+        token = _attempt.set(attempt)
         try:
-            yield
+            yield attempt
         finally:
             _attempt.reset(token)
 
@@ -154,8 +158,28 @@ class RequestBudget:
                 await self.acquire(attempt.priority)
             attempt.tried = True
 
+        async def on_end(
+            _session: aiohttp.ClientSession,
+            _context: SimpleNamespace,
+            end: aiohttp.TraceRequestEndParams,
+        ) -> None:
+            attempt = _attempt.get()
+            if attempt is not None and end.response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                attempt.failed = True
+
+        async def on_exception(
+            _session: aiohttp.ClientSession,
+            _context: SimpleNamespace,
+            _exception: aiohttp.TraceRequestExceptionParams,
+        ) -> None:
+            attempt = _attempt.get()
+            if attempt is not None:
+                attempt.failed = True
+
         trace = aiohttp.TraceConfig()
         trace.on_request_start.append(on_start)
+        trace.on_request_end.append(on_end)
+        trace.on_request_exception.append(on_exception)
         return trace
 
     def _has_room(self) -> bool:
@@ -167,7 +191,8 @@ class RequestBudget:
     def _set_timer(self) -> None:
         if self._timer is None and self._waiting:
             oldest = self._granted[0] if self._granted else 0.0
-            delay = max(0.0, oldest + WINDOW_SECONDS - self._clock())
+            # Never nothing: rounding would make it ask again and again in the same moment.
+            delay = max(LEAST_WAIT_SECONDS, oldest + WINDOW_SECONDS - self._clock())
             self._timer = asyncio.get_running_loop().call_later(delay, self._grant)
 
     def _grant(self) -> None:

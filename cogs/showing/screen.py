@@ -4,10 +4,11 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from bot.chat.text.split import MESSAGE_CHARACTERS
 from cogs.platform import persistently
 from cogs.showing.pacing import EditPacer
 from cogs.showing.request_budget import RequestBudget, Urgency
-from cogs.showing.voice import Controls, Voice, delete_quietly
+from cogs.showing.voice import Controls, MessageLostError, Voice, delete_quietly
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +41,14 @@ class Screen:
         budget: RequestBudget,
         *,
         message_ids: Sequence[str] = (),
+        first_characters: int = MESSAGE_CHARACTERS,
     ) -> None:
         """The turn is written by `voice`, lines of the bot's own by `own_voice`.
 
-        `message_ids` are there already, by `voice`.
+        `message_ids` are there already, by `voice`. `first_characters`: the most that it has room
+        for in the first message.
         """
+        self.first_characters = first_characters
         self._voice = voice
         self._own_voice = own_voice
         self._pacer = pacer
@@ -54,6 +58,7 @@ class Screen:
         self._lines = 0
         self._unheard: set[Post] = set()  # tried for the next new message, and failed
         self._posted = [_Posted(int(number), None, None) for number in message_ids]
+        self._lost: list[int] = []  # there, but not to be written to any more
 
     @property
     def is_empty(self) -> bool:
@@ -146,6 +151,15 @@ class Screen:
         for posted in surplus:
             await delete_quietly(self._voice, posted.message_id)
 
+    async def sweep(self) -> None:
+        """Delete what could not be written to any more and was written anew.
+
+        Only once the core knows the new messages: the deletion of one of a turn's is news to it.
+        """
+        lost, self._lost = self._lost, []
+        for message_id in lost:
+            await delete_quietly(self._own_voice, message_id)
+
     async def trim(self, count: int) -> None:
         """Delete the messages after the first `count`."""
         surplus, self._posted = self._posted[count:], self._posted[:count]
@@ -166,7 +180,12 @@ class Screen:
             posted = self._posted[index]
             posted.content = posted.controls = None
             self.edited_last = str(posted.message_id)
-            await self._voice.edit(posted.message_id, piece.content, piece.controls)
+            try:
+                await self._voice.edit(posted.message_id, piece.content, piece.controls)
+            except MessageLostError:  # it and what follows is written anew, in order
+                self._lost += [each.message_id for each in self._posted[index:]]
+                del self._posted[index:]
+                return
             posted.content, posted.controls = piece.content, piece.controls
             return
         self._unheard.add(piece)

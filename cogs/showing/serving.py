@@ -22,7 +22,8 @@ from cogs.showing.delivery import Delivery, finished_controls, pieces_of, show_t
 from cogs.showing.pacing import Pace, Pacers
 from cogs.showing.request_budget import RequestBudget
 from cogs.showing.screen import Screen
-from cogs.showing.voice import BotVoice, ViewOf, Voice, delete_quietly
+from cogs.showing.voice import BotVoice, ViewOf, delete_quietly
+from cogs.showing.webhooks.voices import Voices
 
 LAST_WRITES_SECONDS = 10.0
 
@@ -38,12 +39,15 @@ class Serving:
         budget: RequestBudget,
         pace: Pace,
         view_of: ViewOf,
+        voices: Voices,
     ) -> None:
+        """`voices` decides who speaks a turn, and how."""
         self._conversations = conversations
         self._budget = budget
         self._pace = pace
         self._pacers = Pacers(pace.edit_seconds)
         self._view_of = view_of
+        self._voices = voices
         self._wanted: dict[str, tuple[ChannelKey, Channel]] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._showing: dict[int, bool] = {}  # turns being shown; True: another swipe by now
@@ -73,7 +77,7 @@ class Serving:
     async def deliver(self, reply: Reply, channel: Channel, nonce: str) -> None:
         """Show a reply that is written anew or goes on, in the turn's own messages."""
         with self._at_work():
-            await self._deliver(reply, self._screen(reply.turn, channel, nonce), channel)
+            await self._deliver(reply, channel, nonce)
 
     async def show(
         self, turn: Turn, channel: Channel, nonce: str, *, reads_so: bool = False
@@ -87,8 +91,9 @@ class Serving:
             return
         self._showing[turn.turn_id] = False
         try:
-            screen = self._screen(turn, channel, nonce)
-            pieces = pieces_of(turn.text, finished_controls(turn)) if reads_so else []
+            screen = await self._screen(turn, channel, nonce)
+            room = screen.first_characters
+            pieces = pieces_of(turn.text, finished_controls(turn), room) if reads_so else []
             if len(pieces) == len(turn.message_ids):
                 screen.assume([piece.content for piece in pieces])
             with self._at_work():
@@ -127,6 +132,7 @@ class Serving:
                     return
                 if not self._showing[turn_id] and await self._conversations.placed(turn, ids):
                     known = len(ids)
+                    await screen.sweep()
                     if not self._showing[turn_id]:
                         return
         finally:
@@ -141,7 +147,7 @@ class Serving:
 
     async def refresh_controls(self, turn: Turn, channel: Channel) -> None:
         """Give a turn's last message the buttons of a turn that is written."""
-        screen = self._screen(turn, channel)
+        screen = await self._screen(turn, channel)
         await screen.set_controls(finished_controls(turn))
 
     async def close(self) -> None:
@@ -158,24 +164,24 @@ class Serving:
 
     async def delete_messages(self, turn: Turn, channel: Channel) -> None:
         """Take away what people see of a turn; it does no harm if some of it stays."""
-        voice = self._voice_for(turn, BotVoice(channel, self._view_of))
+        own_voice = BotVoice(channel, self._view_of)
+        voice = (await self._voices.of(turn, channel, own_voice)).voice
         for message_id in turn.message_ids:
             await delete_quietly(voice, int(message_id))
 
-    def _voice_for(self, _turn: Turn, own_voice: BotVoice) -> Voice:
-        """Who a turn is spoken by: the one place that decides it."""
-        return own_voice
-
-    def _screen(
-        self, turn: Turn, channel: Channel, nonce: str = "", question_id: int | None = None
+    async def _screen(
+        self, turn: Turn, channel: Channel, nonce: str = "", question: Turn | None = None
     ) -> Screen:
+        question_id = int(question.message_ids[-1]) if question is not None else None
         own_voice = BotVoice(channel, self._view_of, nonce=nonce, question_id=question_id)
+        speech = await self._voices.of(turn, channel, own_voice, question)
         return Screen(
-            self._voice_for(turn, own_voice),
+            speech.voice,
             own_voice,
             self._pacers.of(channel.id),
-            self._budget,
+            speech.budget,
             message_ids=turn.message_ids,
+            first_characters=await speech.first_characters(),
         )
 
     def _start(self, channel_id: str) -> None:
@@ -222,13 +228,20 @@ class Serving:
 
     async def _answer(self, reply: Reply, channel: Channel) -> None:
         ids = [number for turn in reply.answers for number in turn.message_ids]
-        in_guild = not reply.turn.channel.is_direct
         nonce = ids[0] if ids else f"t{reply.turn.turn_id}"
-        question_id = int(ids[-1]) if ids and in_guild else None
-        screen = self._screen(reply.turn, channel, nonce, question_id)
-        await self._deliver(reply, screen, channel)
+        question = None
+        if not reply.turn.channel.is_direct:
+            question = next((turn for turn in reversed(reply.answers) if turn.message_ids), None)
+        await self._deliver(reply, channel, nonce, question)
 
-    async def _deliver(self, reply: Reply, screen: Screen, channel: Channel) -> None:
+    async def _deliver(
+        self, reply: Reply, channel: Channel, nonce: str, question: Turn | None = None
+    ) -> None:
+        try:
+            screen = await self._screen(reply.turn, channel, nonce, question)
+        except BaseException as error:
+            await reply.end(error)  # else its channel would stay locked
+            raise
         on_gone = self._conversations.deleted
         await Delivery(reply, screen, channel, self._budget, self._pace, on_gone).run()
 

@@ -24,6 +24,10 @@ class Controls:
     swipes: int = 1
 
 
+class MessageLostError(Exception):
+    """A message is there, but nobody can write to it any more: its webhook is gone."""
+
+
 ViewOf: TypeAlias = Callable[[Controls | None], discord.ui.View | None]
 
 
@@ -42,11 +46,11 @@ class Voice(Protocol):
         ...
 
     async def edit(self, message_id: int, content: str, controls: Controls | None) -> None:
-        """Replace a message's text and buttons."""
+        """Replace a message's text and buttons. Raises MessageLostError where nobody can."""
         ...
 
     async def set_controls(self, message_id: int, controls: Controls | None) -> None:
-        """Replace a message's buttons, leaving its text."""
+        """Replace a message's buttons, leaving its text; they stay where nobody can."""
         ...
 
     async def delete(self, message_id: int) -> None:

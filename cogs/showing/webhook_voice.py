@@ -12,7 +12,7 @@ class WebhookVoice:
     """Writes through a webhook of the bot's own, which alone may carry buttons.
 
     Discord gives webhooks no nonce and no replies: a message sent again after its answer was lost
-    stands there twice. A name can't be changed once a message is sent.
+    stands there twice, see `was_repeated`. A name can't be changed once a message is sent.
     """
 
     def __init__(
@@ -21,7 +21,8 @@ class WebhookVoice:
         budget: RequestBudget,
         view_of: ViewOf,
         *,
-        name: str,
+        name: str = "",
+        avatar_url: str | None = None,
         thread: Snowflake | None = None,
     ) -> None:
         """`webhook` uses the client's session, whose trace counts what is tried again.
@@ -31,20 +32,26 @@ class WebhookVoice:
         self._webhook = webhook
         self._budget = budget
         self._view_of = view_of
-        self._name = name
+        self._name = name or discord.utils.MISSING
+        self._avatar_url = avatar_url or discord.utils.MISSING
+        self.was_repeated = False  # the client sent a message again that may have been heard
+        self.sent_to = 0  # the channel in which the newest message stands
         self._thread = thread or discord.utils.MISSING
 
     async def send(self, content: str, controls: Controls | None, tag: str) -> int:
         """Send a message under the persona's name. The `tag` helps nothing here."""
-        async with self._budget.one_request():
+        async with self._budget.one_request() as attempt:
             message = await self._webhook.send(
                 content,
                 username=self._name,
+                avatar_url=self._avatar_url,
                 view=self._view_of(controls) or discord.utils.MISSING,
                 allowed_mentions=NOBODY,
                 thread=self._thread,
                 wait=True,
             )
+        self.was_repeated = attempt.failed
+        self.sent_to = message.channel.id
         return message.id
 
     async def edit(self, message_id: int, content: str, controls: Controls | None) -> None:

@@ -1,16 +1,14 @@
 """The commands as a whole, and whether Discord's own description takes what the bot sends."""
 
-import json
-import re
 from collections import Counter
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import discord
 import jsonschema
 import pytest
+from api_document import check, described
 from discord import app_commands
 from discord.ext import commands
 from worlds import World, labels, talking
@@ -18,7 +16,6 @@ from worlds import World, labels, talking
 from cogs.client import intents
 from cogs.showing.voice import NONCE_CHARACTERS, nonce_of
 
-OPENAPI = Path(__file__).parents[3] / "shared" / "discord" / "openapi.json"
 EXPECTED = {
     "chat reset",
     "chat undo",
@@ -88,47 +85,6 @@ def test_the_bot_listens_to_no_more_than_it_needs() -> None:
         "dm_messages",
         "message_content",
     }
-
-
-@cache
-def described() -> dict[str, Any]:
-    if not OPENAPI.exists():
-        pytest.skip("Discord's OpenAPI document is not beside the checkout")
-    return json.loads(OPENAPI.read_text("utf-8"))
-
-
-@cache
-def routes() -> list[tuple[str, re.Pattern[str]]]:
-    found = []
-    for path in described()["paths"]:
-        pattern = re.sub(r"\\{[^}]+\\}", "[^/]+", re.escape(path))
-        found.append((path, re.compile(pattern + r"\Z")))
-    return sorted(found, key=lambda item: item[0].count("{"))
-
-
-def with_snowflakes_as_text(body: Any) -> Any:
-    """discord.py sends some ids as numbers, which Discord takes, but does not list."""
-    if isinstance(body, dict):
-        return {
-            key: str(value)
-            if (key == "id" or key.endswith("_id")) and isinstance(value, int)
-            else with_snowflakes_as_text(value)
-            for key, value in body.items()
-        }
-    return [with_snowflakes_as_text(item) for item in body] if isinstance(body, list) else body
-
-
-def check(method: str, path: str, body: object) -> None:
-    """Raise jsonschema.ValidationError when Discord's description refuses a body."""
-    template = next((name for name, pattern in routes() if pattern.match(path)), None)
-    assert template is not None, f"Discord has no {path}"
-    operation = described()["paths"][template].get(method.lower())
-    assert operation is not None, f"Discord has no {method} {template}"
-    if body is None or "requestBody" not in operation:
-        return
-    schema = dict(operation["requestBody"]["content"]["application/json"]["schema"])
-    schema["components"] = described()["components"]
-    jsonschema.validate(with_snowflakes_as_text(body), schema, cls=jsonschema.Draft202012Validator)
 
 
 async def use_everything(world: World) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 
 import discord
+import discord_webhooks
 import pytest
 import simcord
 
@@ -29,6 +30,7 @@ from cogs.client import CaduceusBot
 from cogs.platform import key_of
 from cogs.showing.pacing import Pace
 
+discord_webhooks.install()
 mimetypes.init()  # simcord would read its files in the middle of a test, on the loop
 
 QUICK = Pace(
@@ -77,10 +79,11 @@ class World:
         return [message.content for message in self.messages(channel)]
 
     def messages(self, channel: simcord.ChannelHandle | None = None) -> list[discord.Message]:
-        """The bot's messages in a channel."""
+        """The bot's messages in a channel, those of its personas too."""
         assert self.bot.user is not None
+        own = {self.bot.user.id, *getattr(self.env.backend, "own_webhooks", ())}
         found = (channel or self.channel).history()
-        return [message for message in found if message.author.id == self.bot.user.id]
+        return [message for message in found if message.author.id in own]
 
     async def turns(self, channel: simcord.ChannelHandle | None = None) -> list[Turn]:
         """What the core keeps."""

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from random import Random
 
 from bot.chat.engines import Engines
@@ -23,6 +24,7 @@ from bot.chat.talk.turn_taking import (
 from bot.chat.talk.writer import Outcome
 from bot.chat.text.asides import is_out_of_character
 from bot.chat.text.messages_left import text_left
+from bot.chat.text.split import FIRST_CHARACTERS, MESSAGE_CHARACTERS
 from bot.errors import NotAllowed, NotFound
 
 __all__ = [
@@ -180,6 +182,17 @@ class Conversations:
         settings = await self.settings.resolve(channel)
         return (await self._preparer.persona(channel, settings)).name
 
+    async def speaks_as_itself(self, turn: Turn) -> bool:
+        """Whether a bot's turn is the default persona's, which is the bot itself."""
+        default = await self.personas.default()
+        return turn.persona_id == default.id or (
+            not turn.persona_id and turn.persona in ("", default.name)
+        )
+
+    async def first_characters(self, turn: Turn) -> int:
+        """The most characters of a reply's first message: above a persona's stands a line."""
+        return MESSAGE_CHARACTERS if await self.speaks_as_itself(turn) else FIRST_CHARACTERS
+
     async def deleted(self, channel: ChannelKey, message_ids: Sequence[str]) -> int:
         """Messages were deleted: takes them out everywhere. Returns how many turns went.
 
@@ -195,7 +208,9 @@ class Conversations:
             _tell_of_change(state)
             for turn in await self.history.replies_in(channel, message_ids):
                 if set(turn.message_ids) - set(message_ids):
-                    left = await self.history.shorten_reply(turn.turn_id, message_ids, text_left)
+                    first = await self.first_characters(turn)
+                    without = partial(text_left, first_limit=first)
+                    left = await self.history.shorten_reply(turn.turn_id, message_ids, without)
                     shortened.append(left)
             count = await self.history.delete_messages(channel, message_ids)
             if state.running is not None and (count or shortened):

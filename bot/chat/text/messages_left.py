@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import groupby
 
-from bot.chat.text.split import FENCE, MessageSplitter
+from bot.chat.text.split import FENCE, MESSAGE_CHARACTERS, MessageSplitter
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +17,16 @@ class _Part:
     closing: str
 
 
-def text_left(text: str, messages: int, gone: Collection[int]) -> str:
+def text_left(
+    text: str, messages: int, gone: Collection[int], first_limit: int = MESSAGE_CHARACTERS
+) -> str:
     """The text without what stood in the messages `gone`, counted from 0, of so many.
+
+    `first_limit`: the most characters that the first of them held.
 
     Code that went on over a deleted message is closed before it, and opened again after it.
     """
-    parts = _parts(text, messages)
+    parts = _parts(text, messages, first_limit)
     kept = [(place, part) for place, part in enumerate(parts) if place not in gone]
     runs: list[str] = []
     # Messages that follow each other are one piece of the text, as it was.
@@ -33,9 +37,9 @@ def text_left(text: str, messages: int, gone: Collection[int]) -> str:
     return "\n\n".join(run for run in runs if run.strip())
 
 
-def _parts(text: str, messages: int) -> list[_Part]:
+def _parts(text: str, messages: int, first_limit: int) -> list[_Part]:
     """The parts of so many messages: what would take more stands in the last of them."""
-    splitter = MessageSplitter()
+    splitter = MessageSplitter(first_limit=first_limit)
     parts: list[_Part] = []
     at = 0
     for piece in splitter.pieces(text):

@@ -11,6 +11,7 @@ from bot.chat.text.markup import SPOILER, Markup, longest_room
 # Discord's own OpenAPI document: `maxLength` of a message's content. JSON Schema counts Unicode
 # code points, as `len` does.
 MESSAGE_CHARACTERS = 2_000
+FIRST_CHARACTERS = 1_800  # of a persona's first message, above which a line of its own may stand
 LEAST_LIMIT = 64
 
 _CLOSING = f"\n{FENCE}"
@@ -54,11 +55,13 @@ class MessageSplitter:
     the text is still growing.
     """
 
-    def __init__(self, limit: int = MESSAGE_CHARACTERS) -> None:
-        """`limit`: the most characters of a message; at least 64."""
-        if limit < LEAST_LIMIT:
+    def __init__(self, limit: int = MESSAGE_CHARACTERS, first_limit: int | None = None) -> None:
+        """`limit`: the most characters of a message, `first_limit` of the first; at least 64."""
+        first_limit = limit if first_limit is None else first_limit
+        if min(limit, first_limit) < LEAST_LIMIT:
             raise ValueError("a message must have room for a fence and some text")
-        self._limit = limit
+        self._limit = first_limit
+        self._later_limit = limit
         self._open = _Open()
         self._rest = ""
 
@@ -110,6 +113,8 @@ class MessageSplitter:
         markup = Markup(window, opened.styles, blocks, goes_on=True)
         end, resume = _choose_cut(window, seen - 1, fences, markup, is_open=bool(opened.fence))
         body = window[:end]
+        if body.strip():  # else there is no message yet
+            self._limit = self._later_limit
         self._open = _Open(
             styles=markup.styles_at(end),
             fence=_open_at(fences, end, opened.fence),
@@ -164,9 +169,11 @@ class _Open:
         return (_closing(body) if self.fence else "") + "".join(reversed(self.styles))
 
 
-def split_message(text: str, limit: int = MESSAGE_CHARACTERS) -> list[str]:
+def split_message(
+    text: str, limit: int = MESSAGE_CHARACTERS, first_limit: int | None = None
+) -> list[str]:
     """The messages that a whole text takes. When the text grows, all but the last stay the same."""
-    splitter = MessageSplitter(limit)
+    splitter = MessageSplitter(limit, first_limit)
     return [*splitter.decode(text), *splitter.flush()]
 
 

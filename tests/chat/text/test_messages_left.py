@@ -7,9 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.chat.text.messages_left import text_left
-from bot.chat.text.split import split_message
+from bot.chat.text.split import FIRST_CHARACTERS, split_message
 
 LONG = "\n\n".join(f"Part {name}. " + "word " * 300 for name in ("one", "two", "three"))
+
+
+def test_the_first_message_may_have_held_less() -> None:
+    text = " ".join(f"word{number}" for number in range(700))
+    messages = split_message(text, first_limit=FIRST_CHARACTERS)
+    assert len(messages) == 3
+    assert text_left(text, 3, [0, 2], FIRST_CHARACTERS) == messages[1]
+    assert text_left(text, 3, [1, 2], FIRST_CHARACTERS) == messages[0]
 
 
 def words(text: str) -> list[str]:

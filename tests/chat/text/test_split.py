@@ -18,6 +18,19 @@ def test_what_fits_is_one_message() -> None:
     assert split_message(" \n ") == []
 
 
+@given(st.text(alphabet="ab \n.`*", max_size=600))
+def test_the_first_message_may_have_less_room(text: str) -> None:
+    first, limit = LIMIT, LIMIT + 40
+    made = split_message(text, limit, first)
+    assert all(len(piece) <= limit for piece in made)
+    assert len("".join(made[:1])) <= first
+    if len(text) <= first:
+        assert made == split_message(text, limit)
+    splitter = MessageSplitter(limit, first)
+    grown = [piece for character in text for piece in splitter.decode(character)]
+    assert [*grown, *splitter.flush()] == made
+
+
 def test_characters_are_counted_as_discord_counts_them() -> None:
     assert len(split_message("🪽" * MESSAGE_CHARACTERS)) == 1  # code points, not UTF-16 units
 

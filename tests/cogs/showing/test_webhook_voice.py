@@ -1,6 +1,6 @@
 """A persona's voice: real discord.py against a local server that speaks a webhook's routes.
 
-simcord has neither buttons on a webhook's messages nor its threads; what it has is tried there.
+What it does beside discord.py's own requests is tried on the simulated Discord, in `webhooks`.
 """
 
 import asyncio
@@ -46,6 +46,7 @@ class Webhooks:
     queries: list[dict[str, str]] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
     faults: list[int] = field(default_factory=list)  # answered first
+    unheard: list[int] = field(default_factory=list)  # answered to messages that were sent
 
     @property
     def contents(self) -> list[str]:
@@ -76,6 +77,8 @@ class Webhooks:
             **dict.fromkeys(("tts", "pinned", "mention_everyone"), False),
             **{key: [] for key in ("mentions", "mention_roles", "attachments", "embeds")},
         }
+        if self.unheard:
+            return answer({"message": "no"}, status=self.unheard.pop(0))
         return answer(self.messages[number])
 
     async def change(self, request: web.Request) -> web.Response:
@@ -223,6 +226,22 @@ async def test_every_request_counts_also_what_is_tried_again(
         await room.voice.set_controls(number, DONE)
         await room.voice.delete(number)
         assert len(room.granted) == len(room.discord.queries) == 6
+
+
+async def test_it_knows_that_a_message_may_stand_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    sleep = asyncio.sleep
+    monkeypatch.setattr(asyncio, "sleep", lambda _: sleep(0))  # what discord.py waits
+    async with speaking(monkeypatch) as room:
+        room.discord.faults = [429]
+        await room.voice.send("one", None, "0")
+        assert not room.voice.was_repeated
+        room.discord.unheard = [502]
+        await room.voice.send("two", None, "1")
+        assert room.discord.contents == ["one", "two", "two"]
+        assert room.voice.was_repeated
+        assert len(room.granted) == 4
+        await room.voice.send("three", None, "2")
+        assert not room.voice.was_repeated
 
 
 async def test_a_request_waits_for_room(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,1 @@
+"""Personas under their own names and pictures: one webhook a channel, application emojis."""
