@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.chat.text.guard import fold
-from bot.chat.text.names import NAME_CHARACTERS, assign_names, clean_name
+from bot.chat.text.names import NAME_CHARACTERS, assign_names, clean_name, is_like_an_id
 
 
 @pytest.mark.parametrize(
@@ -75,3 +75,9 @@ def test_a_crowd_of_one_name_is_told_apart_in_no_time() -> None:
     assert names["0"] == "ALEX"
     assert names["1"] == "Alex (2)"
     assert "Alex (7)" not in names.values()
+
+
+@pytest.mark.parametrize("name", ["file:a", "FILE :a", "\uff46ile\ua789a", "guild:1", " Built-In "])
+def test_a_name_like_an_id_is_known(name: str) -> None:
+    assert is_like_an_id(name)
+    assert not is_like_an_id(f"a {name}")

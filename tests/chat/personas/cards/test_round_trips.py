@@ -355,3 +355,13 @@ def test_a_pictures_card_takes_its_picture_into_a_charx(assets: list[object] | N
 )  # fmt: skip
 def test_a_files_name_is_one_that_every_system_takes(name: str, file: str) -> None:
     assert safe_file_name(name) == file
+
+
+def test_what_stands_beside_data_and_differs_goes_through_v1_and_back() -> None:
+    document = {**v2(description="d"), "description": "other", "talkativeness": "0.5", "fav": True}
+    card = read(document)
+    flat_card = read(exported(card, Version.V1))
+    assert flat_card.document["description"] == "d"
+    back = exported(flat_card, Version.V2)
+    for key in ("description", "talkativeness", "fav"):
+        assert back[key] == document[key]
