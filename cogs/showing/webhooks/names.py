@@ -130,6 +130,10 @@ class ChannelNames:
         """Nobody has spoken."""
         self._channels: OrderedDict[int, OrderedDict[str, str]] = OrderedDict()
 
+    def knows(self, channel_id: int) -> bool:
+        """Whether anybody has spoken in a channel."""
+        return channel_id in self._channels
+
     def take(self, channel_id: int, persona: str, name: str) -> str:
         """The name under which a persona (by its id) speaks in a channel, as Discord takes it."""
         speakers = self._channels.setdefault(channel_id, OrderedDict())
