@@ -1,9 +1,10 @@
 """Names that Discord takes for a webhook's message, and names that tell personas apart.
 
 What Discord takes (its reference, «Create Webhook» and «Usernames and Nicknames»; its OpenAPI
-document gives 1 to 80 characters): neither "clyde" nor "discord" inside, whatever the case; not
-"everyone" or "here"; some characters that show nothing are taken out, blanks around it too, and
-more than one blank is one. A name of one character has been refused as too short.
+document gives 1 to 80 characters): neither "clyde" nor "discord" inside, whatever the case, nor
+three backticks; not "everyone" or "here"; some characters that show nothing are taken out, blanks
+around it too, and more than one blank is one. Some of it is said to hold for users' names alone, and
+a name of one character was refused as too short for years: we keep to all of it.
 """
 
 import re
@@ -25,7 +26,7 @@ HAIR_SPACE = "\u200a"  # parts a word and is hardly seen
 FILLER = "\u17b5"  # a letter without a shape, which is not taken off a name's end
 
 _READ_CHARACTERS = 1_024  # of a name: more is hostile
-_REFUSED = re.compile("clyde|discord")
+_REFUSED = re.compile("clyde|discord|```")
 _REFUSED_WHOLE = frozenset({"everyone", "here"})
 _JOINERS = "\u200c\u200d"  # of Persian, of Indian scripts, of emoji: only between two characters
 # Letters and signs by their category that show nothing.
