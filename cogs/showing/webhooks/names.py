@@ -3,8 +3,8 @@
 What Discord takes (its reference, «Create Webhook» and «Usernames and Nicknames»; its OpenAPI
 document gives 1 to 80 characters): neither "clyde" nor "discord" inside, whatever the case, nor
 three backticks; not "everyone" or "here"; some characters that show nothing are taken out, blanks
-around it too, and more than one blank is one. Some of it is said to hold for users' names alone, and
-a name of one character was refused as too short for years: we keep to all of it.
+around it too, and more than one blank is one. Some of it is said to hold for users' names alone,
+and a name of one character was refused as too short for years: we keep to all of it.
 """
 
 import re
