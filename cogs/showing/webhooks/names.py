@@ -144,7 +144,8 @@ class ChannelNames:
         taken = {_look(other) for who, other in speakers.items() if who != persona}
         plain = shown = webhook_name(name)
         known = speakers.get(persona, "")
-        if _look(known.rpartition(" (")[0]) == _look(plain) and _look(known) not in taken:
+        unnumbered = known.rpartition(" (")[0]
+        if unnumbered and _look(unnumbered) == _look(plain) and _look(known) not in taken:
             shown = known  # the number that it has already
         for number in count(2):
             if _look(shown) not in taken:

@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 from api_document import described
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cogs.showing.webhooks.names import FILLER, HAIR_SPACE, ChannelNames, webhook_name
@@ -89,6 +89,7 @@ def test_the_least_is_changed(name: str, made: str) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), NAMES), max_size=12))
+@example([(0, "\u00af"), (1, "\u00af"), (0, "Ada (2)"), (1, "Ada"), (2, "Ada")])
 def test_two_personas_never_look_the_same_in_a_channel(said: list[tuple[int, str]]) -> None:
     names = ChannelNames()
     last: tuple[int, str] | None = None
