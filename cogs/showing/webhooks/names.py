@@ -102,8 +102,10 @@ def _parted(name: str) -> str:
         found = _REFUSED.search(folded)
         if found is None and folded not in _REFUSED_WHOLE:
             return name
-        at = places[found.start() if found else 0]
-        name = _trimmed(f"{name[: at + 1]}{HAIR_SPACE}{name[at + 1 :]}")
+        start = found.start() if found else 0
+        second = max(places[start] + 1, places[start + 1])  # its accents stay with the first
+        first = name[:second].rstrip(_JOINERS)
+        name = _trimmed(f"{first}{HAIR_SPACE}{name[second:]}")
 
 
 def _folded(name: str) -> tuple[str, list[int]]:
