@@ -148,8 +148,10 @@ class Screen:
         """Delete all messages but these; it does no harm if one is gone already."""
         surplus = [each for each in self._posted if str(each.message_id) not in message_ids]
         self._posted = [each for each in self._posted if each not in surplus]
+        self._lost = [each for each in self._lost if str(each) not in message_ids]
         for posted in surplus:
             await delete_quietly(self._voice, posted.message_id)
+        await self.sweep()
 
     async def sweep(self) -> None:
         """Delete what could not be written to any more and was written anew.

@@ -10,10 +10,11 @@ from bot.errors import UserError
 
 EMOJI_BYTES = 256 * 1024  # Discord's most
 PICTURE_BYTES = 16 * 1024 * 1024  # read at most
-PICTURE_PIXELS = 4_096 * 4_096  # decoded at most
+PICTURE_PIXELS = 12_000_000  # decoded at most: that takes about 100 MB for a moment
 SIZES = (256, 128, 64)  # pixels a side, the largest that fits into the bytes
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 
+_REDUCIBLE = ("L", "LA", "RGB", "RGBA", "CMYK")
 # What Pillow raises for files that are cut off, that lie, or that would unpack to very much.
 _FAULTS = (
     *(OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error),
@@ -42,6 +43,9 @@ def emoji_image(picture: bytes) -> bytes:
 def _small(image: Image.Image) -> bytes:
     has_alpha = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
     mode = "RGBA" if has_alpha else "RGB"
+    times_smaller = min(image.size) // (2 * SIZES[0])
+    if times_smaller > 1 and image.mode in _REDUCIBLE:  # before anything makes a copy of it
+        image = image.reduce(times_smaller)
     plain = image if image.mode == mode else image.convert(mode)
     content = b""
     for side in SIZES:

@@ -1,9 +1,10 @@
 """Names that Discord takes for a webhook's message, and names that tell personas apart.
 
 What Discord takes (its reference, «Create Webhook» and «Usernames and Nicknames»; its OpenAPI
-document gives 1 to 80 characters): neither "clyde" nor "discord" inside, whatever the case; not
-"everyone" or "here"; some characters that show nothing are taken out, blanks around it too, and
-more than one blank is one. A name of one character has been refused as too short.
+document gives 1 to 80 characters): neither "clyde" nor "discord" inside, whatever the case, nor
+three backticks; not "everyone" or "here"; some characters that show nothing are taken out, blanks
+around it too, and more than one blank is one. Some of it is said to hold for users' names alone,
+and a name of one character was refused as too short for years: we keep to all of it.
 """
 
 import re
@@ -25,7 +26,7 @@ HAIR_SPACE = "\u200a"  # parts a word and is hardly seen
 FILLER = "\u17b5"  # a letter without a shape, which is not taken off a name's end
 
 _READ_CHARACTERS = 1_024  # of a name: more is hostile
-_REFUSED = re.compile("clyde|discord")
+_REFUSED = re.compile("clyde|discord|```")
 _REFUSED_WHOLE = frozenset({"everyone", "here"})
 _JOINERS = "\u200c\u200d"  # of Persian, of Indian scripts, of emoji: only between two characters
 # Letters and signs by their category that show nothing.
@@ -101,8 +102,10 @@ def _parted(name: str) -> str:
         found = _REFUSED.search(folded)
         if found is None and folded not in _REFUSED_WHOLE:
             return name
-        at = places[found.start() if found else 0]
-        name = _trimmed(f"{name[: at + 1]}{HAIR_SPACE}{name[at + 1 :]}")
+        start = found.start() if found else 0
+        second = max(places[start] + 1, places[start + 1])  # its accents stay with the first
+        first = name[:second].rstrip(_JOINERS)
+        name = _trimmed(f"{first}{HAIR_SPACE}{name[second:]}")
 
 
 def _folded(name: str) -> tuple[str, list[int]]:
@@ -130,6 +133,10 @@ class ChannelNames:
         """Nobody has spoken."""
         self._channels: OrderedDict[int, OrderedDict[str, str]] = OrderedDict()
 
+    def knows(self, channel_id: int) -> bool:
+        """Whether anybody has spoken in a channel."""
+        return channel_id in self._channels
+
     def take(self, channel_id: int, persona: str, name: str) -> str:
         """The name under which a persona (by its id) speaks in a channel, as Discord takes it."""
         speakers = self._channels.setdefault(channel_id, OrderedDict())
@@ -139,7 +146,8 @@ class ChannelNames:
         taken = {_look(other) for who, other in speakers.items() if who != persona}
         plain = shown = webhook_name(name)
         known = speakers.get(persona, "")
-        if _look(known.rpartition(" (")[0]) == _look(plain) and _look(known) not in taken:
+        unnumbered = known.rpartition(" (")[0]
+        if unnumbered and _look(unnumbered) == _look(plain) and _look(known) not in taken:
             shown = known  # the number that it has already
         for number in count(2):
             if _look(shown) not in taken:

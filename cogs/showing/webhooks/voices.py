@@ -26,6 +26,7 @@ from cogs.showing.webhooks.registry import Lack, Webhooks
 from cogs.showing.webhooks.webhook_budget import WebhookBudget
 
 REMEMBERED_CHANNELS = 2_000
+RECALLED_TURNS = 20
 
 _log = logging.getLogger(__name__)
 
@@ -86,6 +87,7 @@ class Voices:
         uses_webhook = place.webhook_channel_id is not None and await self._may_be_webhook(turn)
         if question is not None and uses_webhook:
             await self.avatars.begin(persona)
+            await self._recall_names(turn, channel)
         budget = self._budget_of(place)
         voice = PersonaVoice(
             place,
@@ -125,6 +127,21 @@ class Voices:
             in_bold=name_line(persona.name),
             spoke_as=turn.persona or persona.name,
         )
+
+    async def _recall_names(self, turn: Turn, channel: Channel) -> None:
+        """After a restart: who had spoken here, so that nobody else looks the same."""
+        if self._names.knows(channel.id):
+            return
+        try:
+            window = await self._conversations.history.window(
+                turn.channel, RECALLED_TURNS, before_turn=turn.turn_id
+            )
+        except CaduceusError as error:
+            _log.warning("Who has spoken in channel %s cannot be known: %s", channel.id, error)
+            return
+        for earlier in window.turns:
+            if earlier.role == "bot" and earlier.persona:
+                self._names.take(channel.id, earlier.persona_id or earlier.persona, earlier.persona)
 
     async def _persona(self, turn: Turn) -> Persona:
         """Who speaks; where that one is gone, or cannot be read, somebody of the same name."""

@@ -172,6 +172,26 @@ async def test_a_webhook_deleted_while_a_reply_streams(tmp_path: Path, code: int
         assert answer.message_ids == (str(last(world).id),)
 
 
+async def test_a_reply_deleted_while_its_webhook_is_gone_leaves_nothing(tmp_path: Path) -> None:
+    engine, gate = held("One two three four five.", letters=4)
+    async with talking(tmp_path, engine=engine) as world:
+        await use(world)
+        await world.ask("count")
+        let(gate, 2)
+        await world.pass_time()
+        for number in webhook_ids(world):
+            world.env.backend.delete_webhook(number)
+        await world.alice.click(last(world), label="Stop")
+        let(gate)
+        await world.pass_time()
+        [(name, text)] = spoken(world)
+        assert name == "Ada"
+        assert "five" not in text
+        assert labels(last(world)) == DONE
+        await world.alice.click(last(world), label="Delete")
+        assert spoken(world) == []
+
+
 async def test_a_webhook_deleted_while_there_can_be_no_other(tmp_path: Path) -> None:
     engine, gate = held("One two three four five.", letters=4)
     async with talking(tmp_path, engine=engine) as world:

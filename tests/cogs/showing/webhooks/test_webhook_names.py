@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 from api_document import described
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cogs.showing.webhooks.names import FILLER, HAIR_SPACE, ChannelNames, webhook_name
@@ -16,7 +16,7 @@ def wide(text: str) -> str:
 
 
 SIGNS = "aA cClLyYdDeEiIsSoOrR\u200b\u200c\u200d\ufeff\u2060\u202e\u3164\u2800\x00\n\u034f"
-WORDS = ["clyde", "DISCORD", wide("discord"), "dis\u200dcord", "everyone", "here"]
+WORDS = ["clyde", "DISCORD", wide("discord"), "dis\u200dcord", "everyone", "here", "```"]
 CLUSTERS = ["👩\u200d🚀", "e\u0301", "🇩🇪"]
 PIECES = st.sampled_from([*SIGNS, *WORDS, *CLUSTERS])
 NAMES = st.one_of(st.text(max_size=120), st.lists(PIECES, max_size=120).map("".join))
@@ -36,6 +36,7 @@ def test_every_name_becomes_one_that_discord_takes(name: str) -> None:
     for plain in (made.lower(), plainly(made)):
         assert "clyde" not in plain
         assert "discord" not in plain
+        assert "```" not in plain
         assert plain not in ("everyone", "here")
     assert any(unicodedata.category(c)[0] in "LNPS" for c in made)
     assert not any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in made)
@@ -72,6 +73,7 @@ def test_a_name_that_discord_takes_stays(name: str) -> None:
         ("cl\u200byde", f"c{HAIR_SPACE}lyde"),
         ("Everyone", f"E{HAIR_SPACE}veryone"),
         ("here", f"h{HAIR_SPACE}ere"),
+        ("A```B", f"A`{HAIR_SPACE}``B"),
         ("Z", f"Z{FILLER}"),
         (" \t Ada \n  Lovelace ", "Ada Lovelace"),
         ("Ada\u202e\u200b", "Ada"),
@@ -87,6 +89,7 @@ def test_the_least_is_changed(name: str, made: str) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), NAMES), max_size=12))
+@example([(0, "\u00af"), (1, "\u00af"), (0, "Ada (2)"), (1, "Ada"), (2, "Ada")])
 def test_two_personas_never_look_the_same_in_a_channel(said: list[tuple[int, str]]) -> None:
     names = ChannelNames()
     last: tuple[int, str] | None = None
