@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, RowMapping, select
 
 from bot.chat.personas.guild.kept import GUILD_ID, LORE_ID
 from bot.store.personas.tables import (
@@ -24,7 +24,8 @@ _LEFT_OUT = ("id", "name_key", "size_bytes")
 def personas(connection: Connection) -> Iterator[dict[str, Any]]:
     """Every persona with its kept versions and files, those that wait for an Undo too."""
     for number in connection.scalars(select(PersonaRow.id).order_by(PersonaRow.id)).all():
-        row = connection.execute(select(PersonaRow.__table__).where(PersonaRow.id == number)).one()
+        chosen = select(PersonaRow.__table__).where(PersonaRow.id == number)
+        row = connection.execute(chosen).mappings().one()
         yield {
             "persona_id": GUILD_ID.format(number),
             **_fields(row),
@@ -36,30 +37,29 @@ def personas(connection: Connection) -> Iterator[dict[str, Any]]:
 def lorebooks(connection: Connection) -> Iterator[dict[str, Any]]:
     """Every lorebook with where it counts, those that wait for an Undo too."""
     for number in connection.scalars(select(LorebookRow.id).order_by(LorebookRow.id)).all():
-        row = connection.execute(
-            select(LorebookRow.__table__).where(LorebookRow.id == number)
-        ).one()
+        chosen = select(LorebookRow.__table__).where(LorebookRow.id == number)
+        row = connection.execute(chosen).mappings().one()
         places = connection.execute(
             select(LorebookPlaceRow.__table__).where(LorebookPlaceRow.lorebook_id == number)
         )
         yield {
             "lorebook_id": LORE_ID.format(number),
             **_fields(row),
-            "document": _json(row.document),
+            "document": _json(row["document"]),
             "places": [{"scope": place.scope, "scope_id": place.scope_id} for place in places],
         }
 
 
 def casts(connection: Connection) -> Iterator[dict[str, Any]]:
     """Who speaks where beside the main persona."""
-    for row in connection.execute(select(CastRow.__table__).order_by(CastRow.id)).all():
+    for row in connection.execute(select(CastRow.__table__).order_by(CastRow.id)).mappings().all():
         yield _fields(row)
 
 
-def _fields(row: AnyRow) -> dict[str, Any]:
+def _fields(row: RowMapping) -> dict[str, Any]:
     return {
         key: value
-        for key, value in row._mapping.items()
+        for key, value in row.items()
         if key not in _LEFT_OUT and not isinstance(value, bytes)
     }
 

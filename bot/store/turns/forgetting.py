@@ -14,7 +14,8 @@ from bot.store.turns.rows import CHANNEL_COLUMNS, batches, channel_key
 def erase(connection: Connection, platform: str, speaker_id: str) -> Erased:
     """Take out what a person said: their turns, what others quote of them, and that they asked.
 
-    What they made for a guild stays the guild's, without their name. The bot's answers stay as its own messages.
+    What they made for a guild stays the guild's, without their name. The bot's answers stay as its
+    own messages.
     """
     places = _channels_of(connection, platform, speaker_id)
     lock_channels(connection, places)
