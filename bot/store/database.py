@@ -8,12 +8,13 @@ from bot.store.connecting.reclaiming import Reclaiming
 from bot.store.connecting.transactions import Transactions, open_transactions
 from bot.store.history import SqlHistory
 from bot.store.locks import locks_for
+from bot.store.personas.stores import SqlCasts, SqlLorebooks, SqlPersonas
 from bot.store.runs import Run
 from bot.store.settings import SqlSettings
 
 
 class Database:
-    """What is stored: `history` and `settings` are the core's ports. Close it at the end."""
+    """What is stored, each part a port of the core's. Close it at the end."""
 
     def __init__(self, transactions: Transactions) -> None:
         """Use :meth:`open`."""
@@ -22,6 +23,9 @@ class Database:
         self._reclaiming = Reclaiming(transactions, self.run)
         self.history = SqlHistory(transactions, self.run)
         self.settings = SqlSettings(transactions)
+        self.personas = SqlPersonas(transactions)
+        self.lorebooks = SqlLorebooks(transactions)
+        self.casts = SqlCasts(transactions)
 
     @classmethod
     async def open(cls, url: str) -> "Database":

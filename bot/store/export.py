@@ -15,6 +15,7 @@ from bot.errors import StoreError, WrongDatabase
 from bot.invocation import command
 from bot.store.connecting.connection import is_sqlite, parse_url, run_once, sqlite_file
 from bot.store.connecting.migrate import newest_revision, read_chain, stored_revision
+from bot.store.personas import exporting
 from bot.store.tables import (
     ChannelRow,
     ConversationRow,
@@ -117,6 +118,9 @@ def _write_all(
     _write_list(writer, "settings", (_setting(row) for row in settings))
     changes = _pages(connection, select(SettingChangeRow.__table__), SettingChangeRow.id)
     _write_list(writer, "setting_changes", (dataclasses.asdict(to_change(row)) for row in changes))
+    _write_list(writer, "personas", exporting.personas(connection))
+    _write_list(writer, "lorebooks", exporting.lorebooks(connection))
+    _write_list(writer, "casts", exporting.casts(connection))
     writer.write("]}\n")
 
 

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from bot.chat.persona import Persona
 from bot.chat.text.guard import fold
@@ -10,6 +11,16 @@ from bot.chat.text.guard import fold
 def persona_key(reference: str) -> str:
     """A name or an id as it is compared: whatever its case, its width and its spaces."""
     return " ".join(fold(reference).split())
+
+
+@dataclass(frozen=True, slots=True)
+class PersonaEntry:
+    """A persona in a list: what it is called, without its texts."""
+
+    id: str
+    name: str
+    summary: str
+    guild_id: str | None = None  # its home, as in :class:`~bot.chat.persona.Persona`
 
 
 class PersonaHome(ABC):
@@ -26,6 +37,20 @@ class PersonaHome(ABC):
     @abstractmethod
     async def listed(self, guild_id: str | None) -> list[Persona]:
         """The personas that the guild may use, in alphabetical order; each name stands once."""
+
+    async def entries(self, guild_id: str | None) -> list[PersonaEntry]:
+        """The same as :meth:`listed`, without what is long: a home need not read it for that."""
+        return [
+            PersonaEntry(each.id, each.name, each.summary, each.guild_id)
+            for each in await self.listed(guild_id)
+        ]
+
+    async def at_version(
+        self, guild_id: str | None, persona_id: str, version: str
+    ) -> Persona | None:
+        """A persona as it was in an earlier version, where the home still has that."""
+        found = await self.by_id(guild_id, persona_id)
+        return found if found is not None and found.version == version else None
 
     @abstractmethod
     def problems(self) -> Mapping[str, str]:
@@ -75,6 +100,25 @@ class EveryHome(PersonaHome):
                 if _is_for(persona, guild_id):
                     found.setdefault(persona_key(persona.name), persona)
         return in_order(found.values())
+
+    async def entries(self, guild_id: str | None) -> list[PersonaEntry]:
+        """The personas of all homes, as :meth:`listed`."""
+        found: dict[str, PersonaEntry] = {}
+        for home in self._homes:
+            for entry in await home.entries(guild_id):
+                if entry.guild_id in (None, guild_id):
+                    found.setdefault(persona_key(entry.name), entry)
+        return sorted(found.values(), key=lambda entry: entry.name.casefold())
+
+    async def at_version(
+        self, guild_id: str | None, persona_id: str, version: str
+    ) -> Persona | None:
+        """A persona in an earlier version, from whichever home has it."""
+        for home in self._homes:
+            found = await home.at_version(guild_id, persona_id, version)
+            if found is not None and _is_for(found, guild_id):
+                return found
+        return None
 
     async def default(self) -> Persona:
         """The persona that speaks where none is chosen."""

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from sqlalchemy import Connection
 
 ROWS_A_STEP = 200
+LARGE_ROWS_A_STEP = 2  # of tables whose rows have up to 8 MiB
+LARGE = ("guild_persona_versions", "guild_persona_files", "lorebooks")
 CLEAN = 0  # PRAGMA user_version, which SQLite leaves to the program: two bits
 TRACES = 1  # something was erased since the last pass began
 PASSING = 2  # a pass is under way
@@ -61,7 +63,8 @@ def reclaim_step(connection: Connection) -> bool:
         reached = None
     else:
         # The second pass is half a piece ahead of the first.
-        rows = ROWS_A_STEP // 2 if kind == "again" and not after else ROWS_A_STEP
+        rows = LARGE_ROWS_A_STEP if name in LARGE else ROWS_A_STEP
+        rows = rows // 2 if kind == "again" and not after else rows
         reached = _put_back(connection, name, after, rows)
     if reached is None:
         following = stages.index(stage) + 1

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, delete, select
 
 from bot.chat.messages import ChannelKey, Erased
+from bot.store.personas.purging import forget_person
 from bot.store.tables import AskerRow, ChannelRow, ConversationRow, MessageRow, TurnRow
 from bot.store.turns.access import forget_quotes_where, lock_channels, mark_stale, remove_turns
 from bot.store.turns.rows import CHANNEL_COLUMNS, batches, channel_key
@@ -13,7 +14,8 @@ from bot.store.turns.rows import CHANNEL_COLUMNS, batches, channel_key
 def erase(connection: Connection, platform: str, speaker_id: str) -> Erased:
     """Take out what a person said: their turns, what others quote of them, and that they asked.
 
-    The bot's answers stay as its own messages.
+    What they made for a guild stays the guild's, without their name. The bot's answers stay as its
+    own messages.
     """
     places = _channels_of(connection, platform, speaker_id)
     lock_channels(connection, places)
@@ -37,6 +39,7 @@ def erase(connection: Connection, platform: str, speaker_id: str) -> Erased:
         connection.execute(
             delete(AskerRow).where(AskerRow.turn_id.in_(piece), AskerRow.speaker_id == speaker_id)
         )
+    forget_person(connection, speaker_id)
     return Erased(tuple(sorted(turn_ids)), tuple(messages))
 
 

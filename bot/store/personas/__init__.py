@@ -1,0 +1,1 @@
+"""What guilds keep of their own: personas, lorebooks, and who speaks in their channels."""
