@@ -85,8 +85,7 @@ def write_lorebook_v3(book: Lorebook) -> dict[str, object]:
     data = write_character_book(book)
     if book.kind is not BookKind.LOREBOOK_V3:
         data.setdefault("extensions", {})
-        entries = values.as_list(data.get("entries")) or []
-        data["entries"] = [_with_demanded(values.as_object(entry) or {}) for entry in entries]
+        data["entries"] = [_with_demanded(entry) for entry in _raw_entries(data)]
     lead = {} if "spec" in book.envelope else {"spec": SPEC}
     return {**lead, **book.envelope, "data": data}
 

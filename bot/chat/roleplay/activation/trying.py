@@ -1,7 +1,7 @@
 """What a book would do with a text: for `/lore test` and the page."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from bot.chat.personas.lore.book import LoreEntry, Position
@@ -13,6 +13,8 @@ from bot.chat.roleplay.activation.request import (
     ChatTurn,
     EntryId,
     Request,
+    Surroundings,
+    unchanged,
 )
 
 _SPEAKER = re.compile(r"([^\s:/][^:/\n]{0,79}):(?=\s|$)")
@@ -43,15 +45,26 @@ class Verdict:
 
 
 def try_text(
-    books: Sequence[AttachedBook], text: str, settings: ActivationSettings | None = None
+    books: Sequence[AttachedBook],
+    text: str,
+    settings: ActivationSettings | None = None,
+    surroundings: Surroundings | None = None,
+    expand: Callable[[str], str] = unchanged,
 ) -> tuple[Verdict, ...]:
     """What would fire if a person wrote `text` as the only message. Blocking.
 
-    Chance is left out: an entry that fires one time in two is said to fire.
+    Chance is left out: an entry that fires one time in two is said to fire. `surroundings` and
+    `expand` are those of a :class:`Request`.
     """
     turns = (ChatTurn("user", "", text),)
     certain = tuple(replace(one, book=replace(one.book, entries=_certain(one))) for one in books)
-    request = Request(certain, turns, settings or ActivationSettings())
+    request = Request(
+        certain,
+        turns,
+        settings or ActivationSettings(),
+        surroundings=surroundings or Surroundings(),
+        expand=expand,
+    )
     return verdicts(activate(request))
 
 
