@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.chat.engines import Engines, NamedEngine
-from bot.chat.personas.homes import EveryHome
+from bot.chat.personas.guild.desk import PersonaDesk, open_desk
 from bot.chat.personas.library import PersonaLibrary
 from bot.chat.ports import Personas
 from bot.chat.prompt.formats import FORMATS
@@ -36,6 +36,7 @@ class App:
     database: Database
     engines: Engines
     personas: Personas
+    desk: PersonaDesk
     engine_start: asyncio.Task[None]  # done when one answers; raises where none could be started
     engine_lost: asyncio.Task[EngineError]  # done when an engine needs another process
 
@@ -61,11 +62,14 @@ async def open_app(
     await asyncio.to_thread(_make_data_dir, settings.data_dir)
     async with AsyncExitStack() as stack:
         library = await asyncio.to_thread(PersonaLibrary, settings.personas_dir)
-        personas = EveryHome([library], library.default)
-        owner = await load_owner_defaults(settings.data_dir, personas)
+        owner = await load_owner_defaults(settings.data_dir, library)
         stack.push_async_callback(_cancel, asyncio.create_task(library.watch(), name="personas"))
         database = await Database.open(settings.database_url)
         stack.push_async_callback(database.close)
+        desk = open_desk(library, database.personas, database.lorebooks, database.casts)
+        personas = desk.personas
+        purging = asyncio.create_task(desk.workshop.watch(), name="deleted personas")
+        stack.push_async_callback(_cancel, purging)
         engines = build_engines(settings, engine)
         stack.push_async_callback(engines.close)
         if settings.metrics_port:
@@ -88,7 +92,7 @@ async def open_app(
         stack.push_async_callback(_cancel, one_answers)
         lost = asyncio.create_task(engines.lost(), name="engine lost")
         stack.push_async_callback(_cancel, lost)
-        yield App(settings, conversations, database, engines, personas, one_answers, lost)
+        yield App(settings, conversations, database, engines, personas, desk, one_answers, lost)
 
 
 def build_engines(settings: ProcessSettings, engine: Engine | None = None) -> Engines:

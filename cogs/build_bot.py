@@ -5,12 +5,15 @@ from pathlib import Path
 
 from discord.ext import commands
 
+from bot.chat.personas.guild.desk import PersonaDesk
 from bot.chat.personas.pictures import PersonaPictures
 from bot.chat.talk.conversations import Conversations
 from cogs.client import BotParts, CaduceusBot
 from cogs.commands.buttons import TurnButton
 from cogs.commands.chat import ChatCommands
 from cogs.commands.persona import PersonaCommands
+from cogs.commands.personas.deleting import UndoDeletion
+from cogs.commands.personas.pages import PageButton
 from cogs.commands.settings import SettingsCommands
 from cogs.commands.status import Status
 from cogs.commands.undo import UndoButton
@@ -24,6 +27,7 @@ from cogs.showing.pacing import Pace
 
 def build_bot(
     conversations: Conversations,
+    desk: PersonaDesk,
     *,
     owner_ids: frozenset[int] = frozenset(),
     version: str = "",
@@ -34,12 +38,15 @@ def build_bot(
     """A client with every command and listener, not connected yet.
 
     With `data_dir`, commands are only synced when they have changed since the last time. `pictures`
-    are the personas'.
+    are others than the desk's.
     """
-    parts = BotParts(CaduceusTree, (TurnButton, UndoButton), view_of, _cogs)
+    parts = BotParts(
+        CaduceusTree, (TurnButton, UndoButton, PageButton, UndoDeletion), view_of, _cogs
+    )
     return CaduceusBot(
         conversations,
         parts,
+        desk,
         owner_ids=owner_ids,
         version=version,
         pace=pace,

@@ -14,7 +14,8 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.chat.messages import Turn
-from bot.chat.personas.pictures import HeldPictures, PersonaPictures
+from bot.chat.personas.guild.desk import PersonaDesk
+from bot.chat.personas.pictures import PersonaPictures
 from bot.chat.talk.conversations import Conversations
 from cogs.platform import NOBODY, PLATFORM, Channel
 from cogs.showing.pacing import Pace
@@ -50,6 +51,7 @@ class CaduceusBot(commands.Bot):
         self,
         conversations: Conversations,
         parts: BotParts,
+        desk: PersonaDesk,
         *,
         owner_ids: frozenset[int] = frozenset(),
         version: str = "",
@@ -59,7 +61,7 @@ class CaduceusBot(commands.Bot):
     ) -> None:
         """With `data_dir`, commands are only synced when they have changed since the last time.
 
-        Without `pictures`, personas have none.
+        Without `pictures`, they are the desk's.
         """
         self.budget = RequestBudget()
         super().__init__(
@@ -79,10 +81,12 @@ class CaduceusBot(commands.Bot):
             http_trace=self.budget.trace(),
         )
         self.conversations = conversations
+        self.desk = desk
         self.version = version
         self.voices = Voices(
-            self, conversations, self.budget, parts.view_of, pictures or HeldPictures()
+            self, conversations, self.budget, parts.view_of, pictures or desk.pictures
         )
+        desk.workshop.on_picture_gone(self._forget_picture)
         self.serving = Serving(
             conversations, self.budget, pace or Pace(), parts.view_of, self.voices
         )
@@ -113,6 +117,10 @@ class CaduceusBot(commands.Bot):
             channel = self.get_partial_messageable(int(key.channel_id))
         if isinstance(channel, Channel):
             self.serving.show_what_is_left(turn, channel)
+
+    async def _forget_picture(self, digest: str) -> None:
+        if self.is_ready():
+            await self.voices.avatars.removed(digest)
 
     async def close(self) -> None:
         """End what is being written, show it, and disconnect. A second call hurries the first."""

@@ -40,6 +40,7 @@ def run(_args: argparse.Namespace, settings: ProcessSettings) -> int:
     async def front_end(app: App) -> AsyncGenerator[asyncio.Task[None] | None, None]:
         bot = build_bot(
             app.conversations,
+            app.desk,
             owner_ids=settings.owner_ids,
             version=__version__,
             data_dir=settings.data_dir,

@@ -1,39 +1,34 @@
-"""`/persona`: who the bot is in a channel."""
+"""`/persona`: who the bot is in a channel, and a server's own personas."""
 
 import discord
 from discord import app_commands
 from discord.ext import commands
 
 from bot.chat.messages import Scope
-from bot.chat.persona import Persona
+from bot.chat.personas.cards.writing import Format
+from bot.chat.personas.guild.workshop import own_guild
 from bot.errors import NotAllowed, NotFound
 from cogs.client import CaduceusBot
-from cogs.interactions import (
-    Interaction,
-    answering,
-    bot_of,
-    channel_of,
-    in_time,
-    is_moderator,
-    may_change,
+from cogs.commands.personas.costs import costs_of
+from cogs.commands.personas.deleting import DeletionView
+from cogs.commands.personas.editor import CreateForm, show_editor
+from cogs.commands.personas.exporting import send_export
+from cogs.commands.personas.finding import (
+    complete_cast,
+    complete_own,
+    complete_persona,
+    find_persona,
+    require_choice,
+    require_editor,
+    scope_of,
 )
+from cogs.commands.personas.importing import CardReader, PendingImports, refuse_large, show_import
+from cogs.commands.personas.looks import describe, large_picture, picture_file, plain
+from cogs.commands.personas.pages import page_of
+from cogs.interactions import Interaction, answering, channel_of
 from cogs.platform import key_of
 
-CHOICES = 25  # Discord shows no more
-DESCRIPTION_CHARACTERS = 4096
-FIELD_CHARACTERS = 1000
-
-
-@in_time
-async def complete_persona(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
-    """The personas whose names hold what was typed; those that begin with it first."""
-    typed = typed.casefold()
-    guild_id = key_of(channel_of(interaction)).guild_id
-    personas = await bot_of(interaction).conversations.personas.listed(guild_id)
-    # The name is also the value: an id may be longer than Discord takes.
-    found = [persona.name for persona in personas if typed in persona.name.casefold()]
-    found.sort(key=lambda name: not name.casefold().startswith(typed))
-    return [app_commands.Choice(name=name, value=name) for name in found[:CHOICES]]
+FORMATS = [app_commands.Choice(name=format.value, value=format.value) for format in Format]
 
 
 class PersonaCommands(
@@ -43,33 +38,34 @@ class PersonaCommands(
 
     def __init__(self, bot: CaduceusBot) -> None:
         self._bot = bot
+        self._reader = CardReader()
+        self._pending = PendingImports()
 
     @app_commands.command()
     async def list(self, interaction: Interaction) -> None:
         """See the personas there are."""
-        key = key_of(channel_of(interaction))
         await interaction.response.defer(ephemeral=True, thinking=True)
-        personas = self._bot.conversations.personas
-        cascade = self._bot.conversations.settings
-        here = await cascade.persona(key, await cascade.resolve(key))
-        lines: list[str] = []
-        for persona in await personas.listed(key.guild_id):
-            summary = f": {persona.summary}" if persona.summary else ""
-            mark = " (here)" if persona.id == here.id else ""
-            lines.append(f"**{discord.utils.escape_markdown(persona.name)}**{mark}{summary}")
-        if is_moderator(interaction):
-            lines += [f"⚠️ `{file}`: {fault}" for file, fault in personas.problems().items()]
-        embed = discord.Embed(title="Personas", description=_fitting(lines))
-        await interaction.followup.send(embed=embed, ephemeral=True)
+        page = await page_of(interaction, 0)
+        await interaction.followup.send(
+            page.content, embeds=page.embeds, files=page.files, view=page.view, ephemeral=True
+        )
 
     @app_commands.command()
     @app_commands.describe(name="Which persona")
     @app_commands.autocomplete(name=complete_persona)
     async def show(self, interaction: Interaction, name: str) -> None:
-        """Read what a persona is told to be."""
+        """Read what a persona is told to be, and what it costs."""
         await interaction.response.defer(ephemeral=True, thinking=True)
-        persona = await self._persona(interaction, name)
-        await interaction.followup.send(embed=describe(persona), ephemeral=True)
+        persona = await find_persona(interaction, name)
+        desk = self._bot.desk
+        costs = await costs_of(self._bot.conversations.engines, persona)
+        found = await desk.pictures.find(persona)
+        picture = await large_picture(await found.read()) if found is not None else None
+        embed = describe(
+            persona, costs, await desk.workshop.kept(persona), has_picture=picture is not None
+        )
+        files = [picture_file(picture)] if picture else []
+        await interaction.followup.send(embed=embed, files=files, ephemeral=True)
 
     @app_commands.command()
     @app_commands.describe(name="Which persona")
@@ -80,52 +76,99 @@ class PersonaCommands(
         cascade = self._bot.conversations.settings
         by = str(interaction.user.id)
         async with answering(interaction):
-            await self._require_choice(interaction)
-            persona = await self._persona(interaction, name)
+            await require_choice(interaction)
+            persona = await find_persona(interaction, name)
             await cascade.set(key, Scope.CHANNEL, "persona", persona.id, by=by)
         shown = discord.utils.escape_markdown(persona.name)
         await interaction.followup.send(f"**{shown}** speaks here from now on.")
 
-    async def _require_choice(self, interaction: Interaction) -> None:
-        settings = await self._bot.conversations.settings.resolve(key_of(channel_of(interaction)))
-        if settings.persona_choice == "members" or may_change(interaction, Scope.CHANNEL):
-            return
-        raise NotAllowed(
-            "Choosing the persona here needs the permission Manage Channels or Manage Server."
+    @app_commands.command()
+    @app_commands.describe(name="Which persona")
+    @app_commands.autocomplete(name=complete_persona)
+    async def add(self, interaction: Interaction, name: str) -> None:
+        """Let one more persona speak in this channel, when it is named or replied to."""
+        key = key_of(channel_of(interaction))
+        by = str(interaction.user.id)
+        async with answering(interaction):
+            await require_choice(interaction)
+            persona = await find_persona(interaction, name)
+            cascade = self._bot.conversations.settings
+            main = await cascade.persona(key, await cascade.resolve(key))
+            if main.id == persona.id:
+                raise NotAllowed(f"«{persona.name}» is the main persona here already.")
+            casts = self._bot.desk.casts
+            if not await casts.add_to_cast(scope_of(interaction), key.guild_id, persona.id, by):
+                raise NotAllowed(f"«{persona.name}» speaks here already.")
+        shown = discord.utils.escape_markdown(persona.name)
+        await interaction.followup.send(
+            f"**{shown}** speaks here, too: whoever names it or replies to it is answered by it."
         )
 
-    async def _persona(self, interaction: Interaction, name: str) -> Persona:
-        guild_id = key_of(channel_of(interaction)).guild_id
-        persona = await self._bot.conversations.personas.find(guild_id, name)
-        if persona is None:
-            raise NotFound(f"There is no persona «{name[:80]}».", "See `/persona list`.")
-        return persona
+    @app_commands.command()
+    @app_commands.describe(name="Which persona")
+    @app_commands.autocomplete(name=complete_cast)
+    async def remove(self, interaction: Interaction, name: str) -> None:
+        """Let a persona that was added speak here no more."""
+        async with answering(interaction):
+            await require_choice(interaction)
+            persona = await find_persona(interaction, name)
+            casts = self._bot.desk.casts
+            if not await casts.remove_from_cast(scope_of(interaction), persona.id):
+                raise NotFound(
+                    f"«{persona.name}» was not added here.",
+                    "The main persona is changed with `/persona use`.",
+                )
+        shown = discord.utils.escape_markdown(persona.name)
+        await interaction.followup.send(f"**{shown}** no longer speaks here beside the main one.")
 
+    @app_commands.command()
+    async def create(self, interaction: Interaction) -> None:
+        """Make a persona of this server's own."""
+        require_editor(interaction)
+        await interaction.response.send_modal(CreateForm())
 
-def describe(persona: Persona) -> discord.Embed:
-    """A persona as people read it, long texts cut."""
-    embed = discord.Embed(
-        title=persona.name, description=_cut(persona.description, FIELD_CHARACTERS)
-    )
-    for name, text in (
-        ("Personality", persona.personality),
-        ("Scenario", persona.scenario),
-        ("Greeting", persona.greeting),
-        ("Example dialogue", persona.example_dialogue),
-    ):
-        if text:
-            embed.add_field(name=name, value=_cut(text, FIELD_CHARACTERS), inline=False)
-    return embed
+    @app_commands.command()
+    @app_commands.describe(name="Which of this server's own personas")
+    @app_commands.autocomplete(name=complete_own)
+    async def edit(self, interaction: Interaction, name: str) -> None:
+        """Change a persona of this server's own."""
+        require_editor(interaction)
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        persona = await find_persona(interaction, name)
+        own_guild(persona)
+        await show_editor(interaction, persona)
 
+    @app_commands.command()
+    @app_commands.describe(name="Which of this server's own personas")
+    @app_commands.autocomplete(name=complete_own)
+    async def delete(self, interaction: Interaction, name: str) -> None:
+        """Delete a persona of this server's own."""
+        require_editor(interaction)
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        persona = await find_persona(interaction, name)
+        own_guild(persona)
+        await interaction.followup.send(
+            f"Delete **{plain(persona.name, 200)}**? For ten minutes that can be undone; then it "
+            "is gone with its picture. What it has said stays.",
+            view=DeletionView(interaction, persona),
+            ephemeral=True,
+        )
 
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+    @app_commands.command(name="import")
+    @app_commands.describe(file="A character card (PNG, JSON, CHARX, BYAF, YAML) or a TOML file")
+    async def import_(self, interaction: Interaction, file: discord.Attachment) -> None:
+        """Bring in a character card from anywhere, after a look at it."""
+        require_editor(interaction)
+        refuse_large(file)
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        await show_import(interaction, file, self._reader, self._pending)
 
-
-def _fitting(lines: list[str]) -> str:
-    text = ""
-    for number, line in enumerate(lines):
-        if len(text) + len(line) > DESCRIPTION_CHARACTERS - 40:
-            return f"{text}… and {len(lines) - number} more"
-        text += f"{line}\n"
-    return text or "There are none."
+    @app_commands.command()
+    @app_commands.describe(name="Which persona", format="What kind of file")
+    @app_commands.autocomplete(name=complete_persona)
+    @app_commands.choices(format=FORMATS)
+    async def export(self, interaction: Interaction, name: str, format: str) -> None:
+        """Get a persona as a file, with everything that came with it."""
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        persona = await find_persona(interaction, name)
+        await send_export(interaction, persona, Format(format))

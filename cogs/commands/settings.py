@@ -8,7 +8,7 @@ from bot.chat.definitions import DEFINITIONS, definition_of, in_words
 from bot.chat.messages import ChannelKey, JsonValue, Scope, SettingChange
 from bot.chat.settings import MODEL, SettingOrigin
 from cogs.client import CaduceusBot
-from cogs.commands.persona import CHOICES, complete_persona
+from cogs.commands.personas.finding import CHOICES, complete_persona
 from cogs.interactions import Interaction, channel_of, require_scope
 from cogs.platform import key_of
 

@@ -18,6 +18,7 @@ import simcord
 
 from bot.chat.engines import Engines
 from bot.chat.messages import Turn
+from bot.chat.personas.guild.desk import open_desk
 from bot.chat.personas.library import PersonaLibrary
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.conversations import Conversations
@@ -177,7 +178,9 @@ def new_bot(
     data_dir: Path | None = None,
 ) -> CaduceusBot:
     """The bot on top of a database."""
-    personas = PersonaLibrary(folder)
+    library = PersonaLibrary(folder)
+    desk = open_desk(library, database.personas, database.lorebooks, database.casts)
+    personas = desk.personas
     conversations = Conversations(
         database.history,
         SettingsCascade(database.settings, personas),
@@ -187,7 +190,7 @@ def new_bot(
         clock=discord.utils.utcnow,
         random=Random(1),
     )
-    return build_bot(conversations, version="0.1.0", pace=pace, data_dir=data_dir)
+    return build_bot(conversations, desk, version="0.1.0", pace=pace, data_dir=data_dir)
 
 
 @asynccontextmanager

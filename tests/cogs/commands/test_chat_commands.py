@@ -219,8 +219,7 @@ async def test_why_says_when_the_persona_was_edited_or_is_gone(tmp_path: Path) -
     async with talking(tmp_path) as world:
         await world.bob.slash(world.channel, "persona use", name="Ada")
         await world.ask("one")
-        library = world.bot.conversations.personas
-        assert isinstance(library, PersonaLibrary)
+        library = world.bot.desk.library
         file = world.personas_folder / "ada.toml"
 
         async def footer() -> str:

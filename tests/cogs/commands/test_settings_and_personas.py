@@ -8,7 +8,6 @@ from worlds import PERSONAS, World, talking, write_personas
 
 from bot.chat.definitions import DEFINITIONS
 from bot.chat.messages import Scope
-from bot.chat.personas.library import PersonaLibrary
 from bot.errors import ChannelSettingError, NotAllowed, NotFound
 
 
@@ -209,8 +208,7 @@ async def test_a_persona_is_shown_by_its_name_and_said_to_be_gone(tmp_path: Path
         assert "`persona` Ada → Bram for" in await shown("history")
         assert "`persona` Bram → Ada for" in await shown("undo", id=2)
 
-        library = world.bot.conversations.personas
-        assert isinstance(library, PersonaLibrary)
+        library = world.bot.desk.library
         await asyncio.to_thread((world.personas_folder / "ada.toml").unlink)
         await library.refresh()
         gone = "file:ada (gone: Caduceus speaks instead)"

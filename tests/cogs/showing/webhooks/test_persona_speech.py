@@ -245,8 +245,7 @@ async def test_two_personas_of_one_name_look_apart(tmp_path: Path) -> None:
         for file, name in names.items():
             path = world.personas_folder / f"{file}.toml"
             path.write_text(f'name = "{name}"\ndescription = "x"\n', "utf-8")
-        library = world.bot.conversations.personas
-        await library.refresh()  # type: ignore[attr-defined]
+        await world.bot.desk.library.refresh()
         for reference in ("file:ada", "file:bram", "file:ada", "file:bram"):
             await use(world, reference)
             await world.ask("hello?")

@@ -1,0 +1,1 @@
+"""What `/persona` shows and asks: pages, previews, forms, files."""

@@ -1,0 +1,83 @@
+"""Personas by their names, and who may do what with them."""
+
+from collections.abc import Callable, Iterable
+
+from discord import app_commands
+
+from bot.chat.messages import Scope
+from bot.chat.persona import Persona
+from bot.chat.personas.homes import PersonaEntry
+from bot.errors import NotAllowed, NotFound
+from cogs.interactions import Interaction, bot_of, channel_of, in_time, may_change
+from cogs.platform import key_of
+
+CHOICES = 25  # Discord shows no more
+
+
+@in_time
+async def complete_persona(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
+    """The personas whose names hold what was typed; those that begin with it first."""
+    return _choices(await _entries(interaction), typed)
+
+
+@in_time
+async def complete_own(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
+    """The same of the server's own alone, which can be changed."""
+    return _choices(await _entries(interaction, lambda entry: entry.guild_id is not None), typed)
+
+
+@in_time
+async def complete_cast(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
+    """The same of those that speak here beside the main one."""
+    cast = set(await bot_of(interaction).desk.casts.cast(scope_of(interaction)))
+    return _choices(await _entries(interaction, lambda entry: entry.id in cast), typed)
+
+
+async def find_persona(interaction: Interaction, name: str) -> Persona:
+    """The persona that somebody means. Raises NotFound."""
+    guild_id = key_of(channel_of(interaction)).guild_id
+    persona = await bot_of(interaction).conversations.personas.find(guild_id, name)
+    if persona is None:
+        raise NotFound(f"There is no persona «{name[:80]}».", "See `/persona list`.")
+    return persona
+
+
+def scope_of(interaction: Interaction) -> str:
+    """Where the channel's own settings stand, and so its cast. A thread takes its channel's."""
+    key = key_of(channel_of(interaction))
+    return bot_of(interaction).conversations.settings.scope_id(key, Scope.CHANNEL)
+
+
+def require_editor(interaction: Interaction) -> str:
+    """The server whose personas the member may change. Raises NotAllowed."""
+    if interaction.guild_id is None:
+        raise NotAllowed("There is no server here to keep a persona.", "Use this in a server.")
+    if not may_change(interaction, Scope.GUILD):
+        raise NotAllowed("Changing this server's personas needs the permission Manage Server.")
+    return str(interaction.guild_id)
+
+
+async def require_choice(interaction: Interaction) -> None:
+    """Raise NotAllowed unless the member may choose who speaks here."""
+    key = key_of(channel_of(interaction))
+    settings = await bot_of(interaction).conversations.settings.resolve(key)
+    if settings.persona_choice == "members" or may_change(interaction, Scope.CHANNEL):
+        return
+    raise NotAllowed(
+        "Choosing the persona here needs the permission Manage Channels or Manage Server."
+    )
+
+
+async def _entries(
+    interaction: Interaction, wanted: Callable[[PersonaEntry], bool] = lambda _: True
+) -> list[PersonaEntry]:
+    guild_id = key_of(channel_of(interaction)).guild_id
+    return [one for one in await bot_of(interaction).desk.personas.entries(guild_id) if wanted(one)]
+
+
+def _choices(entries: Iterable[PersonaEntry], typed: str) -> list[app_commands.Choice[str]]:
+    typed = typed.casefold()
+    # The name is also the value: an id may be longer than Discord takes.
+    found = [entry.name for entry in entries if typed in entry.name.casefold()]
+    found.sort(key=lambda name: not name.casefold().startswith(typed))
+    return [app_commands.Choice(name=name, value=name) for name in found[:CHOICES]]
