@@ -103,7 +103,7 @@ class Macros:
         """Nothing is read before :meth:`expand`."""
         self._context = context
         self._room = VALUE_CHARACTERS
-        self._fields: dict[str, str] = {}  # of the card, expanded; "" while that goes on
+        self._texts: dict[str, str] = {}  # what `_once` knows; "" while that goes on
         self._originals = [""]
 
     def expand(self, text: str, *, original: str = "") -> str:
@@ -189,7 +189,8 @@ class Macros:
             case "reverse":
                 return "".join(reversed(regex.findall(r"\X", call.text)))
             case "outlet":
-                return self._context.outlets.get(call.text.strip(), "")
+                name = call.text.strip()
+                return self._once(f"outlet {name}", self._context.outlets.get(name, ""))
             case "original":
                 original, self._originals[-1] = self._originals[-1], ""
                 return original
@@ -249,13 +250,19 @@ class Macros:
         name = call.name
         if name == "charfirstmessage" and call.text.strip():
             name = f"{name} {call.text.strip()[:4]}"
-        if name not in self._fields:
-            written = _written(self._context.persona, name)
-            if written is None:
-                return None
-            self._fields[name] = ""  # for a text that stands for itself
-            self._fields[name] = self.expand(written.strip())
-        return self._fields[name]
+        written = _written(self._context.persona, name)
+        return None if written is None else self._once(name, written)
+
+    def _once(self, name: str, written: str) -> str:
+        """A text of the card's or of lore's that a macro stands for, with its own macros replaced.
+
+        A text that stands for itself is empty there, as is what is too deep.
+        """
+        if name not in self._texts:
+            self._texts[name] = ""
+            if len(self._originals) <= NESTING:
+                self._texts[name] = self.expand(written.strip())
+        return self._texts[name]
 
 
 def _written(persona: Persona, name: str) -> str | None:
