@@ -165,6 +165,25 @@ class PastConversation:
 
 
 @dataclass(frozen=True, slots=True)
+class LoreFiring:
+    """An entry of a lorebook was told for a reply, when the conversation had `at` messages."""
+
+    book_id: str
+    entry: str  # its uid, which stays the same while the book does
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedOccasion:
+    """What a reply's prompt hung on beside history, settings and persona."""
+
+    seed: int
+    moment: datetime
+    trigger: str = "normal"
+    lore: tuple[LoreFiring, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationRecord:
     """How one swipe came to be: enough to rebuild its prompt, and no copy of what people said."""
 
@@ -181,6 +200,7 @@ class GenerationRecord:
     persona_id: str = ""  # "" in records of before personas had ids, as is the version
     persona_version: str = ""
     engine: str = ""  # which of the configured ones wrote it; "" before that was kept
+    occasion: RecordedOccasion | None = None  # None before that was kept
 
 
 class Scope(StrEnum):

@@ -13,6 +13,7 @@ from bot.chat.messages import (
     HistoryWindow,
     IncomingMessage,
     JsonValue,
+    LoreFiring,
     Overview,
     PastConversation,
     Scope,
@@ -239,6 +240,13 @@ class History(Protocol):
 
     async def generation(self, turn_id: int, swipe: int) -> GenerationRecord | None:
         """How a swipe came to be."""
+        ...
+
+    async def lore_fired(self, turn_id: int) -> list[LoreFiring]:
+        """What lore was told for the replies before a turn in its conversation, as they stand.
+
+        Of swipes, the active one counts; what was taken out or hidden does not.
+        """
         ...
 
     async def last_reply(self, channel: ChannelKey) -> Turn | None:

@@ -5,7 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
 from bot.chat.definitions import DEFINITIONS, ChannelSettings, SettingDefinition, definition_of
-from bot.chat.messages import ChannelKey, JsonValue, Scope, SettingChange, StoredValues
+from bot.chat.messages import (
+    ChannelKey,
+    JsonValue,
+    Scope,
+    SettingChange,
+    StoredSettings,
+    StoredValues,
+)
 from bot.chat.persona import Persona
 from bot.chat.ports import Personas, SettingsStore
 from bot.errors import ChannelSettingError, NotFound
@@ -13,12 +20,17 @@ from bot.errors import ChannelSettingError, NotFound
 ModelDefaults: TypeAlias = Callable[[], Mapping[str, float]]
 
 MODEL: Final = "model"
-Origin: TypeAlias = Scope | Literal["model"] | None
+PERSONA: Final = "persona"
+LONGEST_REPLY = "max_reply_tokens"
+Origin: TypeAlias = Scope | Literal["model", "persona"] | None
 
 
 @dataclass(frozen=True, slots=True)
 class SettingOrigin:
-    """A value in force, and whose it is: MODEL for the model's own, None for Caduceus's default."""
+    """A value in force, and whose it is.
+
+    MODEL is the model's own, PERSONA that of who speaks, None Caduceus's default.
+    """
 
     definition: SettingDefinition
     value: JsonValue
@@ -57,8 +69,12 @@ class SettingsCascade:
 
         `model` are the defaults of the model that is to write, if not of the one that answers now.
         """
-        stored = await self._store.stored(self.scopes(channel))
+        stored = await self.stored(channel)
         return self.settle(channel, stored.values, model), stored.revision
+
+    async def stored(self, channel: ChannelKey) -> StoredSettings:
+        """What is set where it concerns `channel`, for :meth:`settle`."""
+        return await self._store.stored(self.scopes(channel))
 
     def scopes_of(self, channels: Iterable[ChannelKey]) -> list[tuple[Scope, str]]:
         """Where the settings of all these channels are stored, each place once."""
@@ -69,9 +85,14 @@ class SettingsCascade:
         channel: ChannelKey,
         stored: StoredValues,
         model: Mapping[str, float] | None = None,
+        persona: Persona | None = None,
     ) -> ChannelSettings:
-        """The settings in force in `channel`, where `stored` is what is set in its scopes."""
-        origins = self._origins(channel, stored, model)
+        """The settings in force in `channel`, where `stored` is what is set in its scopes.
+
+        With `persona`, for what that one says: its own sampling goes before the owner's, and what a
+        moderator has set before both. Of `max_reply_tokens` the smaller one counts.
+        """
+        origins = self._origins(channel, stored, model, persona)
         return ChannelSettings.model_validate({o.definition.key: o.value for o in origins})
 
     async def persona(self, channel: ChannelKey, settings: ChannelSettings) -> Persona:
@@ -86,9 +107,10 @@ class SettingsCascade:
         default = await self._personas.default()
         gone = f"gone: {default.name} speaks instead"
         stored = await self._store.values(self.scopes(channel))
+        speaks = await self.persona(channel, self.settle(channel, stored))
         return [
             replace(o, shown=await self._show(channel, o.definition, o.value, gone))
-            for o in self._origins(channel, stored)
+            for o in self._origins(channel, stored, persona=speaks)
         ]
 
     async def show(
@@ -110,12 +132,19 @@ class SettingsCascade:
         channel: ChannelKey,
         stored: StoredValues,
         model: Mapping[str, float] | None = None,
+        persona: Persona | None = None,
     ) -> list[SettingOrigin]:
         scopes = self.scopes(channel)
         own = self._model() if model is None else model
-        layers: list[tuple[Origin, Mapping[str, JsonValue]]] = [(MODEL, own)]
-        layers.append((Scope.OWNER, self._owner))
-        layers += [(scope[0], stored.get(scope, {})) for scope in scopes]
+        wanted = _sampling_of(persona)
+        layers: list[tuple[Origin, Mapping[str, JsonValue]]] = [
+            (MODEL, own),
+            (Scope.OWNER, self._owner),
+            (PERSONA, wanted),
+        ]
+        layers.extend((scope[0], stored.get(scope, {})) for scope in scopes)
+        # Once more, so that it bounds what a moderator has set, too.
+        layers.append((PERSONA, {key: wanted[key] for key in wanted if key == LONGEST_REPLY}))
         return [self._origin(definition, layers) for definition in DEFINITIONS.values()]
 
     async def set(
@@ -192,12 +221,33 @@ class SettingsCascade:
     def _origin(
         self, definition: SettingDefinition, layers: list[tuple[Origin, Mapping[str, JsonValue]]]
     ) -> SettingOrigin:
-        for scope, values in reversed(layers):
+        found = SettingOrigin(definition, definition.default, None)
+        for scope, values in layers:
             value = values.get(definition.key)
             if value is None:
                 continue
             try:
-                return SettingOrigin(definition, definition.check(value), scope)
+                checked = definition.check(value)
             except ChannelSettingError:
                 continue  # a range that is narrower by now, or a model's odd number
-        return SettingOrigin(definition, definition.default, None)
+            newer = SettingOrigin(definition, checked, scope)
+            found = _shorter(found, newer) if definition.key == LONGEST_REPLY else newer
+        return found
+
+
+def _shorter(found: SettingOrigin, newer: SettingOrigin) -> SettingOrigin:
+    """Whose longest reply counts: a persona's is within what its owner or a moderator allows."""
+    is_persona = newer.origin == PERSONA
+    if is_persona and found.origin in (MODEL, None):
+        return newer
+    return found if is_persona and _tokens(found) <= _tokens(newer) else newer
+
+
+def _tokens(limit: SettingOrigin) -> int:
+    return limit.value if isinstance(limit.value, int) else 0
+
+
+def _sampling_of(persona: Persona | None) -> Mapping[str, JsonValue]:
+    if persona is None or persona.sampling is None:
+        return {}
+    return persona.sampling.model_dump(exclude_none=True)

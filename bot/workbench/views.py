@@ -9,7 +9,7 @@ from bot.chat.engines import Engines
 from bot.chat.messages import GenerationRecord, PastConversation, Scope, Turn
 from bot.chat.persona import Persona
 from bot.chat.personas.macros import expand_macros
-from bot.chat.settings import MODEL, SettingOrigin
+from bot.chat.settings import MODEL, PERSONA, SettingOrigin
 from bot.chat.talk.conversations import Explanation
 from bot.engine.api import FinishReason, GenerationStatistics
 
@@ -19,6 +19,7 @@ SNIPPET_CHARACTERS = 120
 ORIGINS = {
     None: "",  # Caduceus's own default needs no words
     MODEL: "the model's own",
+    PERSONA: "the persona's own",
     Scope.OWNER: "set by the owner for every chat",
     Scope.GUILD: "set for the guild",
     Scope.CHANNEL: "set for this chat",

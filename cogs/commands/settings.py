@@ -6,7 +6,7 @@ from discord.ext import commands
 
 from bot.chat.definitions import DEFINITIONS, definition_of, in_words
 from bot.chat.messages import ChannelKey, JsonValue, Scope, SettingChange
-from bot.chat.settings import MODEL, SettingOrigin
+from bot.chat.settings import MODEL, PERSONA, SettingOrigin
 from cogs.client import CaduceusBot
 from cogs.commands.personas.finding import CHOICES, complete_persona
 from cogs.interactions import Interaction, channel_of, require_scope
@@ -208,6 +208,7 @@ def source(origin: SettingOrigin) -> str:
         return "default"
     return {
         MODEL: "the model's own",
+        PERSONA: "the persona's own",
         Scope.OWNER: "set by the bot's owner",
         Scope.GUILD: "set for the server",
         Scope.CHANNEL: "set for this channel",

@@ -12,6 +12,7 @@ from bot.chat.engines import Engines
 from bot.chat.messages import ChannelKey, IncomingMessage, JsonValue, QuotedMessage, Speaker, Turn
 from bot.chat.persona import Persona
 from bot.chat.ports import History, SettingsStore
+from bot.chat.roleplay.lore import LoreShelf
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.conversations import Conversations, Heard
 from bot.chat.talk.reply import Reply
@@ -48,6 +49,7 @@ class Stage:
         self.now = NOON
         self.max_reply_tokens = max_reply_tokens
         self.owner = owner
+        self.shelf: LoreShelf | None = None
         self.shown = ""  # what is to be seen of the newest reply
         self.conversations = self.start_again()
 
@@ -61,6 +63,7 @@ class Stage:
             max_reply_tokens=self.max_reply_tokens,
             clock=lambda: self.now,
             random=Random(1),
+            shelf=self.shelf,
         )
         return self.conversations
 

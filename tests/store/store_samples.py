@@ -9,7 +9,9 @@ from bot.chat.messages import (
     GenerationRecord,
     GenerationStatistics,
     IncomingMessage,
+    LoreFiring,
     QuotedMessage,
+    RecordedOccasion,
     Sampling,
     Speaker,
     Turn,
@@ -72,6 +74,9 @@ def record(*, seed: int = 7, finish: FinishReason = FinishReason.STOP) -> Genera
         persona_id="file:ada",
         persona_version="0123456789abcdef",
         engine="local",
+        occasion=RecordedOccasion(
+            seed, MORNING, "swipe", (LoreFiring("persona:file:ada", "3", 2),)
+        ),
     )
 
 

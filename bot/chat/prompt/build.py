@@ -26,7 +26,8 @@ __all__ = [
 class Section:
     """A part of the prompt. The texts of all sections make the prompt, the tokens its tokens.
 
-    `name` is one of persona, examples, instructions, greeting, history, message, reply.
+    `name` is one of system text, persona, examples, instructions, greeting, history, message,
+    reply, or a part's, such as lore, depth prompt and reminder.
     """
 
     name: str

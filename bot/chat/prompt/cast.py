@@ -30,16 +30,18 @@ def read_cast(
     persona_name: str,
     history_turns: int,
     *,
+    nickname: str = "",
     reserved_names: Iterable[str] = (),
     guard: Guard,
 ) -> Cast:
     """The turns of `window` that `history_turns` lets through, with unique display names.
 
-    Nobody gets the bot's name or one of `reserved_names`; `guard` breaks up tokens in names. Where
-    `history_turns` leaves turns out, it leaves out whole blocks of them: the prompt's first turn
-    stays the same for many replies, and with it the part that the engine has computed already.
+    A persona with a `nickname` is called by that. Nobody gets the bot's name or one of
+    `reserved_names`; `guard` breaks up tokens in names. Where `history_turns` leaves turns out, it
+    leaves out whole blocks of them: the prompt's first turn stays the same for many replies, and
+    with it the part that the engine has computed already.
     """
-    speaker = guard.name(clean_name(persona_name))
+    speaker = guard.name(clean_name(nickname or persona_name, clean_name(persona_name)))
     start = _first_position(window, history_turns)
     shown = list(_shown_turns(window, start))
     turns = [each.turn for each in shown]

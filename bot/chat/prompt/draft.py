@@ -1,18 +1,20 @@
 """A prompt in the making: everything that may stand in it, and how a choice of it is written."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import itemgetter
 
 from bot.chat.definitions import ChannelSettings
 from bot.chat.messages import HistoryWindow
 from bot.chat.persona import Persona
-from bot.chat.personas.macros import expand_macros
+from bot.chat.personas.macro_values import local
+from bot.chat.personas.macros import MacroContext, Macros
+from bot.chat.prompt.additions import NOTHING, Additions, Occasion
 from bot.chat.prompt.cast import Cast, read_cast
 from bot.chat.prompt.formats import PromptFormat
 from bot.chat.prompt.parts import Part, Place, turn_order
-from bot.chat.prompt.system import is_character, system_parts
+from bot.chat.prompt.system import is_character, persona_parts, stop_words
 from bot.chat.prompt.transcript import Line, Transcript
 from bot.chat.text.guard import BREAK, Guard
 from bot.engine.api import ChatMessage, ModelInfo
@@ -28,7 +30,8 @@ class PromptRequest:
 
     `window` ends with the newest message. `reply_tokens` is the longest reply wanted.
     `reply_so_far` is the beginning of a reply that goes on. `names` None: the format decides
-    whether lines begin with their speaker's name. `parts` stand beside the persona's own.
+    whether lines begin with their speaker's name. `parts` and `lore` stand beside the persona's
+    own.
     """
 
     persona: Persona
@@ -40,6 +43,8 @@ class PromptRequest:
     reply_so_far: str = ""
     names: bool | None = None
     parts: tuple[Part, ...] = ()
+    lore: Additions = NOTHING
+    occasion: Occasion = field(default_factory=Occasion)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +70,24 @@ class Draft:
             request.window,
             request.persona.name,
             request.settings.history_turns,
+            nickname=request.persona.nickname,
             reserved_names=self._format.reserved_names,
             guard=guard,
         )
         names = (self.cast.speaker, *self.cast.others, *self._format.reserved_names)
         self._guard = guard.with_names(names)
         self._guard_of_trusted = guard  # whose system text may hold speakers' lines
+        context = _macro_context(request, self.cast)
+        self._macros = Macros(context)
         self.parts = tuple(sorted(self._all_parts(request), key=lambda part: part.place))
         self._texts = [
             guard.text(part.text) if part.is_trusted else self._guard.message(part.text)
             for part in self.parts
         ]
         self.lines = self.cast.lines
-        greeting = self._expand(request.persona.greeting)
-        if greeting and self.cast.is_from_start:
+        self._stop_words = stop_words(request.persona, self._macros)
+        greeting = _unsaid_greeting(request, self.cast, context)
+        if greeting:
             self.lines = (Line("bot", self.cast.speaker, greeting), *self.lines)
         self._names = self._wants_names(request)
         self._transcript = Transcript(self._format, self._guard, names=self._names)
@@ -166,7 +175,7 @@ class Draft:
         """
         speakers = self.others(choice)[:STOP_SPEAKERS] if self.writes_names(choice) else ()
         lines = (f"\n{name}:" for name in speakers)
-        stops = (*self._format.stops, *lines, self._info.eos_token)
+        stops = (*self._format.stops, *lines, *self._stop_words, self._info.eos_token)
         return tuple(dict.fromkeys(stop for stop in stops if stop))
 
     def turn_ids(self, choice: Choice) -> list[int]:
@@ -176,21 +185,19 @@ class Draft:
     def _all_parts(self, request: PromptRequest) -> Iterator[Part]:
         yield from (
             part
-            for part in system_parts(
+            for part in persona_parts(
                 request.persona,
+                self._macros,
                 char=self.cast.speaker,
-                user=self.cast.user,
                 instructions=request.settings.instructions,
+                silenced=request.lore.silenced,
             )
             if part.text
         )
-        for part in request.parts:
-            text = self._expand(part.text) if part.is_trusted else part.text.strip()
-            if text:
+        for part in (*request.parts, *request.lore.parts):
+            text = part.text.strip()
+            if text := self._macros.expand(text).strip() if part.is_trusted else text:
                 yield replace(part, text=text)
-
-    def _expand(self, text: str) -> str:
-        return expand_macros(text.strip(), char=self.cast.speaker, user=self.cast.user)
 
     def _system(self, dropped: Collection[int]) -> list[tuple[str, str]]:
         pieces: list[tuple[str, str]] = []
@@ -212,6 +219,8 @@ class Draft:
             pieces.append((part.name, lead + text))
             written += lead + text
             before = part
+        if not pieces:  # a persona may say nothing but at a depth
+            return [("persona", written + self._format.system.after)] if written else []
         name, last = pieces[-1]
         pieces[-1] = name, last + self._format.system.after
         return pieces
@@ -248,6 +257,33 @@ class Draft:
         # What another persona said would else stand there as this one's own words.
         bots = {line.name for line in self.lines if line.role == "bot"} | {self.cast.speaker}
         return wish == "always" or is_played or self.cast.humans > 1 or len(bots) > 1
+
+
+def _macro_context(request: PromptRequest, cast: Cast) -> MacroContext:
+    occasion, turns = request.occasion, request.window.turns
+    spoke = [turn.created_at for turn in turns[:-1] if turn.role == "user"]
+    return MacroContext(
+        cast.speaker,
+        cast.user,
+        persona=request.persona,
+        others=occasion.others,
+        conversation=str(request.window.conversation_id),
+        seed=occasion.seed,
+        moment=local(occasion.moment) if occasion.moment else None,
+        idle=occasion.moment - spoke[-1] if occasion.moment and spoke else None,
+        outlets=request.lore.outlets,
+    )
+
+
+def _unsaid_greeting(request: PromptRequest, cast: Cast, context: MacroContext) -> str:
+    """The greeting where nobody has said it: as it would have been, the same for every reply."""
+    greeting = request.persona.greeting.strip()
+    turns = request.window.turns
+    if not greeting or not cast.is_from_start or (cast.lines and cast.lines[0].role == "bot"):
+        return ""
+    moment = local(turns[0].created_at) if turns and context.moment else context.moment
+    began = replace(context, seed=request.window.conversation_id, moment=moment, idle=None)
+    return Macros(began).expand(greeting).strip()
 
 
 def _line_of(part: Part) -> Line:

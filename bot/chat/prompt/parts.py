@@ -18,6 +18,7 @@ class Place(IntEnum):
     The places down to `BEFORE_HISTORY` make the system text.
     """
 
+    OPENING = auto()  # the system text of a persona's author
     BEFORE_PERSONA = auto()
     PERSONA = auto()
     AFTER_PERSONA = auto()

@@ -9,6 +9,7 @@ from bot.chat.engines import Engines, NamedEngine
 from bot.chat.messages import ChannelKey, GenerationRecord, HistoryWindow, StoredSettings, Turn
 from bot.chat.persona import Persona
 from bot.chat.ports import History, Personas
+from bot.chat.prompt.additions import NOTHING, Additions, LoreQuestion, LoreTeller, NoLore, Occasion
 from bot.chat.prompt.build import Prompt, PromptRequest, Section, build_prompt, window_turns
 from bot.chat.prompt.counting import CountCache
 from bot.chat.prompt.formats import PromptFormat, choose_format
@@ -29,6 +30,8 @@ class Prepared:
     settings: ChannelSettings
     persona: Persona
     revision: int  # the newest setting change at that time
+    occasion: Occasion
+    lore: Additions
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class Explanation:
     persona: Persona  # with which the prompt is rebuilt
     persona_since: PersonaSince = PersonaSince.SAME
     missing_engine: str = ""  # the name of the engine that wrote it, if it is there no more
+    lore: Additions = NOTHING  # as it is found now
 
 
 class Preparer:
@@ -71,6 +75,7 @@ class Preparer:
         personas: Personas,
         *,
         max_reply_tokens: int,
+        lore: LoreTeller | None = None,
     ) -> None:
         """`max_reply_tokens` is the process's."""
         self._history = history
@@ -79,6 +84,7 @@ class Preparer:
         self._max_reply_tokens = max_reply_tokens
         self._chosen: dict[NamedEngine, tuple[ModelInfo, PromptFormat]] = {}
         self._counts = CountCache()
+        self._lore = lore or NoLore()
 
     async def persona(
         self, channel: ChannelKey, settings: ChannelSettings, turn: Turn | None = None
@@ -112,25 +118,40 @@ class Preparer:
         reply_so_far: str = "",
         first_turn: int | None = None,
         given: Given | None = None,
+        occasion: Occasion | None = None,
     ) -> Prepared:
         """The prompt for a bot's turn and `engine`. Raises EngineError, SettingsError, StoreError.
 
         All of `answers` are among what the model sees, as far as they fit. `first_turn` makes the
         prompt begin with that turn, as it did when it was built first. `given` is not read again.
+        `occasion` is what chance and time hang on.
         """
         info = engine.info
+        occasion = occasion or Occasion(moment=turn.created_at)
+        stored = await self._settings.stored(turn.channel) if given is None else given.stored
+        values, own = stored.values, info.sampling_defaults
+        settings = self._settings.settle(turn.channel, values, own)
+        persona = await self.persona(turn.channel, settings, turn)
+        settings = self._settings.settle(turn.channel, values, own, persona)
         if given is None:
-            settings, revision = await self._settings.in_force(turn.channel, info.sampling_defaults)
             limit = window_turns(settings)
             window = await self._history.window(turn.channel, limit, before_turn=turn.turn_id)
         else:
-            revision, window = given.stored.revision, given.window
-            settings = self._settings.settle(
-                turn.channel, given.stored.values, info.sampling_defaults
-            )
-        persona = await self.persona(turn.channel, settings, turn)
+            window = given.window
+        messages = _messages_in(window)
         window = await self._reaching(
             window, turn, settings, min(answers, default=None), first_turn
+        )
+        lore = await self._lore.tell(
+            LoreQuestion(
+                turn.channel,
+                persona,
+                window,
+                messages,
+                info.room_tokens,
+                occasion,
+                turn.turn_id,
+            )
         )
         prompt = await build_prompt(
             PromptRequest(
@@ -141,11 +162,13 @@ class Preparer:
                 info=info,
                 reply_tokens=min(settings.max_reply_tokens, self._max_reply_tokens),
                 reply_so_far=reply_so_far,
+                lore=lore,
+                occasion=occasion,
             ),
             engine.count_tokens,
             self._counts,
         )
-        return Prepared(prompt, settings, persona, revision)
+        return Prepared(prompt, settings, persona, stored.revision, occasion, lore)
 
     def _format(self, engine: NamedEngine, info: ModelInfo) -> PromptFormat:
         chosen = self._chosen.get(engine)
@@ -191,11 +214,13 @@ async def explain(
     answers = [asked.turn_id for asked in await preparer.questions(turn)]
     wrote = engines.named(record.engine) if record is not None else None
     engine = wrote or engines.answering()
-    now = await preparer.prepare(turn, engine, answers=answers)
+    occasion = occasion_of(record)
+    now = await preparer.prepare(turn, engine, answers=answers, occasion=occasion)
     changed_since = record is not None and now.prompt.sha256 != record.prompt_sha256
     if changed_since and record is not None and record.first_turn_id is not None:
         # Turns older than the prompt's first one may have gone: they were not in it anyway.
-        now = await preparer.prepare(turn, engine, first_turn=record.first_turn_id)
+        first = record.first_turn_id
+        now = await preparer.prepare(turn, engine, first_turn=first, occasion=occasion)
         changed_since = now.prompt.sha256 != record.prompt_sha256
     return Explanation(
         turn,
@@ -206,7 +231,16 @@ async def explain(
         now.persona,
         _persona_since(record, now.persona),
         missing_engine=record.engine if record is not None and wrote is None else "",
+        lore=now.lore,
     )
+
+
+def occasion_of(record: GenerationRecord | None) -> Occasion | None:
+    """What chance and time hung on in a reply, as far as that was kept."""
+    if record is None or record.occasion is None:
+        return None
+    kept = record.occasion
+    return Occasion(kept.seed, kept.moment, kept.trigger)
 
 
 def _persona_since(record: GenerationRecord | None, persona: Persona) -> PersonaSince:
@@ -244,6 +278,12 @@ async def concerns_the_bot(
 
 def _is_part(turn: Turn) -> bool:
     return turn.role == "bot" or turn.addressed
+
+
+def _messages_in(window: HistoryWindow) -> int:
+    """How many messages the conversation has had, those that were taken out among them."""
+    numbered = window.numbered()
+    return numbered[-1][0] + 1 if numbered else window.skipped
 
 
 def _stops_short(window: HistoryWindow, turn_id: int) -> bool:

@@ -1,16 +1,28 @@
-"""The system text: who the bot is, as the model reads it."""
+"""What a persona tells the model: who the bot is, how it talks, what it is reminded of."""
 
 import re
+from collections.abc import Collection, Iterator
+from typing import Final
 
-from bot.chat.persona import Persona
-from bot.chat.personas.macros import expand_macros
-from bot.chat.prompt.parts import Part, Place, Priority
+from bot.chat.persona import DepthPrompt, Persona
+from bot.chat.personas.macros import Macros
+from bot.chat.prompt.parts import Part, Place, Priority, Role
+
+SYSTEM_PROMPT: Final = "system_prompt"  # what lore may silence, as `@@disable_ui_prompt` calls it
+CLOSING_REMINDER: Final = "post_history_instructions"
+STOP_WORDS = 32  # of a persona, as many as count
+STOP_CHARACTERS = 200
 
 _EXAMPLE_START = re.compile("<START>", re.IGNORECASE)
 _STAY = (
     "Stay in character. Write only what {{char}} says and does, and never speak or act for "
     "anybody else."
 )
+_YOU_ARE = "You are {{char}}."
+# Of what stands even where no earlier turn has room, these go last; lore's ranks are lower.
+_DEPTH_RANK = 1 << 30
+_REMINDER_RANK = _DEPTH_RANK + 1
+_ROLES: dict[str, Role] = {"system": "system", "user": "user", "assistant": "bot"}
 
 
 def is_character(persona: Persona) -> bool:
@@ -18,42 +30,87 @@ def is_character(persona: Persona) -> bool:
     return bool(persona.personality or persona.scenario or persona.example_dialogue)
 
 
-def system_parts(persona: Persona, *, char: str, user: str, instructions: str = "") -> list[Part]:
-    """What the model is told of `persona`, with macros replaced.
+def persona_parts(
+    persona: Persona,
+    macros: Macros,
+    *,
+    char: str,
+    instructions: str = "",
+    silenced: Collection[str] = (),
+) -> Iterator[Part]:
+    """What the model is told of `persona`, with macros replaced. Its notes are not among it.
 
     A description that doesn't address the model ("You are ...") is led by "You are {{char}}.", as
-    character cards are written in the third person.
+    character cards are written in the third person. A persona's own system text takes the place of
+    what we say (`{{original}}` in it is that), and its closing reminder stands last, where we have
+    none. `silenced` are SYSTEM_PROMPT and CLOSING_REMINDER, where lore takes them out.
     """
-
-    def part(name: str, text: str, place: Place, priority: Priority, heading: str = "") -> Part:
-        return Part(name, text, place, priority, heading=heading, is_trusted=True)
-
-    def expand(text: str) -> str:
-        return expand_macros(text.strip(), char=char, user=user)
-
-    about: list[str] = []
-    if not persona.description.lower().startswith("you are"):
-        about.append("You are {{char}}.")
-    about.append(persona.description)
-    if persona.personality:
-        about.append(f"{{{{char}}}}'s personality: {persona.personality}")
-    if persona.scenario:
-        about.append(f"Scenario: {persona.scenario}")
-    if is_character(persona):
-        about.append(_STAY)
-    described = "\n".join(expand(text) for text in about if text.strip())
-    heading = f"Examples of how {char} talks:"
-    return [
-        part("persona", described, Place.PERSONA, Priority.REQUIRED),
-        *(
-            part("examples", expand(example), Place.EXAMPLES, Priority.SPARE, heading)
-            for example in example_dialogues(persona)
-        ),
-        part("instructions", expand(instructions), Place.INSTRUCTIONS, Priority.REQUIRED),
+    own = persona.system_text.strip()
+    leads = not persona.description.lower().startswith("you are")
+    is_quiet = bool(own) or SYSTEM_PROMPT in silenced
+    lead = [_YOU_ARE] if leads else []
+    stay = [_STAY] if is_character(persona) else []
+    if own and SYSTEM_PROMPT not in silenced:
+        original = macros.expand("\n".join((*lead, *stay)))
+        yield _part("system text", macros.expand(own, original=original), Place.OPENING)
+    about = [
+        *(() if is_quiet else lead),
+        persona.description,
+        persona.personality and f"{{{{char}}}}'s personality: {persona.personality}",
+        persona.scenario and f"Scenario: {persona.scenario}",
+        *(() if is_quiet else stay),
     ]
+    told = "\n".join(macros.expand(text.strip()) for text in about if text.strip())
+    yield _part("persona", told, Place.PERSONA)
+    heading = f"Examples of how {char} talks:"
+    for example in example_dialogues(persona):
+        yield Part(
+            "examples",
+            macros.expand(example),
+            Place.EXAMPLES,
+            Priority.SPARE,
+            heading=heading,
+            is_trusted=True,
+        )
+    yield _part("instructions", macros.expand(instructions.strip()), Place.INSTRUCTIONS)
+    if persona.depth_prompt is not None:
+        yield note_part("depth prompt", persona.depth_prompt, macros)
+    if persona.closing_reminder and CLOSING_REMINDER not in silenced:
+        yield Part(
+            "reminder",
+            macros.expand(persona.closing_reminder.strip()),
+            Place.CLOSING,
+            Priority.IMPORTANT,
+            rank=_REMINDER_RANK,
+            is_trusted=True,
+        )
+
+
+def note_part(name: str, note: DepthPrompt, macros: Macros) -> Part:
+    """An author's note or a depth prompt, at its depth and in its role."""
+    return Part(
+        name,
+        macros.expand(note.text.strip()),
+        Place.IN_HISTORY,
+        Priority.IMPORTANT,
+        rank=_DEPTH_RANK,
+        depth=note.depth,
+        role=_ROLES[note.role],
+        is_trusted=True,
+    )
+
+
+def stop_words(persona: Persona, macros: Macros) -> tuple[str, ...]:
+    """What a persona's author wants a reply to end at, as far as it can be a stop."""
+    words = (macros.expand(word) for word in persona.stop_words[:STOP_WORDS])
+    return tuple(word for word in words if word.strip() and len(word) <= STOP_CHARACTERS)
 
 
 def example_dialogues(persona: Persona) -> list[str]:
     """The dialogues of the example text, which `<START>` marks part."""
     blocks = _EXAMPLE_START.split(persona.example_dialogue)
     return [block.strip() for block in blocks if block.strip()]
+
+
+def _part(name: str, text: str, place: Place) -> Part:
+    return Part(name, text, place, Priority.REQUIRED, is_trusted=True)

@@ -10,6 +10,7 @@ from bot.chat.engines import Engines
 from bot.chat.messages import ChannelKey, IncomingMessage, Turn
 from bot.chat.ports import EngineStatus, History, Personas
 from bot.chat.prompt.preparation import Explanation, PersonaSince, Preparer, explain
+from bot.chat.roleplay.lore import LoreReader, LoreShelf
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.listening import is_addressed, is_addressed_since, is_kept
 from bot.chat.talk.reply import Reply, ReplyKind
@@ -65,8 +66,12 @@ class Conversations:
         max_reply_tokens: int = 512,
         clock: Clock = utc_now,
         random: Random | None = None,
+        shelf: LoreShelf | None = None,
     ) -> None:
-        """`max_reply_tokens` bounds every channel's own; `random` decides chances and seeds."""
+        """`max_reply_tokens` bounds every channel's own; `random` decides chances and seeds.
+
+        `shelf` holds the lorebooks that are in use beside the personas' own.
+        """
         settings = settings.with_model(engines.sampling_defaults)
         self.history = history
         self.settings = settings
@@ -76,7 +81,10 @@ class Conversations:
         self._random = random or Random()  # noqa: S311 - nothing secret hangs on it
         self._channels = ChannelStates()
         self._on_shortened: list[Callable[[Turn], None]] = []
-        self._preparer = Preparer(history, settings, personas, max_reply_tokens=max_reply_tokens)
+        lore = LoreReader(history, shelf)
+        self._preparer = Preparer(
+            history, settings, personas, max_reply_tokens=max_reply_tokens, lore=lore
+        )
         self._replies = Replies(
             history, settings, engines, self._preparer, self._channels, clock, self._random
         )

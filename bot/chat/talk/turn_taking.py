@@ -11,13 +11,14 @@ from typing import Any
 from bot.chat.engines import Engines
 from bot.chat.messages import ChannelKey, GenerationRecord, Speaker, Turn
 from bot.chat.ports import History
+from bot.chat.prompt.additions import Occasion
 from bot.chat.prompt.build import window_turns
-from bot.chat.prompt.preparation import Given, Preparer
+from bot.chat.prompt.preparation import Given, Preparer, occasion_of
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.reply import Reply, ReplyKind, continued_record
 from bot.chat.talk.tasks import complete
 from bot.chat.talk.unfinished import Unfinished
-from bot.chat.talk.writer import ReplyWriter
+from bot.chat.talk.writer import SEED_BITS, ReplyWriter
 from bot.errors import EngineUnavailable, NotAllowed, NotFound
 
 Clock = Callable[[], datetime]
@@ -237,7 +238,8 @@ class Replies:
         asked_by = frozenset(answered.speaker.speaker_id for answered in answers)
         given = Given(waiting.settings, begun.window)
         turn = replace(begun.turn, channel=channel)
-        return self._reply(turn, state, ReplyKind.NEW, answers, asked_by, given)
+        occasion = self._occasion(ReplyKind.NEW)
+        return self._reply(turn, state, ReplyKind.NEW, answers, asked_by, occasion, given)
 
     async def _begin_again(
         self, turn_id: int, state: ChannelState, kind: ReplyKind
@@ -255,7 +257,14 @@ class Replies:
                         "What this reply answers is no longer there.", "Say something new to me."
                     )
                 turn = await self._history.begin_swipe(turn_id)
-            return self._reply(turn, state, kind, answers, turn.asked_by)
+            occasion = self._occasion(kind)
+            if kind is ReplyKind.CONTINUED:  # what it was told, it goes on with
+                record = await self._history.generation(turn.turn_id, turn.active_swipe)
+                occasion = occasion_of(record) or occasion
+            return self._reply(turn, state, kind, answers, turn.asked_by, occasion)
+
+    def _occasion(self, kind: ReplyKind) -> Occasion:
+        return Occasion(self._random.getrandbits(SEED_BITS), self._clock(), _TRIGGERS[kind])
 
     def _reply(
         self,
@@ -264,6 +273,7 @@ class Replies:
         kind: ReplyKind,
         answers: tuple[Turn, ...],
         asked_by: frozenset[str],
+        occasion: Occasion,
         given: Given | None = None,
     ) -> Reply:
         asker = answers[-1].speaker.speaker_id if answers else min(asked_by, default="")
@@ -276,6 +286,7 @@ class Replies:
             turn,
             answers=[answered.turn_id for answered in answers],
             user=f"{turn.channel.platform}:{asker}",
+            occasion=occasion,
             text_before=turn.text if kind is ReplyKind.CONTINUED else "",
             given=given,
         )
@@ -300,6 +311,13 @@ class Replies:
             release=lambda: self._release(turn.channel),
         )
         return state.running
+
+
+_TRIGGERS = {
+    ReplyKind.NEW: "normal",
+    ReplyKind.SWIPE: "swipe",
+    ReplyKind.CONTINUED: "continue",
+}
 
 
 async def _wait_for(replies: Sequence[Reply], seconds: float) -> None:

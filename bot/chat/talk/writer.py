@@ -12,8 +12,9 @@ from datetime import datetime
 from random import Random
 
 from bot.chat.engines import Engines, NamedEngine
-from bot.chat.messages import GenerationRecord, Turn
+from bot.chat.messages import GenerationRecord, RecordedOccasion, Turn
 from bot.chat.ports import Engine
+from bot.chat.prompt.additions import Occasion
 from bot.chat.prompt.build import Prompt
 from bot.chat.prompt.preparation import Given, Prepared, Preparer
 from bot.chat.talk.faults import NOTHING_CAME, NOTHING_TO_ADD, line_for
@@ -164,13 +165,14 @@ class ReplyWriter:
         *,
         answers: Sequence[int],
         user: str,
+        occasion: Occasion,
         text_before: str = "",
         given: Given | None = None,
     ) -> None:
         """`engine` is the one picked; `user` is whom its queue counts the request for.
 
-        `text_before` is to be gone on with. `given` was read when the reply began: see
-        :meth:`read_again`.
+        `occasion` is what chance and time hang on. `text_before` is to be gone on with. `given` was
+        read when the reply began: see :meth:`read_again`.
         """
         self.outcome: Outcome | None = None
         self._preparer = preparer
@@ -180,6 +182,7 @@ class ReplyWriter:
         self._turn = turn
         self._answers = answers
         self._user = user
+        self._occasion = occasion
         self._text_before = text_before
         self._given = given
         self._generation: Generation | None = None
@@ -227,6 +230,12 @@ class ReplyWriter:
             created_at=created_at,
             settings_revision=self._prepared.revision,
             engine=self._engine.name,
+            occasion=RecordedOccasion(
+                self._occasion.seed,
+                self._occasion.moment or created_at,
+                self._occasion.trigger,
+                self._prepared.lore.firings,
+            ),
         )
 
     async def _by_an_engine_that_is_up(self) -> AsyncGenerator[str, None]:
@@ -275,6 +284,7 @@ class ReplyWriter:
             answers=self._answers,
             reply_so_far=self._text_before,
             given=self._given,
+            occasion=self._occasion,
         )
         for attempt in range(ATTEMPTS):
             request = self._request(prepared, again=attempt > 0)
@@ -297,7 +307,9 @@ class ReplyWriter:
             self.outcome = Outcome(generation.finish, line, statistics)
 
     def _request(self, prepared: Prepared, *, again: bool) -> GenerationRequest:
-        sampling = prepared.settings.sampling(self._random.getrandbits(SEED_BITS))
+        is_first = not again and not self._text_before
+        seed = self._occasion.seed if is_first else self._random.getrandbits(SEED_BITS)
+        sampling = prepared.settings.sampling(seed)
         if again and not sampling.temperature:
             sampling = replace(sampling, temperature=RETRY_TEMPERATURE)
         return GenerationRequest(

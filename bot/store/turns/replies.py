@@ -5,7 +5,15 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from bot.chat.messages import BegunReply, ChannelKey, GenerationRecord, Speaker, Turn, TurnState
+from bot.chat.messages import (
+    BegunReply,
+    ChannelKey,
+    GenerationRecord,
+    LoreFiring,
+    Speaker,
+    Turn,
+    TurnState,
+)
 from bot.errors import NotAllowed, NotFound
 from bot.store.columns import RowId
 from bot.store.tables import (
@@ -18,6 +26,7 @@ from bot.store.tables import (
 )
 from bot.store.turns.access import (
     LARGEST_ID,
+    conversation_of,
     forget_quotes,
     mark_stale,
     message_ids_of,
@@ -30,6 +39,7 @@ from bot.store.turns.access import (
     usable_ids,
 )
 from bot.store.turns.conversations import window
+from bot.store.turns.occasions import read_occasion
 from bot.store.turns.rows import AnyRow, batches, from_record, to_record
 from bot.store.turns.swipes import (
     IS_RUNNING,
@@ -44,6 +54,8 @@ from bot.store.turns.swipes import (
     turns_written,
     written_swipe,
 )
+
+REPLIES_WITH_LORE = 5_000  # the newest of a conversation, whose lore is looked at
 
 
 def begin_reply(
@@ -250,6 +262,30 @@ def generation(connection: Connection, turn_id: int, swipe: int) -> GenerationRe
         .limit(1)
     ).first()
     return None if row is None else to_record(row)
+
+
+def lore_fired(connection: Connection, turn_id: int) -> list[LoreFiring]:
+    """What lore was told for the replies before a turn in its conversation, as they stand."""
+    conversation = conversation_of(connection, turn_id)
+    rows = connection.execute(
+        select(GenerationRow.occasion, SwipeRow.turn_id)
+        .join(SwipeRow, SwipeRow.id == GenerationRow.swipe_id)
+        .join(TurnRow, TurnRow.id == SwipeRow.turn_id)
+        .where(
+            TurnRow.conversation_id == conversation,
+            TurnRow.id < turn_id,
+            TurnRow.hidden_at.is_(None),
+            SwipeRow.position == TurnRow.active_swipe,
+            GenerationRow.occasion.is_not(None),
+        )
+        .order_by(SwipeRow.turn_id.desc(), GenerationRow.id.desc())
+        .limit(REPLIES_WITH_LORE)
+    )
+    newest: dict[int, str | None] = {}  # a continued reply has several
+    for row in rows:
+        newest.setdefault(row.turn_id, row.occasion)
+    found = (read_occasion(text) for text in newest.values())
+    return [firing for occasion in found if occasion for firing in occasion.lore]
 
 
 def left_running(connection: Connection) -> list[int]:

@@ -42,6 +42,7 @@ from bot.store.tables import (
     SwipeRow,
     TurnRow,
 )
+from bot.store.turns.occasions import read_occasion, write_occasion
 
 Item = TypeVar("Item")
 AnyRow: TypeAlias = Row[*tuple[Any, ...]]
@@ -221,6 +222,7 @@ def to_record(row: AnyRow) -> GenerationRecord:
         persona_id=row.persona_id or "",
         persona_version=row.persona_version or "",
         engine=row.engine,
+        occasion=read_occasion(row.occasion),
     )
 
 
@@ -253,6 +255,7 @@ def from_record(record: GenerationRecord, swipe_id: int) -> dict[str, Any]:
         "first_token_seconds": _seconds(record.statistics.first_token_seconds),
         "total_seconds": _seconds(record.statistics.total_seconds),
         "engine": record.engine,
+        "occasion": write_occasion(record.occasion),
     }
 
 

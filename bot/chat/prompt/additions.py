@@ -1,0 +1,80 @@
+"""What is told to the model beside persona and turns, and where it comes from: lore.
+
+The records are neutral, so that the prompt knows nothing of how lore is found: `roleplay` does that
+behind :class:`LoreTeller`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from bot.chat.messages import ChannelKey, HistoryWindow, LoreFiring
+from bot.chat.persona import Persona
+from bot.chat.prompt.parts import Part
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """What makes one reply differ from another: kept with it, so that its prompt can be rebuilt."""
+
+    seed: int = 0  # chance in lore and macros hangs on it
+    moment: datetime | None = None  # aware; what macros of time tell
+    trigger: str = "normal"  # or "swipe", "continue": SillyTavern's words
+    # Personas beside the one who speaks, where there are several.
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LoreQuestion:
+    """For which reply lore is asked for. `window` ends with the newest message."""
+
+    channel: ChannelKey
+    persona: Persona
+    window: HistoryWindow
+    messages: int  # of the conversation, those that were taken out among them
+    context_tokens: int
+    occasion: Occasion
+    before_turn: int  # the reply's own: what fired for turns before it counts
+
+
+@dataclass(frozen=True, slots=True)
+class LoreNote:
+    """An entry in words for «Why this reply?»."""
+
+    title: str
+    book: str
+    why: str  # «by its keys «dragon» in message 1», «chance was against it, 50 %»
+
+
+@dataclass(frozen=True, slots=True)
+class Additions:
+    """What lore adds to a prompt."""
+
+    parts: tuple[Part, ...] = ()
+    outlets: Mapping[str, str] = field(default_factory=dict[str, str])
+    silenced: frozenset[str] = frozenset()  # of SYSTEM_PROMPT and CLOSING_REMINDER
+    firings: tuple[LoreFiring, ...] = ()  # to be recorded with the reply
+    fired: tuple[LoreNote, ...] = ()
+    left_out: tuple[LoreNote, ...] = ()
+    problems: tuple[str, ...] = ()  # books that cannot be read, patterns that were given up
+
+
+NOTHING = Additions()
+
+
+class LoreTeller(Protocol):
+    """Finds the lore for a reply."""
+
+    async def tell(self, question: LoreQuestion) -> Additions:
+        """What fires. Raises StoreError; a book that cannot be read is among the problems."""
+        ...
+
+
+class NoLore:
+    """Where there is none."""
+
+    async def tell(self, question: LoreQuestion) -> Additions:
+        """Nothing."""
+        del question
+        return NOTHING

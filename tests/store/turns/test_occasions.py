@@ -1,0 +1,44 @@
+"""What a reply hung on is kept with it, and its lore is found again."""
+
+from dataclasses import replace
+
+import pytest
+from store_samples import BOT, CHANNEL, Talk, record
+
+from bot.chat.messages import TurnState
+from bot.store.history import SqlHistory
+from bot.store.turns.occasions import read_occasion
+
+
+async def test_the_lore_of_earlier_replies_as_they_stand(history: SqlHistory, talk: Talk) -> None:
+    asked = await talk.ask("A dragon?")
+    first = await history.begin_reply(CHANNEL, BOT, persona="Ada", answers=[asked.turn_id])
+    await history.show_reply(first.turn_id, "Yes.", ["m1"])
+    await history.finish_reply(first.turn_id, TurnState.WHOLE, record())
+    more = await talk.ask("And now?")
+    second = await history.begin_reply(CHANNEL, BOT, persona="Ada", answers=[more.turn_id])
+    fired = record().occasion
+    assert fired is not None
+    assert await history.lore_fired(second.turn_id) == list(fired.lore)
+    assert await history.lore_fired(first.turn_id) == []
+    await history.begin_swipe(first.turn_id)
+    await history.show_reply(first.turn_id, "No.", ["m1"])
+    await history.finish_reply(first.turn_id, TurnState.WHOLE, replace(record(), occasion=None))
+    assert await history.lore_fired(second.turn_id) == []
+    await history.select_swipe(first.turn_id, 0)
+    assert await history.lore_fired(second.turn_id) == list(fired.lore)
+    await history.delete_turn(first.turn_id)
+    assert await history.lore_fired(second.turn_id) == []
+
+
+@pytest.mark.parametrize("kept", [None, "", "{", "[]", '{"seed":"x"}', '{"seed":1,"moment":"x"}'])
+def test_an_occasion_that_is_none_is_none(kept: str | None) -> None:
+    assert read_occasion(kept) is None
+
+
+def test_of_odd_lore_the_rest_is_kept() -> None:
+    moment = '"moment":"2026-01-01T00:00:00+00:00","trigger":"normal"'
+    kept = f'{{"seed":1,{moment},"lore":[["b","1",2],3,["b"]]}}'
+    read = read_occasion(kept)
+    assert read is not None
+    assert [each.entry for each in read.lore] == ["1"]
