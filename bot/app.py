@@ -13,6 +13,7 @@ from bot.chat.personas.guild.desk import PersonaDesk, open_desk
 from bot.chat.personas.library import PersonaLibrary
 from bot.chat.ports import Personas
 from bot.chat.prompt.formats import FORMATS
+from bot.chat.roleplay.shelf import GuildShelf
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.conversations import Conversations
 from bot.engine.api import Engine, EngineState
@@ -82,6 +83,7 @@ async def open_app(
             personas,
             engines,
             max_reply_tokens=settings.max_reply_tokens,
+            shelf=GuildShelf(desk.lorebooks),
         )
         stack.push_async_callback(conversations.close, 0.0)  # when no front end came so far
         both_here = settings.engine == settings.fallback_engine == "local"

@@ -11,6 +11,8 @@ from bot.chat.talk.conversations import Conversations
 from cogs.client import BotParts, CaduceusBot
 from cogs.commands.buttons import TurnButton
 from cogs.commands.chat import ChatCommands
+from cogs.commands.lore import LoreCommands
+from cogs.commands.lorebooks.deleting import UndoBookDeletion
 from cogs.commands.persona import PersonaCommands
 from cogs.commands.personas.deleting import UndoDeletion
 from cogs.commands.personas.pages import PageButton
@@ -40,9 +42,8 @@ def build_bot(
     With `data_dir`, commands are only synced when they have changed since the last time. `pictures`
     are others than the desk's.
     """
-    parts = BotParts(
-        CaduceusTree, (TurnButton, UndoButton, PageButton, UndoDeletion), view_of, _cogs
-    )
+    buttons = (TurnButton, UndoButton, PageButton, UndoDeletion, UndoBookDeletion)
+    parts = BotParts(CaduceusTree, buttons, view_of, _cogs)
     return CaduceusBot(
         conversations,
         parts,
@@ -61,6 +62,7 @@ def _cogs(bot: CaduceusBot) -> Iterator[commands.Cog]:
     yield CatchUp(bot, listener)
     yield ChatCommands(bot)
     yield PersonaCommands(bot)
+    yield LoreCommands(bot)
     yield SettingsCommands(bot)
     yield Status(bot)
     yield Why(bot)

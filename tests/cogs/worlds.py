@@ -20,6 +20,7 @@ from bot.chat.engines import Engines
 from bot.chat.messages import Turn
 from bot.chat.personas.guild.desk import open_desk
 from bot.chat.personas.library import PersonaLibrary
+from bot.chat.roleplay.shelf import GuildShelf
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.conversations import Conversations
 from bot.engine.api import GenerationRequest
@@ -189,6 +190,7 @@ def new_bot(
         max_reply_tokens=2048,
         clock=discord.utils.utcnow,
         random=Random(1),
+        shelf=GuildShelf(desk.lorebooks),
     )
     return build_bot(conversations, desk, version="0.1.0", pace=pace, data_dir=data_dir)
 

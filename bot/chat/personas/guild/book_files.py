@@ -14,7 +14,6 @@ from bot.chat.personas.cards.preview import lore_entries
 from bot.chat.personas.cards.reading import read_card
 from bot.chat.personas.guild.kept import LorebookDraft
 from bot.chat.personas.homes import persona_key
-from bot.chat.personas.lore.book import Lorebook
 from bot.chat.personas.lore.character_book import write_lorebook_v3
 from bot.chat.personas.lore.documents import FILE_BYTES, dump_json
 from bot.chat.personas.lore.preview import BookPreview, preview_of_book
@@ -35,7 +34,6 @@ class BookFile:
     """
 
     name: str
-    book: Lorebook
     content: bytes
     preview: BookPreview
     card: str = ""
@@ -43,7 +41,7 @@ class BookFile:
     def draft(self, name: str = "") -> LorebookDraft:
         """What is kept of it, under its own name or another. Raises LorebookError for a bad one."""
         named = checked_book_name(name) if name else self.name
-        return LorebookDraft(named, persona_key(named), len(self.book.entries), self.content)
+        return LorebookDraft(named, persona_key(named), self.preview.entries, self.content)
 
 
 def read_book_file(file_name: str, content: bytes) -> BookFile:
@@ -59,7 +57,7 @@ def read_book_file(file_name: str, content: bytes) -> BookFile:
         if card is None:
             raise
         return _inside(file_name, card, error)
-    return BookFile(book_name(book.name, file_name), book, content, preview_of_book(book))
+    return BookFile(book_name(book.name, file_name), content, preview_of_book(book))
 
 
 def book_name(wanted: str, file_name: str) -> str:
@@ -111,4 +109,4 @@ def _inside(file_name: str, card: Card, error: LorebookError) -> BookFile:
         ) from error
     taken = read_lorebook(file_name, written)
     name = book_name(book.name or f"{whose}'s lorebook", file_name)
-    return BookFile(name, taken, written, preview_of_book(taken), card=f"{what} of «{whose}»")
+    return BookFile(name, written, preview_of_book(taken), card=f"{what} of «{whose}»")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from bot.chat.personas.guild.home import GuildPersonas
 from bot.chat.personas.guild.kept import CastStore, LorebookStore, PersonaStore
+from bot.chat.personas.guild.lore_workshop import LoreWorkshop
 from bot.chat.personas.guild.pictures import StoredPictures
 from bot.chat.personas.guild.thumbnails import Thumbnails
 from bot.chat.personas.guild.workshop import PersonaWorkshop
@@ -21,7 +22,7 @@ class PersonaDesk:
     pictures: StoredPictures
     thumbnails: Thumbnails
     casts: CastStore
-    lorebooks: LorebookStore
+    lorebooks: LoreWorkshop
 
 
 def open_desk(
@@ -34,6 +35,5 @@ def open_desk(
     everybody = EveryHome([GuildPersonas(personas), library], library.default)
     workshop = PersonaWorkshop(personas, everybody, library)
     pictures = StoredPictures(library, workshop)
-    return PersonaDesk(
-        everybody, library, workshop, pictures, Thumbnails(pictures), casts, lorebooks
-    )
+    lore = LoreWorkshop(lorebooks)
+    return PersonaDesk(everybody, library, workshop, pictures, Thumbnails(pictures), casts, lore)

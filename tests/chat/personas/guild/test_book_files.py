@@ -54,8 +54,8 @@ def test_a_book_in_a_card_may_have_its_entries_by_number() -> None:
     card = v2(name="Ada", character_book={"entries": {"3": {"keys": ["cat"], "content": "Purrs."}}})
     found = read_book_file("ada.json", as_json(card))
     assert found.name == "Ada's lorebook"
-    assert read_lorebook("stored", found.content).entries == found.book.entries
-    assert [each.keys for each in found.book.entries] == [("cat",)]
+    entries = read_lorebook("stored", found.content).entries
+    assert [(each.keys, each.content) for each in entries] == [(("cat",), "Purrs.")]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_the_picture_of_novelai_is_a_book() -> None:
     book = {"lorebookVersion": 4, "entries": [{"text": "Grey.", "keys": ["harbour"]}]}
     data = chunk(b"tEXt", b"naidata\0" + base64.b64encode(json.dumps(book).encode()))
     found = read_book_file("book.png", png(data))
-    assert found.book.kind is BookKind.NOVELAI
+    assert found.preview.kind == BookKind.NOVELAI.value
     assert found.content.startswith(b"\x89PNG")
 
 

@@ -1,0 +1,1 @@
+"""What `/lore` shows and asks: pages, previews, files, trials."""

@@ -1,0 +1,106 @@
+"""Lorebooks by their names, where they can be attached, and who may do what with them."""
+
+from collections.abc import Iterable
+
+from discord import app_commands
+
+from bot.chat.messages import Scope
+from bot.chat.persona import Persona
+from bot.chat.personas.guild.kept import BookScope, KeptLorebook
+from bot.chat.personas.guild.lore_workshop import Place, place_of
+from bot.errors import LorebookError, NotAllowed, NotFound
+from cogs.commands.personas.finding import CHOICES, find_persona
+from cogs.interactions import Interaction, bot_of, channel_of, in_time, may_change
+from cogs.platform import key_of
+
+SCOPES = [
+    app_commands.Choice(name="this channel", value="channel"),
+    app_commands.Choice(name="the whole server", value="guild"),
+    app_commands.Choice(name="a persona, wherever it speaks in this server", value="persona"),
+]
+
+
+@in_time
+async def complete_book(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
+    """The server's lorebooks whose names hold what was typed; those that begin with it first."""
+    if interaction.guild_id is None:
+        return []
+    books = await bot_of(interaction).desk.lorebooks.all(str(interaction.guild_id))
+    return _choices(books, typed)
+
+
+def require_guild(interaction: Interaction) -> str:
+    """The server whose lorebooks are meant. Raises NotAllowed in a direct message."""
+    if interaction.guild_id is None:
+        raise NotAllowed("There is no server here to keep a lorebook.", "Use this in a server.")
+    return str(interaction.guild_id)
+
+
+def require_keeper(interaction: Interaction) -> str:
+    """The server whose lorebooks the member may change. Raises NotAllowed."""
+    guild_id = require_guild(interaction)
+    if not may_change(interaction, Scope.GUILD):
+        raise NotAllowed("Changing this server's lorebooks needs the permission Manage Server.")
+    return guild_id
+
+
+def require_place(interaction: Interaction, scope: str) -> BookScope:
+    """The scope, if the member may attach lorebooks there. Raises NotAllowed."""
+    require_guild(interaction)
+    if scope == "channel":
+        if may_change(interaction, Scope.CHANNEL):
+            return "channel"
+        raise NotAllowed(
+            "Attaching lorebooks to a channel needs the permission Manage Channels or Manage "
+            "Server."
+        )
+    if may_change(interaction, Scope.GUILD):
+        return "persona" if scope == "persona" else "guild"
+    where = "a persona" if scope == "persona" else "the server"
+    raise NotAllowed(f"Attaching lorebooks to {where} needs the permission Manage Server.")
+
+
+async def find_book(interaction: Interaction, name: str) -> KeptLorebook:
+    """The lorebook that somebody means. Raises NotFound."""
+    return await bot_of(interaction).desk.lorebooks.find(require_guild(interaction), name)
+
+
+async def find_place(
+    interaction: Interaction, scope: BookScope, persona: str | None, kept: KeptLorebook
+) -> tuple[Place, str]:
+    """Where a book is to be attached or taken away, and that place in words.
+
+    A persona that is there no more can be named by the id under which `kept` is still attached.
+    Raises NotFound, or LorebookError where a persona is named that is not asked for.
+    """
+    key = key_of(channel_of(interaction))
+    if scope != "persona":
+        if persona is not None:
+            raise LorebookError(
+                "A persona was named, but the scope is another one.", "Take the scope «a persona»."
+            )
+        words = "the whole server" if scope == "guild" else "this channel"
+        return place_of(scope, key), words
+    if persona is None:
+        found = await persona_here(interaction)
+    elif ("persona", persona) in kept.places:
+        return ("persona", persona), f"«{persona[:80]}»"
+    else:
+        found = await find_persona(interaction, persona)
+    if not found.id:
+        raise NotFound(f"«{found.name}» cannot have lorebooks attached.")
+    return place_of(scope, key, found.id), f"«{found.name}»"
+
+
+async def persona_here(interaction: Interaction) -> Persona:
+    """The main persona of the channel."""
+    cascade = bot_of(interaction).conversations.settings
+    key = key_of(channel_of(interaction))
+    return await cascade.persona(key, await cascade.resolve(key))
+
+
+def _choices(books: Iterable[KeptLorebook], typed: str) -> list[app_commands.Choice[str]]:
+    typed = typed.casefold()
+    found = [book.name for book in books if typed in book.name.casefold()]
+    found.sort(key=lambda name: not name.casefold().startswith(typed))
+    return [app_commands.Choice(name=name, value=name) for name in found[:CHOICES]]
