@@ -9,7 +9,6 @@ import discord
 from worlds import labels, talking
 
 from bot.chat.engines import Standing
-from bot.chat.personas.library import PersonaLibrary
 from bot.chat.prompt.budget import LeftOut
 from bot.engine.api import EngineState, EngineStatus
 from bot.engine.fake import FakeEngine
