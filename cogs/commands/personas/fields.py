@@ -51,7 +51,7 @@ def _number(typed: str, label: str, kind: Callable[[str], float | int]) -> float
     try:
         return kind(typed.strip().replace(",", "."))
     except (ValueError, OverflowError) as error:
-        raise PersonaError(f"{label}: «{typed[:40]}» is not a number.") from error
+        raise PersonaError(f"{label}: «{typed.strip()[:40]}» is not a number.") from error
 
 
 def _talkativeness(_: PersonaText, typed: str) -> object:
