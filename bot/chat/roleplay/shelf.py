@@ -33,7 +33,7 @@ class GuildShelf:
 
     def __init__(self, lorebooks: LoreWorkshop) -> None:
         """Where the books are kept."""
-        self._lorebooks = lorebooks
+        self.lorebooks = lorebooks
 
     async def books_for(self, channel: ChannelKey, persona: Persona) -> Sequence[ShelvedBook]:
         """The books attached here, the oldest first. Of its places, the one that counts most does.
@@ -44,7 +44,7 @@ class GuildShelf:
             return ()
         places = places_for(channel, persona.id)
         found: list[ShelvedBook] = []
-        for kept in await self._lorebooks.in_use(channel.guild_id, places):
+        for kept in await self.lorebooks.in_use(channel.guild_id, places):
             read = await self.reading(kept)
             if read is not None:
                 counts = min(_PRECEDENCE[place[0]] for place in kept.places if place in places)
@@ -54,7 +54,7 @@ class GuildShelf:
     async def reading(self, kept: KeptLorebook) -> Callable[[], Lorebook] | None:
         """What gives a book or raises LorebookError; None where it has just been deleted."""
         try:
-            book = await self._lorebooks.read(kept)
+            book = await self.lorebooks.read(kept)
         except NotFound:
             return None
         except LorebookError as error:

@@ -10,17 +10,23 @@ import pytest
 from discord import app_commands
 from worlds import World, labels, talking
 
+from bot.chat.personas.guild.book_files import read_book_file
 from bot.chat.personas.library import PersonaLibrary
 from cogs import interactions
 
+LOREBOOK = b'{"name": "Coast", "entries": {"0": {"key": ["harbour"], "content": "Grey."}}}'
+
 # A value for every option of every command: a new option needs one, too.
 OPTIONS: dict[str, Any] = {
+    "book": "Coast",
     "file": ("ada.json", b'{"char_name": "Eve", "char_persona": "p"}'),
     "format": "text",
     "id": 1,
     "key": "top_k",
     "name": "Ada",
+    "persona": "Ada",
     "scope": "channel",
+    "text": "harbour",
     "value": "7",
 }
 
@@ -31,6 +37,10 @@ OTHERS: dict[str, dict[str, Any]] = {
     "persona export": {"format": "png"},
     "persona edit": {"name": "Eve"},
     "persona delete": {"name": "Eve"},
+    "lore import": {"file": ("coast.json", LOREBOOK)},
+    "lore export": {"format": "v3"},
+    "lore attach": {"scope": "persona"},
+    "lore detach": {"scope": "persona"},
 }
 
 
@@ -87,6 +97,8 @@ async def test_every_command_acknowledges_before_it_asks_the_database(
     async with talking(tmp_path) as world:
         await world.chief.slash(world.channel, "settings set", key="top_k", value="9")
         await world.bot.desk.workshop.create(str(world.guild.id), {"name": "Eve"}, "chief")
+        book = read_book_file("coast.json", LOREBOOK)
+        await world.bot.desk.lorebooks.take(str(world.guild.id), book, "chief")
         asked = set()
         watch = Watch(world, monkeypatch)
         for command in walk(iter(world.bot.tree.get_commands())):
