@@ -108,6 +108,17 @@ async def test_not_too_much_counts_in_one_place(
     assert await shop.attach(small[1], here)
 
 
+async def test_not_too_many_entries_count_in_one_place(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lore_workshop, "PLACE_ENTRIES", 2)
+    shop, here = LoreWorkshop(database.lorebooks), place_of("channel", CHANNEL)
+    books = [await shop.take(GUILD, file(name), "ann") for name in "ABC"]
+    assert [await shop.attach(book, here) for book in books[:2]] == [True, True]
+    with pytest.raises(LorebookError, match="2 entries"):
+        await shop.attach(books[2], here)
+
+
 async def test_what_is_kept_in_memory_is_bounded(database: Database) -> None:
     shop = LoreWorkshop(database.lorebooks, cache_bytes=5_000)
     first = await shop.take(GUILD, file("A"), "ann")

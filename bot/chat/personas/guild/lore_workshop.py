@@ -9,7 +9,7 @@ from bot.chat.personas.guild.kept import BookScope, KeptLorebook, Limits, Lorebo
 from bot.chat.personas.guild.workshop import UNDO_FOR, Clock, utc_now
 from bot.chat.personas.homes import persona_key
 from bot.chat.personas.lore.book import Lorebook
-from bot.chat.personas.lore.reading import read_lorebook
+from bot.chat.personas.lore.reading import MOST_ENTRIES, read_lorebook
 from bot.chat.personas.lore.writing import BookFormat, own_format, write_lorebook
 from bot.errors import LorebookError, NotFound
 
@@ -19,6 +19,7 @@ CACHE_BYTES = 24 * 1024 * 1024  # of files whose books are kept in memory
 BOOK_BYTES = 2_000  # that a small one takes at least
 PLACE_BYTES = 8 * 1024 * 1024  # of all books that count in one place: a reply scans them
 PLACE_BOOKS = 25
+PLACE_ENTRIES = MOST_ENTRIES
 SCOPE_WORDS: dict[BookScope, str] = {
     "guild": "the whole server",
     "channel": "this channel",
@@ -119,7 +120,7 @@ class LoreWorkshop:
         Raises LorebookError, or NotFound where that one is gone.
         """
         for place in kept.places:
-            await self._refuse_too_much(kept, place, len(found.content))
+            await self._refuse_too_much(kept, place, len(found.content), found.preview.entries)
         draft = found.draft(kept.name)
         return await self._store.change(kept.guild_id, kept.id, draft, self._limits, by)
 
@@ -136,21 +137,24 @@ class LoreWorkshop:
 
         Raises LorebookError where too much counts there already, NotFound where it is gone.
         """
-        await self._refuse_too_much(kept, place, kept.size_bytes)
+        await self._refuse_too_much(kept, place, kept.size_bytes, kept.entries)
         return await self._store.attach(kept.guild_id, kept.id, *place)
 
     async def detach(self, kept: KeptLorebook, place: Place) -> bool:
         """Let it count there no more. Returns whether it did before."""
         return await self._store.detach(kept.guild_id, kept.id, *place)
 
-    async def _refuse_too_much(self, kept: KeptLorebook, place: Place, size_bytes: int) -> None:
+    async def _refuse_too_much(
+        self, kept: KeptLorebook, place: Place, size_bytes: int, entries: int
+    ) -> None:
         there = await self._store.attached(kept.guild_id, [place])
         others = [each for each in there if each.id != kept.id]
-        total = sum(each.size_bytes for each in others) + size_bytes
-        if len(others) >= PLACE_BOOKS or total > PLACE_BYTES:
+        size_bytes += sum(each.size_bytes for each in others)
+        entries += sum(each.entries for each in others)
+        if len(others) >= PLACE_BOOKS or size_bytes > PLACE_BYTES or entries > PLACE_ENTRIES:
             raise LorebookError(
-                f"At most {PLACE_BOOKS} lorebooks and {PLACE_BYTES // 2**20} MiB of them can count "
-                f"for {SCOPE_WORDS[place[0]]}.",
+                f"At most {PLACE_BOOKS} lorebooks, with {PLACE_ENTRIES:,} entries and "
+                f"{PLACE_BYTES // 2**20} MiB together, can count for {SCOPE_WORDS[place[0]]}.",
                 "Take one out with `/lore detach`.",
             )
 
