@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from bot.chat.personas.guild.books import GuildLorebooks
 from bot.chat.personas.guild.home import GuildPersonas
 from bot.chat.personas.guild.kept import CastStore, LorebookStore, PersonaStore
 from bot.chat.personas.guild.pictures import StoredPictures
@@ -22,6 +23,7 @@ class PersonaDesk:
     thumbnails: Thumbnails
     casts: CastStore
     lorebooks: LorebookStore
+    books: GuildLorebooks
 
 
 def open_desk(
@@ -35,5 +37,12 @@ def open_desk(
     workshop = PersonaWorkshop(personas, everybody, library)
     pictures = StoredPictures(library, workshop)
     return PersonaDesk(
-        everybody, library, workshop, pictures, Thumbnails(pictures), casts, lorebooks
+        everybody,
+        library,
+        workshop,
+        pictures,
+        Thumbnails(pictures),
+        casts,
+        lorebooks,
+        GuildLorebooks(lorebooks),
     )
