@@ -82,6 +82,7 @@ class CaduceusBot(commands.Bot):
         )
         self.conversations = conversations
         self.desk = desk
+        self._gone_pictures: list[str] = []
         self.version = version
         self.voices = Voices(
             self, conversations, self.budget, parts.view_of, pictures or desk.pictures
@@ -119,8 +120,14 @@ class CaduceusBot(commands.Bot):
             self.serving.show_what_is_left(turn, channel)
 
     async def _forget_picture(self, digest: str) -> None:
+        self._gone_pictures.append(digest)
         if self.is_ready():
-            await self.voices.avatars.removed(digest)
+            await self.on_ready()
+
+    async def on_ready(self) -> None:
+        """Take away the emojis of pictures that are gone: what was purged before comes now."""
+        while self._gone_pictures:
+            await self.voices.avatars.removed(self._gone_pictures.pop())
 
     async def close(self) -> None:
         """End what is being written, show it, and disconnect. A second call hurries the first."""

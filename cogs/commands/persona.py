@@ -11,7 +11,7 @@ from bot.errors import NotAllowed, NotFound
 from cogs.client import CaduceusBot
 from cogs.commands.personas.costs import costs_of
 from cogs.commands.personas.deleting import DeletionView
-from cogs.commands.personas.editor import CreateForm, show_editor
+from cogs.commands.personas.editor import CreateForm, offer_copy, show_editor
 from cogs.commands.personas.exporting import send_export
 from cogs.commands.personas.finding import (
     complete_cast,
@@ -128,15 +128,17 @@ class PersonaCommands(
         await interaction.response.send_modal(CreateForm())
 
     @app_commands.command()
-    @app_commands.describe(name="Which of this server's own personas")
-    @app_commands.autocomplete(name=complete_own)
+    @app_commands.describe(name="Which persona")
+    @app_commands.autocomplete(name=complete_persona)
     async def edit(self, interaction: Interaction, name: str) -> None:
         """Change a persona of this server's own."""
         require_editor(interaction)
         await interaction.response.defer(ephemeral=True, thinking=True)
         persona = await find_persona(interaction, name)
-        own_guild(persona)
-        await show_editor(interaction, persona)
+        if persona.guild_id is None:
+            await offer_copy(interaction, persona)
+        else:
+            await show_editor(interaction, persona)
 
     @app_commands.command()
     @app_commands.describe(name="Which of this server's own personas")

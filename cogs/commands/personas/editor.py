@@ -20,8 +20,8 @@ from cogs.commands.personas.fields import (
     long_text,
 )
 from cogs.commands.personas.finding import require_editor
-from cogs.commands.personas.looks import describe
-from cogs.commands.personas.parts import INPUTS, joined, parts_of
+from cogs.commands.personas.looks import describe, plain
+from cogs.commands.personas.parts import INPUTS, joined, parts_of, units_of
 from cogs.interactions import Interaction, bot_of, line_of, tell, told
 
 GREETINGS_SHOWN = 24  # of 25 options; the last adds one
@@ -180,7 +180,7 @@ class ShortForm(_Form):
         self._shown: dict[str, str] = {}
         for line in choice.lines:
             shown = line.show(editor.persona)
-            if len(shown) > line.most:
+            if units_of(shown) > line.most:
                 raise PersonaError(
                     f"«{line.label}» is too long for a form of Discord's.",
                     "Export the persona, change it in the file, and import that.",
@@ -310,6 +310,36 @@ class RetryView(AskerView):
     async def again(self, interaction: Interaction, _button: discord.ui.Button[Any]) -> None:
         """Open it."""
         await interaction.response.send_modal(CreateForm(self._typed))
+
+
+class CopyView(AskerView):
+    """Makes a copy of the owner's persona, which can be edited."""
+
+    def __init__(self, asked: Interaction, persona: Persona) -> None:
+        super().__init__(asked)
+        self._persona = persona
+
+    @discord.ui.button(label="Make a copy for this server")
+    async def copy(self, interaction: Interaction, _button: discord.ui.Button[Any]) -> None:
+        """Make it, and open the editor."""
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        async with told(interaction):
+            guild_id = require_editor(interaction)
+            workshop = bot_of(interaction).desk.workshop
+            card = await workshop.card(self._persona)
+            name = await workshop.free_name(guild_id, self._persona.name)
+            made = await workshop.take(guild_id, card, str(interaction.user.id), name)
+            self.stop()
+            await show_editor(interaction, made, f"**{plain(made.name, 200)}** is a copy. ")
+
+
+async def offer_copy(interaction: Interaction, persona: Persona) -> None:
+    """Say that a persona is the owner's, and offer a copy of it."""
+    await interaction.followup.send(
+        f"**{plain(persona.name, 200)}** belongs to the bot's owner and is not changed here.",
+        view=CopyView(interaction, persona),
+        ephemeral=True,
+    )
 
 
 async def show_editor(interaction: Interaction, persona: Persona, said: str = "") -> None:

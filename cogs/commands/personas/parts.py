@@ -39,9 +39,14 @@ def joined(typed: Sequence[str], gaps: Sequence[str]) -> str:
     return text
 
 
+def units_of(text: str) -> int:
+    """How long Discord says that a text is."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
 def _fitting(text: str, units: int) -> str:
     piece = text[:units]
-    while (excess := len(piece.encode("utf-16-le", "surrogatepass")) // 2 - units) > 0:
+    while (excess := units_of(piece) - units) > 0:
         piece = piece[: -((excess + 1) // 2)]
     return piece
 

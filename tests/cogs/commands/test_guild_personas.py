@@ -302,11 +302,17 @@ async def test_an_edit_of_somebody_else_is_not_written_over(tmp_path: Path) -> N
 
 async def test_the_owners_personas_are_offered_as_a_copy(tmp_path: Path) -> None:
     async with talking(tmp_path) as world:
-        for name in ("edit", "delete"):
-            result = await world.chief.slash(world.channel, f"persona {name}", name="Ada")
-            assert "belongs to the bot's owner" in said(result)
-            assert "export" in said(result)
-        assert refusals(world) == [NotAllowed] * 2
+        result = await world.chief.slash(world.channel, "persona delete", name="Ada")
+        assert "belongs to the bot's owner" in said(result)
+        assert refusals(world) == [NotAllowed]
+        result = await world.chief.slash(world.channel, "persona edit", name="Ada")
+        assert "belongs to the bot's owner" in said(result)
+        editor = await press(world, result, "Make a copy for this server")
+        form = await world.chief.select(shown(editor), ["description"], custom_id="persona-field")
+        await world.chief.submit_modal(form, {"part-0": "Ours."})
+        copy = await own(world, "Ada (2)")
+        assert copy is not None
+        assert copy.description == "Ours."
 
 
 # Delete -------------------------------------------------------------------------------------------
@@ -451,3 +457,22 @@ def test_parts_are_the_text(text: str) -> None:
         assert len(part.encode("utf-16-le")) // 2 <= 20
     typed = [part for part, _ in parts]
     assert joined(typed, [gap for _, gap in parts]).strip() == text.strip()
+
+
+async def test_the_picture_becomes_an_emoji_and_goes_with_the_persona(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with talking(tmp_path) as world:
+        await press(world, await bring(world, png(card_chunk("chara", NOVA))), "Import")
+        await world.bob.slash(world.channel, "persona use", name="Nova")
+        await world.ask("hello")
+        assert len(await world.bot.fetch_application_emojis()) == 1
+        addresses = [(entry.json or {}).get("avatar_url") for entry in world.requests("POST")]
+        assert any("/emojis/" in address for address in addresses if address)
+        result = await world.chief.slash(world.channel, "persona delete", name="Nova")
+        await press(world, result, "Delete")
+        workshop = world.bot.desk.workshop
+        clock = workshop._clock
+        monkeypatch.setattr(workshop, "_clock", lambda: clock() + timedelta(minutes=11))
+        await workshop.purge()
+        assert await world.bot.fetch_application_emojis() == []

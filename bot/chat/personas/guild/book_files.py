@@ -24,6 +24,7 @@ from bot.errors import LorebookError, PersonaError
 BOOK_NAME_CHARACTERS = 80
 UNNAMED = "Lorebook"
 _AS_SPACES = re.compile(r"[\s_]+")
+_DIRECTIONS = re.compile("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]")  # unseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,8 @@ def read_book_file(file_name: str, content: bytes) -> BookFile:
 def book_name(wanted: str, file_name: str) -> str:
     """A name that a book can have: its own, else its file's."""
     for text in (wanted, PurePath(file_name).stem):
-        name = _AS_SPACES.sub(" ", CONTROLS.sub(" ", text[: 4 * BOOK_NAME_CHARACTERS])).strip()
+        text = _DIRECTIONS.sub("", CONTROLS.sub(" ", text[: 4 * BOOK_NAME_CHARACTERS]))
+        name = _AS_SPACES.sub(" ", text).strip()
         name = name[:BOOK_NAME_CHARACTERS].rstrip()
         if clean_name(name, default=""):
             return name
@@ -72,7 +74,7 @@ def book_name(wanted: str, file_name: str) -> str:
 
 def checked_book_name(typed: str) -> str:
     """A name as somebody typed it. Raises LorebookError where no book can have it."""
-    name = " ".join(typed.split())
+    name = " ".join(_DIRECTIONS.sub("", typed).split())
     if len(name) > BOOK_NAME_CHARACTERS:
         raise LorebookError(
             f"That name is longer than {BOOK_NAME_CHARACTERS} characters.", "Take a shorter one."

@@ -106,6 +106,7 @@ def test_the_preview_says_what_is_not_used() -> None:
 
 def test_a_name_that_shows_nothing_is_none() -> None:
     assert book_name("\u200b", "\u200b.json") == "Lorebook"
+    assert book_name("a\u202eb: c", "x") == checked_book_name(" a\u202eb:  c ") == "ab: c"
     for name in ("", " \n", "\u200b", "a\x00", "x" * (BOOK_NAME_CHARACTERS + 1)):
         with pytest.raises(LorebookError):
             checked_book_name(name)
