@@ -19,6 +19,8 @@ import pytest
 import bot.app
 from bot.app import App, build_engine, open_app
 from bot.chat.messages import ChannelKey, IncomingMessage, Speaker, TurnState
+from bot.chat.personas.guild.book_files import read_book_file
+from bot.chat.personas.guild.lore_workshop import place_of
 from bot.cli import serving
 from bot.cli.run import connect
 from bot.engine.api import Engine, EngineState, GenerationRequest
@@ -121,6 +123,26 @@ async def test_a_signal_lets_the_running_reply_finish_and_begins_no_other(
         window = await again.database.history.window(CHANNEL, 10)
         assert [turn.text for turn in window.turns] == ["Hello?", front.text]
         assert window.turns[1].state is TurnState.WHOLE
+
+
+async def test_a_guilds_lorebooks_count_in_what_is_served(
+    settings: ProcessSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = FakeEngine(["Grey."])
+    use_engine(monkeypatch, engine)
+    channel = ChannelKey("test", "5", guild_id="7")
+    book = b'{"name": "Coast", "entries": {"0": {"key": ["hello"], "content": "The sea is grey."}}}'
+    async with open_app(settings) as app:
+        await app.engine_start
+        books = app.desk.lorebooks
+        kept = await books.take("7", read_book_file("coast.json", book), "ann")
+        await books.attach(kept, place_of("guild", channel))
+        await app.conversations.hear(message(1, channel))
+        reply = await app.conversations.next_reply(channel)
+        assert reply is not None
+        async with reply:
+            assert [text async for text in reply]
+        assert "The sea is grey." in engine.requests[0].prompt
 
 
 async def test_what_outlasts_the_grace_is_cut_as_far_as_it_was_shown(
@@ -471,6 +493,8 @@ HANGING = """
 import asyncio, sys
 from contextlib import asynccontextmanager
 from pathlib import Path
+from bot.chat.personas.guild.book_files import read_book_file
+from bot.chat.personas.guild.lore_workshop import place_of
 from bot.cli import serving
 from bot.settings import ProcessSettings
 

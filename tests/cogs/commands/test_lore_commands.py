@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import simcord
+from api_document import check, described
 from making_cards import as_json, card_chunk, png, v2
 from worlds import World, labels, talking
 
@@ -363,3 +364,35 @@ async def test_a_direct_message_has_no_lorebooks(tmp_path: Path) -> None:
         assert refusals(world) == [NotAllowed]
         assert "server" in shown(result)
         assert "There are none" in shown(await world.alice.user.slash("lore list"))
+
+
+async def test_all_that_is_sent_is_what_discord_describes(tmp_path: Path) -> None:
+    described()
+    async with talking(tmp_path) as world:
+        hostile = world_info(
+            *({**SEA, "uid": n, "comment": "*" * 200} for n in range(40)), name="*" * 200
+        )
+        result = await bring(world, hostile, press="")
+        assert result.response is not None
+        form = await world.chief.click(result.response.message, label="Another name")
+        await world.chief.submit_modal(form, {"name": "C" * 80})
+        await bring(world)
+        await bring(world, press="Replace")
+        for scope in ("guild", "channel", "persona"):
+            await attach(world, scope)
+        await world.chief.slash(world.channel, "lore list")
+        shown_book = await world.chief.slash(world.channel, "lore show", book="C" * 80)
+        assert shown_book.response is not None
+        await world.chief.click(shown_book.response.message, label="▶")
+        await world.chief.slash(world.channel, "lore test", text="the sea", book="C" * 80)
+        await world.chief.slash(world.channel, "lore export", book="Coast")
+        result = await world.chief.slash(world.channel, "lore delete", book="Coast")
+        assert result.response is not None
+        await world.chief.click(result.response.message, label="Delete")
+        await world.chief.click(result.response.message, label="Undo")
+        assert refusals(world) == []
+        checked = 0
+        for entry in world.env.http_requests:
+            check(entry.method, entry.path, entry.json)
+            checked += entry.json is not None
+        assert checked > 20

@@ -39,6 +39,18 @@ async def test_a_book_goes_out_as_it_came(database: Database) -> None:
     assert await shop.find(GUILD, " HARBOUR ") == kept
 
 
+async def test_a_large_book_goes_out_small_enough_to_come_back(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = LoreWorkshop(database.lorebooks)
+    kept = await shop.take(GUILD, file(), "ann")
+    indented, _ = await shop.written(kept, None)
+    monkeypatch.setattr(lore_workshop, "FILE_BYTES", len(indented) - 1)
+    compact, _ = await shop.written(kept, None)
+    assert len(compact) < len(indented)
+    assert json.loads(compact) == json.loads(indented)
+
+
 async def test_a_taken_name_and_a_free_one(database: Database) -> None:
     shop = LoreWorkshop(database.lorebooks)
     await shop.take(GUILD, file(), "ann")

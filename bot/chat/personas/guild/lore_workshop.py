@@ -9,8 +9,9 @@ from bot.chat.personas.guild.kept import BookScope, KeptLorebook, Limits, Lorebo
 from bot.chat.personas.guild.workshop import UNDO_FOR, Clock, utc_now
 from bot.chat.personas.homes import persona_key
 from bot.chat.personas.lore.book import Lorebook
+from bot.chat.personas.lore.documents import FILE_BYTES, dump_json
 from bot.chat.personas.lore.reading import MOST_ENTRIES, read_lorebook
-from bot.chat.personas.lore.writing import BookFormat, own_format, write_lorebook
+from bot.chat.personas.lore.writing import BookFormat, document_of, own_format, write_lorebook
 from bot.errors import LorebookError, NotFound
 
 Place = tuple[BookScope, str]  # a scope and its id
@@ -106,7 +107,7 @@ class LoreWorkshop:
         """A book as a file, and its format: None is its own, V3 where that one is not written."""
         book = await self.read(kept)
         chosen = book_format or own_format(book) or "v3"
-        return await asyncio.to_thread(write_lorebook, book, chosen), chosen
+        return await asyncio.to_thread(_written, book, chosen), chosen
 
     # Changing ------------------------------------------------------------------------------------
 
@@ -184,3 +185,11 @@ class LoreWorkshop:
     def _drop(self, lorebook_id: str) -> None:
         if lorebook_id in self._held:
             self._bytes -= self._held.pop(lorebook_id)[1]
+
+
+def _written(book: Lorebook, chosen: BookFormat) -> bytes:
+    """The book's file; without indentation where it could not be imported again for its size."""
+    content = write_lorebook(book, chosen)
+    if len(content) <= FILE_BYTES:
+        return content
+    return dump_json(document_of(book, chosen), indent=None)
