@@ -59,7 +59,7 @@ class GuildLorebooks:
         found: list[BookInUse] = []
         for kept in await self._store.attached(guild_id, places):
             here = {scope for scope, _ in set(kept.places).intersection(places)}
-            scope = next(each for each in _NARROWEST if each in here)
+            scope: BookScope = next(each for each in _NARROWEST if each in here)
             read = await self.reader(kept)
             if read is not None:
                 found.append(BookInUse(kept, scope, read))
