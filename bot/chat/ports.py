@@ -367,6 +367,12 @@ class Personas(Protocol):
         """Those that can be chosen, in alphabetical order; each name stands once."""
         ...
 
+    async def at_version(
+        self, guild_id: str | None, persona_id: str, version: str
+    ) -> Persona | None:
+        """A persona as it was in an earlier version, where that is still kept."""
+        ...
+
     async def default(self) -> Persona:
         """The persona that speaks where none is chosen."""
         ...

@@ -14,6 +14,7 @@ from bot.invocation import command
 from bot.store.connecting.connection import is_sqlite, parse_url, run_once, sqlite_file
 from bot.store.connecting.faults import PUT_BACK, check_first
 from bot.store.connecting.migrate import newest_revision, read_chain, stored_revision
+from bot.store.personas.tables import PersonaRow, PersonaVersionRow
 from bot.store.tables import SwipeRow, TurnRow
 
 PROBLEMS_SHOWN = 20
@@ -99,6 +100,13 @@ def _contradictions(connection: Connection) -> list[Problem]:
     headless = connection.scalar(select(func.count()).where(TurnRow.role == "bot", ~shown.exists()))
     if headless:
         problems.append(Problem(f"{headless} replies have no text to show. {PUT_BACK}"))
+    text_now = select(PersonaVersionRow.id).where(
+        PersonaVersionRow.persona_id == PersonaRow.id,
+        PersonaVersionRow.version == PersonaRow.version,
+    )
+    mute = connection.scalar(select(func.count(PersonaRow.id)).where(~text_now.exists()))
+    if mute:
+        problems.append(Problem(f"{mute} personas of servers have no text. {PUT_BACK}"))
     answer = aliased(TurnRow)
     crossed = connection.scalar(
         select(func.count())

@@ -183,7 +183,7 @@ def restore(connection: Connection, guild_id: str, persona_id: str, since: datet
     if row.deleted_at is None:  # pressed twice
         return to_persona(row)
     if is_taken(connection, PersonaRow, guild_id, row.name_key):
-        _refuse_name(row.name)
+        _refuse_name(row.name, "Give that one another name first, then undo the deletion.")
     row = connection.execute(
         update(PersonaRow)
         .where(PersonaRow.id == number)
@@ -291,7 +291,5 @@ def _measured(connection: Connection, guild_id: str, number: int, limits: Limits
     return to_persona(row)
 
 
-def _refuse_name(name: str) -> NoReturn:
-    raise PersonaError(
-        f"This server has a persona «{name}» already.", "Take another name, or edit that one."
-    )
+def _refuse_name(name: str, fix: str = "Take another name, or edit that one.") -> NoReturn:
+    raise PersonaError(f"This server has a persona «{name}» already.", fix)

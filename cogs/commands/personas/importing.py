@@ -1,6 +1,7 @@
 """A card from a file: looked at first, taken when that is confirmed."""
 
 import asyncio
+import contextlib
 from collections import OrderedDict
 from typing import Any
 
@@ -31,7 +32,7 @@ class PendingImports:
     def __init__(self) -> None:
         self._views: OrderedDict[int, ImportView] = OrderedDict()
 
-    def put(self, view: "ImportView") -> None:
+    async def put(self, view: "ImportView") -> None:
         """Keep one; whose place it takes can be imported no more."""
         user_id = view.asked.user.id
         before = self._views.pop(user_id, None)
@@ -40,7 +41,7 @@ class PendingImports:
         if len(self._views) > MOST_PENDING:
             gone.append(self._views.popitem(last=False)[1])
         for each in gone:
-            each.let_go()
+            await each.let_go()
 
     def drop(self, view: "ImportView") -> None:
         """Keep it no longer."""
@@ -102,7 +103,7 @@ async def show_import(
     other = await bot.desk.workshop.owner_of_name(guild_id, card.persona.name)
     free = await bot.desk.workshop.free_name(guild_id, card.persona.name)
     view = ImportView(interaction, card, other, free, pending)
-    pending.put(view)
+    await pending.put(view)
     content = "Import this persona?"
     if other is not None:
         whose = "This server" if other.guild_id else "The bot's owner"
@@ -142,10 +143,14 @@ class ImportView(AskerView):
         self._add("Another name", self._ask_name)
         self._add("Cancel", self._cancel)
 
-    def let_go(self) -> None:
+    async def let_go(self) -> None:
         """Keep the card no longer: another one has come."""
         self._card = None
         self.stop()
+        with contextlib.suppress(*WRITE_ERRORS):
+            await self.asked.edit_original_response(
+                content="This card was not imported. Import the file again.", view=None
+            )
 
     async def on_timeout(self) -> None:
         """The card is kept no longer."""

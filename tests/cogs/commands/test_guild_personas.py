@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import simcord
+from api_document import check, described
 from hypothesis import given
 from hypothesis import strategies as st
 from making_cards import as_json, card_chunk, picture_bytes, png, v2, v3
@@ -181,9 +182,8 @@ async def test_a_newer_import_takes_the_place_of_an_older_one(tmp_path: Path) ->
     async with talking(tmp_path) as world:
         old = await bring(world)
         new = await bring(world, v3(name="Vera"))
-        result = await press(world, old, "Import")
-        assert not result.acknowledged or "no longer" in said(result)
-        assert await own(world, "Nova") is None
+        assert "again" in shown(old).content
+        assert labels(old) == []
         await press(world, new, "Import")
         assert await own(world, "Vera") is not None
 
@@ -444,6 +444,45 @@ async def test_a_guilds_persona_is_nobody_elses(tmp_path: Path) -> None:
         assert refusals(world) == [NotFound] * 8
         assert await owner.autocomplete(channel, "persona use", "name", "ev") == []
         assert await own(world, "Eve") is not None
+
+
+async def test_all_that_is_sent_is_what_discord_describes(tmp_path: Path) -> None:
+    described()
+    write_personas(tmp_path / "personas", {f"Person {number:02}": "x" for number in range(12)})
+    async with talking(tmp_path) as world:
+        form = await world.chief.slash(world.channel, "persona create")
+        result = await world.chief.submit_modal(form, {"name": "ada"})
+        again = await press(world, result, "Open the form again")
+        values = {"name": "Eve", "description": "long " * 5_000, "greeting": "hi"}
+        values = {key: value[:4_000] for key, value in values.items()}
+        result = await world.chief.submit_modal(again, values)
+        for key in ("names", "numbers", "scenario"):
+            form = await world.chief.select(shown(result), [key], custom_id="persona-field")
+            typed = {"name": "Eve"} if key == "names" else {}
+            await world.chief.submit_modal(form, typed)
+        await make(world, name="Nova", description="word " * 8_000)
+        await world.chief.slash(world.channel, "persona edit", name="Nova")
+        result = await world.chief.slash(world.channel, "persona edit", name="Nova")
+        await world.chief.select(shown(result), ["description"], custom_id="persona-field")
+        await world.chief.select(shown(result), ["1"], custom_id="persona-page")
+        result = await bring(world, png(card_chunk("chara", NOVA)))
+        await world.chief.submit_modal(
+            await press(world, result, "Another name"), {"name": "N" * 80}
+        )
+        result = await world.chief.slash(world.channel, "persona list")
+        await world.chief.click(shown(result), label="▶")
+        await world.chief.slash(world.channel, "persona show", name="N" * 80)
+        await world.chief.slash(world.channel, "persona export", name="Eve", format="png")
+        await world.chief.slash(world.channel, "persona edit", name="Ada")
+        result = await world.chief.slash(world.channel, "persona delete", name="Eve")
+        await press(world, result, "Delete")
+        await press(world, result, "Undo")
+        assert refusals(world) == []
+        checked = 0
+        for entry in world.env.http_requests:
+            check(entry.method, entry.path, entry.json)
+            checked += entry.json is not None
+        assert checked > 20
 
 
 # Parts --------------------------------------------------------------------------------------------
