@@ -187,6 +187,11 @@ def explanation(why: Explanation) -> Json:
             }
             for left in prompt.left_out
         ],
+        "lore": {
+            "fired": [asdict(note) for note in why.lore.fired],
+            "left_out": [asdict(note) for note in why.lore.left_out],
+            "problems": list(why.lore.problems),
+        },
         "record": _record(why.record) if why.record else None,
     }
 
@@ -196,6 +201,7 @@ def _record(record: GenerationRecord) -> Json:
     return {
         "at": record.created_at.isoformat(),
         "persona": record.persona,
+        "persona_version": record.persona_version,
         "engine": record.engine,
         "finish": record.finish.value,
         "prompt_sha256": record.prompt_sha256,
