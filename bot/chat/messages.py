@@ -105,6 +105,12 @@ class Turn:
     persona: str = ""  # a bot's turn: the name under which a persona spoke
     persona_id: str = ""  # which one that was; "" in turns of before personas had ids
 
+    @property
+    def is_greeting(self) -> bool:
+        """Whether a persona's author wrote it: no engine made any of its swipes."""
+        is_said = self.role == "bot" and self.state is TurnState.WHOLE and bool(self.swipes)
+        return is_said and all(swipe.finish is None for swipe in self.swipes)
+
 
 @dataclass(frozen=True, slots=True)
 class HistoryWindow:

@@ -242,6 +242,22 @@ class History(Protocol):
         """How a swipe came to be."""
         ...
 
+    async def add_greeting(
+        self,
+        channel: ChannelKey,
+        speaker: Speaker,
+        texts: Sequence[str],
+        *,
+        persona: str,
+        persona_id: str,
+        asked_by: str,
+    ) -> Turn:
+        """Append a bot's turn that is whole, with a swipe a text, to the current conversation.
+
+        `asked_by` is the speaker id of whoever began the conversation.
+        """
+        ...
+
     async def lore_fired(self, turn_id: int) -> list[LoreFiring]:
         """What lore was told for the replies before a turn in its conversation, as they stand.
 

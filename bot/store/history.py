@@ -17,7 +17,15 @@ from bot.store.connecting.binding import OnTransactions, reads, writes
 from bot.store.connecting.transactions import Transactions
 from bot.store.runs import Run
 from bot.store.settings import Scopes
-from bot.store.turns import access, conversations, derived, forgetting, incoming, replies
+from bot.store.turns import (
+    access,
+    conversations,
+    derived,
+    forgetting,
+    greetings,
+    incoming,
+    replies,
+)
 
 
 class SqlHistory(OnTransactions):
@@ -114,6 +122,7 @@ class SqlHistory(OnTransactions):
 
     # The bot's own turns
     _take_up = writes(replies.take_up)
+    add_greeting = writes(greetings.add_greeting)
     select_swipe = writes(replies.select_swipe)
     shorten_reply = writes(replies.shorten_reply, erases=True)
     generation = reads(replies.generation)

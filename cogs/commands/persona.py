@@ -8,6 +8,7 @@ from bot.chat.messages import Scope
 from bot.chat.persona import Persona
 from bot.errors import NotAllowed, NotFound
 from cogs.client import CaduceusBot
+from cogs.commands.greeting import greet
 from cogs.interactions import (
     Interaction,
     answering,
@@ -85,6 +86,7 @@ class PersonaCommands(
             await cascade.set(key, Scope.CHANNEL, "persona", persona.id, by=by)
         shown = discord.utils.escape_markdown(persona.name)
         await interaction.followup.send(f"**{shown}** speaks here from now on.")
+        await greet(interaction)
 
     async def _require_choice(self, interaction: Interaction) -> None:
         settings = await self._bot.conversations.settings.resolve(key_of(channel_of(interaction)))

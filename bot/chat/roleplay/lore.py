@@ -209,7 +209,7 @@ def _greeting(window: HistoryWindow, persona: Persona) -> int | None:
     if window.skipped or not window.turns:
         return None
     first = window.turns[0]
-    if first.role == "bot" and not first.asked_by:
+    if first.is_greeting:
         return first.active_swipe
     return 0 if persona.greeting and first.role == "user" else None
 

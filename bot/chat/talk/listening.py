@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable
+from dataclasses import replace
 
 from bot.chat.definitions import ChannelSettings
 from bot.chat.messages import IncomingMessage
@@ -20,6 +21,13 @@ _ADDRESSES = re.compile(
     re.IGNORECASE,
 )
 NO_WORD = "\ufffc"  # stands where something was shown that isn't a word
+
+
+def without_asides(message: IncomingMessage) -> IncomingMessage:
+    """Without a quotation of what was said out of character."""
+    if message.reply_to is not None and is_out_of_character(message.reply_to.text):
+        return replace(message, reply_to=None)
+    return message
 
 
 def is_addressed(

@@ -47,6 +47,11 @@ class ChannelState:
     heard: set[int] = field(default_factory=set[int])
     users: int = 0
 
+    def tell_of_change(self) -> None:
+        """What was said is about to change: a prompt not made yet must not be of before."""
+        if self.running is not None:
+            self.running.read_again()
+
 
 class ChannelStates:
     """The channels where something is going on."""
@@ -252,6 +257,11 @@ class Replies:
             turn = await self.bot_turn(turn_id)
             answers = await self._preparer.questions(turn)
             if kind is ReplyKind.SWIPE:
+                if turn.is_greeting:
+                    raise NotAllowed(
+                        "The greeting is as its author wrote it.",
+                        "Where it has others, turn to them with ◀ and ▶.",
+                    )
                 if not answers and not await self._preparer.has_somebody_to_answer(turn):
                     raise NotAllowed(
                         "What this reply answers is no longer there.", "Say something new to me."
