@@ -187,6 +187,7 @@ class RecordedOccasion:
     moment: datetime
     trigger: str = "normal"
     lore: tuple[LoreFiring, ...] = ()
+    others: tuple[str, ...] = ()  # names of the personas beside the one who spoke
 
 
 @dataclass(frozen=True, slots=True)

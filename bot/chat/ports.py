@@ -172,10 +172,12 @@ class History(Protocol):
         persona: str,
         answers: Sequence[int],
         persona_id: str = "",
+        asked_by: Collection[str] = (),
     ) -> Turn:
         """Insert the bot's running turn (empty) and mark `answers` as answered by it.
 
-        `persona` is the name that people see, `persona_id` whose it is. NotFound when they are
+        `persona` is the name that people see, `persona_id` whose it is; `asked_by` are the speaker
+        ids of who caused it, beside those of `answers`. NotFound when they are
         gone, or another program was quicker.
         """
         ...
@@ -189,6 +191,7 @@ class History(Protocol):
         answers: Sequence[int],
         limit: int,
         persona_id: str = "",
+        asked_by: Collection[str] = (),
     ) -> BegunReply:
         """:meth:`begin_reply`, and the window of `limit` turns before it, of the same moment."""
         ...

@@ -141,6 +141,7 @@ class SqlHistory(OnTransactions):
         persona: str,
         answers: Sequence[int],
         persona_id: str = "",
+        asked_by: Collection[str] = (),
     ) -> Turn:
         """Insert the bot's running turn, which is our run's while that lives."""
         turn = await self._begin_reply(
@@ -150,6 +151,7 @@ class SqlHistory(OnTransactions):
             answers=answers,
             persona_id=persona_id,
             run_id=self._run.id,
+            asked_by=asked_by,
         )
         self._run.writing[turn.turn_id] = turn.active_swipe
         return turn
@@ -163,6 +165,7 @@ class SqlHistory(OnTransactions):
         answers: Sequence[int],
         limit: int,
         persona_id: str = "",
+        asked_by: Collection[str] = (),
     ) -> BegunReply:
         """:meth:`begin_reply`, and the window of `limit` turns before it, of the same moment."""
         begun = await self._take_up(
@@ -173,6 +176,7 @@ class SqlHistory(OnTransactions):
             limit=limit,
             persona_id=persona_id,
             run_id=self._run.id,
+            asked_by=asked_by,
         )
         self._run.writing[begun.turn.turn_id] = begun.turn.active_swipe
         return begun

@@ -28,7 +28,15 @@ ORIGINS = {
 NOT_HERE = frozenset(
     {
         *("trigger", "wake_words", "chance", "context", "history_scope", "rate_limit"),
-        *("persona", "persona_choice", "allowed_roles", "blocked_roles", "streaming", "buttons"),
+        *(
+            "persona",
+            "persona_choice",
+            "persona_chain",
+            "allowed_roles",
+            "blocked_roles",
+            "streaming",
+            "buttons",
+        ),
         "voice",
     }
 )

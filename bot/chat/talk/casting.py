@@ -29,6 +29,19 @@ class Casting:
         self._settings = settings
         self._casts = casts
 
+    async def names(self, channel: ChannelKey, settings: ChannelSettings) -> Sequence[str]:
+        """What wakes the personas of a channel: their names and nicknames."""
+        cast = await self.here(channel, settings)
+        names = (name for persona in cast for name in (persona.name, persona.nickname))
+        return tuple(name for name in names if name.strip())
+
+    async def beside(self, channel: ChannelKey, persona_id: str) -> tuple[str, ...]:
+        """The names of those who speak in a channel beside a persona; none where it is alone."""
+        if self._casts is None:
+            return ()
+        cast = await self.here(channel)
+        return tuple(persona.name for persona in cast if persona.id != persona_id)
+
     async def here(
         self, channel: ChannelKey, settings: ChannelSettings | None = None
     ) -> Sequence[Persona]:

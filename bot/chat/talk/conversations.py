@@ -88,10 +88,17 @@ class Conversations:
         self._preparer = Preparer(
             history, settings, personas, max_reply_tokens=max_reply_tokens, lore=lore
         )
-        self._replies = Replies(
-            history, settings, engines, self._preparer, self._channels, clock, self._random
-        )
         self.casting = Casting(personas, settings, casts)
+        self._replies = Replies(
+            history,
+            settings,
+            engines,
+            self._preparer,
+            self.casting,
+            self._channels,
+            clock,
+            self._random,
+        )
         self.greetings = Greetings(history, self.casting, self._channels, clock, self._random)
 
     # Messages ------------------------------------------------------------------------------------
@@ -105,7 +112,7 @@ class Conversations:
         message = without_asides(message)
         async with self._intake(message.channel) as state:
             settings = await self.settings.resolve(message.channel)
-            names = ((await self._preparer.persona(message.channel, settings)).name,)
+            names = await self.casting.names(message.channel, settings)
             addressed = is_addressed(message, settings, self._random.random(), names)
             heard = Heard(kept=False, addressed=False)
             if await is_kept(self.history, message, settings, addressed=addressed):
@@ -156,7 +163,7 @@ class Conversations:
             turn = await self.history.turn_of_message(channel, message_id)
             if turn is None or not turn.addressed:
                 settings = await self.settings.resolve(channel)
-                names = ((await self._preparer.persona(channel, settings)).name,)
+                names = await self.casting.names(channel, settings)
                 if (turn is None or turn.role == "user") and is_addressed_since(
                     message, settings, names
                 ):

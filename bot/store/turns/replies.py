@@ -67,12 +67,14 @@ def begin_reply(
     answers: Sequence[int],
     run_id: int | None = None,
     persona_id: str = "",
+    asked_by: Collection[str] = (),
 ) -> Turn:
     """Insert the bot's running turn and mark `answers` as answered by it.
 
-    It stands in the conversation of what it answers, else in the current one. NotFound when all
-    that it would answer is gone, some of it is answered already, or another run is writing in this
-    channel: what waits then is offered again (see :mod:`bot.store.runs`).
+    `asked_by` caused it beside those who asked. It stands in the conversation of what it answers,
+    else in the current one. NotFound when all that it would answer is gone, some of it is answered
+    already, or another run is writing in this channel: what waits then is offered again (see
+    :mod:`bot.store.runs`).
     """
     channel_id: int = take_channel(connection, channel).id
     questions = _questions(connection, channel_id, answers)
@@ -103,7 +105,7 @@ def begin_reply(
         },
     )
     add_swipe(connection, turn_id, 0, run_id)
-    askers = sorted({question.speaker_id for question in questions})
+    askers = sorted({question.speaker_id for question in questions} | set(asked_by))
     if askers:
         connection.execute(
             insert(AskerRow), [{"turn_id": turn_id, "speaker_id": asker} for asker in askers]
@@ -123,6 +125,7 @@ def take_up(
     limit: int,
     persona_id: str = "",
     run_id: int | None = None,
+    asked_by: Collection[str] = (),
 ) -> BegunReply:
     """:func:`begin_reply`, and the window of `limit` turns before it."""
     turn = begin_reply(
@@ -133,6 +136,7 @@ def take_up(
         answers=answers,
         persona_id=persona_id,
         run_id=run_id,
+        asked_by=asked_by,
     )
     return BegunReply(turn, window(connection, channel, limit, before_turn=turn.turn_id))
 

@@ -1,4 +1,4 @@
-"""A persona's greeting in Discord: after a reset and a first `use`, with its alternates as swipes."""
+"""A persona's greeting in Discord: after a reset and a first `use`, with alternates as swipes."""
 
 import asyncio
 from pathlib import Path
