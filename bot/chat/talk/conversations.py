@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from random import Random
 
@@ -14,7 +13,13 @@ from bot.chat.roleplay.lore import LoreReader, LoreShelf
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.casting import Casting, Casts
 from bot.chat.talk.greetings import Greetings
-from bot.chat.talk.listening import is_addressed, is_addressed_since, is_kept, without_asides
+from bot.chat.talk.listening import (
+    Heard,
+    is_addressed,
+    is_addressed_since,
+    is_kept,
+    without_asides,
+)
 from bot.chat.talk.reply import Reply, ReplyKind
 from bot.chat.talk.turn_taking import (
     ANSWERED_FOR,
@@ -40,15 +45,6 @@ __all__ = [
     "Reply",
     "utc_now",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What became of a message."""
-
-    kept: bool  # it stands in the history
-    addressed: bool  # it is to be answered: call `next_reply` for its channel
-    turn: Turn | None = None
 
 
 class Conversations:
@@ -85,19 +81,12 @@ class Conversations:
         self._channels = ChannelStates()
         self._on_shortened: list[Callable[[Turn], None]] = []
         lore = LoreReader(history, shelf)
-        self._preparer = Preparer(
+        self._preparer = preparer = Preparer(
             history, settings, personas, max_reply_tokens=max_reply_tokens, lore=lore
         )
-        self.casting = Casting(personas, settings, casts)
+        self.casting = casting = Casting(personas, settings, casts)
         self._replies = Replies(
-            history,
-            settings,
-            engines,
-            self._preparer,
-            self.casting,
-            self._channels,
-            clock,
-            self._random,
+            history, settings, engines, preparer, casting, self._channels, clock, self._random
         )
         self.greetings = Greetings(history, self.casting, self._channels, clock, self._random)
 

@@ -1,14 +1,23 @@
 """Whom a message is for: whether the bot answers it, and whether it is kept at all."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from bot.chat.definitions import ChannelSettings
-from bot.chat.messages import IncomingMessage
+from bot.chat.messages import IncomingMessage, Turn
 from bot.chat.ports import History
 from bot.chat.prompt.preparation import concerns_the_bot
 from bot.chat.text.asides import is_out_of_character
 from bot.chat.text.words import has_wake_word
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What became of a message."""
+
+    kept: bool  # it stands in the history
+    addressed: bool  # it is to be answered: call `next_reply` for its channel
+    turn: Turn | None = None
 
 
 def without_asides(message: IncomingMessage) -> IncomingMessage:
