@@ -180,6 +180,14 @@ class LoreFiring:
 
 
 @dataclass(frozen=True, slots=True)
+class LorePast:
+    """What lore was told for the replies before a turn, and how many replies these are."""
+
+    fired: tuple[LoreFiring, ...] = ()
+    replies: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RecordedOccasion:
     """What a reply's prompt hung on beside history, settings and persona."""
 

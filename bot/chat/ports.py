@@ -13,7 +13,7 @@ from bot.chat.messages import (
     HistoryWindow,
     IncomingMessage,
     JsonValue,
-    LoreFiring,
+    LorePast,
     Overview,
     PastConversation,
     Scope,
@@ -261,7 +261,7 @@ class History(Protocol):
         """
         ...
 
-    async def lore_fired(self, turn_id: int) -> list[LoreFiring]:
+    async def lore_past(self, turn_id: int) -> LorePast:
         """What lore was told for the replies before a turn in its conversation, as they stand.
 
         Of swipes, the active one counts; what was taken out or hidden does not.

@@ -126,7 +126,7 @@ class SqlHistory(OnTransactions):
     select_swipe = writes(replies.select_swipe)
     shorten_reply = writes(replies.shorten_reply, erases=True)
     generation = reads(replies.generation)
-    lore_fired = reads(replies.lore_fired)
+    lore_past = reads(replies.lore_past)
     _begin_reply = writes(replies.begin_reply)
     _begin_swipe = writes(replies.begin_swipe)
     _show_reply = writes(replies.show_reply)

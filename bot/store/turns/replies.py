@@ -3,13 +3,13 @@
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from bot.chat.messages import (
     BegunReply,
     ChannelKey,
     GenerationRecord,
-    LoreFiring,
+    LorePast,
     Speaker,
     Turn,
     TurnState,
@@ -268,17 +268,20 @@ def generation(connection: Connection, turn_id: int, swipe: int) -> GenerationRe
     return None if row is None else to_record(row)
 
 
-def lore_fired(connection: Connection, turn_id: int) -> list[LoreFiring]:
+def lore_past(connection: Connection, turn_id: int) -> LorePast:
     """What lore was told for the replies before a turn in its conversation, as they stand."""
-    conversation = conversation_of(connection, turn_id)
+    before = (
+        TurnRow.conversation_id == conversation_of(connection, turn_id),
+        TurnRow.id < turn_id,
+        TurnRow.hidden_at.is_(None),
+        TurnRow.role == "bot",
+    )
     rows = connection.execute(
         select(GenerationRow.occasion, SwipeRow.turn_id)
         .join(SwipeRow, SwipeRow.id == GenerationRow.swipe_id)
         .join(TurnRow, TurnRow.id == SwipeRow.turn_id)
         .where(
-            TurnRow.conversation_id == conversation,
-            TurnRow.id < turn_id,
-            TurnRow.hidden_at.is_(None),
+            *before,
             SwipeRow.position == TurnRow.active_swipe,
             GenerationRow.occasion.is_not(None),
         )
@@ -289,7 +292,9 @@ def lore_fired(connection: Connection, turn_id: int) -> list[LoreFiring]:
     for row in rows:
         newest.setdefault(row.turn_id, row.occasion)
     found = (read_occasion(text) for text in newest.values())
-    return [firing for occasion in found if occasion for firing in occasion.lore]
+    fired = tuple(firing for occasion in found if occasion for firing in occasion.lore)
+    replies = connection.scalar(select(func.count(TurnRow.id)).where(*before)) or 0
+    return LorePast(fired, replies)
 
 
 def left_running(connection: Connection) -> list[int]:
