@@ -145,6 +145,13 @@ class ChannelSettings(BaseModel):
         description="How a persona speaks in Discord, unless it is the bot itself: by a webhook, "
         "under its own name and picture, or as the bot, with its name in bold.",
     )
+    persona_chain: int = Field(
+        2,
+        ge=0,
+        le=8,
+        description="How often personas answer each other, where several are, until somebody else "
+        "says something.",
+    )
     context: Literal["addressed", "channel"] = Field(
         "addressed",
         description="What is kept and seen: only what is said to the bot and its replies, or all "

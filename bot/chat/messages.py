@@ -105,6 +105,12 @@ class Turn:
     persona: str = ""  # a bot's turn: the name under which a persona spoke
     persona_id: str = ""  # which one that was; "" in turns of before personas had ids
 
+    @property
+    def is_greeting(self) -> bool:
+        """Whether a persona's author wrote it: no engine made any of its swipes."""
+        is_said = self.role == "bot" and self.state is TurnState.WHOLE and bool(self.swipes)
+        return is_said and all(swipe.finish is None for swipe in self.swipes)
+
 
 @dataclass(frozen=True, slots=True)
 class HistoryWindow:
@@ -174,6 +180,14 @@ class LoreFiring:
 
 
 @dataclass(frozen=True, slots=True)
+class LorePast:
+    """What lore was told for the replies before a turn, and how many replies these are."""
+
+    fired: tuple[LoreFiring, ...] = ()
+    replies: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RecordedOccasion:
     """What a reply's prompt hung on beside history, settings and persona."""
 
@@ -181,6 +195,7 @@ class RecordedOccasion:
     moment: datetime
     trigger: str = "normal"
     lore: tuple[LoreFiring, ...] = ()
+    others: tuple[str, ...] = ()  # names of the personas beside the one who spoke
 
 
 @dataclass(frozen=True, slots=True)

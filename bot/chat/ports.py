@@ -13,7 +13,7 @@ from bot.chat.messages import (
     HistoryWindow,
     IncomingMessage,
     JsonValue,
-    LoreFiring,
+    LorePast,
     Overview,
     PastConversation,
     Scope,
@@ -172,11 +172,12 @@ class History(Protocol):
         persona: str,
         answers: Sequence[int],
         persona_id: str = "",
+        asked_by: Collection[str] = (),
     ) -> Turn:
         """Insert the bot's running turn (empty) and mark `answers` as answered by it.
 
-        `persona` is the name that people see, `persona_id` whose it is. NotFound when they are
-        gone, or another program was quicker.
+        `persona` is the name that people see, `persona_id` whose it is; `asked_by` are the speaker
+        ids of who caused it, beside those of `answers`. NotFound when these are gone or taken.
         """
         ...
 
@@ -189,6 +190,7 @@ class History(Protocol):
         answers: Sequence[int],
         limit: int,
         persona_id: str = "",
+        asked_by: Collection[str] = (),
     ) -> BegunReply:
         """:meth:`begin_reply`, and the window of `limit` turns before it, of the same moment."""
         ...
@@ -242,7 +244,23 @@ class History(Protocol):
         """How a swipe came to be."""
         ...
 
-    async def lore_fired(self, turn_id: int) -> list[LoreFiring]:
+    async def add_greeting(
+        self,
+        channel: ChannelKey,
+        speaker: Speaker,
+        texts: Sequence[str],
+        *,
+        persona: str,
+        persona_id: str,
+        asked_by: str,
+    ) -> Turn:
+        """Append a bot's turn that is whole, with a swipe a text, to the current conversation.
+
+        `asked_by` is the speaker id of whoever began the conversation.
+        """
+        ...
+
+    async def lore_past(self, turn_id: int) -> LorePast:
         """What lore was told for the replies before a turn in its conversation, as they stand.
 
         Of swipes, the active one counts; what was taken out or hidden does not.

@@ -17,7 +17,15 @@ from bot.store.connecting.binding import OnTransactions, reads, writes
 from bot.store.connecting.transactions import Transactions
 from bot.store.runs import Run
 from bot.store.settings import Scopes
-from bot.store.turns import access, conversations, derived, forgetting, incoming, replies
+from bot.store.turns import (
+    access,
+    conversations,
+    derived,
+    forgetting,
+    greetings,
+    incoming,
+    replies,
+)
 
 
 class SqlHistory(OnTransactions):
@@ -114,10 +122,11 @@ class SqlHistory(OnTransactions):
 
     # The bot's own turns
     _take_up = writes(replies.take_up)
+    add_greeting = writes(greetings.add_greeting)
     select_swipe = writes(replies.select_swipe)
     shorten_reply = writes(replies.shorten_reply, erases=True)
     generation = reads(replies.generation)
-    lore_fired = reads(replies.lore_fired)
+    lore_past = reads(replies.lore_past)
     _begin_reply = writes(replies.begin_reply)
     _begin_swipe = writes(replies.begin_swipe)
     _show_reply = writes(replies.show_reply)
@@ -132,6 +141,7 @@ class SqlHistory(OnTransactions):
         persona: str,
         answers: Sequence[int],
         persona_id: str = "",
+        asked_by: Collection[str] = (),
     ) -> Turn:
         """Insert the bot's running turn, which is our run's while that lives."""
         turn = await self._begin_reply(
@@ -141,6 +151,7 @@ class SqlHistory(OnTransactions):
             answers=answers,
             persona_id=persona_id,
             run_id=self._run.id,
+            asked_by=asked_by,
         )
         self._run.writing[turn.turn_id] = turn.active_swipe
         return turn
@@ -154,6 +165,7 @@ class SqlHistory(OnTransactions):
         answers: Sequence[int],
         limit: int,
         persona_id: str = "",
+        asked_by: Collection[str] = (),
     ) -> BegunReply:
         """:meth:`begin_reply`, and the window of `limit` turns before it, of the same moment."""
         begun = await self._take_up(
@@ -164,6 +176,7 @@ class SqlHistory(OnTransactions):
             limit=limit,
             persona_id=persona_id,
             run_id=self._run.id,
+            asked_by=asked_by,
         )
         self._run.writing[begun.turn.turn_id] = begun.turn.active_swipe
         return begun

@@ -28,7 +28,15 @@ ORIGINS = {
 NOT_HERE = frozenset(
     {
         *("trigger", "wake_words", "chance", "context", "history_scope", "rate_limit"),
-        *("persona", "persona_choice", "allowed_roles", "blocked_roles", "streaming", "buttons"),
+        *(
+            "persona",
+            "persona_choice",
+            "persona_chain",
+            "allowed_roles",
+            "blocked_roles",
+            "streaming",
+            "buttons",
+        ),
         "voice",
     }
 )
@@ -187,6 +195,11 @@ def explanation(why: Explanation) -> Json:
             }
             for left in prompt.left_out
         ],
+        "lore": {
+            "fired": [asdict(note) for note in why.lore.fired],
+            "left_out": [asdict(note) for note in why.lore.left_out],
+            "problems": list(why.lore.problems),
+        },
         "record": _record(why.record) if why.record else None,
     }
 
@@ -196,6 +209,7 @@ def _record(record: GenerationRecord) -> Json:
     return {
         "at": record.created_at.isoformat(),
         "persona": record.persona,
+        "persona_version": record.persona_version,
         "engine": record.engine,
         "finish": record.finish.value,
         "prompt_sha256": record.prompt_sha256,

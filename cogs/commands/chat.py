@@ -14,6 +14,7 @@ from bot.chat.messages import Turn
 from bot.errors import NotFound
 from cogs.client import CaduceusBot
 from cogs.commands.buttons import continue_reply, regenerate
+from cogs.commands.greeting import greet
 from cogs.commands.undo import undo_view
 from cogs.interactions import (
     Interaction,
@@ -44,6 +45,7 @@ class ChatCommands(commands.GroupCog, group_name="chat", group_description="This
             "A new conversation begins: I no longer see what was said before. Nothing is deleted.",
             view=undo_view("restore", [old]),
         )
+        await greet(interaction)
 
     @app_commands.command()
     async def undo(self, interaction: Interaction) -> None:

@@ -9,6 +9,7 @@ from bot.chat.personas.cards.writing import Format
 from bot.chat.personas.guild.workshop import own_guild
 from bot.errors import NotAllowed, NotFound
 from cogs.client import CaduceusBot
+from cogs.commands.greeting import greet
 from cogs.commands.personas.costs import costs_of
 from cogs.commands.personas.deleting import DeletionView
 from cogs.commands.personas.editor import CreateForm, offer_copy, show_editor
@@ -81,6 +82,7 @@ class PersonaCommands(
             await cascade.set(key, Scope.CHANNEL, "persona", persona.id, by=by)
         shown = discord.utils.escape_markdown(persona.name)
         await interaction.followup.send(f"**{shown}** speaks here from now on.")
+        await greet(interaction)
 
     @app_commands.command()
     @app_commands.describe(name="Which persona")

@@ -7,6 +7,7 @@ from typing import Any, Self
 import discord
 
 from bot.errors import NotFound
+from cogs.commands.greeting import take_back_greeting
 from cogs.interactions import (
     Interaction,
     bot_of,
@@ -78,6 +79,7 @@ class UndoButton(
             history = bot.conversations.history
             numbers = unpack(self.numbers)
             if self.what == "restore":
+                await take_back_greeting(interaction, key)
                 await history.restore(key, numbers[0])
                 text = "The earlier conversation goes on."
             else:

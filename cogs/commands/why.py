@@ -1,12 +1,13 @@
 """The context menu «Why this reply?»: what the model was given."""
 
 import io
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import discord
 from discord import app_commands
 from discord.ext import commands
 
+from bot.chat.prompt.additions import Additions, LoreNote
 from bot.chat.prompt.build import LeftOut
 from bot.chat.talk.conversations import Explanation, PersonaSince
 from bot.errors import NotFound
@@ -22,7 +23,8 @@ from cogs.platform import (
     key_of,
 )
 
-DESCRIPTION_CHARACTERS = 4096
+DESCRIPTION_CHARACTERS = 2_400  # an embed has room for 6,000 in all
+LORE_CHARACTERS = 700  # of a field; the whole comes as a file
 
 
 class Why(commands.Cog):
@@ -51,14 +53,16 @@ class Why(commands.Cog):
             raise NotFound("That is no reply of mine.", "Choose one of my messages.")
         explanation = await conversations.why(turn.turn_id)
         prompt = explanation.prompt.text.encode()
-        file = discord.File(io.BytesIO(prompt), filename="prompt.txt")
+        files = [discord.File(io.BytesIO(prompt), filename="prompt.txt")]
+        if lore := lore_text(explanation.lore):
+            files.append(discord.File(io.BytesIO(lore.encode()), filename="lore.txt"))
         embed, view = describe(explanation), discord.utils.MISSING
         if is_asker(interaction, turn.asked_by):
             # Also where a reply carries no buttons: whoever caused it can take it away.
             embed.add_field(name="Asked by", value=_mentions(turn.asked_by), inline=False)
             view = discord.ui.View(timeout=None)
             view.add_item(TurnButton("delete", turn.turn_id, "Delete this reply"))
-        await interaction.followup.send(embed=embed, file=file, view=view, ephemeral=True)
+        await interaction.followup.send(embed=embed, files=files, view=view, ephemeral=True)
 
 
 def describe(explanation: Explanation) -> discord.Embed:
@@ -69,8 +73,13 @@ def describe(explanation: Explanation) -> discord.Embed:
     embed = discord.Embed(title="Why this reply?", description=_in_code("tokens", lines))
     if left_out := [_left_out(part) for part in prompt.left_out]:
         embed.add_field(name="Left out", value="\n".join(left_out)[:1024], inline=False)
+    for name, notes in _lore(explanation.lore):
+        embed.add_field(name=name, value=_within(notes), inline=False)
     record = explanation.record
     if record is not None:
+        version = f", version {record.persona_version}" if record.persona_version else ""
+        spoke = discord.utils.escape_markdown(record.persona) + version
+        embed.add_field(name="Persona", value=spoke[:1024] or "none", inline=False)
         sampling, took = record.sampling, record.statistics
         embed.add_field(name="Model", value=took.model[:1024])
         if record.engine:
@@ -94,6 +103,37 @@ def describe(explanation: Explanation) -> discord.Embed:
     elif since := what_changed(explanation):
         embed.set_footer(text=since)
     return embed
+
+
+def lore_text(lore: Additions) -> str:
+    """All that is to be said of the lore, as a file; "" where there is none."""
+    blocks = ("\n".join([f"{name}:", *lines]) for name, lines in _lore(lore))
+    return "\n\n".join(blocks)
+
+
+def _lore(lore: Additions) -> Iterator[tuple[str, list[str]]]:
+    said = (
+        ("Lore", [_entry(note) for note in lore.fired]),
+        ("Lore left out", [_entry(note) for note in lore.left_out]),
+        ("Trouble with lore", list(lore.problems)),
+    )
+    return ((name, lines) for name, lines in said if lines)
+
+
+def _entry(note: LoreNote) -> str:
+    return f"{note.title} ({note.book}): {note.why}"
+
+
+def _within(lines: Sequence[str]) -> str:
+    """As many of the lines as a field may have, and how many more there are."""
+    shown: list[str] = []
+    for line in lines:
+        short = discord.utils.escape_markdown(line[:200])
+        if sum(map(len, shown)) + len(short) > LORE_CHARACTERS:
+            break
+        shown.append(short)
+    more = len(lines) - len(shown)
+    return "\n".join([*shown, f"… and {more} more, in lore.txt"] if more else shown)
 
 
 def what_changed(explanation: Explanation) -> str:

@@ -7,8 +7,8 @@ import discord
 
 from bot.chat.messages import ChannelKey, IncomingMessage, QuotedMessage, Turn
 from bot.chat.talk.conversations import Conversations
-from bot.chat.talk.listening import NO_WORD
 from bot.chat.text.asides import is_out_of_character
+from bot.chat.text.words import NO_WORD
 from bot.errors import EngineUnavailable
 from cogs.listening.contents import (
     component_lines,

@@ -227,7 +227,9 @@ class Serving:
                 continue
 
     async def _answer(self, reply: Reply, channel: Channel) -> None:
-        ids = [number for turn in reply.answers for number in turn.message_ids]
+        # What another persona has answered already, names that one's messages.
+        fresh = [turn for turn in reply.answers if turn.answered_by is None]
+        ids = [number for turn in fresh for number in turn.message_ids]
         nonce = ids[0] if ids else f"t{reply.turn.turn_id}"
         question = None
         if not reply.turn.channel.is_direct:

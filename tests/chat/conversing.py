@@ -14,6 +14,7 @@ from bot.chat.persona import Persona
 from bot.chat.ports import History, SettingsStore
 from bot.chat.roleplay.lore import LoreShelf
 from bot.chat.settings import SettingsCascade
+from bot.chat.talk.casting import Casts
 from bot.chat.talk.conversations import Conversations, Heard
 from bot.chat.talk.reply import Reply
 from bot.engine.fake import FakeEngine, Script
@@ -50,6 +51,7 @@ class Stage:
         self.max_reply_tokens = max_reply_tokens
         self.owner = owner
         self.shelf: LoreShelf | None = None
+        self.casts: Casts | None = None
         self.shown = ""  # what is to be seen of the newest reply
         self.conversations = self.start_again()
 
@@ -64,6 +66,7 @@ class Stage:
             clock=lambda: self.now,
             random=Random(1),
             shelf=self.shelf,
+            casts=self.casts,
         )
         return self.conversations
 

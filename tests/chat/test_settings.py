@@ -20,6 +20,7 @@ from bot.chat.definitions import (
     definition_of,
 )
 from bot.chat.messages import ChannelKey, JsonValue, Scope
+from bot.chat.persona import Persona, PersonaSampling
 from bot.chat.personas.homes import EveryHome
 from bot.chat.settings import MODEL, SettingsCascade
 from bot.errors import ChannelSettingError, NotFound
@@ -218,6 +219,25 @@ async def test_the_models_own_sampling_stands_between_caduceus_and_the_owner(
     assert (await cascade.resolve(ELSEWHERE)).repetition_penalty == 1.0
     assert (await cascade.in_force(ELSEWHERE, {"top_p": 0.5}))[0].top_p == 0.5
     assert (await cascade.in_force(ELSEWHERE, {}))[0].top_p == DEFINITIONS["top_p"].default
+
+
+async def test_a_personas_sampling_stands_between_the_owner_and_moderators(
+    cascade: SettingsCascade,
+) -> None:
+    own = PersonaSampling(temperature=1.5, top_k=3, max_reply_tokens=200)
+    persona = Persona(name="Mira", sampling=own)
+    await cascade.set(HERE, Scope.CHANNEL, "top_k", "7", by="mod")
+
+    async def settled() -> ChannelSettings:
+        stored = await cascade.stored(HERE)
+        return cascade.settle(HERE, stored.values, persona=persona)
+
+    here = await settled()
+    assert (here.temperature, here.top_k, here.max_reply_tokens) == (1.5, 7, 200)
+    for limit, expected in (("100", 100), ("400", 200)):
+        await cascade.set(HERE, Scope.CHANNEL, "max_reply_tokens", limit, by="mod")
+        assert (await settled()).max_reply_tokens == expected
+    assert (await cascade.resolve(HERE)).temperature == 0.5
 
 
 @pytest.mark.parametrize("odd", [-1, 7, 2.5, 1e300])

@@ -279,7 +279,10 @@ def _unsaid_greeting(request: PromptRequest, cast: Cast, context: MacroContext) 
     """The greeting where nobody has said it: as it would have been, the same for every reply."""
     greeting = request.persona.greeting.strip()
     turns = request.window.turns
-    if not greeting or not cast.is_from_start or (cast.lines and cast.lines[0].role == "bot"):
+    was_said = any(turn.is_greeting and turn.persona == request.persona.name for turn in turns)
+    if not greeting or not cast.is_from_start or was_said:
+        return ""
+    if cast.lines and cast.lines[0].role == "bot":
         return ""
     moment = local(turns[0].created_at) if turns and context.moment else context.moment
     began = replace(context, seed=request.window.conversation_id, moment=moment, idle=None)

@@ -240,7 +240,7 @@ def occasion_of(record: GenerationRecord | None) -> Occasion | None:
     if record is None or record.occasion is None:
         return None
     kept = record.occasion
-    return Occasion(kept.seed, kept.moment, kept.trigger)
+    return Occasion(kept.seed, kept.moment, kept.trigger, kept.others)
 
 
 def _persona_since(record: GenerationRecord | None, persona: Persona) -> PersonaSince:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from bot.chat.messages import ChannelKey, HistoryWindow, LoreFiring, Turn, TurnState
+from bot.chat.messages import ChannelKey, HistoryWindow, LoreFiring, LorePast, Turn, TurnState
 from bot.chat.persona import Persona
 from bot.chat.personas.lore.book import Lorebook, LoreEntry
 from bot.chat.personas.lore.reading import book_in_card
@@ -85,9 +85,9 @@ class LoreReader:
         if not shelved:
             return NOTHING
         books, problems = await asyncio.to_thread(_read_all, shelved)
-        past: list[LoreFiring] = []
+        past = LorePast()
         if any(_looks_back(entry) for book in books for entry in book.book.entries):
-            past = await self._history.lore_fired(question.before_turn)
+            past = await self._history.lore_past(question.before_turn)
         return await asyncio.to_thread(_tell, question, books, past, problems)
 
 
@@ -125,14 +125,15 @@ def _read_all(shelved: Sequence[ShelvedBook]) -> tuple[tuple[AttachedBook, ...],
 
 
 def _looks_back(entry: LoreEntry) -> bool:
-    """Whether it matters when the entry fired before."""
-    return entry.sticky > 0 or entry.cooldown > 0 or "_after_match" in entry.content
+    """Whether it matters when the entry fired before, or how often the bot has spoken."""
+    is_timed = entry.sticky > 0 or entry.cooldown > 0
+    return is_timed or "_after_match" in entry.content or "@activate_only" in entry.content
 
 
 def _tell(
     question: LoreQuestion,
     books: tuple[AttachedBook, ...],
-    past: Sequence[LoreFiring],
+    past: LorePast,
     problems: tuple[str, ...],
 ) -> Additions:
     outcome = activate(_request(question, books, past))
@@ -152,9 +153,7 @@ def _tell(
     )
 
 
-def _request(
-    question: LoreQuestion, books: tuple[AttachedBook, ...], past: Sequence[LoreFiring]
-) -> Request:
+def _request(question: LoreQuestion, books: tuple[AttachedBook, ...], past: LorePast) -> Request:
     persona, occasion = question.persona, question.occasion
     char = clean_name(persona.nickname or persona.name)
     turns = tuple(_chat_turns(question.window.turns, char))
@@ -186,9 +185,9 @@ def _request(
             trigger=occasion.trigger,
             greeting=_greeting(question.window, persona),
             messages=question.messages,
-            bot_messages=_bot_messages(question),
+            bot_messages=past.replies,
         ),
-        past=tuple(PastFiring(EntryId(each.book_id, each.entry), each.at) for each in past),
+        past=tuple(PastFiring(EntryId(each.book_id, each.entry), each.at) for each in past.fired),
         expand=macros.expand,
     )
 
@@ -209,16 +208,9 @@ def _greeting(window: HistoryWindow, persona: Persona) -> int | None:
     if window.skipped or not window.turns:
         return None
     first = window.turns[0]
-    if first.role == "bot" and not first.asked_by:
+    if first.is_greeting:
         return first.active_swipe
     return 0 if persona.greeting and first.role == "user" else None
-
-
-def _bot_messages(question: LoreQuestion) -> int:
-    """How many messages the bot wrote: of those further back than the window, every second."""
-    shown = question.window.turns
-    written = sum(turn.role == "bot" for turn in shown)
-    return written + max(question.messages - len(shown), 0) // 2
 
 
 def _fired_note(fired: Fired, question: LoreQuestion) -> LoreNote:

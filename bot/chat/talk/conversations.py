@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 
@@ -12,7 +11,15 @@ from bot.chat.ports import EngineStatus, History, Personas
 from bot.chat.prompt.preparation import Explanation, PersonaSince, Preparer, explain
 from bot.chat.roleplay.lore import LoreReader, LoreShelf
 from bot.chat.settings import SettingsCascade
-from bot.chat.talk.listening import is_addressed, is_addressed_since, is_kept
+from bot.chat.talk.casting import Casting, Casts
+from bot.chat.talk.greetings import Greetings
+from bot.chat.talk.listening import (
+    Heard,
+    is_addressed,
+    is_addressed_since,
+    is_kept,
+    without_asides,
+)
 from bot.chat.talk.reply import Reply, ReplyKind
 from bot.chat.talk.turn_taking import (
     ANSWERED_FOR,
@@ -40,15 +47,6 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What became of a message."""
-
-    kept: bool  # it stands in the history
-    addressed: bool  # it is to be answered: call `next_reply` for its channel
-    turn: Turn | None = None
-
-
 class Conversations:
     """The conversation core, for every channel. Front ends (cogs, workbench) call only this.
 
@@ -67,10 +65,11 @@ class Conversations:
         clock: Clock = utc_now,
         random: Random | None = None,
         shelf: LoreShelf | None = None,
+        casts: Casts | None = None,
     ) -> None:
         """`max_reply_tokens` bounds every channel's own; `random` decides chances and seeds.
 
-        `shelf` holds the lorebooks that are in use beside the personas' own.
+        `shelf` holds the lorebooks in use beside the personas' own, `casts` who else speaks where.
         """
         settings = settings.with_model(engines.sampling_defaults)
         self.history = history
@@ -82,12 +81,14 @@ class Conversations:
         self._channels = ChannelStates()
         self._on_shortened: list[Callable[[Turn], None]] = []
         lore = LoreReader(history, shelf)
-        self._preparer = Preparer(
+        self._preparer = preparer = Preparer(
             history, settings, personas, max_reply_tokens=max_reply_tokens, lore=lore
         )
+        self.casting = casting = Casting(personas, settings, casts)
         self._replies = Replies(
-            history, settings, engines, self._preparer, self._channels, clock, self._random
+            history, settings, engines, preparer, casting, self._channels, clock, self._random
         )
+        self.greetings = Greetings(history, self.casting, self._channels, clock, self._random)
 
     # Messages ------------------------------------------------------------------------------------
 
@@ -97,10 +98,10 @@ class Conversations:
         Idempotent by message id. Never waits for a running reply. What was said more than ten
         minutes ago is kept, but no longer answered.
         """
-        message = _without_asides(message)
+        message = without_asides(message)
         async with self._intake(message.channel) as state:
             settings = await self.settings.resolve(message.channel)
-            names = ((await self._preparer.persona(message.channel, settings)).name,)
+            names = await self.casting.names(message.channel, settings)
             addressed = is_addressed(message, settings, self._random.random(), names)
             heard = Heard(kept=False, addressed=False)
             if await is_kept(self.history, message, settings, addressed=addressed):
@@ -130,7 +131,7 @@ class Conversations:
         A message that is out of character now is taken out. False when it is unknown.
         """
         async with self._intake(channel) as state:
-            _tell_of_change(state)
+            state.tell_of_change()
             if is_out_of_character(text):
                 return await self._take_out(channel, message_id, state)
             return await self.history.edit_message(channel, message_id, text)
@@ -141,17 +142,17 @@ class Conversations:
         As :meth:`edited`. A message that names the bot only since its edit is taken up then: it
         stands after what was said in between. Idempotent, like :meth:`hear`.
         """
-        message = _without_asides(message)
+        message = without_asides(message)
         channel, message_id = message.channel, message.message_id
         async with self._intake(channel) as state:
-            _tell_of_change(state)
+            state.tell_of_change()
             if is_out_of_character(message.text):
                 await self._take_out(channel, message_id, state)
                 return Heard(kept=False, addressed=False)
             turn = await self.history.turn_of_message(channel, message_id)
             if turn is None or not turn.addressed:
                 settings = await self.settings.resolve(channel)
-                names = ((await self._preparer.persona(channel, settings)).name,)
+                names = await self.casting.names(channel, settings)
                 if (turn is None or turn.role == "user") and is_addressed_since(
                     message, settings, names
                 ):
@@ -175,7 +176,7 @@ class Conversations:
         Whether it is answered was decided with the original. None when the original is not kept
         (any more): hear the new one then.
         """
-        message = _without_asides(message)
+        message = without_asides(message)
         async with self._intake(message.channel) as state:
             if is_out_of_character(message.text):
                 return None  # goes as any aside; its original goes with its deletion
@@ -213,7 +214,7 @@ class Conversations:
         async with self._intake(channel) as state:
             if state.running is not None:
                 await state.running.keep_shown()  # so that its messages are known
-            _tell_of_change(state)
+            state.tell_of_change()
             for turn in await self.history.replies_in(channel, message_ids):
                 if set(turn.message_ids) - set(message_ids):
                     first = await self.first_characters(turn)
@@ -343,7 +344,7 @@ class Conversations:
         async with self._intake(channel) as state:
             # Before the stop: a reply of which nothing is shown goes then, and the one before it
             # would be the last.
-            _tell_of_change(state)
+            state.tell_of_change()
             hidden = await self.history.hide_last_exchange(channel)
             await self._forget_unheard(channel, state)
         await self._replies.stop(channel)
@@ -356,7 +357,7 @@ class Conversations:
         if is_written:
             await self._replies.stop(turn.channel)
         async with self._intake(turn.channel) as state:
-            _tell_of_change(state)
+            state.tell_of_change()
             try:
                 turn = await self.history.delete_turn(turn_id)
             except NotFound:
@@ -384,16 +385,3 @@ class Conversations:
         with self._channels.use(channel) as state:
             async with state.intake:
                 yield state
-
-
-def _tell_of_change(state: ChannelState) -> None:
-    """What was said is about to change: a prompt that is not made yet must not be of before."""
-    if state.running is not None:
-        state.running.read_again()
-
-
-def _without_asides(message: IncomingMessage) -> IncomingMessage:
-    """Without a quotation of what was said out of character."""
-    if message.reply_to is not None and is_out_of_character(message.reply_to.text):
-        return replace(message, reply_to=None)
-    return message

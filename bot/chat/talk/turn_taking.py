@@ -15,6 +15,8 @@ from bot.chat.prompt.additions import Occasion
 from bot.chat.prompt.build import window_turns
 from bot.chat.prompt.preparation import Given, Preparer, occasion_of
 from bot.chat.settings import SettingsCascade
+from bot.chat.talk.casting import Casting
+from bot.chat.talk.floor import Floors
 from bot.chat.talk.reply import Reply, ReplyKind, continued_record
 from bot.chat.talk.tasks import complete
 from bot.chat.talk.unfinished import Unfinished
@@ -46,6 +48,11 @@ class ChannelState:
     running: Reply | None = None
     heard: set[int] = field(default_factory=set[int])
     users: int = 0
+
+    def tell_of_change(self) -> None:
+        """What was said is about to change: a prompt not made yet must not be of before."""
+        if self.running is not None:
+            self.running.read_again()
 
 
 class ChannelStates:
@@ -99,6 +106,7 @@ class Replies:
         settings: SettingsCascade,
         engines: Engines,
         preparer: Preparer,
+        casting: Casting,
         channels: ChannelStates,
         clock: Clock,
         random: Random,
@@ -108,6 +116,8 @@ class Replies:
         self._settings = settings
         self._engines = engines
         self._preparer = preparer
+        self._casting = casting
+        self._floors = Floors(history)
         self._channels = channels
         self._clock = clock
         self._random = random
@@ -146,7 +156,11 @@ class Replies:
         return turn
 
     async def stop(self, channel: ChannelKey) -> None:
-        """Stop what is being written in a channel, and wait until it has been kept."""
+        """Stop what is being written in a channel, and wait until it has been kept.
+
+        Personas that were still to speak there don't.
+        """
+        self._floors.forget(channel)
         running = self._channels.running(channel)
         if running is not None:
             running.stop()
@@ -217,29 +231,36 @@ class Replies:
                 since=self._clock() - ANSWERED_FOR,
                 also=state.heard,  # all that this process heard, however old
             )
-            answers = waiting.turns
-            if not answers:
+            if not waiting.turns:
                 state.heard.clear()  # deleted meanwhile, or of a conversation that was left
-                return None
             settings = self._settings.settle(channel, waiting.settings.values)
-            persona = await self._preparer.persona(channel, settings)
+            cast = await self._casting.here(channel, settings)
+            chain = settings.persona_chain
+            speaking = await self._floors.give(channel, waiting.turns, cast, chain)
+            if speaking is None:
+                return None
+            persona = speaking.persona
             try:
                 begun = await self._history.take_up(
                     channel,
                     Speaker(f"persona:{persona.id}", persona.name, is_bot=True),
                     persona=persona.name,
                     persona_id=persona.id,
-                    answers=[answered.turn_id for answered in answers],
+                    answers=[taken.turn_id for taken in speaking.takes_up],
                     limit=window_turns(settings),
+                    asked_by=speaking.asked_by,
                 )
             except NotFound:  # taken out by someone who does not ask us
+                self._floors.forget(channel)
                 return None
-            state.heard.clear()
-        asked_by = frozenset(answered.speaker.speaker_id for answered in answers)
+            state.heard -= {taken.turn_id for taken in speaking.takes_up}
+            self._floors.spoke(channel, begun.turn.turn_id)
         given = Given(waiting.settings, begun.window)
         turn = replace(begun.turn, channel=channel)
-        occasion = self._occasion(ReplyKind.NEW)
-        return self._reply(turn, state, ReplyKind.NEW, answers, asked_by, occasion, given)
+        others = tuple(each.name for each in cast if each.id != persona.id)
+        occasion = self._occasion(ReplyKind.NEW, others)
+        asked_by = speaking.asked_by
+        return self._reply(turn, state, ReplyKind.NEW, speaking.answers, asked_by, occasion, given)
 
     async def _begin_again(
         self, turn_id: int, state: ChannelState, kind: ReplyKind
@@ -252,19 +273,26 @@ class Replies:
             turn = await self.bot_turn(turn_id)
             answers = await self._preparer.questions(turn)
             if kind is ReplyKind.SWIPE:
+                if turn.is_greeting:
+                    raise NotAllowed(
+                        "The greeting is as its author wrote it.",
+                        "Where it has others, turn to them with ◀ and ▶.",
+                    )
                 if not answers and not await self._preparer.has_somebody_to_answer(turn):
                     raise NotAllowed(
                         "What this reply answers is no longer there.", "Say something new to me."
                     )
                 turn = await self._history.begin_swipe(turn_id)
-            occasion = self._occasion(kind)
+            others = await self._casting.beside(turn.channel, turn.persona_id)
+            occasion = self._occasion(kind, others)
             if kind is ReplyKind.CONTINUED:  # what it was told, it goes on with
                 record = await self._history.generation(turn.turn_id, turn.active_swipe)
                 occasion = occasion_of(record) or occasion
             return self._reply(turn, state, kind, answers, turn.asked_by, occasion)
 
-    def _occasion(self, kind: ReplyKind) -> Occasion:
-        return Occasion(self._random.getrandbits(SEED_BITS), self._clock(), _TRIGGERS[kind])
+    def _occasion(self, kind: ReplyKind, others: tuple[str, ...]) -> Occasion:
+        seed = self._random.getrandbits(SEED_BITS)
+        return Occasion(seed, self._clock(), _TRIGGERS[kind], others)
 
     def _reply(
         self,

@@ -235,6 +235,7 @@ class ReplyWriter:
                 self._occasion.moment or created_at,
                 self._occasion.trigger,
                 self._prepared.lore.firings,
+                self._occasion.others,
             ),
         )
 

@@ -19,6 +19,7 @@ def write_occasion(occasion: RecordedOccasion | None) -> str | None:
         "moment": utc(occasion.moment).isoformat(),
         "trigger": occasion.trigger,
         "lore": fired,
+        "others": list(occasion.others),
     }
     return storable(json.dumps(kept, ensure_ascii=False, separators=(",", ":")))
 
@@ -39,7 +40,15 @@ def read_occasion(text: str | None) -> RecordedOccasion | None:
         at = utc(datetime.fromisoformat(moment))
     except ValueError:
         return None
-    return RecordedOccasion(seed, at, trigger, tuple(_firings(values.get("lore"))))
+    others = values.get("others")
+    names = cast("Sequence[object]", others) if isinstance(others, list) else ()
+    return RecordedOccasion(
+        seed,
+        at,
+        trigger,
+        tuple(_firings(values.get("lore"))),
+        tuple(name for name in names if isinstance(name, str)),
+    )
 
 
 def _firings(lore: object) -> Iterator[LoreFiring]:

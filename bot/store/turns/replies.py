@@ -3,13 +3,13 @@
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from bot.chat.messages import (
     BegunReply,
     ChannelKey,
     GenerationRecord,
-    LoreFiring,
+    LorePast,
     Speaker,
     Turn,
     TurnState,
@@ -67,12 +67,14 @@ def begin_reply(
     answers: Sequence[int],
     run_id: int | None = None,
     persona_id: str = "",
+    asked_by: Collection[str] = (),
 ) -> Turn:
     """Insert the bot's running turn and mark `answers` as answered by it.
 
-    It stands in the conversation of what it answers, else in the current one. NotFound when all
-    that it would answer is gone, some of it is answered already, or another run is writing in this
-    channel: what waits then is offered again (see :mod:`bot.store.runs`).
+    `asked_by` caused it beside those who asked. It stands in the conversation of what it answers,
+    else in the current one. NotFound when all that it would answer is gone, some of it is answered
+    already, or another run is writing in this channel: what waits then is offered again (see
+    :mod:`bot.store.runs`).
     """
     channel_id: int = take_channel(connection, channel).id
     questions = _questions(connection, channel_id, answers)
@@ -103,7 +105,7 @@ def begin_reply(
         },
     )
     add_swipe(connection, turn_id, 0, run_id)
-    askers = sorted({question.speaker_id for question in questions})
+    askers = sorted({question.speaker_id for question in questions} | set(asked_by))
     if askers:
         connection.execute(
             insert(AskerRow), [{"turn_id": turn_id, "speaker_id": asker} for asker in askers]
@@ -123,6 +125,7 @@ def take_up(
     limit: int,
     persona_id: str = "",
     run_id: int | None = None,
+    asked_by: Collection[str] = (),
 ) -> BegunReply:
     """:func:`begin_reply`, and the window of `limit` turns before it."""
     turn = begin_reply(
@@ -133,6 +136,7 @@ def take_up(
         answers=answers,
         persona_id=persona_id,
         run_id=run_id,
+        asked_by=asked_by,
     )
     return BegunReply(turn, window(connection, channel, limit, before_turn=turn.turn_id))
 
@@ -264,17 +268,20 @@ def generation(connection: Connection, turn_id: int, swipe: int) -> GenerationRe
     return None if row is None else to_record(row)
 
 
-def lore_fired(connection: Connection, turn_id: int) -> list[LoreFiring]:
+def lore_past(connection: Connection, turn_id: int) -> LorePast:
     """What lore was told for the replies before a turn in its conversation, as they stand."""
-    conversation = conversation_of(connection, turn_id)
+    before = (
+        TurnRow.conversation_id == conversation_of(connection, turn_id),
+        TurnRow.id < turn_id,
+        TurnRow.hidden_at.is_(None),
+        TurnRow.role == "bot",
+    )
     rows = connection.execute(
         select(GenerationRow.occasion, SwipeRow.turn_id)
         .join(SwipeRow, SwipeRow.id == GenerationRow.swipe_id)
         .join(TurnRow, TurnRow.id == SwipeRow.turn_id)
         .where(
-            TurnRow.conversation_id == conversation,
-            TurnRow.id < turn_id,
-            TurnRow.hidden_at.is_(None),
+            *before,
             SwipeRow.position == TurnRow.active_swipe,
             GenerationRow.occasion.is_not(None),
         )
@@ -285,7 +292,9 @@ def lore_fired(connection: Connection, turn_id: int) -> list[LoreFiring]:
     for row in rows:
         newest.setdefault(row.turn_id, row.occasion)
     found = (read_occasion(text) for text in newest.values())
-    return [firing for occasion in found if occasion for firing in occasion.lore]
+    fired = tuple(firing for occasion in found if occasion for firing in occasion.lore)
+    replies = connection.scalar(select(func.count(TurnRow.id)).where(*before)) or 0
+    return LorePast(fired, replies)
 
 
 def left_running(connection: Connection) -> list[int]:

@@ -37,7 +37,7 @@ function parts(why) {
   }
   if (why.record) found.push(tiles(why.record));
   else found.push(el("p", { className: "callout", textContent: "How this text came to be was not kept." }));
-  found.push(sections(why), leftOut(why), exact(why));
+  found.push(sections(why), leftOut(why), ...lore(why), exact(why));
   if (why.record) found.push(details(why));
   return found;
 }
@@ -99,6 +99,20 @@ function leftOut(why) {
   return el("section", {}, el("h3", { textContent: "Left out" }), el("ul", { className: "plain-list" }, ...lines));
 }
 
+function lore({ lore }) {
+  const groups = [
+    ["Lore", lore.fired.map(entry)],
+    ["Lore left out", lore.left_out.map(entry)],
+    ["Trouble with lore", lore.problems],
+  ].filter(([, lines]) => lines.length);
+  return groups.map(([name, lines]) => el("section", {}, el("h3", { textContent: name }),
+    el("ul", { className: "plain-list" }, ...lines.map((line) => el("li", { textContent: line })))));
+}
+
+function entry(note) {
+  return `${note.title} (${note.book}): ${note.why}`;
+}
+
 function exact(why) {
   const copy = el("button", { type: "button", textContent: "Copy", on: { click: async () => {
     try {
@@ -117,7 +131,7 @@ function details({ record, stops }) {
   const rows = [
     ["Model", record.statistics.model],
     ...(record.engine ? [["Engine", record.engine]] : []),
-    ["Persona", record.persona],
+    ["Persona", record.persona + (record.persona_version ? `, version ${record.persona_version}` : "")],
     ["Ended because", FINISH[record.finish] ?? record.finish],
     ...Object.entries(record.sampling).map(([key, value]) => [key.replaceAll("_", " "), String(value)]),
     ["Waited in the queue", seconds(record.statistics.queued_seconds)],

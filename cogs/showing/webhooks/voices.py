@@ -85,7 +85,7 @@ class Voices:
         place = place_of(channel)
         persona = await self._persona(turn)
         uses_webhook = place.webhook_channel_id is not None and await self._may_be_webhook(turn)
-        if question is not None and uses_webhook:
+        if not turn.message_ids and uses_webhook:
             await self.avatars.begin(persona)
             await self._recall_names(turn, channel)
         budget = self._budget_of(place)

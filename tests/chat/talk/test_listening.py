@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from bot.chat.definitions import ChannelSettings
 from bot.chat.messages import ChannelKey, IncomingMessage, Speaker
-from bot.chat.talk.listening import has_wake_word, is_addressed
+from bot.chat.talk.listening import is_addressed
 from bot.chat.text.asides import is_out_of_character
+from bot.chat.text.words import has_wake_word
 
 TRIGGERS = ("mention", "always", "wakeword", "chance", "off")
 

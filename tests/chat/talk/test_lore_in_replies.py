@@ -102,6 +102,19 @@ async def test_what_a_deleted_reply_set_off_is_undone(stage: Stage) -> None:
     assert "The storm lasts." not in on.prompt
 
 
+async def test_decorators_count_the_bots_replies(stage: Stage) -> None:
+    entry = {"id": 1, "keys": ["x"], "constant": True, "enabled": True, "insertion_order": 1,
+             "content": "@@activate_only_every 2\nEvery other time.", "extensions": {}}  # fmt: skip
+    book: dict[str, object] = {"name": "Odd", "extensions": {}, "entries": [entry]}
+    on = with_personas(stage, MIRA.model_copy(update={"lorebook": book}))
+    await on.set("history_turns", 1)
+    told: list[bool] = []
+    for _ in range(5):
+        await asked(on, "Hm?")
+        told.append("Every other time." in on.prompt)
+    assert told == [True, False, True, False, True]
+
+
 async def test_a_channels_books_count_beside_the_personas(stage: Stage) -> None:
     entry = LoreEntry("a", keys=("dragon",), content="Here be none.")
     book = Lorebook(BookKind.WORLD_INFO, name="Here", entries=(entry,))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from store_samples import BOT, CHANNEL, Talk, record
 
-from bot.chat.messages import TurnState
+from bot.chat.messages import LorePast, TurnState
 from bot.store.history import SqlHistory
 from bot.store.turns.occasions import read_occasion
 
@@ -19,16 +19,16 @@ async def test_the_lore_of_earlier_replies_as_they_stand(history: SqlHistory, ta
     second = await history.begin_reply(CHANNEL, BOT, persona="Ada", answers=[more.turn_id])
     fired = record().occasion
     assert fired is not None
-    assert await history.lore_fired(second.turn_id) == list(fired.lore)
-    assert await history.lore_fired(first.turn_id) == []
+    assert await history.lore_past(second.turn_id) == LorePast(fired.lore, 1)
+    assert await history.lore_past(first.turn_id) == LorePast()
     await history.begin_swipe(first.turn_id)
     await history.show_reply(first.turn_id, "No.", ["m1"])
     await history.finish_reply(first.turn_id, TurnState.WHOLE, replace(record(), occasion=None))
-    assert await history.lore_fired(second.turn_id) == []
+    assert await history.lore_past(second.turn_id) == LorePast((), 1)
     await history.select_swipe(first.turn_id, 0)
-    assert await history.lore_fired(second.turn_id) == list(fired.lore)
+    assert await history.lore_past(second.turn_id) == LorePast(fired.lore, 1)
     await history.delete_turn(first.turn_id)
-    assert await history.lore_fired(second.turn_id) == []
+    assert await history.lore_past(second.turn_id) == LorePast()
 
 
 @pytest.mark.parametrize("kept", [None, "", "{", "[]", '{"seed":"x"}', '{"seed":1,"moment":"x"}'])

@@ -1,0 +1,102 @@
+"""Who speaks, where several personas are: pure functions of what was said and of the cast."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from bot.chat.text.words import in_order_named
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A persona of a channel's cast, and what it is called: its whole name and its nickname."""
+
+    persona_id: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A message that waits. `replies_to` is the persona whose message it replies to, if any."""
+
+    turn_id: int
+    text: str
+    replies_to: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A persona that is still to speak: to these messages, or, without any, to another persona."""
+
+    persona_id: str
+    answers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """Whose turn it is, the waiting messages that it takes up, and who speaks after it."""
+
+    persona_id: str
+    takes_up: tuple[int, ...]
+    answers: tuple[int, ...]  # with those that another persona has taken up already
+    queue: tuple[Queued, ...] = field(default=())
+
+
+def addressees(said: Said, cast: Sequence[Member]) -> tuple[str, ...]:
+    """Who answers a message: whom it replies to, then who is named, in that order.
+
+    Where that is nobody of the cast, the first of it, which is the channel's main persona.
+    """
+    replied_to = [member.persona_id for member in cast if member.persona_id == said.replies_to]
+    found = tuple(dict.fromkeys([*replied_to, *_named(said.text, cast)]))
+    return found or tuple(member.persona_id for member in cast[:1])
+
+
+def next_speaker(
+    waiting: Sequence[Said], queue: Sequence[Queued], cast: Sequence[Member]
+) -> Next | None:
+    """Who speaks next: the first of the queue, else whom the oldest waiting message is for.
+
+    It takes up all waiting messages that are for it; who else these are for, speaks after it. So
+    everybody answers a message once at most. None where nothing is to be said.
+    """
+    known = {member.persona_id for member in cast}
+    queue = [each for each in queue if each.persona_id in known]
+    wanted = [(said, addressees(said, cast)) for said in waiting]
+    if queue:
+        first, queue = queue[0], queue[1:]
+    elif wanted and wanted[0][1]:
+        first = Queued(wanted[0][1][0])
+    else:
+        return None
+    taken = [(said, who) for said, who in wanted if first.persona_id in who]
+    for said, who in taken:
+        queue = _queue_up(queue, said, [each for each in who if each != first.persona_id])
+    takes_up = tuple(said.turn_id for said, _ in taken)
+    return Next(first.persona_id, takes_up, (*first.answers, *takes_up), tuple(queue))
+
+
+def followers(
+    text: str, speaker: str, queue: Sequence[Queued], cast: Sequence[Member], left: int
+) -> tuple[Queued, ...]:
+    """The queue with whom a persona's reply names, `left` more at most; nobody follows itself."""
+    queued = {each.persona_id for each in queue}
+    named = (each for each in _named(text, cast) if each != speaker and each not in queued)
+    return (*queue, *[Queued(persona_id) for persona_id in named][: max(left, 0)])
+
+
+def _named(text: str, cast: Sequence[Member]) -> Iterable[str]:
+    names = [(name, member.persona_id) for member in cast for name in member.names]
+    found = in_order_named(text, [name for name, _ in names])
+    return dict.fromkeys(names[index][1] for index in found)
+
+
+def _queue_up(queue: Sequence[Queued], said: Said, who: Sequence[str]) -> list[Queued]:
+    queue = list(queue)
+    for persona_id in who:
+        places = [at for at, each in enumerate(queue) if each.persona_id == persona_id]
+        if places:
+            before = queue[places[0]]
+            queue[places[0]] = replace(before, answers=(*before.answers, said.turn_id))
+        else:
+            queue.append(Queued(persona_id, (said.turn_id,)))
+    return queue

@@ -1,0 +1,123 @@
+"""Whose turn it is to speak in a channel with several personas."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bot.chat.messages import ChannelKey, Turn, TurnState
+from bot.chat.persona import Persona
+from bot.chat.ports import History
+from bot.chat.roleplay.speakers import Member, Queued, Said, followers, next_speaker
+from bot.errors import NotFound
+
+CHANNELS_IN_MIND = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Speaking:
+    """Who speaks now, which waiting messages that takes up, and all that it answers."""
+
+    persona: Persona
+    takes_up: tuple[Turn, ...]
+    answers: tuple[Turn, ...]
+    asked_by: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Floor:
+    """Who is still to speak, since the newest message of anybody else's."""
+
+    queue: tuple[Queued, ...] = ()
+    asked_by: frozenset[str] = frozenset()
+    chained: int = 0  # replies to personas
+    last_turn: int | None = None  # the newest reply, whom it names is not known yet
+
+
+class Floors:
+    """Gives the floor in channels with several personas. What is queued ends with the process."""
+
+    def __init__(self, history: History) -> None:
+        """Nobody is queued at first."""
+        self._history = history
+        self._floors: OrderedDict[ChannelKey, _Floor] = OrderedDict()
+
+    def forget(self, channel: ChannelKey) -> None:
+        """Nobody is to speak there any more."""
+        self._floors.pop(channel, None)
+
+    def spoke(self, channel: ChannelKey, turn_id: int) -> None:
+        """This is the reply of whom the floor was given to: others may follow it."""
+        floor = self._floors.get(channel)
+        if floor is not None:
+            self._floors[channel] = replace(floor, last_turn=turn_id)
+
+    async def give(
+        self, channel: ChannelKey, waiting: Sequence[Turn], cast: Sequence[Persona], chain: int
+    ) -> Speaking | None:
+        """Who speaks next, None when nobody does. Raises StoreError.
+
+        `cast` begins with the main persona; `chain` is how often personas may answer each other.
+        """
+        if len(cast) < 2:
+            self.forget(channel)
+            asked_by = frozenset(turn.speaker.speaker_id for turn in waiting)
+            return Speaking(cast[0], tuple(waiting), tuple(waiting), asked_by) if waiting else None
+        members = [_member(persona) for persona in cast]
+        floor = await self._followed(self._floors.pop(channel, _Floor()), members, chain)
+        said = [Said(turn.turn_id, turn.text, await self._replied_to(turn)) for turn in waiting]
+        there, queue = await self._still_there(floor.queue, waiting)
+        step = next_speaker(said, queue, members)
+        if step is None:
+            return None
+        persona = next(each for each in cast if each.id == step.persona_id)
+        answers = tuple(there[turn_id] for turn_id in step.answers if turn_id in there)
+        asked_by = frozenset(turn.speaker.speaker_id for turn in answers) or floor.asked_by
+        chained = 0 if step.takes_up else floor.chained + (not step.answers)
+        self._floors[channel] = _Floor(step.queue, asked_by, chained)
+        while len(self._floors) > CHANNELS_IN_MIND:
+            self._floors.popitem(last=False)
+        takes_up = tuple(there[turn_id] for turn_id in step.takes_up)
+        return Speaking(persona, takes_up, answers, asked_by)
+
+    async def _followed(self, floor: _Floor, members: Sequence[Member], chain: int) -> _Floor:
+        """The floor with whom the newest reply names."""
+        if floor.last_turn is None:
+            return floor
+        try:
+            turn = await self._history.turn(floor.last_turn)
+        except NotFound:
+            return floor
+        if turn.state is not TurnState.WHOLE:  # stopped: then so is what it would have set off
+            return floor
+        left = chain - floor.chained - sum(not each.answers for each in floor.queue)
+        queue = followers(turn.text, turn.persona_id, floor.queue, members, left)
+        return replace(floor, queue=queue)
+
+    async def _still_there(
+        self, queue: Sequence[Queued], waiting: Sequence[Turn]
+    ) -> tuple[dict[int, Turn], list[Queued]]:
+        """The turns by their numbers, and the queue without whom nobody asks any more."""
+        there = {turn.turn_id: turn for turn in waiting}
+        for turn_id in {turn_id for each in queue for turn_id in each.answers}:
+            try:
+                there[turn_id] = await self._history.turn(turn_id)
+            except NotFound:
+                continue
+        kept: list[Queued] = []
+        for each in queue:
+            left = tuple(turn_id for turn_id in each.answers if turn_id in there)
+            if left or not each.answers:
+                kept.append(replace(each, answers=left))
+        return there, kept
+
+    async def _replied_to(self, turn: Turn) -> str:
+        """The persona whose message a message replies to, "" for none."""
+        if turn.reply_to is None:
+            return ""
+        target = await self._history.turn_of_message(turn.channel, turn.reply_to.message_id)
+        return target.persona_id if target is not None and target.role == "bot" else ""
+
+
+def _member(persona: Persona) -> Member:
+    names = (persona.name, persona.nickname)
+    return Member(persona.id, tuple(name for name in names if name.strip()))
