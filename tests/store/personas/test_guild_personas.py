@@ -1,6 +1,7 @@
 """Guilds' own personas on both databases."""
 
 import asyncio
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -226,3 +227,25 @@ async def test_what_was_purged_is_gone_from_the_file(sqlite_url: str, sqlite_fil
         await database.close()
     content = await asyncio.to_thread(sqlite_file.read_bytes)
     assert b"nobody may find again" not in content
+
+
+async def test_tidying_up_takes_few_large_rows_at_a_time(sqlite_url: str) -> None:
+    size, count = 1_000_000, 12
+    database = await Database.open(sqlite_url)
+    try:
+        store = database.personas
+        for number in range(count):
+            files = [KeptFile("picture", "", bytes([number]) * size)]
+            kept = await store.add(GUILD, draft(f"P{number}", files=files), LIMITS, "ann")
+        await store.remove(GUILD, kept.id, "ann")
+        await store.purge(moment() + SOON)
+        tracemalloc.start()
+        try:
+            while await store.transactions.reclaim():
+                pass
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < count * size / 2
+    finally:
+        await database.close()

@@ -171,6 +171,7 @@ async def test_pictures_of_files_are_found_by_their_content(shop: Shop, tmp_path
 async def test_an_edit_changes_what_was_said_and_nothing_else(shop: Shop) -> None:
     made = await shop.take(as_json(ODD))
     changes = {"description": "He.", "tags": ("a",), "summary": "one line", "name": "Novo"}
+    assert await shop.everybody.find(GUILD, made.id) == made, "in memory by now"
     edited = await shop.workshop.edit(made, changes, "ben")
     assert (edited.id, edited.description, edited.name) == (made.id, "He.", "Novo")
     assert await shop.everybody.find(GUILD, made.id) == edited
