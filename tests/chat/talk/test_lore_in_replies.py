@@ -9,6 +9,7 @@ from bot.chat.messages import ChannelKey
 from bot.chat.persona import Persona, PersonaSampling
 from bot.chat.personas.lore.book import BookKind, Lorebook, LoreEntry
 from bot.chat.roleplay.lore import CHANNEL_PRECEDENCE, ShelvedBook
+from bot.engine.fake import FakeEngine
 from bot.errors import LorebookError
 
 BOOK: dict[str, object] = {
@@ -178,3 +179,13 @@ async def test_a_personas_sampling_is_within_what_moderators_set(
     await asked(on, "Hi")
     request = on.engine.requests[-1]
     assert (request.sampling.temperature, request.max_tokens) == expected
+
+
+async def test_a_personas_stop_word_ends_its_reply(stage: Stage) -> None:
+    on = with_personas(stage, MIRA.model_copy(update={"stop_words": ("[END]", "{{user}} nods")}))
+    on.engine = FakeEngine(["Well. [END] And more.", "Hm. Bob nods. And more."])
+    on.start_again()
+    for expected in ("Well.", "Hm."):
+        await on.say("Hi")
+        await on.answer()
+        assert on.shown.strip() == expected
