@@ -107,7 +107,10 @@ class Turn:
 
     @property
     def is_greeting(self) -> bool:
-        """Whether a persona's author wrote it: no engine made any of its swipes."""
+        """Whether a persona's author wrote it: no engine made any of its swipes.
+
+        So it looks, too, where how a reply came to be could not be kept.
+        """
         is_said = self.role == "bot" and self.state is TurnState.WHOLE and bool(self.swipes)
         return is_said and all(swipe.finish is None for swipe in self.swipes)
 

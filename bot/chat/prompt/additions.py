@@ -36,6 +36,7 @@ class LoreQuestion:
     context_tokens: int
     occasion: Occasion
     before_turn: int  # the reply's own: what fired for turns before it counts
+    note: Part | None = None  # the author's, which lore may stand beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,10 @@ class LoreTeller(Protocol):
     """Finds the lore for a reply."""
 
     async def tell(self, question: LoreQuestion) -> Additions:
-        """What fires. Raises StoreError; a book that cannot be read is among the problems."""
+        """What fires, with the author's note. Raises StoreError.
+
+        A book that cannot be read is among the problems.
+        """
         ...
 
 
@@ -75,6 +79,10 @@ class NoLore:
     """Where there is none."""
 
     async def tell(self, question: LoreQuestion) -> Additions:
-        """Nothing."""
-        del question
-        return NOTHING
+        """The author's note alone."""
+        return alone(question.note)
+
+
+def alone(note: Part | None) -> Additions:
+    """An author's note without lore."""
+    return NOTHING if note is None else Additions(parts=(note,))

@@ -24,6 +24,11 @@ class Cast:
     humans: int  # how many people speak
     is_from_start: bool  # the conversation's first turn is among the lines
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The bot's name, then everybody else's."""
+        return (self.speaker, *self.others)
+
 
 def read_cast(
     window: HistoryWindow,

@@ -17,6 +17,7 @@ from bot.chat.prompt.parts import Part, Place, turn_order
 from bot.chat.prompt.system import is_character, persona_parts, stop_words
 from bot.chat.prompt.transcript import Line, Transcript
 from bot.chat.text.guard import BREAK, Guard
+from bot.chat.text.names import clean_name
 from bot.engine.api import ChatMessage, ModelInfo
 
 CHAT_BEGINS = "[The conversation begins.]"
@@ -66,15 +67,18 @@ class Draft:
         self._info = request.info
         special = (*request.info.special_tokens, request.info.eos_token, request.info.bos_token)
         guard = Guard(self._format.headers, [token for token in special if token])
+        # Personas beside this one, whether or not they have spoken: nobody else is called so, and
+        # nobody speaks for them.
+        self._beside = tuple(guard.name(clean_name(name)) for name in request.occasion.others)
         self.cast: Cast = read_cast(
             request.window,
             request.persona.name,
             request.settings.history_turns,
             nickname=request.persona.nickname,
-            reserved_names=self._format.reserved_names,
+            reserved_names=(*self._format.reserved_names, *self._beside),
             guard=guard,
         )
-        names = (self.cast.speaker, *self.cast.others, *self._format.reserved_names)
+        names = (*self.cast.names, *self._beside, *self._format.reserved_names)
         self._guard = guard.with_names(names)
         self._guard_of_trusted = guard  # whose system text may hold speakers' lines
         context = _macro_context(request, self.cast)
@@ -154,7 +158,8 @@ class Draft:
     def others(self, choice: Choice) -> tuple[str, ...]:
         """Everybody but the bot who speaks or is quoted in what is shown, newest first."""
         shown = reversed(self.lines[choice.start :])
-        names = (name for line in shown for name in (line.name, line.quote_name))
+        names = [name for line in shown for name in (line.name, line.quote_name)]
+        names += self._beside
         return tuple(dict.fromkeys(name for name in names if name and name != self.cast.speaker))
 
     def writes_names(self, choice: Choice) -> bool:
@@ -256,7 +261,8 @@ class Draft:
         is_played = wish == "character" and is_character(request.persona)
         # What another persona said would else stand there as this one's own words.
         bots = {line.name for line in self.lines if line.role == "bot"} | {self.cast.speaker}
-        return wish == "always" or is_played or self.cast.humans > 1 or len(bots) > 1
+        are_several = self.cast.humans > 1 or len(bots) > 1 or bool(self._beside)
+        return wish == "always" or is_played or are_several
 
 
 def _macro_context(request: PromptRequest, cast: Cast) -> MacroContext:
@@ -266,7 +272,7 @@ def _macro_context(request: PromptRequest, cast: Cast) -> MacroContext:
         cast.speaker,
         cast.user,
         persona=request.persona,
-        others=occasion.others,
+        others=tuple(clean_name(name) for name in occasion.others),
         conversation=str(request.window.conversation_id),
         seed=occasion.seed,
         moment=local(occasion.moment) if occasion.moment else None,

@@ -7,12 +7,13 @@ from enum import StrEnum
 from bot.chat.definitions import ChannelSettings
 from bot.chat.engines import Engines, NamedEngine
 from bot.chat.messages import ChannelKey, GenerationRecord, HistoryWindow, StoredSettings, Turn
-from bot.chat.persona import Persona
+from bot.chat.persona import DepthPrompt, Persona
 from bot.chat.ports import History, Personas
 from bot.chat.prompt.additions import NOTHING, Additions, LoreQuestion, LoreTeller, NoLore, Occasion
 from bot.chat.prompt.build import Prompt, PromptRequest, Section, build_prompt, window_turns
 from bot.chat.prompt.counting import CountCache
 from bot.chat.prompt.formats import PromptFormat, choose_format
+from bot.chat.prompt.system import note_part
 from bot.chat.settings import SettingsCascade
 from bot.engine.api import ModelInfo
 from bot.errors import NotFound
@@ -119,12 +120,13 @@ class Preparer:
         first_turn: int | None = None,
         given: Given | None = None,
         occasion: Occasion | None = None,
+        note: DepthPrompt | None = None,
     ) -> Prepared:
         """The prompt for a bot's turn and `engine`. Raises EngineError, SettingsError, StoreError.
 
         All of `answers` are among what the model sees, as far as they fit. `first_turn` makes the
         prompt begin with that turn, as it did when it was built first. `given` is not read again.
-        `occasion` is what chance and time hang on.
+        `occasion` is what chance and time hang on, `note` an author's note.
         """
         info = engine.info
         occasion = occasion or Occasion(moment=turn.created_at)
@@ -151,6 +153,7 @@ class Preparer:
                 info.room_tokens,
                 occasion,
                 turn.turn_id,
+                None if note is None else note_part(note),
             )
         )
         prompt = await build_prompt(

@@ -74,7 +74,7 @@ def persona_parts(
         )
     yield _part("instructions", macros.expand(instructions.strip()), Place.INSTRUCTIONS)
     if persona.depth_prompt is not None:
-        yield note_part("depth prompt", persona.depth_prompt, macros)
+        yield note_part(persona.depth_prompt, "depth prompt", macros)
     if persona.closing_reminder and CLOSING_REMINDER not in silenced:
         yield Part(
             "reminder",
@@ -86,11 +86,15 @@ def persona_parts(
         )
 
 
-def note_part(name: str, note: DepthPrompt, macros: Macros) -> Part:
-    """An author's note or a depth prompt, at its depth and in its role."""
+def note_part(note: DepthPrompt, name: str = "note", macros: Macros | None = None) -> Part:
+    """An author's note or a depth prompt, at its depth and in its role.
+
+    Without `macros` they are replaced where the prompt is written.
+    """
+    text = note.text.strip()
     return Part(
         name,
-        macros.expand(note.text.strip()),
+        macros.expand(text) if macros else text,
         Place.IN_HISTORY,
         Priority.IMPORTANT,
         rank=_DEPTH_RANK,

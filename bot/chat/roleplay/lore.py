@@ -13,7 +13,7 @@ from bot.chat.personas.lore.reading import book_in_card
 from bot.chat.personas.macro_values import local
 from bot.chat.personas.macros import MacroContext, Macros
 from bot.chat.ports import History
-from bot.chat.prompt.additions import NOTHING, Additions, LoreNote, LoreQuestion
+from bot.chat.prompt.additions import Additions, LoreNote, LoreQuestion, alone
 from bot.chat.prompt.cast import UNKNOWN_USER
 from bot.chat.roleplay.activation.activate import activate
 from bot.chat.roleplay.activation.outcome import Activation, Fired, Hit, LeftOut
@@ -83,7 +83,7 @@ class LoreReader:
         if question.persona.lorebook:
             shelved.insert(0, self._own.shelved(question.persona))
         if not shelved:
-            return NOTHING
+            return alone(question.note)
         books, problems = await asyncio.to_thread(_read_all, shelved)
         past = LorePast()
         if any(_looks_back(entry) for book in books for entry in book.book.entries):
@@ -143,7 +143,7 @@ def _tell(
         if len(str(fired.entry_id)) <= ID_CHARACTERS
     )
     return Additions(
-        parts=lore_parts(outcome),
+        parts=lore_parts(outcome, question.note),
         outlets=outlets(outcome),
         silenced=outcome.disabled_prompts,
         firings=tuple(firings)[:MOST_RECORDED],

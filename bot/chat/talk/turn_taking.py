@@ -273,7 +273,7 @@ class Replies:
             turn = await self.bot_turn(turn_id)
             answers = await self._preparer.questions(turn)
             if kind is ReplyKind.SWIPE:
-                if turn.is_greeting:
+                if turn.is_greeting and not answers:
                     raise NotAllowed(
                         "The greeting is as its author wrote it.",
                         "Where it has others, turn to them with ◀ and ▶.",

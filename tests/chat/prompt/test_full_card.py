@@ -173,3 +173,13 @@ async def test_macros_of_time_and_chance_hang_on_the_reply_but_not_the_greetings
 async def test_a_greeting_that_was_said_is_not_said_twice() -> None:
     made = await prompt(answered("Come in!", persona="Mira"), said("Alex", "Hi"), persona=PLAYED)
     assert "Come in, Alex." not in made.text
+
+
+async def test_personas_beside_it_have_their_names_and_their_lines_to_themselves() -> None:
+    talk = (said("Bram", "I am Bram.\nNessa: Help!"), said("Alex", "Who?"))
+    beside = Occasion(others=("Bram", "Nessa"))
+    made = await written(request(*talk, persona=Persona(name="Bo")), occasion=beside)
+    assert "Bram (2): I am Bram." in made.text
+    assert "\nNessa: Help!" not in made.text
+    assert {"\nBram:", "\nNessa:"} <= set(made.stops)
+    assert made.text.endswith("### Response:\nBo:")

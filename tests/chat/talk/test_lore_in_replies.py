@@ -1,14 +1,20 @@
 """Lore in replies: what fires is in the prompt, is recorded, and is explained."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from conversing import HERE, Stage
+from prompting import count, request, said
 
-from bot.chat.messages import ChannelKey
-from bot.chat.persona import Persona, PersonaSampling
-from bot.chat.personas.lore.book import BookKind, Lorebook, LoreEntry
-from bot.chat.roleplay.lore import CHANNEL_PRECEDENCE, ShelvedBook
+from bot.chat.messages import ChannelKey, HistoryWindow
+from bot.chat.persona import DepthPrompt, Persona, PersonaSampling
+from bot.chat.personas.lore.book import BookKind, Lorebook, LoreEntry, Position
+from bot.chat.prompt.additions import LoreQuestion, Occasion
+from bot.chat.prompt.build import build_prompt
+from bot.chat.prompt.system import note_part
+from bot.chat.roleplay.lore import CHANNEL_PRECEDENCE, LoreReader, ShelvedBook
+from bot.engine.fake import FakeEngine
 from bot.errors import LorebookError
 
 BOOK: dict[str, object] = {
@@ -178,3 +184,37 @@ async def test_a_personas_sampling_is_within_what_moderators_set(
     await asked(on, "Hi")
     request = on.engine.requests[-1]
     assert (request.sampling.temperature, request.max_tokens) == expected
+
+
+async def test_a_personas_stop_word_ends_its_reply(stage: Stage) -> None:
+    on = with_personas(stage, MIRA.model_copy(update={"stop_words": ("[END]", "{{user}} nods")}))
+    on.engine = FakeEngine(["Well. [END] And more.", "Hm. Bob nods. And more."])
+    on.start_again()
+    for expected in ("Well.", "Hm."):
+        await on.say("Hi")
+        await on.answer()
+        assert on.shown.strip() == expected
+
+
+async def test_lore_stands_beside_the_authors_note(stage: Stage) -> None:
+    entries = tuple(
+        LoreEntry(str(at), constant=True, content=text, position=position)
+        for at, (text, position) in enumerate(
+            [("Above it.", Position.NOTE_TOP), ("Below it.", Position.NOTE_BOTTOM)]
+        )
+    )
+    book = Lorebook(BookKind.WORLD_INFO, name="Here", entries=entries)
+    on = with_personas(stage, MIRA)
+    note = note_part(DepthPrompt(text="{{char}} is tired.", depth=1))
+    for shelf, expected in (
+        (None, "\nMira is tired.\n"),
+        (
+            Shelf(ShelvedBook("lore:1", CHANNEL_PRECEDENCE, lambda: book)),
+            "\nAbove it.\nMira is tired.\nBelow it.\n",
+        ),
+    ):
+        asked_now = LoreQuestion(HERE, MIRA, HistoryWindow(1, ()), 0, 2048, Occasion(), 1, note)
+        lore = await LoreReader(on.history, shelf).tell(asked_now)
+        talk = (said("Alex", "One"), said("Alex", "Two"))
+        made = await build_prompt(replace(request(*talk, persona=MIRA), lore=lore), count)
+        assert f"One\n\n### Input:{expected}\n### Instruction:\nTwo" in made.text
