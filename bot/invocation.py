@@ -6,6 +6,8 @@ import shutil
 import sys
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
+
 
 def command(words: str = "") -> str:
     """A command of ours, such as `.venv/bin/python -m bot db check`, in backticks."""
@@ -20,6 +22,19 @@ def program() -> str:
 def pip(words: str) -> str:
     """A command of the package installer that serves the Python that runs now, in backticks."""
     return f"`{_python()} -m pip {words}`"
+
+
+def setup(*extras: str) -> str:
+    """The command that installs extras of `pyproject.toml`, in backticks.
+
+    Where the program lies without its Makefile, as in a container's image, its files of pinned
+    versions are named to the installer.
+    """
+    if (ROOT / "Makefile").is_file():
+        where = "" if Path.cwd() == ROOT else f"-C {shlex.quote(str(ROOT))} "
+        return f"`make {where}setup EXTRAS={','.join(extras)}`"
+    files = [shlex.quote(str(ROOT / f"requirements-{name}.lock")) for name in extras]
+    return pip(f"install {' '.join(f'-r {file}' for file in files)}")
 
 
 def _python() -> str:

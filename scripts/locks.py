@@ -1,7 +1,7 @@
 """Writes the lock files: what each set of dependencies installs, with every version pinned.
 
-`requirements.lock` is the light set, `requirements-EXTRA.lock` what an extra of `pyproject.toml` adds
-to it. The versions are those that are installed where this runs, so that one set of them serves all.
+`requirements.lock` is the light set, `requirements-EXTRA.lock` what an extra of `pyproject.toml`
+adds to it. The versions are those that are installed here, so that one set of them serves all.
 ``--check`` writes nothing and fails where a lock file is not what is declared and installed.
 """
 
@@ -78,7 +78,7 @@ def _public(version: str) -> str:
     return re.sub(r"\+.*", "", version)
 
 
-def main() -> int:
+def main() -> None:
     """Write the files, or say which are out of date."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
@@ -92,10 +92,8 @@ def main() -> int:
         if not check:
             path.write_text(text, encoding="utf-8")
     if check and stale:
-        print(f"Not as declared and installed: {', '.join(stale)}. Run `make locks`.")
-        return 1
-    return 0
+        sys.exit(f"Not as declared and installed: {', '.join(stale)}. Run `make locks`.")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -8,7 +8,7 @@ from bot.engine.models.architectures import check_portable, check_runs, why_not_
 from bot.engine.models.config import context_length, read_json_object
 from bot.engine.models.folder import ModelFolder, read_model_folder
 from bot.engine.models.gguf_file import read_gguf_header
-from bot.engine.models.source import ModelSource, SourceKind, identify
+from bot.engine.models.source import ModelSource, SourceKind, identify, require_libraries
 from bot.errors import ModelError
 
 
@@ -66,6 +66,7 @@ def inspect_model(model: str, *, data_dir: Path, ask_hub: bool = True) -> Inspec
 
 
 def _inspect(model: str, source: ModelSource, data_dir: Path, *, ask_hub: bool) -> Inspection:
+    require_libraries(source)
     if source.kind is SourceKind.HUB:
         found = hub.cached_folder(source.name)
         if found is not None:

@@ -5,6 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from bot.engine.models import embedded, gguf_cache, hub
+from bot.engine.models.extras import OR_GGUF, missing_gpu_libraries, require_gpu_libraries
 from bot.engine.models.folder import (
     PICKLE_SUFFIXES,
     WEIGHTS_NAME,
@@ -64,6 +65,7 @@ def fetch(source: ModelSource, *, data_dir: Path, progress: Progress) -> ModelFo
 
     Raises ModelError.
     """
+    require_libraries(source)
     if source.kind is SourceKind.EMBEDDED:
         return gguf_cache.embedded_folder(data_dir, progress)
     if source.kind is SourceKind.GGUF and source.path is not None:
@@ -73,6 +75,20 @@ def fetch(source: ModelSource, *, data_dir: Path, progress: Progress) -> ModelFo
     return hub.cached_folder(source.name) or read_model_folder(
         hub.download_folder(source.name, progress)
     )
+
+
+def require_libraries(source: ModelSource) -> None:
+    """Raise ModelError where this machine lacks what a model of that kind is loaded with.
+
+    What is wrong with the model itself is told first, as far as it can be seen without them.
+    """
+    if source.kind not in (SourceKind.FOLDER, SourceKind.HUB) or not missing_gpu_libraries():
+        return
+    if source.path is not None:
+        read_model_folder(source.path, source.weights)
+    elif Path(source.name).parent.is_dir():  # somebody's folder of models: a slip of the pen
+        raise ModelError(*hub.not_here(source.name))
+    require_gpu_libraries(f"{source.name}, a model of safetensors files,", OR_GGUF)
 
 
 def _folder_source(path: Path) -> ModelSource:

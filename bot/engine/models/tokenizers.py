@@ -10,8 +10,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
-from tokenizers import Tokenizer
-
 from bot.errors import ModelError
 from bot.invocation import pip
 
@@ -20,6 +18,8 @@ log = logging.getLogger(__name__)
 
 def check_tokenizer_file(folder: Path) -> None:
     """Raises ModelError where a folder's tokenizer cannot be read. Loads no torch."""
+    from tokenizers import Tokenizer  # late: it belongs to the extra `gpu`
+
     file = folder / "tokenizer.json"
     if file.is_file():
         try:
