@@ -27,14 +27,15 @@ def pip(words: str) -> str:
 def setup(*extras: str) -> str:
     """The command that installs extras of `pyproject.toml`, in backticks.
 
-    Where the program lies without its Makefile, as in a container's image, its files of pinned
-    versions are named to the installer.
+    Our image for containers has neither a Makefile nor room for libraries: the extra `gpu` is
+    another image, and all others are in both. A package that was installed has its extras.
     """
     if (ROOT / "Makefile").is_file():
         where = "" if Path.cwd() == ROOT else f"-C {shlex.quote(str(ROOT))} "
         return f"`make {where}setup EXTRAS={','.join(extras)}`"
-    files = [shlex.quote(str(ROOT / f"requirements-{name}.lock")) for name in extras]
-    return pip(f"install {' '.join(f'-r {file}' for file in files)}")
+    if (ROOT / "requirements.lock").is_file():
+        return "`docker compose up -d --build bot-gpu`"
+    return pip(f"install 'caduceus[{','.join(extras)}]'")
 
 
 def _python() -> str:

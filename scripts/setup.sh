@@ -127,6 +127,14 @@ if ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1; then
 else
     check_disk
 fi
+# llama.cpp's threads are those of GCC's library, which a bare Debian lacks.
+if [ "$(uname -s 2>/dev/null)" = Linux ] &&
+    ! "$VENV/bin/python" -c 'import ctypes; ctypes.CDLL("libgomp.so.1")' 2>/dev/null; then
+    say "caduceus: the library libgomp is missing, which llama.cpp needs."
+    say "Install it, then run this again: sudo apt-get install libgomp1 (Fedora: sudo dnf install libgomp)"
+    exit 2
+fi
+
 mkdir -p "$DONE"
 printf '%s\n' "$extras" >"$CHOSEN"
 rm -f "$VENV/.ready"

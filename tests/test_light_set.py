@@ -76,7 +76,7 @@ def test_doctor_finds_nothing_broken(run: Run) -> None:
 def test_the_embedded_model_can_be_looked_at(run: Run) -> None:
     code, said = run("model", "inspect", "demo")
     assert code == 0, said
-    assert "SmolLM2-135M-Instruct" in said
+    assert "SmolLM2-135M-Instruct, by Hugging Face, Apache-2.0" in said
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ The installer is a stand-in that notes what it is asked for; the script is the r
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,14 @@ PYTHON = """#!/bin/sh
 case "$*" in
     "-m venv --clear "*) mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
     "-m pip --version") ;;
+    *CDLL*) exit "${NO_GOMP:-0}" ;;
     "-m pip install "*)
         echo "$*" >>"$PIP_LOG"
         case "$*" in *"${PIP_FAILS:-nothing at all}"*) exit 1 ;; esac
         ;;
 esac
 """
-TOOLS = ("sh", "cksum", "df", "awk", "grep", "sed", "sort", "tr", "cat", "mkdir", "rm", "cp")
+TOOLS = ("sh", "cksum", "df", "awk", "grep", "sed", "sort", "tr", "cat", "mkdir", "rm", "cp", "uname")
 
 
 class Clone:
@@ -181,6 +183,16 @@ def test_too_little_room_is_told_before_anything_is_done(
     assert not clone.asked
     assert not (clone.folder / ".venv").exists()
     assert ("EXTRAS=no-gpu" in said) == bool(extras)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the wheels bring it")
+def test_a_missing_library_of_the_system_is_named_before_anything_is_downloaded(
+    clone: Clone,
+) -> None:
+    code, said = clone.set_up(NO_GOMP="1")
+    assert code == 2
+    assert "sudo apt-get install libgomp1" in said
+    assert not clone.asked
 
 
 def test_what_an_older_set_up_installed_stays(clone: Clone) -> None:

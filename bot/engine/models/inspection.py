@@ -6,6 +6,7 @@ from pathlib import Path
 from bot.engine.models import gguf_cache, hub
 from bot.engine.models.architectures import check_portable, check_runs, why_not_fast
 from bot.engine.models.config import context_length, read_json_object
+from bot.engine.models.embedded import CREDIT
 from bot.engine.models.folder import ModelFolder, read_model_folder
 from bot.engine.models.gguf_file import read_gguf_header
 from bot.engine.models.source import ModelSource, SourceKind, identify, require_libraries
@@ -128,6 +129,7 @@ def _inspect_gguf(model: str, source: ModelSource, path: Path, data_dir: Path) -
     ready = (
         source.kind is SourceKind.EMBEDDED and gguf_cache.converted_embedded(data_dir) is not None
     )
+    credit = (f"{source.name}, {CREDIT}.",) if source.kind is SourceKind.EMBEDDED else ()
     note = "converted already" if ready else "will be converted once, when it is first used"
     return Inspection(
         model,
@@ -140,7 +142,7 @@ def _inspect_gguf(model: str, source: ModelSource, path: Path, data_dir: Path) -
         bytes=path.stat().st_size,
         context_tokens=header.context_tokens,
         has_chat_template=header.chat_template is not None,
-        notes=(f"It is {note}.",) if ready else (f"It {note}.",),
+        notes=(*credit, f"It is {note}." if ready else f"It {note}."),
     )
 
 
