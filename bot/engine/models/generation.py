@@ -45,9 +45,11 @@ def sampling_defaults(name: str, folder: Path) -> Mapping[str, float]:
     Keys are among SAMPLING_KEYS; what isn't said is left out. Never raises: a bad file says
     nothing. Whether a value is in our range is for whoever uses it to see.
     """
-    said = _numbers(_read(folder))
-    if said:
-        return said
+    return _numbers(_read(folder)) or known_sampling(name)
+
+
+def known_sampling(name: str) -> Mapping[str, float]:
+    """The same by the model's name alone, for files that don't say it; empty for an unknown one."""
     known = (found for pattern, found in _KNOWN_SAMPLING if re.search(pattern, name.lower()))
     return next(known, dict[str, float]())
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-LLAMA_3_BOS = "<|begin_of_text|>"
 _VERSION = 2  # of what is written here; an older conversion is made again
 
 
@@ -128,10 +127,7 @@ def _set_beginning(tokenizer: Any, header: GgufHeader) -> None:
     transformers goes by the file's flag alone, which the first files of Llama 3 do not have (nor a
     word on the kind of their vocabulary).
     """
-    adds_bos = header.adds_bos
-    if adds_bos is None:
-        adds_bos = tokenizer.bos_token == LLAMA_3_BOS
-    if adds_bos and tokenizer.bos_token_id is not None:
+    if header.adds_bos and tokenizer.bos_token_id is not None:
         tokenizer.add_bos_token = True
 
 

@@ -123,7 +123,6 @@ def test_a_gguf_file_has_the_float_models_logits(tiny: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("bos", "add_bos", "begins"),
     [
-        ("<|begin_of_text|>", None, True),  # the first files of Llama 3
         ("<|begin_of_text|>", False, False),
         ("<s>", None, False),
         ("<s>", True, True),
