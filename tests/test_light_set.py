@@ -97,6 +97,16 @@ def test_a_model_that_needs_torch_names_the_one_command(
     assert INSTALLS in said.splitlines()[-1], said
 
 
+def test_what_other_extras_bring_is_named_with_them(run: Run, tmp_path: Path) -> None:
+    url = "postgresql+asyncpg://caduceus:word@127.0.0.1:1/caduceus"
+    code, said = run("db", "check", DATABASE_URL=url)
+    assert (code, "setup EXTRAS=postgres`" in said) == (2, True), said
+    (tmp_path / "tokenizer.json").write_text("{}")
+    remote = {"ENGINE": "openai", "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
+    _, said = run("doctor", "--offline", TOKENIZER=str(tmp_path), **remote)
+    assert "setup EXTRAS=tokenizer`" in said
+
+
 def test_doctor_names_the_command_too(run: Run, safetensors: str) -> None:
     code, said = run("doctor", "--offline", MODEL=safetensors)
     assert code == 2

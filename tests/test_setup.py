@@ -23,7 +23,21 @@ case "$*" in
         ;;
 esac
 """
-TOOLS = ("sh", "cksum", "df", "awk", "grep", "sed", "sort", "tr", "cat", "mkdir", "rm", "cp", "uname")
+TOOLS = (
+    "sh",
+    "cksum",
+    "df",
+    "awk",
+    "grep",
+    "sed",
+    "sort",
+    "tr",
+    "cat",
+    "mkdir",
+    "rm",
+    "cp",
+    "uname",
+)
 
 
 class Clone:
