@@ -8,7 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bot.cli.findings import Finding, Grade, exit_code, from_error
+from bot.engine.models.extras import is_installed
 from bot.errors import CaduceusError, EngineError, SettingsError
+from bot.invocation import setup
 from bot.settings import ProcessSettings, load_settings
 
 if TYPE_CHECKING:
@@ -174,6 +176,9 @@ async def _check_remote(settings: ProcessSettings, *, offline: bool) -> list[Fin
         f"TOKENIZER ({settings.tokenizer})." if settings.tokenizer else "a cautious estimate."
     )
     if offline:
+        if settings.tokenizer is not None and not is_installed("tokenizers"):
+            fix = f"Run {setup('tokenizer')}."
+            return [Finding(Grade.WARN, "tokens", "TOKENIZER cannot be read here.", fix)]
         return [Finding(Grade.OK, "tokens", f"Not asked (--offline). {counting}")]
     engine = build_engine(settings)
     if not isinstance(engine, OpenAIEngine):

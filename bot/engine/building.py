@@ -21,7 +21,7 @@ from bot.engine.models.folder import ModelFolder
 from bot.engine.models.generation import sampling_defaults
 from bot.engine.models.progress import Progress, no_progress
 from bot.engine.models.quiet import silence_libraries
-from bot.engine.models.source import fetch, identify
+from bot.engine.models.source import fetch, identify, require_libraries
 from bot.engine.models.staging import stage
 from bot.engine.models.threads import choose_threads
 from bot.engine.models.tokenizers import fit_vocabulary, load_tokenizer, special_tokens
@@ -71,11 +71,12 @@ def load_model(
     On a processor, this thread computes with `cpu_threads` from now on; 0 is by the machine.
     Raises ModelError, naming the file that is to blame and what to do.
     """
+    report = progress or no_progress
+    source = identify(model)
+    require_libraries(source)
     silence_libraries()  # before the next line brings transformers
     from bot.engine.portable.loading import choose_device, load_folder, set_threads
 
-    report = progress or no_progress
-    source = identify(model)
     fetched = fetch(source, data_dir=data_dir, progress=report)
     config = check_runs(fetched)
     folder = stage(fetched, data_dir=data_dir)

