@@ -39,10 +39,8 @@ def suggest(data_dir: Path, in_use: str, console: Console, *, as_json: bool) -> 
 
 def _machine_lines(machine: Machine, cards: Sequence[Gpu]) -> list[str]:
     cores = "1 core" if machine.cores == 1 else f"{machine.cores} cores"
-    lines = [
-        f"This machine: {machine.memory_bytes / GB:.1f} GB of memory "
-        f"({machine.memory_free_bytes / GB:.1f} free), {cores}."
-    ]
+    free = f"{machine.memory_free_bytes / GB:.1f} free"
+    lines = [f"This machine: {machine.memory_bytes / GB:.1f} GB of memory ({free}), {cores}."]
     for gpu in machine.gpus:
         free = f"{gpu.total_bytes / GB:.1f} GB ({gpu.free_bytes / GB:.1f} free)"
         lines.append(f"Graphics card: {gpu.name}, {free}.")
