@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from gguf_files import write_gguf
+from gguf_files import llama
 from hub_server import HubServer, serving
 
 from bot import __main__ as program
 from bot.cli.model import suggesting
-from bot.engine.models import machine as machine_module
 from bot.engine.models.machine import Gpu, Machine
 from bot.engine.models.suggest.catalogue import catalogue, named
 from bot.engine.models.suggest.fit import Pace, Place, fit, order, pick
@@ -20,6 +19,7 @@ from bot.engine.models.suggest.fit import Pace, Place, fit, order, pick
 GB = 1_000_000_000
 LAPTOP = Machine(16 * GB, 12 * GB, 4)
 TWELVE_GB_CARD = Gpu("NVIDIA GeForce RTX 3060", 12 * GB, 11 * GB)
+PLAYER = Machine(16 * GB, GB, 4, (TWELVE_GB_CARD,))
 ID = "someone/tiny-GGUF"
 FILE = "tiny-Q4_K_M.gguf"
 
@@ -39,8 +39,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def hub(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    content = write_gguf(tmp_path / "tiny.gguf").read_bytes()
-    with serving(HubServer({ID: {FILE: content + random.Random(1).randbytes(0)}})) as server:
+    with serving(
+        HubServer({ID: {FILE: llama().write(tmp_path / "tiny.gguf").read_bytes()}})
+    ) as server:
         monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         yield server
@@ -218,4 +219,3 @@ def test_nothing_that_fits_is_said(
     monkeypatch.setattr(suggesting, "look_at_machine", lambda: Machine(GB, GB // 2, 1))
     assert program.main(["model", "suggest"]) == 0
     assert "None of them fits here" in capsys.readouterr().out
-    assert machine_module.NVIDIA_SECONDS
