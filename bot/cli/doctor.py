@@ -165,10 +165,18 @@ def _check_model(settings: ProcessSettings, *, offline: bool) -> list[Finding]:
     if seen.context_tokens:
         details.append(f"context of {seen.context_tokens:,} tokens")
     text = f"{seen.name} ({seen.kind}): {', '.join(part for part in details if part)}."
-    toy = settings.model == DEMO_MODEL
+    toy = better_model() if settings.model == DEMO_MODEL else ""
     return [
-        Finding(Grade.OK, "model", " ".join([text, *seen.notes]), better_model() if toy else "")
+        Finding(Grade.OK, "model", " ".join([text, *seen.notes]), toy),
+        Finding(Grade.OK, "engine", _which_engine(seen.kind)),
     ]
+
+
+def _which_engine(kind: str) -> str:
+    """What runs a model of that kind, and why."""
+    if kind in ("GGUF file", "the embedded model"):
+        return "llama.cpp, in a process of its own: it is a GGUF file."
+    return "torch, in this process: it is a folder of safetensors files, not a GGUF file."
 
 
 async def _check_remote(settings: ProcessSettings, *, offline: bool) -> list[Finding]:

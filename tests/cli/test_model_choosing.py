@@ -1,7 +1,11 @@
 """`model suggest`, `fetch` and `use`, as a newcomer types them, against a hub on this machine."""
 
 import json
+import os
 import random
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +20,7 @@ from bot.engine.models.machine import Gpu, Machine
 from bot.engine.models.suggest.catalogue import catalogue, named
 from bot.engine.models.suggest.fit import Pace, Place, fit, order, pick
 
+ROOT = Path(__file__).parents[2]
 GB = 1_000_000_000
 LAPTOP = Machine(16 * GB, 12 * GB, 4)
 TWELVE_GB_CARD = Gpu("NVIDIA GeForce RTX 3060", 12 * GB, 11 * GB)
@@ -108,6 +113,22 @@ def test_a_damaged_model_is_not_offered(
     hub.repositories[ID][FILE] = b"GGUF" + random.Random(2).randbytes(20_000)
     assert program.main(["model", "fetch", ID]) == 2
     assert "would not load" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_interrupting_keeps_what_has_come(hub: HubServer, home: Path) -> None:
+    hub.stalls_after = 15_000
+    command = [sys.executable, "-m", "bot", "model", "fetch", ID]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        assert hub.started_sending.wait(60)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "what has come is kept" in said
+    assert not list(home.rglob("*.gguf"))
+    hub.stalls_after = None
+    assert program.main(["model", "fetch", ID]) == 0
 
 
 def test_offline_in_one_line(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
