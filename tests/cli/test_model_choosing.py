@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from checkpoints import make_float, write_new_layout
 from gguf_files import llama
 from hub_server import HubServer, serving
 
@@ -105,6 +106,32 @@ def test_careful_words(
     said = capsys.readouterr().out
     assert "set in the environment too" in said
     assert "GB are free now" in said
+
+
+def test_a_folder_of_safetensors_names_the_extra_that_it_needs(
+    hub: HubServer,
+    home: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = write_new_layout(make_float(), tmp_path / "served")
+    hub.repositories["a/b"] = {file.name: file.read_bytes() for file in folder.iterdir()}
+    for module in ("extras", "source"):
+        name = f"bot.engine.models.{module}.missing_gpu_libraries"
+        monkeypatch.setattr(name, lambda: ("torch",))
+    monkeypatch.setattr("bot.cli.model.fetching.missing_gpu_libraries", lambda: ("torch",))
+    assert program.main(["model", "fetch", "a/b"]) == 0
+    assert "EXTRAS=gpu" in capsys.readouterr().out
+    assert program.main(["model", "use", "a/b"]) == 2
+    assert "EXTRAS=gpu" in capsys.readouterr().err
+    assert not (home / ".env").exists()
+
+
+def test_short_names_that_are_none(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for action in ("fetch", "use"):
+        assert program.main(["model", action, "llama9"]) == 2
+        assert "model suggest` lists the short names" in capsys.readouterr().err
 
 
 def test_a_damaged_model_is_not_offered(

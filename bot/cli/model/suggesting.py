@@ -26,12 +26,12 @@ def suggest(data_dir: Path, in_use: str, console: Console, *, as_json: bool) -> 
     """Print the table, the best pick first, and the next command. Returns the exit code."""
     machine = look_at_machine()
     has_gptq = not missing_gpu_libraries()
-    cards = _llama_cards() if machine.gpus else ()
+    cards = _llama_cards(machine) if machine.gpus else ()
     fits = [fit(model, machine, cards, has_gptq=has_gptq) for model in catalogue()]
     if as_json:
         print(json.dumps(_document(machine, fits, data_dir), indent=1))
         return 0
-    lines = [*_machine_lines(machine, cards), "", *_table(fits, data_dir), ""]
+    lines = [*_machine_lines(machine, cards), "", *_table(fits, data_dir, in_use), ""]
     lines += _next(fits, data_dir, in_use)
     console.print("\n".join(lines), markup=False, soft_wrap=True)
     return 0
@@ -54,7 +54,7 @@ def _machine_lines(machine: Machine, cards: Sequence[Gpu]) -> list[str]:
 HEAD = "  {:<16} {:<14} {:>5} {:>6} {:>5} {:>6} {:>5}  {}"
 
 
-def _table(fits: Sequence[Fit], data_dir: Path) -> list[str]:
+def _table(fits: Sequence[Fit], data_dir: Path, in_use: str) -> list[str]:
     """At most 80 columns: two lines for each model."""
     best = pick(fits)
     lines = [
@@ -67,6 +67,7 @@ def _table(fits: Sequence[Fit], data_dir: Path) -> list[str]:
         row = HEAD.format(model.name, _runs(one), *numbers, model.licence)
         lines.append(f"*{row[1:]}" if one is best else row)
         here = " (downloaded)" if _is_here(model, data_dir) else ""
+        here = " (MODEL)" if str(model.hub_name) == in_use else here
         lines.append(f"    {model.purpose}{_remark(one)}{here}")
     lines += [
         "",
@@ -185,9 +186,11 @@ def _document(machine: Machine, fits: Sequence[Fit], data_dir: Path) -> dict[str
     }
 
 
-def _llama_cards() -> tuple[Gpu, ...]:
+def _llama_cards(machine: Machine) -> tuple[Gpu, ...]:
     """The cards that llama.cpp, as it is installed here, can use: its own process tells."""
     from bot.engine.llamacpp.process import LlamaProcess
+
+    shared = all(gpu.shares_memory for gpu in machine.gpus)
 
     async def ask() -> tuple[Gpu, ...]:
         process = LlamaProcess()
@@ -196,7 +199,9 @@ def _llama_cards() -> tuple[Gpu, ...]:
                 abilities = await process.start()
         finally:
             process.kill()
-        return tuple(Gpu(card.name, card.free_bytes, card.free_bytes) for card in abilities.cards)
+        return tuple(
+            Gpu(card.name, card.free_bytes, card.free_bytes, shared) for card in abilities.cards
+        )
 
     try:
         return asyncio.run(ask())

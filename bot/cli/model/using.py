@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bot.cli.model.env_file import write_setting
-from bot.cli.model.fetching import spelled_out
+from bot.cli.model.fetching import meant
 from bot.engine.models.gguf_file import read_gguf_header
 from bot.engine.models.gguf_memory import memory_need
 from bot.engine.models.inspection import inspect_model
@@ -15,7 +15,6 @@ from bot.engine.models.source import (
     DEMO,
     ModelSource,
     SourceKind,
-    identify,
     locate,
     require_libraries,
 )
@@ -29,7 +28,7 @@ GB = 1e9
 
 def use(model: str, data_dir: Path, console: Console, *, is_local: bool) -> int:
     """Write MODEL into `.env`, and say what comes of it. Raises ModelError and SettingsError."""
-    source = locate(identify(spelled_out(model)), data_dir)
+    source = locate(meant(model), data_dir)
     if source is None:
         fetching = command(f"model fetch {model}")
         raise ModelError(f"{model} is not on this machine.", f"Download it first: {fetching}.")
