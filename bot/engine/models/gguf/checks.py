@@ -44,8 +44,8 @@ _ROPE_TYPES = ("none", "linear", "yarn", "longrope")
 _MOST_EXPERTS = 1024  # LLAMA_MAX_EXPERTS
 # llama.cpp ends its process where these have no experts or sections, and insists that the whole of
 # a head turns with the position in the last ones.
-_OF_EXPERTS = ("bailingmoe2", "smallthinker")
-_SECTIONED = ("qwen2vl", "qwen3vl", "qwen3vlmoe", "paddleocr")
+_OF_EXPERTS = ("bailingmoe2", "smallthinker", "glm4moe", "grovemoe")
+_SECTIONED = ("qwen2vl", "qwen3vl", "qwen3vlmoe", "qwen35", "qwen35moe", "qwen4exp", "paddleocr")
 _WHOLE_ROTATION = ("llama", "deci", "falcon", "llama-embed")
 
 
@@ -135,6 +135,7 @@ def check_numbers(architecture: str, metadata: Mapping[str, GgufValue], tokens: 
     layers = numbers.one("block_count")
     if numbers.one("nextn_predict_layers") >= layers:
         raise Damaged("has no layers but those that guess ahead")
+    numbers.one("embedding_length_out")
     _check_heads(architecture, numbers, layers)
     _check_experts(architecture, numbers, layers)
     _check_fractions(architecture, metadata)
