@@ -151,7 +151,7 @@ async def _check_fallback(settings: ProcessSettings, *, offline: bool) -> list[F
 def _check_model(settings: ProcessSettings, *, offline: bool) -> list[Finding]:
     from bot.engine.models.inspection import inspect_model
 
-    seen = inspect_model(settings.model, data_dir=settings.data_dir, ask_hub=not offline)
+    seen = inspect_model(settings.model, ask_hub=not offline)
     if not seen.loads:
         return [Finding(Grade.FAIL, "model", problem) for problem in seen.problems]
     if not seen.is_known:

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="`demo`, a folder, a .gguf file or a Hugging Face id (default: MODEL's value)",
     )
     actions.add_parser(
-        "fetch", parents=[named], help="download or convert a model now, so that a start is quick"
+        "fetch", parents=[named], help="download a model now, so that a start is quick"
     )
     actions.add_parser(
         "inspect", parents=[named], help="what a model holds and whether it would load"
@@ -77,8 +77,8 @@ def run(args: argparse.Namespace, settings: ModelSettings | None) -> int:
         return run_interruptibly(lambda: _quantize(args, settings, console))
     model = args.model or settings.model
     if args.action == "fetch":
-        return run_interruptibly(lambda: _fetch(model, settings.data_dir, console))
-    found = inspect_model(model, data_dir=settings.data_dir)
+        return run_interruptibly(lambda: _fetch(model, console))
+    found = inspect_model(model)
     console.print("\n".join(describe(found)), markup=False, soft_wrap=True)
     return 0 if found.loads else EXIT_PROBLEMS
 
@@ -92,6 +92,8 @@ def describe(found: Inspection) -> list[str]:
         ("weights", found.weights),
         ("size", _size(found)),
         ("context", f"{found.context_tokens} tokens" if found.context_tokens else ""),
+        ("licence", found.license),
+        ("memory", ", ".join(_memory(*row) for row in found.memory)),
         ("template", "has a chat template" if found.has_chat_template else ""),
     ]
     lines = [f"{label:<10}{value}" for label, value in rows if value]
@@ -110,14 +112,23 @@ def _size(found: Inspection) -> str:
     return f"{count} weights, {found.bytes / 1e9:.2f} GB"
 
 
-def _fetch(model: str, data_dir: Path, console: Console) -> int:
+def _memory(length: int, taken: int) -> str:
+    return f"{taken / 1e9:.1f} GB with a context of {length:,}"
+
+
+def _fetch(model: str, console: Console) -> int:
     # Imported late, as everything here that is not needed for `inspect`.
+    from bot.engine.models.gguf_file import read_gguf_header
     from bot.engine.models.source import fetch, identify
 
     started = time.monotonic()
     source = identify(model)
+    if source.gguf is not None:
+        read_gguf_header(source.gguf)
+        console.print(f"{source.name} is in {source.gguf}.", markup=False, soft_wrap=True)
+        return 0
     with _progress() as report:
-        folder = fetch(source, data_dir=data_dir, progress=report)
+        folder = fetch(source, progress=report)
     console.print(
         f"{source.name} is ready in {folder.path} ({time.monotonic() - started:.0f} s).",
         markup=False,

@@ -47,7 +47,7 @@ def quantize_model(request: QuantizeRequest, *, data_dir: Path, progress: Progre
     if request.target.exists():
         raise ModelError(f"{request.target} is there already.", "Name a folder that is not.")
     source = identify(request.model)
-    folder = fetch(source, data_dir=data_dir, progress=progress)
+    folder = fetch(source, progress=progress)
     if folder.gptq:
         raise ModelError(f"{source.name} is quantized already ({folder.gptq.words}).")
     if request.bits not in BITS:

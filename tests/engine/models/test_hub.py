@@ -39,7 +39,7 @@ def test_a_cached_model_loads_without_a_network(cache: Path, tmp_path: Path) -> 
     loaded = load_model(HUB_ID, data_dir=tmp_path / "data")
     assert torch.equal(logits(loaded.model), logits(make_float().reference))
     assert loaded.info.name == HUB_ID
-    assert inspect_model(HUB_ID, data_dir=tmp_path / "data").loads
+    assert inspect_model(HUB_ID).loads
 
 
 def test_a_half_cached_model_is_not_taken(cache: Path, tmp_path: Path) -> None:
@@ -55,13 +55,13 @@ def test_offline_and_unknown_names_both_readings(tmp_path: Path) -> None:
 
 
 def test_what_is_neither_here_nor_on_the_hub_is_a_problem(tmp_path: Path) -> None:
-    found = inspect_model(HUB_ID, data_dir=tmp_path)  # and there is no network
+    found = inspect_model(HUB_ID)  # and there is no network
     assert "no folder «someone/tiny-model»" in found.problems[0]
     assert "cannot be reached" in found.problems[0]
 
 
 def test_whoever_may_not_ask_the_hub_says_that_it_does_not_know(tmp_path: Path) -> None:
-    found = inspect_model(HUB_ID, data_dir=tmp_path, ask_hub=False)
+    found = inspect_model(HUB_ID, ask_hub=False)
     assert found.loads
     assert not found.is_known
 
@@ -71,8 +71,8 @@ def test_a_misspelt_folder_is_a_problem_also_without_the_hub(
 ) -> None:
     write_new_layout(make_float(), tmp_path / "models" / "hermes")
     monkeypatch.chdir(tmp_path)
-    assert inspect_model("models/hermes", data_dir=tmp_path, ask_hub=False).loads
-    found = inspect_model("models/hermse", data_dir=tmp_path, ask_hub=False)
+    assert inspect_model("models/hermes", ask_hub=False).loads
+    found = inspect_model("models/hermse", ask_hub=False)
     assert "no folder «models/hermse»" in found.problems[0]
 
 
@@ -80,7 +80,7 @@ def test_inspecting_asks_the_hub_and_downloads_nothing(
     serve: object, cache: Path, tmp_path: Path
 ) -> None:
     server = serve()  # type: ignore[operator]
-    found = inspect_model(HUB_ID, data_dir=tmp_path)
+    found = inspect_model(HUB_ID)
     assert found.loads
     assert "will be downloaded" in found.notes[0]
     assert "model.safetensors" not in server.asked
@@ -89,7 +89,7 @@ def test_inspecting_asks_the_hub_and_downloads_nothing(
 
 def test_a_model_that_the_hub_does_not_have_is_a_problem(serve: object, tmp_path: Path) -> None:
     serve(404, X_Error_Code="RepoNotFound")  # type: ignore[operator]
-    found = inspect_model(HUB_ID, data_dir=tmp_path)
+    found = inspect_model(HUB_ID)
     assert "has no model of that name" in found.problems[0]
 
 

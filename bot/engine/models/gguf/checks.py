@@ -49,6 +49,12 @@ _SECTIONED = ("qwen2vl", "qwen3vl", "qwen3vlmoe", "qwen35", "qwen35moe", "qwen4e
 _WHOLE_ROTATION = ("llama", "deci", "falcon", "llama-embed")
 
 
+def is_part(path: Path) -> bool:
+    """Whether a file is one of several that a model is split into, by its name."""
+    named = _PART_NAME.search(path.name)
+    return named is not None and int(named[2]) > 1
+
+
 def check_kind(path: Path, metadata: Mapping[str, GgufValue]) -> str:
     """The architecture of a file that is a whole model and writes text. Raises ModelError."""
     _check_whole(path, metadata)
