@@ -122,7 +122,7 @@ def load_reference(model: str, data_dir: Path, progress: Progress) -> "tuple[Pre
     from bot.engine.portable.loading import choose_device, load_folder
 
     silence_libraries()
-    folder = stage(fetch(identify(model), progress=progress), data_dir=data_dir)
+    folder = stage(fetch(identify(model), data_dir=data_dir, progress=progress), data_dir=data_dir)
     config = transformers_config(folder.path, folder.config)
     device = choose_device()
     loaded, _kernel = load_folder(folder, config, device, progress)

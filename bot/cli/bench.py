@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from bot.engine.models.extras import require_gpu_libraries
 from bot.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ def run(args: argparse.Namespace, settings: BenchSettings | None) -> int:
     for file in (args.json, args.markdown):
         if file is not None and not file.parent.is_dir():
             raise SettingsError(f"There is no folder {file.parent}.", "Make it first.")
+    require_gpu_libraries("The benchmark")
     from bot.bench.report import as_markdown, print_on_terminal
     from bot.bench.session import Session
     from bot.engine.portable.loading import choose_device

@@ -8,7 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bot.cli.findings import Finding, Grade, exit_code, from_error
+from bot.engine.models.extras import is_installed
 from bot.errors import CaduceusError, EngineError, SettingsError
+from bot.invocation import setup
 from bot.settings import ProcessSettings, load_settings
 
 if TYPE_CHECKING:
@@ -151,7 +153,7 @@ async def _check_fallback(settings: ProcessSettings, *, offline: bool) -> list[F
 def _check_model(settings: ProcessSettings, *, offline: bool) -> list[Finding]:
     from bot.engine.models.inspection import inspect_model
 
-    seen = inspect_model(settings.model, ask_hub=not offline)
+    seen = inspect_model(settings.model, data_dir=settings.data_dir, ask_hub=not offline)
     if not seen.loads:
         return [Finding(Grade.FAIL, "model", problem) for problem in seen.problems]
     if not seen.is_known:
@@ -163,7 +165,17 @@ def _check_model(settings: ProcessSettings, *, offline: bool) -> list[Finding]:
     if seen.context_tokens:
         details.append(f"context of {seen.context_tokens:,} tokens")
     text = f"{seen.name} ({seen.kind}): {', '.join(part for part in details if part)}."
-    return [Finding(Grade.OK, "model", " ".join([text, *seen.notes]))]
+    return [
+        Finding(Grade.OK, "model", " ".join([text, *seen.notes])),
+        Finding(Grade.OK, "engine", _which_engine(seen.kind)),
+    ]
+
+
+def _which_engine(kind: str) -> str:
+    """What runs a model of that kind, and why."""
+    if kind in ("GGUF file", "the embedded model"):
+        return "llama.cpp, in a process of its own: it is a GGUF file."
+    return "torch, in this process: it is a folder of safetensors files, not a GGUF file."
 
 
 async def _check_remote(settings: ProcessSettings, *, offline: bool) -> list[Finding]:
@@ -174,6 +186,9 @@ async def _check_remote(settings: ProcessSettings, *, offline: bool) -> list[Fin
         f"TOKENIZER ({settings.tokenizer})." if settings.tokenizer else "a cautious estimate."
     )
     if offline:
+        if settings.tokenizer is not None and not is_installed("tokenizers"):
+            fix = f"Run {setup('tokenizer')}."
+            return [Finding(Grade.WARN, "tokens", "TOKENIZER cannot be read here.", fix)]
         return [Finding(Grade.OK, "tokens", f"Not asked (--offline). {counting}")]
     engine = build_engine(settings)
     if not isinstance(engine, OpenAIEngine):

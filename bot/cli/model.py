@@ -77,8 +77,8 @@ def run(args: argparse.Namespace, settings: ModelSettings | None) -> int:
         return run_interruptibly(lambda: _quantize(args, settings, console))
     model = args.model or settings.model
     if args.action == "fetch":
-        return run_interruptibly(lambda: _fetch(model, console))
-    found = inspect_model(model)
+        return run_interruptibly(lambda: _fetch(model, settings.data_dir, console))
+    found = inspect_model(model, data_dir=settings.data_dir)
     console.print("\n".join(describe(found)), markup=False, soft_wrap=True)
     return 0 if found.loads else EXIT_PROBLEMS
 
@@ -116,21 +116,20 @@ def _memory(length: int, taken: int) -> str:
     return f"{taken / 1e9:.1f} GB with a context of {length:,}"
 
 
-def _fetch(model: str, console: Console) -> int:
+def _fetch(model: str, data_dir: Path, console: Console) -> int:
     # Imported late, as everything here that is not needed for `inspect`.
     from bot.engine.models.gguf_file import read_gguf_header
-    from bot.engine.models.source import fetch, identify
+    from bot.engine.models.source import bring, fetch, identify
 
     started = time.monotonic()
-    source = identify(model)
-    if source.gguf is not None:
-        read_gguf_header(source.gguf)
-        console.print(f"{source.name} is in {source.gguf}.", markup=False, soft_wrap=True)
-        return 0
     with _progress() as report:
-        folder = fetch(source, progress=report)
+        source = bring(identify(model), data_dir, report)
+        if source.gguf is not None:
+            path = read_gguf_header(source.gguf).path
+        else:
+            path = fetch(source, data_dir=data_dir, progress=report).path
     console.print(
-        f"{source.name} is ready in {folder.path} ({time.monotonic() - started:.0f} s).",
+        f"{source.name} is ready in {path} ({time.monotonic() - started:.0f} s).",
         markup=False,
         soft_wrap=True,
     )

@@ -3,13 +3,21 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.engine.models import hub
 from bot.engine.models.architectures import check_runs, why_not_fast
 from bot.engine.models.config import context_length, read_json_object
+from bot.engine.models.embedded import CREDIT
 from bot.engine.models.folder import ModelFolder, read_model_folder
 from bot.engine.models.gguf_file import read_gguf_header
-from bot.engine.models.source import ModelSource, SourceKind, identify
+from bot.engine.models.hub.fetching import ask_for
+from bot.engine.models.source import (
+    ModelSource,
+    SourceKind,
+    identify,
+    locate,
+    require_libraries,
+)
 from bot.errors import ModelError
+from bot.invocation import command
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +55,7 @@ _KINDS = {
 }
 
 
-def inspect_model(model: str, *, ask_hub: bool = True) -> Inspection:
+def inspect_model(model: str, *, data_dir: Path, ask_hub: bool = True) -> Inspection:
     """Look a model over. Problems are part of the answer, never raised. Downloads nothing.
 
     `ask_hub`: whether the hub may be asked about a model that is not on this machine.
@@ -57,7 +65,7 @@ def inspect_model(model: str, *, ask_hub: bool = True) -> Inspection:
     except ModelError as error:
         return Inspection(model, name=model, kind="unknown", problems=(str(error),))
     try:
-        return _inspect(model, source, ask_hub=ask_hub)
+        return _inspect(model, source, data_dir, ask_hub=ask_hub)
     except ModelError as error:
         return Inspection(
             model,
@@ -68,17 +76,20 @@ def inspect_model(model: str, *, ask_hub: bool = True) -> Inspection:
         )
 
 
-def _inspect(model: str, source: ModelSource, *, ask_hub: bool) -> Inspection:
-    if source.kind is SourceKind.HUB:
-        found = hub.cached_folder(source.name)
-        if found is not None:
-            return _inspect_folder(model, source, found)
+def _inspect(model: str, source: ModelSource, data_dir: Path, *, ask_hub: bool) -> Inspection:
+    if source.hub is not None and source.path is None:
+        placed = locate(source, data_dir)
+        if placed is not None:
+            return _inspect(model, placed, data_dir, ask_hub=ask_hub)
+    require_libraries(source)
+    if source.hub is not None and source.path is None:
         if ask_hub:
-            hub.check_exists(source.name)
-            note = "It is not on this machine: it will be downloaded when it is first used."
-            return Inspection(model, source.name, _KINDS[source.kind], notes=(note,))
+            return _inspect_elsewhere(model, source)
         if Path(model).parent.is_dir():  # somebody's folder of models: a slip of the pen
-            raise ModelError(*hub.not_here(source.name))
+            raise ModelError(
+                f"There is no folder «{source.name}», and no model of that name was downloaded.",
+                f"Check MODEL's spelling; {command('model fetch')} asks Hugging Face for it.",
+            )
         return Inspection(model, source.name, _KINDS[source.kind], is_known=False)
     if source.path is None:
         raise ModelError(f"{source.name} has no place.")
@@ -86,6 +97,21 @@ def _inspect(model: str, source: ModelSource, *, ask_hub: bool) -> Inspection:
         folder = read_model_folder(source.path, source.weights)
         return _inspect_folder(model, source, folder)
     return _inspect_gguf(model, source, source.path)
+
+
+def _inspect_elsewhere(model: str, source: ModelSource) -> Inspection:
+    """What the hub says of a model that is not here."""
+    if source.hub is None:
+        raise AssertionError("only a model of the hub is elsewhere")
+    try:
+        choice = ask_for(source.hub)
+    except ModelError as error:
+        raise ModelError(
+            f"There is no folder «{source.name}». {error.message}", error.fix
+        ) from error
+    size = f" ({choice.bytes / 1e9:.1f} GB)" if choice.bytes else ""
+    note = f"It is not on this machine: it will be downloaded when it is first used{size}."
+    return Inspection(model, str(choice.name), _KINDS[source.kind], notes=(note,))
 
 
 def _inspect_folder(model: str, source: ModelSource, folder: ModelFolder) -> Inspection:
@@ -127,6 +153,7 @@ def _inspect_folder(model: str, source: ModelSource, folder: ModelFolder) -> Ins
 def _inspect_gguf(model: str, source: ModelSource, path: Path) -> Inspection:
     header = read_gguf_header(path)
     lengths = sorted({min(length, header.context_tokens) for length in MEMORY_LENGTHS})
+    credit = (f"{source.name}, {CREDIT}.",) if source.kind is SourceKind.EMBEDDED else ()
     return Inspection(
         model,
         name=source.name,
@@ -140,7 +167,7 @@ def _inspect_gguf(model: str, source: ModelSource, path: Path) -> Inspection:
         license=header.license,
         memory=tuple((length, header.memory(length, 1).total) for length in lengths),
         has_chat_template=header.chat_template is not None,
-        notes=("It is run by llama.cpp.",),
+        notes=(*credit, "It is run by llama.cpp."),
     )
 
 

@@ -369,7 +369,7 @@ def test_inspection_tells_what_loading_would_say(
     spoil: Callable[[Path], None], loads: bool, folder: Path, tmp_path: Path
 ) -> None:
     spoil(folder)
-    found = inspect_model(str(folder))
+    found = inspect_model(str(folder), data_dir=tmp_path / "data")
     assert found.loads is loads
     assert bool(found.problems) is not loads
     if loads:
@@ -380,7 +380,7 @@ def test_inspection_tells_what_loading_would_say(
 
 def test_inspection_of_a_quantized_folder(tmp_path: Path) -> None:
     folder = write_old_layout(make_gptq(), tmp_path / "model")
-    found = inspect_model(str(folder))
+    found = inspect_model(str(folder), data_dir=tmp_path / "data")
     assert found.weights == "GPTQ 4 bits, group 32"
     assert found.parameters == sum(v.numel() for v in make_float().tensors.values())
     assert any("laid out anew" in note for note in found.notes)

@@ -200,7 +200,7 @@ def test_a_g_idx_of_zeros_says_nothing_and_is_filled_in(
     for _ in range(2):  # laid out anew, and as it was kept
         loaded = load_model(str(folder), data_dir=tmp_path / "data")
         assert difference(checkpoint, loaded.model) < EXACT
-    notes = inspect_model(str(folder)).notes
+    notes = inspect_model(str(folder), data_dir=tmp_path / "data").notes
     assert any("empty" in note for note in notes)
 
 
