@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import simcord
+from embedded_folder import embedded_folder
 from worlds import QUICK, World, labels, talking
 
 from bot.chat.messages import Scope, Turn, TurnState
@@ -80,7 +81,7 @@ class Outside:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
-    return load_model("demo", data_dir=tmp_path_factory.mktemp("demo"))
+    return load_model(str(embedded_folder()), data_dir=tmp_path_factory.mktemp("demo"))
 
 
 async def replies(world: World, channel: simcord.ChannelHandle, count: int) -> list[Turn]:

@@ -12,6 +12,8 @@ def describe(found: Inspection) -> list[str]:
         ("weights", found.weights),
         ("size", _size(found)),
         ("context", f"{found.context_tokens} tokens" if found.context_tokens else ""),
+        ("licence", found.license),
+        ("memory", ", ".join(_memory(*row) for row in found.memory)),
         ("template", "has a chat template" if found.has_chat_template else ""),
     ]
     lines = [f"{label:<10}{value}" for label, value in rows if value]
@@ -28,3 +30,7 @@ def _size(found: Inspection) -> str:
     millions = found.parameters / 1e6
     count = f"{millions / 1e3:.1f} billion" if millions >= 1e3 else f"{millions:.0f} million"
     return f"{count} weights, {found.bytes / 1e9:.2f} GB"
+
+
+def _memory(length: int, taken: int) -> str:
+    return f"{taken / 1e9:.1f} GB with a context of {length:,}"

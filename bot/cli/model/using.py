@@ -8,7 +8,6 @@ from rich.console import Console
 from bot.cli.model.env_file import write_setting
 from bot.cli.model.fetching import meant
 from bot.engine.models.gguf_file import read_gguf_header
-from bot.engine.models.gguf_memory import memory_need
 from bot.engine.models.inspection import inspect_model
 from bot.engine.models.machine import Machine, look_at_machine
 from bot.engine.models.source import (
@@ -74,7 +73,7 @@ def _memory_warning(path: Path, machine: Machine) -> list[str]:
     """Where one conversation would not go into what is free now."""
     header = read_gguf_header(path)
     tokens = min(header.context_tokens or LONG_TALK_TOKENS, LONG_TALK_TOKENS)
-    need = memory_need(header.shape, header.bytes, tokens, 1).total
+    need = header.memory(tokens, 1).total
     free = max(machine.memory_free_bytes - KEPT_FREE_BYTES, machine.gpu_free_bytes)
     if need <= free:
         return []
