@@ -7,7 +7,6 @@ from rich.console import Console
 
 from bot.cli.model.bars import showing_progress
 from bot.engine.models.extras import missing_gpu_libraries
-from bot.engine.models.folder import read_model_folder
 from bot.engine.models.hub.listing import in_words
 from bot.engine.models.inspection import Inspection, inspect_model
 from bot.engine.models.source import ModelSource, SourceKind, bring, identify, locate
@@ -52,7 +51,7 @@ def fetch(model: str, data_dir: Path, console: Console) -> int:
         took = ""
     typed = str(here.hub)
     if here.kind is SourceKind.FOLDER and here.path and missing_gpu_libraries():
-        size = in_words(read_model_folder(here.path).bytes)
+        size = in_words(sum(file.stat().st_size for file in here.path.glob("*.safetensors")))
         _say(console, f"{typed} is here: {here.path} ({size}).{took}")
         return _say(console, f"To load it, this machine lacks the extra `gpu`: {setup('gpu')}.")
     found = _check(typed, data_dir, here)
