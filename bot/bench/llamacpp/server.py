@@ -23,6 +23,8 @@ from bot.errors import EngineFailed
 
 MOST_LINE_BYTES = 1 << 20
 END_SECONDS = 5.0
+LOOKED_BACK_TOKENS = 1 << 20
+MOST_SAID_BYTES = 300  # of what it says of a request that it refuses
 
 
 class PlainServer:
@@ -55,7 +57,7 @@ class PlainServer:
         seconds = time.monotonic() - began
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=None),
-            connector=aiohttp.TCPConnector(limit=0),
+            connector=aiohttp.TCPConnector(limit=0, force_close=True),
             read_bufsize=MOST_LINE_BYTES,
         )
         return seconds
@@ -88,7 +90,7 @@ class PlainServer:
             "temperature": TEMPERATURE,
             "top_p": TOP_P,
             "repeat_penalty": repetition_penalty,
-            "repeat_last_n": -1,
+            "repeat_last_n": LOOKED_BACK_TOKENS,  # all of it, as our engine does
             "seed": 0,
             "stop": list(STOPS),
         }
@@ -97,7 +99,8 @@ class PlainServer:
         texts: list[str] = []
         async with self._session.post(f"{self._address}/completion", json=body) as answer:
             if answer.status != 200:
-                raise EngineFailed(f"llama.cpp's server answered {answer.status}.")
+                said = (await answer.content.read(MOST_SAID_BYTES)).decode(errors="replace")
+                raise EngineFailed(f"llama.cpp's server answered {answer.status}: {said}")
             async for line in answer.content:
                 if not line.startswith(b"data: {"):
                     continue
