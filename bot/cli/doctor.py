@@ -167,8 +167,8 @@ def _check_model(settings: ProcessSettings, *, offline: bool) -> list[Finding]:
     text = f"{seen.name} ({seen.kind}): {', '.join(part for part in details if part)}."
     toy = better_model() if settings.model == DEMO_MODEL else ""
     return [
-        Finding(Grade.OK, "model", " ".join([text, *seen.notes]), toy),
         Finding(Grade.OK, "engine", _which_engine(seen.kind)),
+        Finding(Grade.OK, "model", " ".join([text, *seen.notes]), toy),
     ]
 
 
