@@ -1,9 +1,10 @@
 """The process in which llama.cpp runs: its own server, on a loopback port, for as long as we live.
 
 Run as a file with our process id as the only argument. Nothing of `bot` is imported here, so that
-it is there at once. Standard input brings one line of JSON (see :func:`serve`) and then stays open:
-its end is our end, and this process's too. On what was standard output goes one line of JSON, the
-outcome; all else that llama.cpp prints goes to standard error.
+it is there at once. On what was standard output goes one line of JSON with what this build of
+llama.cpp can use; standard input then brings one with its parameters (see :func:`serve`) and stays
+open: its end is our end, and this process's too. A last line tells where the server listens, or
+why there is none. All that llama.cpp prints goes to standard error.
 """
 
 import ctypes
@@ -21,20 +22,23 @@ MOST_ERROR_CHARACTERS = 500
 def main() -> None:
     """Serve until whoever started this is gone."""
     end_with_parent(int(sys.argv[1]))
-    outcome = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    tell = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints to standard output belongs to the log
-    line = sys.stdin.buffer.readline()
-    if not line.endswith(b"\n"):
-        os._exit(0)
-    threading.Thread(target=wait_for_end, args=(sys.stdin.buffer,), daemon=True).start()
-    server: object = None
+    server: Any = None
     try:
-        server, told = serve(json.loads(line))
+        import xllamacpp
+
+        print(json.dumps(abilities(xllamacpp)), file=tell, flush=True)
+        line = sys.stdin.buffer.readline()
+        if not line.endswith(b"\n"):
+            os._exit(0)
+        threading.Thread(target=wait_for_end, args=(sys.stdin.buffer,), daemon=True).start()
+        server = serve(xllamacpp, json.loads(line))
+        told: dict[str, Any] = {"address": server.listening_address}
     # Whatever it is, whoever started this has to be told: nobody else would be.
     except Exception as error:  # noqa: BLE001
         told = {"error": f"{type(error).__name__}: {error}"[:MOST_ERROR_CHARACTERS]}
-    outcome.write(json.dumps(told) + "\n")
-    outcome.close()
+    print(json.dumps(told), file=tell, flush=True)
     if server is not None:
         threading.Event().wait()
     os._exit(1)
@@ -59,31 +63,35 @@ def wait_for_end(stream: IO[bytes]) -> None:
     os._exit(0)
 
 
-def serve(order: dict[str, Any]) -> tuple[object, dict[str, Any]]:
-    """Start llama.cpp's server. The order has `parameters`, and `gpu_parameters` for where one is.
+def abilities(xllamacpp: Any) -> dict[str, Any]:
+    """The library's version, and the cards that this build of it can use."""
+    kinds = xllamacpp.ggml_backend_dev_type
+    processors = (kinds.GGML_BACKEND_DEVICE_TYPE_CPU, kinds.GGML_BACKEND_DEVICE_TYPE_ACCEL)
+    gpus: list[dict[str, Any]] = [
+        {
+            "name": str(device.get("description") or device["name"]),
+            "free_bytes": int(device["memory_free"]),
+        }
+        for device in xllamacpp.get_device_info()
+        if device["type"] not in processors
+    ]
+    return {"version": str(xllamacpp.__version__), "gpus": gpus}
 
-    Both are attributes of CommonParams with their values, dotted where they are deeper.
+
+def serve(xllamacpp: Any, order: dict[str, Any]) -> Any:
+    """Load a model and start the server.
+
+    The order names attributes of CommonParams with their values, dotted where they lie deeper; a
+    list for `model_alias` becomes the set that it is.
     """
-    import xllamacpp
-
-    devices: list[dict[str, Any]] = xllamacpp.get_device_info()
-    cpu = xllamacpp.ggml_backend_dev_type.GGML_BACKEND_DEVICE_TYPE_CPU
-    others = xllamacpp.ggml_backend_dev_type.GGML_BACKEND_DEVICE_TYPE_ACCEL
-    gpus = [device for device in devices if device["type"] not in (cpu, others)]
     parameters = xllamacpp.CommonParams()
-    chosen = order["parameters"] | (order["gpu_parameters"] if gpus else {})
-    for path, value in chosen.items():
+    for path, value in order.items():
         *way, name = path.split(".")
         place: Any = parameters
         for step in way:
             place = getattr(place, step)
-        setattr(place, name, value)
-    server = xllamacpp.Server(parameters)
-    return server, {
-        "address": server.listening_address,
-        "version": xllamacpp.__version__,
-        "gpus": [str(device.get("description") or device["name"]) for device in gpus],
-    }
+        setattr(place, name, set(value) if name == "model_alias" else value)
+    return xllamacpp.Server(parameters)
 
 
 if __name__ == "__main__":

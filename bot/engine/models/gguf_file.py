@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from bot.engine.models.config import JsonObject
 from bot.engine.models.generation import known_sampling
-from bot.engine.models.gguf import words
+from bot.engine.models.gguf import checks, words
 from bot.engine.models.gguf.container import (
     CutOff,
     Damaged,
@@ -23,12 +23,35 @@ from bot.engine.models.gguf.container import (
     read_container,
 )
 from bot.engine.models.gguf.shape import Numbers, read_shape
-from bot.engine.models.gguf.tables import FILE_TYPES, TENSOR_TYPES
+from bot.engine.models.gguf.weight_types import FILE_TYPES, TENSOR_TYPES
 from bot.engine.models.gguf_memory import MemoryNeed, ModelShape, memory_need
 from bot.errors import ModelError
 
 MAGIC = b"GGUF"
 _DOWNLOAD_AGAIN = "Download that file again."
+_LITTLE_ENDIAN = "Get the usual little-endian file of this model."
+_NEWER = "Get a newer file of this model, as GGUF."
+_AS_GGUF = "Get the model as safetensors or GGUF."
+_BEGINNING_BYTES = 64
+# What other files begin with, what they are, and what to do.
+_FOREIGN: tuple[tuple[bytes, str, str], ...] = (
+    (b"FUGG", "a big-endian GGUF, made for other processors", _LITTLE_ENDIAN),
+    (b"<", "a web page, not the model", "Download the file itself, by its link «download»."),
+    (
+        b"version https://git-lfs",
+        "a pointer to the model, not the model",
+        "Download the file itself (`git lfs pull`, or `model fetch`).",
+    ),
+    (b"{", "JSON, perhaps an error message of the server", _DOWNLOAD_AGAIN),
+    *(
+        (old, "a model in llama.cpp's format of before GGUF (GGML)", _NEWER)
+        for old in (b"lmgg", b"fmgg", b"tjgg", b"algg")
+    ),
+    (b"PK", "a zip, perhaps a pickle of PyTorch's; those are never read", _AS_GGUF),
+    (b"\x80", "a pickle; pickles can run code and are never read", _AS_GGUF),
+    (b"\x1f\x8b", "packed by gzip", "Unpack it first."),
+    (b"\0" * _BEGINNING_BYTES, "empty inside: nothing but zeros", _DOWNLOAD_AGAIN),
+)
 # What transformers calls an architecture, where llama.cpp calls it otherwise.
 MODEL_TYPES = {
     "qwen2moe": "qwen2_moe",
@@ -71,9 +94,10 @@ def read_gguf_header(path: Path) -> GgufHeader:
     try:
         with _opened(path) as stream:
             size = os.fstat(stream.fileno()).st_size
-            magic = stream.read(len(MAGIC))
-            if magic != MAGIC:
-                raise ModelError(f"{path} is not a GGUF file.", _DOWNLOAD_AGAIN)
+            beginning = stream.read(_BEGINNING_BYTES)
+            if not beginning.startswith(MAGIC):
+                raise ModelError(*_foreign(path, beginning))
+            stream.seek(len(MAGIC))
             return _header(path, size, read_container(stream, size))
     except OSError as error:
         raise ModelError(
@@ -90,13 +114,28 @@ def read_gguf_header(path: Path) -> GgufHeader:
     except OtherEndian as error:
         raise ModelError(
             f"{path} is a big-endian GGUF, made for other processors.",
-            "Get the usual little-endian file of this model.",
+            _LITTLE_ENDIAN,
         ) from error
     except OtherVersion as error:
         raise ModelError(
             f"{path} is GGUF of version {error.version}; 2 and 3 are read.",
-            "Get a newer file of this model.",
+            _NEWER,
         ) from error
+
+
+def _foreign(path: Path, beginning: bytes) -> tuple[str, str]:
+    """(what a file is that is no GGUF, what to do)."""
+    if not beginning:
+        return f"{path} is empty.", _DOWNLOAD_AGAIN
+    for start, what, fix in _FOREIGN:
+        if beginning.lstrip().startswith(start):
+            return f"{path} is no GGUF file: it is {what}.", fix
+    if beginning[8:9] == b"{":  # after the length of its header
+        return (
+            f"{path} is no GGUF file: it is a safetensors file by another name.",
+            "Name it *.safetensors, in a folder with its config.json and tokenizer.",
+        )
+    return f"{path} is no GGUF file.", _DOWNLOAD_AGAIN
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -110,12 +149,13 @@ def _opened(path: Path) -> BinaryIO:
 
 def _header(path: Path, size: int, contents: GgufContents) -> GgufHeader:
     metadata = contents.metadata
-    architecture = words.text_of(metadata, "general.architecture")
-    if not architecture:
-        raise Damaged("does not name its architecture")
+    architecture = checks.check_kind(path, metadata)
+    checks.check_tokenizer(path, metadata)
     tokens = words.read_tokens(metadata)
+    checks.check_numbers(architecture, metadata, tokens.count)
+    shape = read_shape(architecture, metadata, tokens.count)
+    checks.check_weights(contents, shape)
     templates = words.read_templates(metadata)
-    context = Numbers(architecture, metadata).one("context_length")
     return GgufHeader(
         path=path,
         bytes=size,
@@ -124,7 +164,7 @@ def _header(path: Path, size: int, contents: GgufContents) -> GgufHeader:
         license=words.plain(words.text_of(metadata, "general.license")),
         quantization=_quantization(contents),
         parameters=sum(tensor.elements for tensor in contents.tensors.values()),
-        context_tokens=context,
+        context_tokens=Numbers(architecture, metadata).one("context_length"),
         chat_template=next(iter(templates.values()), None),
         named_templates=templates,
         special_tokens=tokens.special,
@@ -133,7 +173,7 @@ def _header(path: Path, size: int, contents: GgufContents) -> GgufHeader:
         end_tokens=tokens.ends,
         adds_bos=tokens.adds_bos,
         sampling_defaults=words.read_sampling(metadata) or known_sampling(path.stem),
-        shape=read_shape(architecture, metadata, tokens.count),
+        shape=shape,
         config=_config(architecture, contents),
     )
 

@@ -1,7 +1,7 @@
 """What a model takes in memory under llama.cpp, reckoned from its shape before it is loaded.
 
 How llama.cpp lays out its memory: `src/llama-kv-cache.cpp`, `src/llama-kv-cache-iswa.cpp`,
-`src/llama-hparams.cpp` (n_embd_r, n_embd_s) of the build that `bot.engine.models.gguf.tables`
+`src/llama-hparams.cpp` (n_embd_r, n_embd_s) of the build that `bot.engine.models.gguf.known`
 names. The constants are measured against it; the reckoning never falls far below what it takes.
 """
 

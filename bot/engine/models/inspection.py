@@ -3,14 +3,22 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.engine.models import gguf_cache, hub
+from bot.engine.models import gguf_cache
 from bot.engine.models.architectures import check_portable, check_runs, why_not_fast
 from bot.engine.models.config import context_length, read_json_object
 from bot.engine.models.embedded import CREDIT
 from bot.engine.models.folder import ModelFolder, read_model_folder
 from bot.engine.models.gguf_file import read_gguf_header
-from bot.engine.models.source import ModelSource, SourceKind, identify, require_libraries
+from bot.engine.models.hub.fetching import ask_for
+from bot.engine.models.source import (
+    ModelSource,
+    SourceKind,
+    identify,
+    locate,
+    require_libraries,
+)
 from bot.errors import ModelError
+from bot.invocation import command
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +75,19 @@ def inspect_model(model: str, *, data_dir: Path, ask_hub: bool = True) -> Inspec
 
 
 def _inspect(model: str, source: ModelSource, data_dir: Path, *, ask_hub: bool) -> Inspection:
+    if source.hub is not None and source.path is None:
+        placed = locate(source, data_dir)
+        if placed is not None:
+            return _inspect(model, placed, data_dir, ask_hub=ask_hub)
     require_libraries(source)
-    if source.kind is SourceKind.HUB:
-        found = hub.cached_folder(source.name)
-        if found is not None:
-            return _inspect_folder(model, source, found)
+    if source.hub is not None and source.path is None:
         if ask_hub:
-            hub.check_exists(source.name)
-            note = "It is not on this machine: it will be downloaded when it is first used."
-            return Inspection(model, source.name, _KINDS[source.kind], notes=(note,))
+            return _inspect_elsewhere(model, source)
         if Path(model).parent.is_dir():  # somebody's folder of models: a slip of the pen
-            raise ModelError(*hub.not_here(source.name))
+            raise ModelError(
+                f"There is no folder «{source.name}», and no model of that name was downloaded.",
+                f"Check MODEL's spelling; {command('model fetch')} asks Hugging Face for it.",
+            )
         return Inspection(model, source.name, _KINDS[source.kind], is_known=False)
     if source.path is None:
         raise ModelError(f"{source.name} has no place.")
@@ -85,6 +95,21 @@ def _inspect(model: str, source: ModelSource, data_dir: Path, *, ask_hub: bool) 
         folder = read_model_folder(source.path, source.weights)
         return _inspect_folder(model, source, folder)
     return _inspect_gguf(model, source, source.path, data_dir)
+
+
+def _inspect_elsewhere(model: str, source: ModelSource) -> Inspection:
+    """What the hub says of a model that is not here."""
+    if source.hub is None:
+        raise AssertionError("only a model of the hub is elsewhere")
+    try:
+        choice = ask_for(source.hub)
+    except ModelError as error:
+        raise ModelError(
+            f"There is no folder «{source.name}». {error.message}", error.fix
+        ) from error
+    size = f" ({choice.bytes / 1e9:.1f} GB)" if choice.bytes else ""
+    note = f"It is not on this machine: it will be downloaded when it is first used{size}."
+    return Inspection(model, str(choice.name), _KINDS[source.kind], notes=(note,))
 
 
 def _inspect_folder(model: str, source: ModelSource, folder: ModelFolder) -> Inspection:

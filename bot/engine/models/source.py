@@ -1,10 +1,10 @@
 """What the MODEL setting points to: the embedded model, a folder, a GGUF file or a hub id."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from bot.engine.models import embedded, gguf_cache, hub
+from bot.engine.models import embedded, gguf_cache
 from bot.engine.models.extras import OR_GGUF, missing_gpu_libraries, require_gpu_libraries
 from bot.engine.models.folder import (
     PICKLE_SUFFIXES,
@@ -13,6 +13,9 @@ from bot.engine.models.folder import (
     is_shard,
     read_model_folder,
 )
+from bot.engine.models.hub.fetching import fetch_model
+from bot.engine.models.hub.names import HubName, parse_name
+from bot.engine.models.hub.store import Found, find
 from bot.engine.models.progress import Progress
 from bot.errors import ModelError
 
@@ -36,6 +39,7 @@ class ModelSource:
     name: str  # for people
     path: Path | None
     weights: Path | None = None  # the one file of a folder that was named
+    hub: HubName | None = None  # what it is called on the hub, for what comes from there
 
 
 def identify(model: str) -> ModelSource:
@@ -52,8 +56,9 @@ def identify(model: str) -> ModelSource:
         return _folder_source(path)
     if path.is_file():
         return _file_source(path)
-    if hub.is_hub_id(model) and path.suffix.lower() not in (".gguf", ".safetensors"):
-        return ModelSource(SourceKind.HUB, model, None)
+    named = parse_name(model)
+    if named and (named.file or path.suffix.lower() not in (".gguf", ".safetensors")):
+        return ModelSource(SourceKind.HUB, str(named), None, hub=named)
     raise ModelError(
         f"There is no model folder {path}.",
         "Set MODEL to a folder that is there, to `demo`, or to a Hugging Face id (owner/name).",
@@ -70,11 +75,37 @@ def fetch(source: ModelSource, *, data_dir: Path, progress: Progress) -> ModelFo
         return gguf_cache.embedded_folder(data_dir, progress)
     if source.kind is SourceKind.GGUF and source.path is not None:
         return gguf_cache.gguf_folder(source.path, data_dir, progress)
-    if source.path is not None:
-        return read_model_folder(source.path, source.weights)
-    return hub.cached_folder(source.name) or read_model_folder(
-        hub.download_folder(source.name, progress)
-    )
+    if source.hub is not None and source.path is None:
+        return fetch(bring(source, data_dir, progress), data_dir=data_dir, progress=progress)
+    if source.path is None:
+        raise ModelError(f"{source.name} has no place.")
+    return read_model_folder(source.path, source.weights)
+
+
+def locate(source: ModelSource, data_dir: Path) -> ModelSource | None:
+    """A source with the place where it lies; None for a model of the hub that is not here.
+
+    Raises ModelError where several files of it are here, and none is named.
+    """
+    if source.path is not None or source.hub is None:
+        return source
+    found = find(data_dir, source.hub)
+    return None if found is None else _placed(source, found)
+
+
+def bring(source: ModelSource, data_dir: Path, progress: Progress) -> ModelSource:
+    """A source with the place where it lies; a model of the hub is downloaded where it must be.
+
+    Blocks. Raises ModelError.
+    """
+    if source.path is not None or source.hub is None:
+        return source
+    return _placed(source, fetch_model(source.hub, data_dir, progress))
+
+
+def _placed(source: ModelSource, found: Found) -> ModelSource:
+    kind = SourceKind.GGUF if found.is_gguf else SourceKind.FOLDER
+    return replace(source, kind=kind, path=found.path, hub=found.name)
 
 
 def require_libraries(source: ModelSource) -> None:
@@ -82,12 +113,11 @@ def require_libraries(source: ModelSource) -> None:
 
     What is wrong with the model itself is told first, as far as it can be seen without them.
     """
-    if source.kind not in (SourceKind.FOLDER, SourceKind.HUB) or not missing_gpu_libraries():
+    # Of a model of the hub it is known once it lies here: it may be a GGUF file.
+    if source.kind is not SourceKind.FOLDER or not missing_gpu_libraries():
         return
     if source.path is not None:
         read_model_folder(source.path, source.weights)
-    elif Path(source.name).parent.is_dir():  # somebody's folder of models: a slip of the pen
-        raise ModelError(*hub.not_here(source.name))
     require_gpu_libraries(f"{source.name}, a model of safetensors files,", OR_GGUF)
 
 

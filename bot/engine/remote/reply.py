@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +33,23 @@ class Manner:
     refused: Refusal = field(default_factory=Refusal)
 
 
+async def cut_at_stops(
+    events: AsyncGenerator[CompletionEvent, None], stop: Sequence[str]
+) -> AsyncGenerator[CompletionEvent, None]:
+    """Text up to a stop string; the last event alone has `finish`. Closes `events`."""
+    stops = StopStrings(stop)
+    finish = FinishReason.STOP
+    async with aclosing(events):
+        async for event in events:
+            finish = event.finish or finish
+            if text := stops.decode(event.text):
+                yield CompletionEvent(text)
+            if stops.stopped:
+                finish = FinishReason.STOP
+                break
+    yield CompletionEvent(stops.flush(), finish)
+
+
 @dataclass(slots=True)
 class ServerReply:
     """One request, sent until the server takes it."""
@@ -49,17 +66,9 @@ class ServerReply:
 
     async def events(self) -> AsyncGenerator[CompletionEvent, None]:
         """Text up to a stop string; the last event alone has `finish`. Raises RemoteEngineError."""
-        stops = StopStrings(self.request.stop)
-        finish = FinishReason.STOP
-        async with aclosing(self._tries()) as events:
+        async with aclosing(cut_at_stops(self._tries(), self.request.stop)) as events:
             async for event in events:
-                finish = event.finish or finish
-                if text := stops.decode(event.text):
-                    yield CompletionEvent(text)
-                if stops.stopped:
-                    finish = FinishReason.STOP
-                    break
-        yield CompletionEvent(stops.flush(), finish)
+                yield event
 
     async def _tries(self) -> AsyncGenerator[CompletionEvent, None]:
         """Further tries only before the first event: `stream_completion` says when that is."""

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import BinaryIO, TypeAlias
 
-from bot.engine.models.gguf.tables import TENSOR_TYPES
+from bot.engine.models.gguf.weight_types import TENSOR_TYPES
 
 VERSIONS = (2, 3)
 MOST_KEYS = 4096  # real files have some dozens
 MOST_TENSORS = 65_536  # and up to a few thousand of these
 MOST_HEADER_BYTES = 128 * 1024 * 1024  # before the weights; a large vocabulary takes some 15 MB
+MOST_FILE_BYTES = 16 * 1024**4
 MOST_TOKENS = 524_288  # of a vocabulary; the largest known have 262,144
 MOST_STRINGS = 2_000_000  # in all lists together: tokens, merges, labels
 MOST_TEXT_BYTES = 16 * 1024  # that is kept of one key
@@ -233,6 +234,8 @@ def _check_end(
         return
     last = list(tensors.values())[-1]  # they lie in this order
     needed = _padded(reader.place, alignment) + last.offset + last.bytes
+    if needed > MOST_FILE_BYTES:
+        raise Damaged("claims more weights than fit any disk")
     if size < needed:
         raise CutOff(needed - size)
 
@@ -323,10 +326,10 @@ class _Reader:
 
     def _check_room(self, count: int) -> None:
         """Raises where `count` more bytes cannot be there."""
-        if self.place + count > self._size:
-            raise CutOff(self.place + count - self._size)
         if self.place + count > MOST_HEADER_BYTES:
             raise Damaged("claims more about itself than fits any model")
+        if self.place + count > self._size:
+            raise CutOff(self.place + count - self._size)
 
     def _take(self, count: int) -> bytes:
         self._have(count)

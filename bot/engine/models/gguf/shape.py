@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from bot.engine.models.gguf.container import Damaged, GgufArray, GgufScalar, GgufValue
-from bot.engine.models.gguf.tables import WINDOW_PERIODS
+from bot.engine.models.gguf.known import WINDOW_PERIODS
 from bot.engine.models.gguf_memory import ModelShape
 
 MOST_LAYERS = 512  # LLAMA_MAX_LAYERS
@@ -23,13 +23,18 @@ class Numbers:
         found = self._metadata.get(f"{self._architecture}.{key}")
         if found is None:
             return otherwise
-        return self._whole(key, found.value if isinstance(found, GgufScalar) else None)
+        # llama.cpp takes no other kind of number.
+        if not isinstance(found, GgufScalar) or found.kind != "uint32":
+            raise Damaged(f"has a value of «{key}» that is no whole number")
+        return self._whole(key, found.value)
 
     def each(self, key: str, layers: int, otherwise: int = 0) -> tuple[int, ...]:
         """The same, one for each layer; a single number is every layer's."""
         found = self._metadata.get(f"{self._architecture}.{key}")
         if not isinstance(found, GgufArray):
             return (self.one(key, otherwise),) * layers
+        if found.kind not in ("uint32", "int32", "bool"):
+            raise Damaged(f"has values of «{key}» that are no whole numbers")
         if found.count != layers:
             raise Damaged(f"lists {found.count} values of «{key}» for {layers} layers")
         return tuple(self._whole(key, item) for item in found.items)

@@ -17,7 +17,7 @@ from bot.engine.models.gguf.container import (
     GgufValue,
     shown,
 )
-from bot.engine.models.gguf.tables import MODELS_WITH_BOS, PRE_ALWAYS_WITH_BOS, PRE_WITH_BOS
+from bot.engine.models.gguf.known import MODELS_WITH_BOS, PRE_ALWAYS_WITH_BOS, PRE_WITH_BOS
 
 MOST_SPECIAL_TOKENS = 65_536  # the largest known, with all its unused ones, have some thousands
 
@@ -130,8 +130,9 @@ def _pieces(metadata: Mapping[str, GgufValue]) -> list[bytes]:
     if not isinstance(found, GgufArray) or found.kind != "string" or not found.count:
         raise Damaged("has no vocabulary")
     pieces = [piece for piece in found.items if isinstance(piece, bytes)]
-    filled = [piece for piece in pieces if piece]
-    if len(set(filled)) < len(filled):  # llama.cpp would end the process
+    # llama.cpp reads up to a zero byte, names empty ones itself, and would end the process.
+    read = {piece.partition(b"\0")[0] or b"[EMPTY_%d]" % at for at, piece in enumerate(pieces)}
+    if len(read) < len(pieces):
         raise Damaged("has the same token twice in its vocabulary")
     try:
         b"\0".join(pieces).decode()
