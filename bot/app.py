@@ -103,7 +103,10 @@ def build_engines(settings: ProcessSettings, engine: Engine | None = None) -> En
 
 
 def build_engine(settings: ProcessSettings) -> Engine:
-    """The engine that ENGINE names, not started. Only `local` imports torch, and that at start."""
+    """The engine that ENGINE names, not started.
+
+    Only `local` imports torch, and that at the start of a model that needs it.
+    """
     if settings.engine == "fake":
         from bot.engine.fake import FakeEngine
 
@@ -128,6 +131,7 @@ def build_engine(settings: ProcessSettings) -> Engine:
         settings.data_dir,
         settings.context_tokens,
         cpu_threads=settings.cpu_threads,
+        kv_cache=settings.kv_cache,
     )
 
 

@@ -94,7 +94,8 @@ class ProcessSettings(BaseModel):
         default=0,
         le=10_000_000,
         description="How many tokens prompt and reply may have together, "
-        f"{LEAST_CONTEXT_TOKENS} at least; 0 is the model's own.",
+        f"{LEAST_CONTEXT_TOKENS} at least; 0 is the model's own (of a GGUF file 8,192 of them at "
+        "most on a processor, 32,768 on a GPU, and what memory allows).",
     )
     cpu_threads: int = Field(
         default=0,
@@ -102,6 +103,11 @@ class ProcessSettings(BaseModel):
         le=1024,
         description="For `ENGINE=local` without a GPU: how many threads compute; 0 is one for each "
         "of the machine's cores. Fewer leave room for other programs.",
+    )
+    kv_cache: Literal["auto", "16bit", "8bit"] = Field(
+        default="auto",
+        description="For GGUF files: how exactly a conversation is remembered. `8bit` takes half "
+        "the memory of `16bit`; `auto` is `16bit` where that fits.",
     )
     max_reply_tokens: int = Field(
         default=512,
@@ -164,7 +170,9 @@ class ProcessSettings(BaseModel):
         description="Prometheus metrics on this port of 127.0.0.1; 0 is off.",
     )
 
-    @field_validator("engine", "fallback_engine", "log_level", "log_format", mode="before")
+    @field_validator(
+        "engine", "fallback_engine", "kv_cache", "log_level", "log_format", mode="before"
+    )
     @classmethod
     def _any_case(cls, value: object) -> object:
         return value.strip().lower() if isinstance(value, str) else value

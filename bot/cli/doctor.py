@@ -165,7 +165,17 @@ def _check_model(settings: ProcessSettings, *, offline: bool) -> list[Finding]:
     if seen.context_tokens:
         details.append(f"context of {seen.context_tokens:,} tokens")
     text = f"{seen.name} ({seen.kind}): {', '.join(part for part in details if part)}."
-    return [Finding(Grade.OK, "model", " ".join([text, *seen.notes]))]
+    return [
+        Finding(Grade.OK, "model", " ".join([text, *seen.notes])),
+        Finding(Grade.OK, "engine", _which_engine(seen.kind)),
+    ]
+
+
+def _which_engine(kind: str) -> str:
+    """What runs a model of that kind, and why."""
+    if kind in ("GGUF file", "the embedded model"):
+        return "llama.cpp, in a process of its own: it is a GGUF file."
+    return "torch, in this process: it is a folder of safetensors files, not a GGUF file."
 
 
 async def _check_remote(settings: ProcessSettings, *, offline: bool) -> list[Finding]:

@@ -1,36 +1,53 @@
 """From a MODEL setting to an engine: the only place that knows every runner.
 
-Importing this loads no torch: what needs it is imported when a model is loaded, in the worker's
-thread.
+GGUF files run on llama.cpp, folders of safetensors (GPTQ or not) on torch. Importing this loads no
+torch: what needs it is imported when such a folder is loaded, in the worker's thread.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # (an edge to a library that is only partly typed)
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from bot.engine.api import ModelInfo
+from bot.engine.api import Engine, ModelInfo
+from bot.engine.chosen import ChosenEngine
+from bot.engine.llamacpp.engine import LlamaCppEngine
+from bot.engine.llamacpp.loading import Prepared
+from bot.engine.llamacpp.plan import KvCache
 from bot.engine.local.engine import LocalEngine
 from bot.engine.local.loaded_model import LoadedModel
 from bot.engine.local.runner import Runner, RunnerLimits
 from bot.engine.models.architectures import check_runs, why_not_fast
 from bot.engine.models.config import context_length, transformers_config
+from bot.engine.models.embedded import find_embedded
 from bot.engine.models.folder import ModelFolder
 from bot.engine.models.generation import sampling_defaults
+from bot.engine.models.gguf_file import read_gguf_header
 from bot.engine.models.progress import Progress, no_progress
 from bot.engine.models.quiet import silence_libraries
-from bot.engine.models.source import fetch, identify, require_libraries
+from bot.engine.models.source import (
+    ModelSource,
+    SourceKind,
+    bring,
+    fetch,
+    identify,
+    require_libraries,
+)
 from bot.engine.models.staging import stage
 from bot.engine.models.threads import choose_threads
 from bot.engine.models.tokenizers import fit_vocabulary, load_tokenizer, special_tokens
+from bot.errors import ModelError
 
 if TYPE_CHECKING:  # transformers is imported late, once it has been silenced
     import torch
     from transformers import PreTrainedModel
 
 log = logging.getLogger(__name__)
+
+GGUF_KINDS = (SourceKind.EMBEDDED, SourceKind.GGUF)
 
 
 def local_engine(
@@ -40,20 +57,65 @@ def local_engine(
     *,
     max_rows: int = 0,
     cpu_threads: int = 0,
-) -> LocalEngine:
-    """An engine for what the MODEL setting says, found and checked when it is started."""
+    kv_cache: KvCache = "auto",
+) -> ChosenEngine:
+    """An engine for what the MODEL setting says, found and checked when it is started.
 
-    def load() -> LoadedModel:
-        return load_model(
-            model,
-            data_dir=data_dir,
-            context_tokens=context_tokens,
-            progress=engine.report,
-            cpu_threads=cpu_threads,
-        )
+    `max_rows` is for torch, `kv_cache` for llama.cpp.
+    """
 
-    engine = LocalEngine(load, build_runner, max_rows=max_rows, model=model)
-    return engine
+    def choose(report: Progress) -> Engine:
+        source = bring(identify(model), data_dir, report)
+        if source.kind in GGUF_KINDS:
+            prepare = partial(
+                prepare_gguf,
+                source,
+                data_dir,
+                context_tokens=context_tokens,
+                cpu_threads=cpu_threads,
+                kv_cache=kv_cache,
+            )
+            return LlamaCppEngine(prepare, model=source.name)
+
+        def load() -> LoadedModel:
+            return load_model(
+                model,
+                data_dir=data_dir,
+                context_tokens=context_tokens,
+                progress=engine.report,
+                cpu_threads=cpu_threads,
+            )
+
+        engine = LocalEngine(load, build_runner, max_rows=max_rows, model=model)
+        return engine
+
+    return ChosenEngine(choose, model=model)
+
+
+def prepare_gguf(
+    source: ModelSource,
+    data_dir: Path,
+    progress: Progress,
+    *,
+    context_tokens: int = 0,
+    cpu_threads: int = 0,
+    kv_cache: KvCache = "auto",
+) -> Prepared:
+    """Check a GGUF file and say how it is to be run. Blocks. Raises ModelError, naming the file."""
+    if source.path is None:
+        raise ModelError(f"{source.name} has no place.")
+    is_embedded = source.kind is SourceKind.EMBEDDED
+    progress(f"Loading {source.name}", None)
+    if is_embedded:
+        find_embedded().check_once(data_dir)
+    return Prepared(
+        name=source.name,
+        header=read_gguf_header(source.path),
+        context_tokens=context_tokens,
+        cpu_threads=cpu_threads,
+        kv_cache=kv_cache,
+        is_frugal=is_embedded,
+    )
 
 
 def load_model(
