@@ -159,7 +159,8 @@ def page(light_python: Path, tmp_path: Path) -> Iterator[Callable[..., object]]:
         yield call
     finally:
         program.send_signal(signal.SIGINT)
-        assert program.wait(30) == 0
+        program.communicate(timeout=60)
+        assert program.returncode == 0
 
 
 def test_the_embedded_model_replies_on_the_page(page: Callable[..., dict]) -> None:
