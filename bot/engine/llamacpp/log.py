@@ -18,7 +18,7 @@ _LINE = re.compile(r"\d+(?:\.\d+){3} ([A-Z]) (.*)", re.DOTALL)
 _ORDINARY = re.compile(
     r"cancel task|purging slot|cache-idle-slots requires|chat template|need to evaluate|n_past was"
 )
-_LOADING = re.compile(r"error loading model: (.+)")
+_LOADING = re.compile(r"error loading model: (?!llama_model_loader: failed to load)(.+)")
 # What the C and C++ runtimes and ggml print without a level before they end the process.
 _FATAL = re.compile(r"GGML_ASSERT|terminate called|what\(\):|CUDA error|out of memory|abort")
 
@@ -77,7 +77,10 @@ class ChildLog:
         for said in errors:
             if found := _LOADING.search(said):
                 return found[1].rstrip(".")
-        return errors[-1].rstrip(".") if errors else ""
+        if not errors:
+            return ""
+        # Of what goes wrong at a start the first says most, later the last.
+        return errors[0 if self.is_loading else -1].rstrip(".")
 
     def offloaded(self) -> str:
         """How many layers went to cards, as it says it («33/33»); "" where it doesn't."""
