@@ -18,20 +18,26 @@ from bot.errors import ModelError
 ROOT = Path(__file__).parents[2]
 AT_ONCE_SECONDS = 5  # it takes a tenth of one; the machine may be busy
 
-# The real command, but for the library that reads the model: it hears nothing until it is done.
+# The real command, but for what prepares the model: it hears nothing until it is done.
 STUCK = """
-import sys, threading, time
+import sys, time
 from pathlib import Path
-from bot.engine.models import gguf_cache
+from bot.engine.models import embedded, gguf_cache
+from bot.engine.models.making_folder import making_folder
 
-def read(path, what, progress):
+def stick():
     for making in (Path(sys.argv[1]) / "models").glob(".making-*"):
         (making / "part").write_bytes(b"half")
     print("stuck", flush=True)
     while True:
         time.sleep(60)
 
-gguf_cache._read = read
+def check(self, data_dir):
+    with making_folder(data_dir / "models" / "kept"):
+        stick()
+
+gguf_cache._read = lambda path, what, progress: stick()
+embedded.EmbeddedModel.check_once = check
 from bot.__main__ import leave, main
 code = main(sys.argv[2:])
 leave(code)

@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 Ask = Callable[..., GenerationRequest]
 QUESTIONS = ("What is the capital of France?", "Name three colours.", "Who wrote Hamlet?")
 LONG = "The sea is wide and the ship is small. " * 120
+MIDDLING = LONG[:1500]
 
 
 async def test_it_says_what_the_file_says(engine: LlamaCppEngine, header: GgufHeader) -> None:
@@ -202,9 +203,7 @@ async def test_a_crash_costs_what_was_being_written_and_no_more(
 ) -> None:
     writing = engine.generate(asking("Tell me a story.", channel="shown", max_tokens=400))
     assert (await anext(writing)).text
-    untold = asyncio.create_task(
-        _whole(engine, asking(LONG[:1500], channel="untold", max_tokens=2))
-    )
+    untold = asyncio.create_task(_whole(engine, asking(MIDDLING, channel="untold")))
     await _until(engine, lambda slots: sum(slot["is_processing"] for slot in slots) == 2)
     server = engine._server
     assert server is not None
@@ -226,10 +225,7 @@ async def test_a_crash_costs_what_was_being_written_and_no_more(
 
 
 async def _whole(engine: LlamaCppEngine, request: GenerationRequest) -> Chunk:
-    last = Chunk("")
-    async for last in engine.generate(request):
-        pass
-    return last
+    return [chunk async for chunk in engine.generate(request)][-1]
 
 
 async def test_a_model_that_llama_cpp_does_not_load_is_told_with_its_reason(
@@ -250,7 +246,7 @@ async def test_a_model_that_llama_cpp_does_not_load_is_told_with_its_reason(
 async def test_closing_ends_the_child_also_while_it_starts(prepared: Prepared) -> None:
     engine = LlamaCppEngine(lambda _: prepared)
     starting = asyncio.create_task(engine.start())
-    while engine._process is None or engine._process.pid is None:
+    while engine._process is None or engine._process.pid is None:  # noqa: ASYNC110
         await asyncio.sleep(0)
     pid = engine._process.pid
     async with asyncio.timeout(2):
@@ -267,7 +263,7 @@ async def test_closing_ends_what_runs_and_waits(prepared: Prepared, asking: Ask)
     writing = engine.generate(asking("Tell me a story.", max_tokens=400))
     await anext(writing)
     waiting = asyncio.create_task(_whole(engine, asking("Tell me more.")))
-    while not engine.status().waiting:
+    while not engine.status().waiting:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     async with asyncio.timeout(2):
         await engine.close()
