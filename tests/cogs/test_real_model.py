@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import simcord
-from embedded_folder import embedded_folder
 from worlds import QUICK, World, labels, talking
 
 from bot.chat.messages import Scope, Turn, TurnState
