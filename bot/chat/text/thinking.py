@@ -8,6 +8,7 @@ an opening one says that all before it was a thought: `restarts` tells, as it ha
 """
 
 import re
+from dataclasses import dataclass
 
 from bot.chat.text.fences import FenceTracker
 
@@ -189,6 +190,45 @@ def without_thoughts(text: str) -> str:
         return text
     thoughts = ThinkFilter()
     return thoughts.decode(text) + thoughts.flush()
+
+
+@dataclass(frozen=True, slots=True)
+class ThoughtTag:
+    """The tag that opens a thought, and the one that closes it."""
+
+    opens: str
+    closes: str
+
+
+def opened_by(text: str) -> ThoughtTag | None:
+    """The tag of a thought that begins in `text` and goes on at its end."""
+    found: ThoughtTag | None = None
+    for tag in _TAG.finditer(text):
+        if tag["closer"]:
+            found = None
+        elif tag["plain"] or tag["special"]:
+            found = ThoughtTag(tag[0], _closing(tag[0]))
+    return found
+
+
+def _closing(opening: str) -> str:
+    """The tag that closes what this one opens."""
+    special = {"\u25c1think\u25b7": "\u25c1/think\u25b7", "<unused94>": "<unused95>"}
+    if opening in special:
+        return special[opening]
+    if opening == "<|channel>":
+        return "<channel|>"
+    if opening == "<|channel|>":
+        return "<|channel|>final<|message|>"
+    if opening.startswith("<|"):
+        closing, count = re.subn("(?i)(begin|start)", _like_end, opening, count=1)
+        return closing if count else f"<|/{opening[2:]}"
+    word = re.split(r"[ \t>\]]", opening[1:].lstrip(), maxsplit=1)[0]
+    return f"[/{word}]" if opening.startswith("[") else f"</{word}>"
+
+
+def _like_end(word: re.Match[str]) -> str:
+    return "END" if word[0].isupper() else "end"
 
 
 def opens_thought(chat_template: str | None) -> bool:
