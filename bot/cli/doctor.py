@@ -122,10 +122,10 @@ async def _check_database(settings: ProcessSettings) -> list[Finding]:
 
 
 async def _check_engine(settings: ProcessSettings, *, offline: bool) -> list[Finding]:
-    from bot.app import check_prompt_format
+    from bot.chat.prompt.choosing import check_format_name
 
     try:
-        check_prompt_format(settings.prompt_format)
+        check_format_name(settings.prompt_format)
     except SettingsError as error:
         return [from_error("format", error)]
     if settings.engine == "local":

@@ -123,7 +123,12 @@ EXPECTED = {
 async def test_two_guilds_talk_with_the_embedded_model(
     tmp_path: Path, model: LoadedModel, prompt_format: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Preparer, "_format", lambda *_: FORMATS[prompt_format])
+    engine_of_name = NamedEngine.__init__
+
+    def named(self: NamedEngine, *args: Any, **options: Any) -> None:
+        engine_of_name(self, *args, **options | {"prompt_format": prompt_format})
+
+    monkeypatch.setattr(NamedEngine, "__init__", named)
     local = LocalEngine(lambda: model, build_runner)
     await local.start()
     async with talking(tmp_path, engine=Outside(local), pace=PACE) as world:  # type: ignore[arg-type]

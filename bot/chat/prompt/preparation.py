@@ -10,10 +10,9 @@ from bot.chat.messages import ChannelKey, GenerationRecord, HistoryWindow, Store
 from bot.chat.persona import Persona
 from bot.chat.ports import History, Personas
 from bot.chat.prompt.build import Prompt, PromptRequest, Section, build_prompt, window_turns
+from bot.chat.prompt.choosing import FormatChooser
 from bot.chat.prompt.counting import CountCache
-from bot.chat.prompt.formats import PromptFormat, choose_format
 from bot.chat.settings import SettingsCascade
-from bot.engine.api import ModelInfo
 from bot.errors import NotFound
 
 ANSWERED_TURNS = 200  # before a reply, among which its questions are looked for
@@ -71,13 +70,16 @@ class Preparer:
         personas: Personas,
         *,
         max_reply_tokens: int,
+        thinking_tokens: int,
+        formats: FormatChooser,
     ) -> None:
-        """`max_reply_tokens` is the process's."""
+        """`max_reply_tokens` and `thinking_tokens` are the process's."""
         self._history = history
         self._settings = settings
         self._personas = personas
         self._max_reply_tokens = max_reply_tokens
-        self._chosen: dict[NamedEngine, tuple[ModelInfo, PromptFormat]] = {}
+        self._thinking_tokens = thinking_tokens
+        self._formats = formats
         self._counts = CountCache()
 
     async def persona(
@@ -132,12 +134,13 @@ class Preparer:
         window = await self._reaching(
             window, turn, settings, min(answers, default=None), first_turn
         )
+        chosen = await self._formats.choose(engine, info)
         prompt = await build_prompt(
             PromptRequest(
                 persona=persona,
                 window=window,
                 settings=_reaching_back(settings, window, min(answers, default=first_turn)),
-                format=self._format(engine, info),
+                format=chosen.format,
                 info=info,
                 reply_tokens=min(settings.max_reply_tokens, self._max_reply_tokens),
                 reply_so_far=reply_so_far,
@@ -146,12 +149,6 @@ class Preparer:
             self._counts,
         )
         return Prepared(prompt, settings, persona, revision)
-
-    def _format(self, engine: NamedEngine, info: ModelInfo) -> PromptFormat:
-        chosen = self._chosen.get(engine)
-        if chosen is None or chosen[0] != info:
-            chosen = self._chosen[engine] = info, choose_format(engine.prompt_format, info)
-        return chosen[1]
 
     async def _reaching(
         self,
