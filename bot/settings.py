@@ -87,9 +87,9 @@ class ProcessSettings(BaseModel):
     )
     prompt_format: str = Field(
         default="auto",
-        description="How a conversation is written for the model: `auto` takes the model's own chat "
-        "template, else what its name hints at; `template` insists on the template; or `alpaca`, "
-        "`alpaca-input`, `chatml`, `vicuna`, `llama-2`.",
+        description="How a conversation is written for the model: `auto` takes the model's own "
+        "chat template, else what its name hints at; `template` insists on the template; or "
+        "`alpaca`, `alpaca-input`, `chatml`, `vicuna`, `llama-2`.",
     )
     context_tokens: int = Field(
         default=0,

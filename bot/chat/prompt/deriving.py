@@ -6,7 +6,7 @@ was derived is then compared with what the template makes of other conversations
 which no such format can be cut is :class:`~bot.chat.prompt.probes.UncuttableError`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bot.chat.prompt.formats import FORMATS, PromptFormat, Thought, Wrapping
@@ -31,18 +31,19 @@ from bot.chat.prompt.probes import (
     conversation,
     cut,
 )
-from bot.chat.prompt.template import Conversation, Rendered, Template, TemplateError
 from bot.chat.prompt.signs import read_signs, split_header, tokens_in
+from bot.chat.prompt.template import Conversation, Rendered, Template, TemplateError
 from bot.chat.text.thinking import ThoughtTag, opened_by
 
 NAME = "template"
+WRAPPING_CHARACTERS = 20_000  # of all wrappings together; the longest known ones have 4,000
 JOINT = "\n\n"  # between a system text and a user's in one turn, where the template has no opinion
 QUIET = (("enable_thinking", False), ("thinking", False))  # of Qwen and GLM, of DeepSeek, Granite
 # What is said in the conversations that the result is tried on.
 _TRIED = (
     "Be brief.\n\nYou are Mira; it's «late».", "Hi! How are you?", "Fine.\n- one\n- two",
-    "```py\nx = {'a': 1}\n```", "Été, 你好, 🦊!", "1", "What's {{ this }}?", "No: [that] <b>it</b>.",
-    "And\tthen", "Done",
+    "```py\nx = {'a': 1}\n```", "Été, 你好, 🦊!", "1", "What's {{ this }}?",
+    "No: [that] <b>it</b>.", "And\tthen", "Done",
 )  # fmt: skip
 _TRIALS = ("S U >", "S U A U >", "S U A U A U A U A U >")
 _PLAIN_TRIALS = ("U >", "U A U >", "U A U A U A U A U >")
@@ -80,9 +81,11 @@ def derive_format(
         hushed = render(quiet, [conversation(OPENED), conversation(PLAIN_OPENED)])
     except TemplateError as error:
         raise UncuttableError(str(error)) from error
-    probes = dict(zip(PROBES, made, strict=False))
+    probes: dict[str, Rendered] = dict(zip(PROBES, made, strict=False))
     cutter = _Cutter(probes, first_tokens)
     derived = cutter.derive()
+    if len("".join(_wrappings(derived.format))) > WRAPPING_CHARACTERS:
+        raise UncuttableError("it writes far too much of its own")
     _check(derived.format, made[len(PROBES) :], cutter)
     quiet_opening = _opening(hushed, cutter) if thinks else None
     found = _with_thought(derived.format, quiet_opening)
@@ -283,6 +286,12 @@ def compose(found: PromptFormat, turns: str, contents: Sequence[str], *, opens: 
         is_in_turn = found.system_in_turn and at > 0 and letters[at - 1] == "S"
         written += ("" if is_in_turn else wrapping.before) + content + wrapping.after
     return written + found.opens_reply if turns.endswith(">") and opens else written
+
+
+def _wrappings(found: PromptFormat) -> Iterator[str]:
+    for wrapping in (found.system, found.user, found.bot, found.note or Wrapping()):
+        yield from (wrapping.before, wrapping.after)
+    yield found.opens_reply
 
 
 def _trial(turns: str) -> Conversation:

@@ -144,6 +144,7 @@ class Preparer:
                 info=info,
                 reply_tokens=min(settings.max_reply_tokens, self._max_reply_tokens),
                 reply_so_far=reply_so_far,
+                thinking_tokens=self._thinking_tokens,
             ),
             engine.count_tokens,
             self._counts,

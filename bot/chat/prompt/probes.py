@@ -58,7 +58,7 @@ class Cut:
 
 
 def cut(turns: str, rendered: Rendered) -> Cut:
-    """Cut at the marks. Raises UncuttableError where one is missing, twice there, or out of order."""
+    """Cut at the marks. Raises UncuttableError where one is missing, twice there or elsewhere."""
     if rendered.error:
         raise UncuttableError(f"it refuses a conversation: {rendered.error}")
     letters = [letter for letter in turns.split() if letter != ">"]
@@ -72,6 +72,8 @@ def cut(turns: str, rendered: Rendered) -> Cut:
             raise UncuttableError(f"it leaves out {what}, or puts it elsewhere")
         pieces.append(before)
     pieces.append(rest)
+    if any("\ud800" <= character <= "\udfff" for piece in pieces for character in piece):
+        raise UncuttableError("it writes halves of characters")
     if any("MARK" in piece and "KRAM" in piece for piece in pieces):
         raise UncuttableError("it writes a turn twice")
     return Cut(tuple(pieces))

@@ -58,9 +58,14 @@ def read_signs(
         stops.update(dict.fromkeys(tokens_in(text, special_tokens)))
     if not stops and (closing := afters[0].strip()):
         stops[closing] = None
-    for text in (*befores, *afters, *others):
-        for token in tokens_in(text, special_tokens):
-            headers[rf"(?=(?P<inside>{re.escape(fold(token))}))"] = None
+    every = {
+        fold(token)
+        for text in (*befores, *afters, *others)
+        for token in tokens_in(text, special_tokens)
+    }
+    if every:
+        spelled = "|".join(map(re.escape, sorted(every, key=lambda token: (-len(token), token))))
+        headers[f"(?=(?P<inside>{spelled}))"] = None
     for before in befores:
         tokens = tokens_in(before, special_tokens)
         line = before.strip().rpartition("\n")[2].strip()
@@ -85,9 +90,8 @@ def split_header(text: str, roles: str) -> tuple[str, str]:
 
     `roles` is a regular expression. Without such a token, all of it ends the turn.
     """
-    found = None
-    for found in re.finditer(rf"<[|\uff5c]?[^<>\n]*(?:{roles})[^<>\n]*>\s*\Z", text, re.IGNORECASE):
-        pass
+    pattern = rf"<[|\uff5c]?[^<>\n]*(?:{roles})[^<>\n]*>\s*\Z"
+    found = re.search(pattern, text, re.IGNORECASE)
     at = len(text) if found is None else found.start()
     return text[:at], text[at:]
 

@@ -158,7 +158,7 @@ def compile_template(source: str, day: date) -> Render:
         raise jinja2.TemplateError(str(message))
 
     def strftime_now(pattern: str) -> str:
-        return datetime.combine(day, time()).strftime(pattern)  # noqa: DTZ001
+        return datetime.combine(day, time()).strftime(pattern)
 
     def tojson(value: object, indent: int | None = None, **options: Any) -> str:
         return json.dumps(value, ensure_ascii=False, indent=indent, **options)
@@ -167,8 +167,8 @@ def compile_template(source: str, day: date) -> Render:
         trim_blocks=True, lstrip_blocks=True, extensions=[Generation, ext.loopcontrols]
     )
     environment.filters["tojson"] = tojson
-    environment.globals["raise_exception"] = raise_exception
-    environment.globals["strftime_now"] = strftime_now
+    tools = cast("dict[str, Any]", environment.globals)
+    tools.update(raise_exception=raise_exception, strftime_now=strftime_now)
     # Whatever goes wrong within a stranger's code: TypeError, ZeroDivisionError, ... It is data.
     errors = (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, MemoryError)
     errors += (RecursionError, TypeError, ValueError, OSError, AssertionError)

@@ -56,8 +56,12 @@ class ThinkFilter:
     is held back until it does. If it never does, it was a reply after all, unless it was cut off.
     """
 
-    def __init__(self, *, opened: bool = False) -> None:
+    def __init__(self, *, opened: bool = False, continuing: bool = False) -> None:
+        """`continuing`: the text joins on to what was there; a blank parts the two."""
         self._is_opened = opened
+        self._continues = continuing
+        self.has_thought = False  # a thought was begun, or ended
+        self._is_parted = False  # blanks stood between the thought and the text
         self._is_thought = False
         self._held = ""  # what may become a tag
         self._waiting: list[str] = []  # what may have been a thought from the beginning
@@ -68,6 +72,11 @@ class ThinkFilter:
         self._follows_thought = False  # and nothing but blanks came since
         self.restarts = 0  # how often all that was passed on has turned out to be a thought
         self._is_talk = False  # a tag was named within a sentence
+
+    @property
+    def is_thought(self) -> bool:
+        """Whether a thought has begun and not ended."""
+        return self._is_thought
 
     def decode(self, text: str) -> str:
         """Take new text; return what is certain to be no thought."""
@@ -127,10 +136,10 @@ class ThinkFilter:
             self._waiting.clear()
             self._before = ""
             self._is_opened = False
-            self._follows_thought = True
+            self._follows_thought = self.has_thought = True
             return ""
         if tag["special"] or (tag["plain"] and self._begins_here() and not _TALK.match(rest)):
-            self._is_thought = True
+            self._is_thought = self.has_thought = True
             waiting = "".join(self._waiting)
             self._waiting.clear()
             self._is_opened = False
@@ -170,7 +179,10 @@ class ThinkFilter:
         if self._is_thought:
             return ""
         if self._follows_thought and (not self._before or self._before[-1] in " \t"):
-            text = text.lstrip()  # what parted the thought from the text
+            shown = text.lstrip()  # without what parted the thought from the text
+            self._is_parted = self._is_parted or len(shown) < len(text)
+            is_joint = self._continues and self._is_parted and not self._before
+            text = f" {shown}" if shown and is_joint else shown
         if not text:
             return ""
         self._follows_thought = self._follows_thought and text.isspace()
