@@ -149,6 +149,8 @@ async def _check_fallback(settings: ProcessSettings, *, offline: bool) -> list[F
 
 
 def _check_model(settings: ProcessSettings, *, offline: bool) -> list[Finding]:
+    from bot.cli.format_check import check_format
+    from bot.engine.api import ModelInfo
     from bot.engine.models.inspection import inspect_model
 
     seen = inspect_model(settings.model, data_dir=settings.data_dir, ask_hub=not offline)
@@ -163,11 +165,23 @@ def _check_model(settings: ProcessSettings, *, offline: bool) -> list[Finding]:
     if seen.context_tokens:
         details.append(f"context of {seen.context_tokens:,} tokens")
     text = f"{seen.name} ({seen.kind}): {', '.join(part for part in details if part)}."
-    return [Finding(Grade.OK, "model", " ".join([text, *seen.notes]))]
+    info = ModelInfo(
+        seen.name,
+        seen.context_tokens,
+        chat_template=seen.chat_template,
+        bos_token=seen.bos_token,
+        eos_token=seen.eos_token,
+        added_tokens=1,  # where no BOS is named, the template's own is none of the prompt's
+    )
+    return [
+        *check_format(settings, info),
+        Finding(Grade.OK, "model", " ".join([text, *seen.notes])),
+    ]
 
 
 async def _check_remote(settings: ProcessSettings, *, offline: bool) -> list[Finding]:
     from bot.app import build_engine
+    from bot.cli.format_check import check_format
     from bot.engine.remote.engine import OpenAIEngine
 
     counting = "Tokens are counted by the server's /tokenize, where it has one, else by " + (
@@ -197,6 +211,7 @@ async def _check_remote(settings: ProcessSettings, *, offline: bool) -> list[Fin
     return [
         Finding(Grade.OK, "server", server),
         *spoken,
+        *(await asyncio.to_thread(check_format, settings, info) if info.takes_prompts else ()),
         *(Finding(Grade.WARN, "server", text, fix) for text, fix in shortcomings),
         Finding(grade, "tokens", f"Counted by {counted}.", fix),
     ]

@@ -92,6 +92,8 @@ def engine(engines: Engines) -> Json:
         "model": status.model,
         "device": status.device,
         "kernel": status.kernel,
+        "format": answering.written_in.format,
+        "problem": answering.written_in.problem,
         "running": status.running,
         "waiting": status.waiting,
         "wait": round(status.expected_wait_seconds),

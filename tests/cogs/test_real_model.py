@@ -10,9 +10,8 @@ import pytest
 import simcord
 from worlds import QUICK, World, labels, talking
 
+from bot.chat.engines import NamedEngine
 from bot.chat.messages import Scope, Turn, TurnState
-from bot.chat.prompt.formats import FORMATS
-from bot.chat.prompt.preparation import Preparer
 from bot.engine.api import Chunk, GenerationRequest
 from bot.engine.building import build_runner, load_model
 from bot.engine.local.engine import LocalEngine

@@ -113,14 +113,12 @@ class _Cutter:
         to_bot, to_user = talk.pieces[at], talk.pieces[at + 1]
         if talk.pieces[at + 2 : at + 4] != (to_bot, to_user):
             raise UncuttableError("it writes earlier turns in another way than later ones")
-        user_after = self._end(PLAIN_ASKED if self.is_plain else ASKED, to_bot)
-        if user_after == to_bot:  # the opening of a reply always stands there
-            user_after = split_header(user_after, "assistant|model|bot")[0]
+        user_after, bot_after = self._ends(to_bot, to_user)
         bot_before = to_bot.removeprefix(user_after)
-        bot_after = self._end(PLAIN_ANSWERED if self.is_plain else ANSWERED, to_user)
-        if bot_after == to_user:
-            bot_after = split_header(bot_after, "user|human")[0]
         user_before = to_user.removeprefix(bot_after)
+        # What begins every turn is a sign of turns, though it may be called BOS, as SmolLM2's is.
+        is_sign = bot_before.startswith
+        self._first_tokens = [one for one in self._first_tokens if not is_sign(one)]
         for token in self._first_tokens:  # a BOS before each question: it closes the one before
             if user_before.startswith(token):
                 user_before = user_before.removeprefix(token)
@@ -163,6 +161,17 @@ class _Cutter:
             return Wrapping(before, after.removesuffix(user_before))
         self.system_is_in_turn = True
         return Wrapping(before, after)
+
+    def _ends(self, to_bot: str, to_user: str) -> tuple[str, str]:
+        """What closes a user's turn and a bot's, of what parts each from the other."""
+        user = self._end(PLAIN_ASKED if self.is_plain else ASKED, to_bot)
+        bot = self._end(PLAIN_ANSWERED if self.is_plain else ANSWERED, to_user)
+        if user == to_bot:  # the opening of a reply always stands there
+            user = split_header(user, "assistant|model|bot")[0]
+        if bot == to_user:  # the last one ends otherwise
+            shares = user and to_user.startswith(user)
+            bot = user if shares else split_header(bot, "user|human")[0]
+        return user, bot
 
     def _end(self, turns: str, whole: str) -> str:
         """How the last turn ends, where a conversation ends with it; else all up to the next."""

@@ -10,7 +10,7 @@ from typing import Literal
 from bot.chat.prompt.template import Conversation, Rendered
 
 Who = Literal["system", "user", "assistant"]
-MARKS = "MARK{}KRAM"
+MARKS = "MARK{}TEXT"
 _ROLES: dict[str, Who] = {"S": "system", "N": "system", "U": "user", "A": "assistant"}
 
 # By their turns: S the system text, U people, A the model, N a system text among the turns. Ending
@@ -74,6 +74,6 @@ def cut(turns: str, rendered: Rendered) -> Cut:
     pieces.append(rest)
     if any("\ud800" <= character <= "\udfff" for piece in pieces for character in piece):
         raise UncuttableError("it writes halves of characters")
-    if any("MARK" in piece and "KRAM" in piece for piece in pieces):
+    if any("MARK" in piece and "TEXT" in piece for piece in pieces):
         raise UncuttableError("it writes a turn twice")
     return Cut(tuple(pieces))

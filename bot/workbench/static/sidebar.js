@@ -110,6 +110,6 @@ export class Sidebar {
     const parts = STATES[engine.state] ? [`${engine.model || "The model"} ${STATES[engine.state]}`] : [engine.model, engine.device];
     if (engine.is_fallback) parts.unshift("Fallback");
     $("engine-text").textContent = parts.filter(Boolean).join(" · ");
-    $("engine").title = [engine.kernel, ...engine.others.map(beside)].filter(Boolean).join("\n");
+    $("engine").title = [engine.kernel, engine.format && `Written to in this format: ${engine.format}`, ...engine.others.map(beside)].filter(Boolean).join("\n");
   }
 }
