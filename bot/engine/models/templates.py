@@ -6,9 +6,9 @@ Where they may stand: https://huggingface.co/docs/transformers/chat_templating_w
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-from bot.engine.models.config import read_json_object
+from bot.engine.models.config import JsonObject, read_json_object
 from bot.errors import ModelError
 
 log = logging.getLogger(__name__)
@@ -38,12 +38,16 @@ def read_template(folder: Path) -> tuple[str | None, str, str]:
 def default_template(said: object) -> str | None:
     """The template for plain talk, of one or of several with names (as a list or a mapping)."""
     if isinstance(said, list):
-        rows = [row for row in cast("list[Any]", said) if isinstance(row, dict)]
+        rows = [cast("JsonObject", row) for row in cast("list[object]", said) if _is_object(row)]
         said = {row.get("name"): row.get("template") for row in rows}
     if isinstance(said, Mapping):
         named = cast("Mapping[object, object]", said)
         said = named.get("default") or next(iter(named.values()), None)
     return said if isinstance(said, str) and said.strip() else None
+
+
+def _is_object(found: object) -> bool:
+    return isinstance(found, dict)
 
 
 def _read(path: Path) -> Mapping[str, object]:
