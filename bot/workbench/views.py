@@ -205,6 +205,7 @@ def _record(record: GenerationRecord) -> Json:
             "prompt_tokens": statistics.prompt_tokens,
             "cached_prompt_tokens": statistics.cached_prompt_tokens,
             "reply_tokens": statistics.reply_tokens,
+            "thinking_tokens": statistics.thinking_tokens,
             "queued_seconds": statistics.queued_seconds,
             "total_seconds": statistics.total_seconds,
             **(speed(statistics) or {}),

@@ -138,6 +138,9 @@ class FormatChooser:
             find = partial(find_format, engine.prompt_format, info, thinks=self._thinks, day=day)
             chosen = await asyncio.to_thread(find) if info.chat_template else find()
             self._chosen[engine] = info, day, chosen
+            if not info.takes_prompts:  # it writes the roles of a chat as it sees fit
+                engine.written_in = WrittenIn("the server's own")
+                return chosen
             engine.written_in = WrittenIn(str(chosen), chosen.warning)
             if known is None or known[0] != info:
                 _tell(engine.name, info.name, chosen)

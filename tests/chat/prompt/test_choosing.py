@@ -126,3 +126,14 @@ async def test_a_date_in_the_template_is_made_anew_once_a_day(
     assert systems[0] is systems[1]
     assert "04 Mar 2026" in systems[0]
     assert "05 Mar 2026" in systems[2]
+
+
+async def test_a_server_that_writes_roles_itself_is_not_said_to_be_written_to_in_ours(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    info = ModelInfo("x", 1, UNCUTTABLE, takes_prompts=False)
+    engine = NamedEngine("openai", FakeEngine(info=info))
+    await FormatChooser().choose(engine, info)
+    assert engine.written_in.format == "the server's own"
+    assert not engine.written_in.problem
+    assert not caplog.messages

@@ -59,6 +59,7 @@ async def test_the_thought_comes_first_and_is_kept_apart(set_stage: StageMaker) 
     record = await stage.history.generation(reply.turn.turn_id, 0)
     assert record is not None
     assert record.statistics.reply_tokens == len(tokens_of("Four."))
+    assert record.statistics.thinking_tokens >= len(tokens_of("Two and two.\nBob: is here.\n"))
     await stage.answer()
     await stage.show(await begin(stage))
     assert "Two and two" not in stage.engine.requests[2].prompt
