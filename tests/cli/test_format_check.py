@@ -1,4 +1,4 @@
-"""`doctor` names the format in which a model is written to, where it comes from, and what is wrong."""
+"""`doctor` names a model's format, where it comes from, and what is wrong with it."""
 
 from bot.cli.findings import Grade
 from bot.cli.format_check import check_format

@@ -128,15 +128,20 @@ class FormatChooser:
         self._chosen: dict[NamedEngine, tuple[ModelInfo, date, ChosenFormat]] = {}
         self._one_at_a_time = asyncio.Lock()
 
-    async def choose(self, engine: NamedEngine, info: ModelInfo) -> ChosenFormat:
-        """The format for an engine and its model. Raises SettingsError."""
-        day = _today(info)
+    async def choose(
+        self, engine: NamedEngine, info: ModelInfo, day: date | None = None
+    ) -> ChosenFormat:
+        """The format for an engine and its model, now or on another day. Raises SettingsError."""
+        today = _today(info)
+        day = today if day is None or today == _ANY_DAY else day
         async with self._one_at_a_time:
             known = self._chosen.get(engine)
             if known is not None and known[:2] == (info, day):
                 return known[2]
             find = partial(find_format, engine.prompt_format, info, thinks=self._thinks, day=day)
             chosen = await asyncio.to_thread(find) if info.chat_template else find()
+            if day != today:
+                return chosen
             self._chosen[engine] = info, day, chosen
             if not info.takes_prompts:  # it writes the roles of a chat as it sees fit
                 engine.written_in = WrittenIn("the server's own")

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 
 from bot.chat.definitions import ChannelSettings
@@ -114,11 +115,13 @@ class Preparer:
         reply_so_far: str = "",
         first_turn: int | None = None,
         given: Given | None = None,
+        written_at: datetime | None = None,
     ) -> Prepared:
         """The prompt for a bot's turn and `engine`. Raises EngineError, SettingsError, StoreError.
 
         All of `answers` are among what the model sees, as far as they fit. `first_turn` makes the
         prompt begin with that turn, as it did when it was built first. `given` is not read again.
+        `written_at` is when it was built first: a format that tells the date tells that one.
         """
         info = engine.info
         if given is None:
@@ -134,7 +137,8 @@ class Preparer:
         window = await self._reaching(
             window, turn, settings, min(answers, default=None), first_turn
         )
-        chosen = await self._formats.choose(engine, info)
+        day = written_at.astimezone().date() if written_at else None
+        chosen = await self._formats.choose(engine, info, day)
         prompt = await build_prompt(
             PromptRequest(
                 persona=persona,
@@ -189,11 +193,14 @@ async def explain(
     answers = [asked.turn_id for asked in await preparer.questions(turn)]
     wrote = engines.named(record.engine) if record is not None else None
     engine = wrote or engines.answering()
-    now = await preparer.prepare(turn, engine, answers=answers)
+    at = record.created_at if record is not None else None
+    now = await preparer.prepare(turn, engine, answers=answers, written_at=at)
     changed_since = record is not None and now.prompt.sha256 != record.prompt_sha256
     if changed_since and record is not None and record.first_turn_id is not None:
         # Turns older than the prompt's first one may have gone: they were not in it anyway.
-        now = await preparer.prepare(turn, engine, first_turn=record.first_turn_id)
+        now = await preparer.prepare(
+            turn, engine, first_turn=record.first_turn_id, written_at=record.created_at
+        )
         changed_since = now.prompt.sha256 != record.prompt_sha256
     return Explanation(
         turn,

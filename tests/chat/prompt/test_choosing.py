@@ -123,6 +123,8 @@ async def test_a_date_in_the_template_is_made_anew_once_a_day(
     for day in (4, 4, 5):
         monkeypatch.setattr(choosing, "_today", lambda _, day=day: date(2026, 3, day))
         systems.append((await chooser.choose(engine, info)).format.system.before)
+    then = await chooser.choose(engine, info, date(2026, 3, 4))
+    assert then.format.system.before == systems[0]  # as «Why this reply?» rebuilds it
     assert systems[0] is systems[1]
     assert "04 Mar 2026" in systems[0]
     assert "05 Mar 2026" in systems[2]
