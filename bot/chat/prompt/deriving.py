@@ -48,6 +48,9 @@ _TRIED = (
 _TRIALS = ("S U >", "S U A U >", "S U A U A U A U A U >")
 _PLAIN_TRIALS = ("U >", "U A U >", "U A U A U A U A U >")
 
+# Texts that some templates change, as Falcon's takes out empty lines: what is said stays as it is.
+ODD_TURNS, _ODD = "S U A U >", ("Be brief.", "a\n\n\nb  c", "d\n\ne\r\nf", "g")
+
 Renderer = Callable[[Template, Sequence[Conversation]], list[Rendered]]
 
 
@@ -76,6 +79,7 @@ def derive_format(
         template = replace(template, flags=QUIET)
     quiet = replace(template, flags=QUIET)
     trials = [_trial(turns) for turns in (*_TRIALS, *_PLAIN_TRIALS)]
+    trials.append(conversation(ODD_TURNS, _ODD))
     try:
         made = render(template, [*map(conversation, PROBES), *trials])
         hushed = render(quiet, [conversation(OPENED), conversation(PLAIN_OPENED)])
@@ -86,7 +90,11 @@ def derive_format(
     derived = cutter.derive()
     if len("".join(_wrappings(derived.format))) > WRAPPING_CHARACTERS:
         raise UncuttableError("it writes far too much of its own")
-    _check(derived.format, made[len(PROBES) :], cutter)
+    tried, odd = made[len(PROBES) : -1], made[-1]
+    _check(derived.format, tried, cutter)
+    expected = compose(derived.format, ODD_TURNS, _ODD, opens=not cutter.opens_nothing)
+    if not cutter.is_plain and cutter.strip_first(odd.text).rstrip() != expected.rstrip():
+        derived = replace(derived, remark=_CHANGES)
     quiet_opening = _opening(hushed, cutter) if thinks else None
     found = _with_thought(derived.format, quiet_opening)
     return replace(derived, format=_finished(found, special_tokens))
@@ -220,6 +228,7 @@ class _Cutter:
 
 _FINAL, _END = "<|channel|>final", "<|end|>"  # of OpenAI's Harmony
 _MOVES = "it writes the system text in the newest turn; here it stands before the first one"
+_CHANGES = "it changes what is said, such as empty lines; here that stays as it is"
 _NO_SYSTEM = "it knows no system text; here it stands in the first turn"
 
 

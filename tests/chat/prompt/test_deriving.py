@@ -4,7 +4,7 @@ from dataclasses import replace
 from functools import cache
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from model_templates import FAMILIES, template_of
 from prompting import PLAIN, answered, request, said
@@ -41,6 +41,7 @@ texts = (
 
 
 @pytest.mark.parametrize("name", FAMILIES)
+@settings(max_examples=40)
 @given(said=st.lists(texts, min_size=2, max_size=10), has_system=st.booleans())
 @example(said=["Tell\n\nme", "Été 🦊", "```\n  x\n```", "{{ x }}", "<b>"], has_system=True)
 def test_it_writes_any_conversation_as_the_template_does(
@@ -152,6 +153,12 @@ def test_a_date_is_the_given_days() -> None:
 
 
 def test_what_it_leaves_aside_is_told() -> None:
+    plain = "message['content']"
+    changed = f"({plain} if message['role'] == 'system' else {plain}.replace('\\n\\n', ' '))"
+    source = template_of("chatml").source.replace(plain, changed)
+    changes = derive_format(Template(source), render=render_here)
+    assert changes.format.name == "chatml"
+    assert "changes what is said" in changes.remark
     assert "newest turn" in derived("mistral-nemo").remark
     assert "no system text" in derived("gemma-2").remark
     assert not derived("llama-3").remark
