@@ -88,8 +88,9 @@ class ProcessSettings(BaseModel):
     )
     prompt_format: str = Field(
         default="auto",
-        description="How a conversation is written for the model: `auto` chooses by the model's "
-        "folder; or `alpaca`, `alpaca-input`, `chatml`, `vicuna`, `llama-2`.",
+        description="How a conversation is written for the model: `auto` takes the model's own "
+        "chat template, else what its name hints at; `template` insists on the template; or "
+        "`alpaca`, `alpaca-input`, `chatml`, `vicuna`, `llama-2`.",
     )
     context_tokens: int = Field(
         default=0,
@@ -115,6 +116,13 @@ class ProcessSettings(BaseModel):
         ge=16,
         le=2048,
         description="The longest reply anywhere, in tokens; channels can set less.",
+    )
+    thinking_tokens: int = Field(
+        default=1024,
+        ge=0,
+        le=32_768,
+        description="How many tokens a model that thinks before it answers may take for that, "
+        "beside its reply; nobody sees them. 0 has it answer at once.",
     )
     openai_base_url: str = Field(
         default="",

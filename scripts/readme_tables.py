@@ -26,6 +26,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "prompt_format",
         "context_tokens",
         "max_reply_tokens",
+        "thinking_tokens",
         "cpu_threads",
         "kv_cache",
     ),

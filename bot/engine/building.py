@@ -37,6 +37,7 @@ from bot.engine.models.source import (
     require_libraries,
 )
 from bot.engine.models.staging import stage
+from bot.engine.models.templates import default_template
 from bot.engine.models.threads import choose_threads
 from bot.engine.models.tokenizers import fit_vocabulary, load_tokenizer, special_tokens
 from bot.errors import ModelError
@@ -224,11 +225,10 @@ def _describe(name: str, folder: ModelFolder, tokenizer: Any, context_tokens: in
     own = context_length(folder.config)
     if context_tokens > own:
         log.warning("CONTEXT_TOKENS is %d, but %s was made for %d", context_tokens, name, own)
-    template = tokenizer.chat_template
     return ModelInfo(
         name=name,
         context_tokens=min(context_tokens, own) if context_tokens > 0 else own,
-        chat_template=template if isinstance(template, str) else None,
+        chat_template=default_template(tokenizer.chat_template),
         special_tokens=special_tokens(tokenizer),
         eos_token=tokenizer.eos_token or "",
         bos_token=tokenizer.bos_token or "",

@@ -11,9 +11,8 @@ import pytest
 import simcord
 from worlds import QUICK, World, labels, talking
 
+from bot.chat.engines import NamedEngine
 from bot.chat.messages import Scope, Turn, TurnState
-from bot.chat.prompt.formats import FORMATS
-from bot.chat.prompt.preparation import Preparer
 from bot.engine.api import Chunk, Engine, GenerationRequest
 from bot.engine.building import local_engine
 from cogs.platform import key_of
@@ -117,7 +116,12 @@ EXPECTED = {
 async def test_two_guilds_talk_with_the_embedded_model(
     tmp_path: Path, prompt_format: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Preparer, "_format", lambda *_: FORMATS[prompt_format])
+    engine_of_name = NamedEngine.__init__
+
+    def named(self: NamedEngine, *args: Any, **options: Any) -> None:
+        engine_of_name(self, *args, **options | {"prompt_format": prompt_format})
+
+    monkeypatch.setattr(NamedEngine, "__init__", named)
     local = local_engine("demo", tmp_path / "data")
     await local.start()
     async with AsyncExitStack() as stack:

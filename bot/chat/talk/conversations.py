@@ -8,6 +8,7 @@ from random import Random
 from bot.chat.engines import Engines
 from bot.chat.messages import ChannelKey, IncomingMessage, Turn
 from bot.chat.ports import EngineStatus, History, Personas
+from bot.chat.prompt.choosing import FormatChooser
 from bot.chat.prompt.preparation import Explanation, PersonaSince, Preparer, explain
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.listening import is_addressed, is_addressed_since, is_kept
@@ -61,10 +62,14 @@ class Conversations:
         engines: Engines,
         *,
         max_reply_tokens: int = 512,
+        thinking_tokens: int = 1024,
         clock: Clock = utc_now,
         random: Random | None = None,
     ) -> None:
-        """`max_reply_tokens` bounds every channel's own; `random` decides chances and seeds."""
+        """`max_reply_tokens` bounds every channel's own; `random` decides chances and seeds.
+
+        `thinking_tokens` is what a model that thinks before it answers may take for that.
+        """
         settings = settings.with_model(engines.sampling_defaults)
         self.history = history
         self.settings = settings
@@ -74,7 +79,15 @@ class Conversations:
         self._random = random or Random()  # noqa: S311 - nothing secret hangs on it
         self._channels = ChannelStates()
         self._on_shortened: list[Callable[[Turn], None]] = []
-        self._preparer = Preparer(history, settings, personas, max_reply_tokens=max_reply_tokens)
+        self.formats = FormatChooser(thinks=thinking_tokens > 0)
+        self._preparer = Preparer(
+            history,
+            settings,
+            personas,
+            max_reply_tokens=max_reply_tokens,
+            thinking_tokens=thinking_tokens,
+            formats=self.formats,
+        )
         self._replies = Replies(
             history, settings, engines, self._preparer, self._channels, clock, self._random
         )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.engine.models.architectures import check_runs, why_not_fast
-from bot.engine.models.config import context_length, read_json_object
+from bot.engine.models.config import context_length
 from bot.engine.models.embedded import CREDIT
 from bot.engine.models.folder import ModelFolder, read_model_folder
 from bot.engine.models.gguf_file import read_gguf_header
@@ -16,6 +16,7 @@ from bot.engine.models.source import (
     locate,
     require_libraries,
 )
+from bot.engine.models.templates import read_template
 from bot.errors import ModelError
 from bot.invocation import command
 
@@ -35,10 +36,17 @@ class Inspection:
     context_tokens: int = 0
     license: str = ""
     memory: tuple[tuple[int, int], ...] = ()  # (tokens of one conversation, bytes it takes in all)
-    has_chat_template: bool = False
+    chat_template: str | None = None
+    bos_token: str = ""
+    eos_token: str = ""
     is_known: bool = True  # False: it is not on this machine, and nobody was asked
     notes: tuple[str, ...] = ()  # what will happen at loading
     problems: tuple[str, ...] = ()  # why it would not load, and what to do
+
+    @property
+    def has_chat_template(self) -> bool:
+        """Whether the model says how it wants to be written to."""
+        return self.chat_template is not None
 
     @property
     def loads(self) -> bool:
@@ -133,6 +141,7 @@ def _inspect_folder(model: str, source: ModelSource, folder: ModelFolder) -> Ins
     else:
         if not_fast:
             notes.append(f"On a GPU it runs slower: the fast kernels do not take {not_fast}.")
+    template, bos, eos = read_template(folder.path)
     dtypes = {tensor.dtype for tensor in folder.tensors.values()}
     return Inspection(
         model,
@@ -144,7 +153,9 @@ def _inspect_folder(model: str, source: ModelSource, folder: ModelFolder) -> Ins
         parameters=folder.parameters,
         bytes=folder.bytes,
         context_tokens=context_length(folder.config),
-        has_chat_template=_has_template(folder.path),
+        chat_template=template,
+        bos_token=bos,
+        eos_token=eos,
         notes=tuple(notes),
         problems=problems,
     )
@@ -166,13 +177,8 @@ def _inspect_gguf(model: str, source: ModelSource, path: Path) -> Inspection:
         context_tokens=header.context_tokens,
         license=header.license,
         memory=tuple((length, header.memory(length, 1).total) for length in lengths),
-        has_chat_template=header.chat_template is not None,
+        chat_template=header.chat_template,
+        bos_token=header.bos_token,
+        eos_token=header.eos_token,
         notes=(*credit, "It is run by llama.cpp."),
     )
-
-
-def _has_template(folder: Path) -> bool:
-    if (folder / "chat_template.jinja").is_file():
-        return True
-    config = folder / "tokenizer_config.json"
-    return config.is_file() and "chat_template" in read_json_object(config)

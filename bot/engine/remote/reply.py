@@ -31,6 +31,7 @@ class Manner:
 
     uses_chat: bool = False  # it has `/chat/completions` alone
     refused: Refusal = field(default_factory=Refusal)
+    thinks: bool = False  # it has sent reasoning of its own, apart from the text
 
 
 async def cut_at_stops(
@@ -59,6 +60,7 @@ class ServerReply:
     model: str
     request: GenerationRequest
     max_tokens: int
+    thinking_tokens: int  # beside those, where it thinks apart
     seed: int
     manner: Manner  # kept up to date for the requests after this one
     exchange: Exchange
@@ -84,6 +86,7 @@ class ServerReply:
                     async for event in events:
                         self.manner.refused = trial.refused  # this is how it takes them
                         self.manner.uses_chat = uses_chat
+                        self.manner.thinks = self.manner.thinks or event.thought > 0
                         yield event
             except RefusedBodyError as error:
                 if not trial.refuse(body, error.said):
@@ -106,10 +109,11 @@ class ServerReply:
                 return
 
     def _body(self, refused: Refusal, *, is_chat: bool) -> dict[str, Any]:
+        thinks = self.manner.thinks
         return body_of(
             self.request,
             model=self.model,
-            max_tokens=self.max_tokens,
+            max_tokens=self.max_tokens + (self.thinking_tokens if is_chat and thinks else 0),
             seed=self.seed,
             refused=refused,
             is_chat=is_chat,

@@ -114,6 +114,6 @@ export class Sidebar {
     $("engine-text").textContent = parts.filter(Boolean).join(" · ");
     $("toy").hidden = !(engine.model in CREDITS);
     $("toy").querySelector("code").textContent = engine.suggest;
-    $("engine").title = [engine.kernel, ...engine.others.map(beside)].filter(Boolean).join("\n");
+    $("engine").title = [engine.kernel, engine.format && `Written to in this format: ${engine.format}`, ...engine.others.map(beside)].filter(Boolean).join("\n");
   }
 }
