@@ -116,15 +116,21 @@ def test_a_folder_of_safetensors_names_the_extra_that_it_needs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = write_new_layout(make_float(), tmp_path / "served")
-    hub.repositories["a/b"] = {file.name: file.read_bytes() for file in folder.iterdir()}
+    for name in ("a/b", "c/d"):
+        hub.repositories[name] = {file.name: file.read_bytes() for file in folder.iterdir()}
+    assert program.main(["model", "fetch", "c/d"]) == 0
     for module in ("extras", "source"):
         name = f"bot.engine.models.{module}.missing_gpu_libraries"
         monkeypatch.setattr(name, lambda: ("torch",))
     monkeypatch.setattr("bot.cli.model.fetching.missing_gpu_libraries", lambda: ("torch",))
-    assert program.main(["model", "fetch", "a/b"]) == 0
+    capsys.readouterr()
+    # Here already, or gigabytes that are better not downloaded before it can be loaded.
+    assert program.main(["model", "fetch", "c/d"]) == 0
     assert "EXTRAS=gpu" in capsys.readouterr().out
-    assert program.main(["model", "use", "a/b"]) == 2
-    assert "EXTRAS=gpu" in capsys.readouterr().err
+    for action, model in (("fetch", "a/b"), ("use", "c/d")):
+        assert program.main(["model", action, model]) == 2
+        assert "EXTRAS=gpu" in capsys.readouterr().err
+    assert not list((home / "data").glob("**/a/b/*.safetensors"))
     assert not (home / ".env").exists()
 
 
