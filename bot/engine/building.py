@@ -128,7 +128,7 @@ def load_model(
 ) -> LoadedModel:
     """Find, check and load what the MODEL setting says. Blocks for seconds to minutes.
 
-    `data_dir` takes conversions and stages. `context_tokens` above 0 makes the context shorter
+    `data_dir` takes stages. `context_tokens` above 0 makes the context shorter
     than the model's own. `progress` gets what is being done and how much of it, if known (0 to 1).
     On a processor, this thread computes with `cpu_threads` from now on; 0 is by the machine.
     Raises ModelError, naming the file that is to blame and what to do.

@@ -145,7 +145,7 @@ def llama(
     """A whole model of Llama's kind with weights of zero, which llama.cpp loads and runs."""
     tokens = ["<unk>", "<s>", "</s>", *byte_letters(), "ab"]
     tokens += [f"<extra{number}>" for number in range(vocabulary - len(tokens))]
-    kinds = [2, 3, 3] + [1] * 257 + [3] * (len(tokens) - 260)
+    kinds = [2, 3, 3] + [1] * (len(tokens) - 3)
     length = embedding // heads
     a = architecture
     metadata: dict[str, tuple[str, Any]] = {

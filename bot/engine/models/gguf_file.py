@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from bot.engine.models.config import JsonObject
 from bot.engine.models.generation import known_sampling
 from bot.engine.models.gguf import checks, words
 from bot.engine.models.gguf.container import (
@@ -52,13 +51,6 @@ _FOREIGN: tuple[tuple[bytes, str, str], ...] = (
     (b"\x1f\x8b", "packed by gzip", "Unpack it first."),
     (b"\0" * _BEGINNING_BYTES, "empty inside: nothing but zeros", _DOWNLOAD_AGAIN),
 )
-# What transformers calls an architecture, where llama.cpp calls it otherwise.
-MODEL_TYPES = {
-    "qwen2moe": "qwen2_moe",
-    "qwen3moe": "qwen3_moe",
-    "gpt-oss": "gpt_oss",
-    "command-r": "cohere",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +74,6 @@ class GgufHeader:
     adds_bos: bool  # whether llama.cpp begins a text with the beginning of sequence
     sampling_defaults: Mapping[str, float]  # by Sampling's field names
     shape: ModelShape
-    config: JsonObject  # as much as it says of what a config.json would
 
     def memory(self, context_tokens: int, sequences: int, cache_bits: int = 16) -> MemoryNeed:
         """What it takes with so many conversations of so many tokens each."""
@@ -174,7 +165,6 @@ def _header(path: Path, size: int, contents: GgufContents) -> GgufHeader:
         adds_bos=tokens.adds_bos,
         sampling_defaults=words.read_sampling(metadata) or known_sampling(path.stem),
         shape=shape,
-        config=_config(architecture, contents),
     )
 
 
@@ -189,21 +179,6 @@ def _quantization(contents: GgufContents) -> str:
     if not elements:
         return ""
     return TENSOR_TYPES[max(elements, key=lambda kind: elements[kind])].name
-
-
-def _config(architecture: str, contents: GgufContents) -> JsonObject:
-    """In config.json's words, what decides whether a model of this kind can be computed."""
-    numbers = Numbers(architecture, contents.metadata)
-    said: dict[str, object] = {"model_type": MODEL_TYPES.get(architecture, architecture)}
-    scaling = words.text_of(contents.metadata, f"{architecture}.rope.scaling.type")
-    if scaling not in ("", "none"):
-        said["rope_parameters"] = {"rope_type": scaling}
-    # Mistral's is left out where there is none; its config.json would have to say so.
-    said["sliding_window"] = numbers.one("attention.sliding_window") or None
-    said["use_sliding_window"] = bool(said["sliding_window"])
-    if numbers.one("expert_count"):
-        said["model_type"] = f"{said['model_type']} with experts"
-    return said
 
 
 def _amount(count: int) -> str:

@@ -3,6 +3,8 @@
 How llama.cpp lays out its memory: `src/llama-kv-cache.cpp`, `src/llama-kv-cache-iswa.cpp`,
 `src/llama-hparams.cpp` (n_embd_r, n_embd_s) of the build that `bot.engine.models.gguf.known`
 names. The constants are measured against it; the reckoning never falls far below what it takes.
+Weights count once: where llama.cpp lays them out anew for the processor (Q4_0 and its like), the
+file's own pages are mapped beside them, which the system takes back whenever it needs room.
 """
 
 from dataclasses import dataclass

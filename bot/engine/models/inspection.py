@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.engine.models import gguf_cache
-from bot.engine.models.architectures import check_portable, check_runs, why_not_fast
+from bot.engine.models.architectures import check_runs, why_not_fast
 from bot.engine.models.config import context_length, read_json_object
 from bot.engine.models.embedded import CREDIT
 from bot.engine.models.folder import ModelFolder, read_model_folder
@@ -34,6 +33,8 @@ class Inspection:
     parameters: int = 0
     bytes: int = 0
     context_tokens: int = 0
+    license: str = ""
+    memory: tuple[tuple[int, int], ...] = ()  # (tokens of one conversation, bytes it takes in all)
     has_chat_template: bool = False
     is_known: bool = True  # False: it is not on this machine, and nobody was asked
     notes: tuple[str, ...] = ()  # what will happen at loading
@@ -45,6 +46,7 @@ class Inspection:
         return not self.problems
 
 
+MEMORY_LENGTHS = (2048, 8192)  # tokens of context for which a model's memory is told
 _KINDS = {
     SourceKind.EMBEDDED: "the embedded model",
     SourceKind.FOLDER: "folder",
@@ -94,7 +96,7 @@ def _inspect(model: str, source: ModelSource, data_dir: Path, *, ask_hub: bool) 
     if source.kind is SourceKind.FOLDER:
         folder = read_model_folder(source.path, source.weights)
         return _inspect_folder(model, source, folder)
-    return _inspect_gguf(model, source, source.path, data_dir)
+    return _inspect_gguf(model, source, source.path)
 
 
 def _inspect_elsewhere(model: str, source: ModelSource) -> Inspection:
@@ -148,26 +150,24 @@ def _inspect_folder(model: str, source: ModelSource, folder: ModelFolder) -> Ins
     )
 
 
-def _inspect_gguf(model: str, source: ModelSource, path: Path, data_dir: Path) -> Inspection:
+def _inspect_gguf(model: str, source: ModelSource, path: Path) -> Inspection:
     header = read_gguf_header(path)
-    check_portable(path, header.config)
-    ready = (
-        source.kind is SourceKind.EMBEDDED and gguf_cache.converted_embedded(data_dir) is not None
-    )
+    lengths = sorted({min(length, header.context_tokens) for length in MEMORY_LENGTHS})
     credit = (f"{source.name}, {CREDIT}.",) if source.kind is SourceKind.EMBEDDED else ()
-    note = "converted already" if ready else "will be converted once, when it is first used"
     return Inspection(
         model,
         name=source.name,
         kind=_KINDS[source.kind],
         path=str(path),
         architecture=header.architecture,
-        weights="GGUF",
+        weights=f"GGUF {header.quantization}".strip(),
         parameters=header.parameters,
-        bytes=path.stat().st_size,
+        bytes=header.bytes,
         context_tokens=header.context_tokens,
+        license=header.license,
+        memory=tuple((length, header.memory(length, 1).total) for length in lengths),
         has_chat_template=header.chat_template is not None,
-        notes=(*credit, f"It is {note}." if ready else f"It {note}."),
+        notes=(*credit, "It is run by llama.cpp."),
     )
 
 

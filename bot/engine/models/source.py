@@ -1,10 +1,13 @@
-"""What the MODEL setting points to: the embedded model, a folder, a GGUF file or a hub id."""
+"""What the MODEL setting points to: the embedded model, a folder, a GGUF file or a hub id.
+
+GGUF files are handed to llama.cpp as they are; folders are what torch computes.
+"""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from bot.engine.models import embedded, gguf_cache
+from bot.engine.models import embedded
 from bot.engine.models.extras import OR_GGUF, missing_gpu_libraries, require_gpu_libraries
 from bot.engine.models.folder import (
     PICKLE_SUFFIXES,
@@ -13,6 +16,7 @@ from bot.engine.models.folder import (
     is_shard,
     read_model_folder,
 )
+from bot.engine.models.gguf.checks import is_part
 from bot.engine.models.hub.fetching import fetch_model
 from bot.engine.models.hub.names import HubName, parse_name
 from bot.engine.models.hub.store import Found, find
@@ -20,6 +24,7 @@ from bot.engine.models.progress import Progress
 from bot.errors import ModelError
 
 DEMO = "demo"
+_SHOWN_NAMES = 4  # of several files, in an error
 
 
 class SourceKind(StrEnum):
@@ -40,6 +45,11 @@ class ModelSource:
     path: Path | None
     weights: Path | None = None  # the one file of a folder that was named
     hub: HubName | None = None  # what it is called on the hub, for what comes from there
+
+    @property
+    def gguf(self) -> Path | None:
+        """The file that llama.cpp runs; None for what torch computes, and what is not here."""
+        return self.path if self.kind in (SourceKind.EMBEDDED, SourceKind.GGUF) else None
 
 
 def identify(model: str) -> ModelSource:
@@ -66,15 +76,16 @@ def identify(model: str) -> ModelSource:
 
 
 def fetch(source: ModelSource, *, data_dir: Path, progress: Progress) -> ModelFolder:
-    """The source as a checked folder, converted or downloaded where it must be.
+    """A source that torch computes as a checked folder, downloaded where it must be.
 
-    Raises ModelError.
+    Raises ModelError, also for GGUF files: they are no folders, and are used where they lie.
     """
     require_libraries(source)
-    if source.kind is SourceKind.EMBEDDED:
-        return gguf_cache.embedded_folder(data_dir, progress)
-    if source.kind is SourceKind.GGUF and source.path is not None:
-        return gguf_cache.gguf_folder(source.path, data_dir, progress)
+    if source.gguf is not None:
+        raise ModelError(
+            f"{source.name} is a GGUF file; this needs a model's folder, with safetensors.",
+            "Name the folder of the model from which the GGUF was made.",
+        )
     if source.hub is not None and source.path is None:
         return fetch(bring(source, data_dir, progress), data_dir=data_dir, progress=progress)
     if source.path is None:
@@ -122,11 +133,25 @@ def require_libraries(source: ModelSource) -> None:
 
 
 def _folder_source(path: Path) -> ModelSource:
-    """A folder of a model, or one around a single GGUF file."""
-    ggufs = [file for file in path.glob("*.gguf") if file.is_file()]
-    if len(ggufs) == 1 and not any(path.glob("*.safetensors")):
-        return ModelSource(SourceKind.GGUF, ggufs[0].stem, ggufs[0])
+    """A folder of a model, or one around a single GGUF file. Raises ModelError for several."""
+    ggufs = sorted(file for file in path.iterdir() if file.suffix.lower() == ".gguf")
+    ggufs = [file for file in ggufs if file.is_file()]
+    if ggufs and not any(path.glob("*.safetensors")):
+        # The part that looks at pictures often lies beside its model.
+        models = [file for file in ggufs if not file.name.lower().startswith("mmproj")] or ggufs
+        if len(models) > 1 and not all(is_part(file) for file in models):
+            raise _several(path, models)
+        return ModelSource(SourceKind.GGUF, models[0].stem, models[0])
     return ModelSource(SourceKind.FOLDER, path.resolve().name, path)
+
+
+def _several(path: Path, files: list[Path]) -> ModelError:
+    names = ", ".join(file.name for file in files[:_SHOWN_NAMES])
+    more = f" and {len(files) - _SHOWN_NAMES} more" if len(files) > _SHOWN_NAMES else ""
+    return ModelError(
+        f"{path} holds several GGUF files: {names}{more}.",
+        f"Set MODEL to one of them, as {files[0]}.",
+    )
 
 
 def _file_source(path: Path) -> ModelSource:

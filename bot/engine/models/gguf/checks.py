@@ -44,9 +44,15 @@ _ROPE_TYPES = ("none", "linear", "yarn", "longrope")
 _MOST_EXPERTS = 1024  # LLAMA_MAX_EXPERTS
 # llama.cpp ends its process where these have no experts or sections, and insists that the whole of
 # a head turns with the position in the last ones.
-_OF_EXPERTS = ("bailingmoe2", "smallthinker")
-_SECTIONED = ("qwen2vl", "qwen3vl", "qwen3vlmoe", "paddleocr")
+_OF_EXPERTS = ("bailingmoe2", "smallthinker", "glm4moe", "grovemoe")
+_SECTIONED = ("qwen2vl", "qwen3vl", "qwen3vlmoe", "qwen35", "qwen35moe", "qwen4exp", "paddleocr")
 _WHOLE_ROTATION = ("llama", "deci", "falcon", "llama-embed")
+
+
+def is_part(path: Path) -> bool:
+    """Whether a file is one of several that a model is split into, by its name."""
+    named = _PART_NAME.search(path.name)
+    return named is not None and int(named[2]) > 1
 
 
 def check_kind(path: Path, metadata: Mapping[str, GgufValue]) -> str:
@@ -135,6 +141,7 @@ def check_numbers(architecture: str, metadata: Mapping[str, GgufValue], tokens: 
     layers = numbers.one("block_count")
     if numbers.one("nextn_predict_layers") >= layers:
         raise Damaged("has no layers but those that guess ahead")
+    numbers.one("embedding_length_out")
     _check_heads(architecture, numbers, layers)
     _check_experts(architecture, numbers, layers)
     _check_fractions(architecture, metadata)

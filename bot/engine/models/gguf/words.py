@@ -106,11 +106,17 @@ def read_tokens(metadata: Mapping[str, GgufValue]) -> Tokens:
 
     def named(role: str, otherwise: int = -1) -> str:
         value = metadata.get(f"tokenizer.ggml.{role}_token_id")
-        number = value.value if isinstance(value, GgufScalar) else otherwise
-        return pieces[int(number)].decode() if 0 <= number < len(pieces) else ""
+        numbers = (value.value if isinstance(value, GgufScalar) else -1, otherwise)
+        known = (pieces[int(number)] for number in numbers if 0 <= number < len(pieces))
+        return next(known, b"").decode()
 
-    spm = model == "llama"  # llama.cpp's defaults for sentencepiece
-    bos, eos = named("bos", 1 if spm else -1), named("eos", 2 if spm else -1)
+    adds_bos = _adds_bos(metadata, model)
+    adds_eos = _says(metadata, "tokenizer.ggml.add_eos_token")
+    # llama.cpp's defaults, for sentencepiece and for byte pairs.
+    bos = named("bos", 1 if model == "llama" else 11 if adds_bos and model == "gpt2" else -1)
+    eos = named("eos", 2 if model == "llama" else -1)
+    if (adds_bos and not bos) or (adds_eos and not eos):  # it would end the process
+        raise Damaged("adds a token to every text and does not name it")
     ends = [eos, named("eot"), named("eom")]
     special = dict.fromkeys(piece.decode() for piece in _special(pieces, kinds))
     special |= dict.fromkeys([bos, *ends])
@@ -121,7 +127,7 @@ def read_tokens(metadata: Mapping[str, GgufValue]) -> Tokens:
         ends=tuple(dict.fromkeys(end for end in ends if end)),
         special=tuple(special),
         count=len(pieces),
-        adds_bos=_adds_bos(metadata, model) and bool(bos),
+        adds_bos=adds_bos,
     )
 
 
@@ -170,10 +176,16 @@ def _adds_bos(metadata: Mapping[str, GgufValue], model: str) -> bool:
     pre = text_of(metadata, "tokenizer.ggml.pre")
     if pre in PRE_ALWAYS_WITH_BOS or model in PRE_ALWAYS_WITH_BOS:
         return True
-    said = metadata.get("tokenizer.ggml.add_bos_token")
-    if isinstance(said, GgufScalar) and said.kind == "bool":
-        return bool(said.value)
+    said = _says(metadata, "tokenizer.ggml.add_bos_token")
+    if said is not None:
+        return said
     return model in MODELS_WITH_BOS or (model == "gpt2" and pre in PRE_WITH_BOS)
+
+
+def _says(metadata: Mapping[str, GgufValue], key: str) -> bool | None:
+    """A truth value of the metadata; None where there is none."""
+    found = metadata.get(key)
+    return bool(found.value) if isinstance(found, GgufScalar) and found.kind == "bool" else None
 
 
 def plain(text: str) -> str:
