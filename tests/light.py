@@ -40,6 +40,6 @@ def light_environment(folder: Path, **settings: str) -> dict[str, str]:
         "PYTHONPATH": str(ROOT),
         "PERSONAS_DIR": str(ROOT / "personas"),
         "DATA_DIR": str(folder / "data"),
-        "HF_HUB_OFFLINE": "1",
+        **({} if "HF_ENDPOINT" in settings else {"HF_HUB_OFFLINE": "1"}),
         **settings,
     }

@@ -8,6 +8,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bot.app import GRACE_SECONDS
 
@@ -84,6 +85,19 @@ def test_each_target_ends_without_root_and_is_on_the_page(target: str) -> None:
     assert users[-1] == "caduceus"
     assert f"| `{target}` |" in PAGE
     assert f"target: {target} " in COMPOSE
+
+
+def test_each_service_is_kept_from_what_it_does_not_need() -> None:
+    services = yaml.safe_load(COMPOSE)["services"]
+    for name, target in (("bot", "cpu"), ("bot-gpu", "cuda")):
+        service = services[name]
+        assert service["build"]["target"] == target
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        mounted = {volume.rpartition(":")[2] for volume in service["volumes"]}
+        assert all(f'"{place}"' in DOCKERFILE for place in mounted)
+    assert "profiles" not in services["bot"]
+    assert all(port.startswith("127.0.0.1:") for port in services["postgres"]["ports"])
 
 
 def test_the_program_gets_the_signal_and_the_time_it_takes() -> None:

@@ -12,6 +12,7 @@ from subprocess import PIPE, STDOUT
 
 import pytest
 from checkpoints import make_float, write_new_layout
+from hub_server import HubServer, serving
 from light import light_environment, make_light_python
 
 INSTALLS = "setup EXTRAS=gpu`"
@@ -83,7 +84,6 @@ def test_the_embedded_model_can_be_looked_at(run: Run) -> None:
     "words",
     [
         ("model", "inspect", "{folder}"),
-        ("model", "inspect", "owner/name"),
         ("model", "quantize", "{folder}", "quantized"),
         ("workbench", "--port", "0"),
         ("bench", "--model", "{folder}"),
@@ -105,6 +105,17 @@ def test_what_other_extras_bring_is_named_with_them(run: Run, tmp_path: Path) ->
     remote = {"ENGINE": "openai", "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
     _, said = run("doctor", "--offline", TOKENIZER=str(tmp_path), **remote)
     assert "setup EXTRAS=tokenizer`" in said
+
+
+@pytest.mark.parametrize("action", ["fetch", "inspect"])
+def test_such_a_model_of_the_hub_is_not_downloaded_in_vain(
+    run: Run, safetensors: str, action: str
+) -> None:
+    files = {file.name: file.read_bytes() for file in Path(safetensors).iterdir()}
+    with serving(HubServer({"someone/tiny": files})) as hub:
+        code, said = run("model", action, "someone/tiny", HF_ENDPOINT=hub.url)
+        assert (code, INSTALLS in said.splitlines()[-1]) == (2, True), said
+        assert not hub.asked_for("/resolve/")
 
 
 def test_doctor_names_the_command_too(run: Run, safetensors: str) -> None:
@@ -148,7 +159,8 @@ def page(light_python: Path, tmp_path: Path) -> Iterator[Callable[..., object]]:
         yield call
     finally:
         program.send_signal(signal.SIGINT)
-        assert program.wait(30) == 0
+        program.communicate(timeout=60)
+        assert program.returncode == 0
 
 
 def test_the_embedded_model_replies_on_the_page(page: Callable[..., dict]) -> None:

@@ -165,10 +165,11 @@ def _check_model(settings: ProcessSettings, *, offline: bool) -> list[Finding]:
     if seen.context_tokens:
         details.append(f"context of {seen.context_tokens:,} tokens")
     text = f"{seen.name} ({seen.kind}): {', '.join(part for part in details if part)}."
-    toy = better_model() if settings.model == DEMO_MODEL else ""
+    toy = settings.model == DEMO_MODEL
+    fix = better_model() if toy else ""
     return [
         Finding(Grade.OK, "engine", _which_engine(seen.kind)),
-        Finding(Grade.OK, "model", " ".join([text, *seen.notes]), toy),
+        Finding(Grade.OK, "model", " ".join([text, *seen.notes]), fix),
     ]
 
 

@@ -6,6 +6,7 @@ import shutil
 import time
 from pathlib import Path
 
+from bot.engine.models.extras import OR_GGUF, require_gpu_libraries
 from bot.engine.models.hub.client import HubClient, Patience
 from bot.engine.models.hub.download import (
     Source,
@@ -51,7 +52,7 @@ def fetch_model(
     client = HubClient(patience or Patience())
     progress(f"Asking the hub for {name}", None)
     listing = asyncio.run(_ask(client, name))
-    choice = choose(name, listing)
+    choice = _usable(choose(name, listing))
     folder = folder_of(data_dir, choice.name)
     while True:
         try:
@@ -77,7 +78,14 @@ def fetch_model(
 
 def ask_for(name: HubName, patience: Patience | None = None) -> Choice:
     """What would be downloaded. Blocks. Raises ModelError where there is nothing to be had."""
-    return choose(name, asyncio.run(_ask(HubClient(patience or Patience()), name)))
+    return _usable(choose(name, asyncio.run(_ask(HubClient(patience or Patience()), name))))
+
+
+def _usable(choice: Choice) -> Choice:
+    """What this machine can load: gigabytes of anything else come in vain. Raises ModelError."""
+    if not any(file.path.lower().endswith(".gguf") for file in choice.files):
+        require_gpu_libraries(f"{choice.name}, a model of safetensors files,", OR_GGUF)
+    return choice
 
 
 async def _ask(client: HubClient, name: HubName) -> Listing:
