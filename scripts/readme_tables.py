@@ -27,6 +27,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "context_tokens",
         "max_reply_tokens",
         "cpu_threads",
+        "kv_cache",
     ),
     "A remote server, for ENGINE=openai": (
         "openai_base_url",

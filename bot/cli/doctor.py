@@ -166,8 +166,8 @@ def _check_model(settings: ProcessSettings, *, offline: bool) -> list[Finding]:
         details.append(f"context of {seen.context_tokens:,} tokens")
     text = f"{seen.name} ({seen.kind}): {', '.join(part for part in details if part)}."
     return [
-        Finding(Grade.OK, "model", " ".join([text, *seen.notes])),
         Finding(Grade.OK, "engine", _which_engine(seen.kind)),
+        Finding(Grade.OK, "model", " ".join([text, *seen.notes])),
     ]
 
 

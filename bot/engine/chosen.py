@@ -16,6 +16,7 @@ from bot.engine.api import (
     GenerationRequest,
     ModelInfo,
 )
+from bot.engine.own_thread import in_own_thread
 from bot.errors import CaduceusError, EngineError, EngineUnavailable
 
 Report = Callable[[str, float | None], None]
@@ -50,7 +51,7 @@ class ChosenEngine:
                 return
             self._state = EngineState.STARTING
             try:
-                engine = await asyncio.to_thread(self._choose, self._report)
+                engine = await in_own_thread(lambda: self._choose(self._report))
             except CaduceusError as error:
                 self._state, self._last_error = EngineState.STOPPED, error.message
                 raise

@@ -178,6 +178,8 @@ async def test_the_second_engine_has_its_own_line() -> None:
     found = await examined(PERSONAS_DIR=personas, FALLBACK_ENGINE="local", **remote)
     assert found["fallback"].text.startswith("model: ")
     assert "gpu" in found
+    found = await examined(PERSONAS_DIR=personas)
+    assert found["engine"].text == "llama.cpp, in a process of its own: it is a GGUF file."
 
 
 @pytest.mark.usefixtures("_in_an_empty_folder")

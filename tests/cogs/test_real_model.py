@@ -2,22 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import simcord
-from embedded_folder import embedded_folder
 from worlds import QUICK, World, labels, talking
 
 from bot.chat.messages import Scope, Turn, TurnState
 from bot.chat.prompt.formats import FORMATS
 from bot.chat.prompt.preparation import Preparer
-from bot.engine.api import Chunk, GenerationRequest
-from bot.engine.building import build_runner, load_model
-from bot.engine.local.engine import LocalEngine
-from bot.engine.local.loaded_model import LoadedModel
+from bot.engine.api import Chunk, Engine, GenerationRequest
+from bot.engine.building import local_engine
 from cogs.platform import key_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -31,7 +29,7 @@ class Outside:
     What the bot waits for are events, which `worlds` declares.
     """
 
-    def __init__(self, engine: LocalEngine) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._orders: asyncio.Queue[Callable[[], Coroutine[Any, Any, None]]] = asyncio.Queue()
         self._clerk = asyncio.create_task(self._take_orders())
@@ -79,11 +77,6 @@ class Outside:
                 yield chunk
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
-    return load_model(str(embedded_folder()), data_dir=tmp_path_factory.mktemp("demo"))
-
-
 async def replies(world: World, channel: simcord.ChannelHandle, count: int) -> list[Turn]:
     """Wait until a channel has so many whole replies: the engine's thread takes real time."""
     async with asyncio.timeout(WAIT_SECONDS):
@@ -122,12 +115,17 @@ EXPECTED = {
 
 @pytest.mark.parametrize("prompt_format", EXPECTED)
 async def test_two_guilds_talk_with_the_embedded_model(
-    tmp_path: Path, model: LoadedModel, prompt_format: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, prompt_format: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Preparer, "_format", lambda *_: FORMATS[prompt_format])
-    local = LocalEngine(lambda: model, build_runner)
+    local = local_engine("demo", tmp_path / "data")
     await local.start()
-    async with talking(tmp_path, engine=Outside(local), pace=PACE) as world:  # type: ignore[arg-type]
+    async with AsyncExitStack() as stack:
+        outside = Outside(local)
+        stack.push_async_callback(outside.close)
+        world = await stack.enter_async_context(
+            talking(tmp_path, engine=outside, pace=PACE)  # type: ignore[arg-type]
+        )
         elsewhere = world.env.create_guild()
         channels = [
             world.channel,

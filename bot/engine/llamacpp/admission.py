@@ -58,7 +58,7 @@ class Admission:
 
     def forget(self) -> None:
         """The slots are new, and empty."""
-        self._table = SlotTable(self.slots)
+        self._table.forget()
 
     def close(self, error: EngineError) -> None:
         """Whoever waits gets this error."""
@@ -67,10 +67,14 @@ class Admission:
                 turn.set_exception(error)
 
     def _admit(self) -> None:
-        for job in self._scheduler.admit():
-            turn = self._waiting.pop(job.number)
-            self._running_since[job.number] = time.monotonic()
-            turn.set_result(self._table.take(job.channel))
+        while admitted := self._scheduler.admit():
+            for job in admitted:
+                turn = self._waiting.pop(job.number)
+                if turn.done():  # whoever waited has given up, and is about to leave
+                    self._scheduler.remove(job.number)
+                    continue
+                self._running_since[job.number] = time.monotonic()
+                turn.set_result(self._table.take(job.channel))
 
     def _leave(self, number: int, turn: "asyncio.Future[int]") -> None:
         self._scheduler.remove(number)

@@ -28,6 +28,7 @@ from bot.engine.llamacpp.loading import LoadedServer, Prepared, launch
 from bot.engine.llamacpp.process import LlamaProcess
 from bot.engine.local.scheduler import Job
 from bot.engine.models.progress import Progress
+from bot.engine.own_thread import in_own_thread
 from bot.engine.remote.completion import CHARACTERS_PER_TOKEN_LIMIT, Exchange, stream_completion
 from bot.engine.remote.reply import cut_at_stops
 from bot.errors import (
@@ -93,7 +94,7 @@ class LlamaCppEngine:
         self._state = EngineState.STARTING
         self._process = process = LlamaProcess()
         try:
-            server = await launch(process, asyncio.to_thread(self._prepare, self._report))
+            server = await launch(process, in_own_thread(lambda: self._prepare(self._report)))
         except (EngineError, ModelError) as error:
             if self._is_stopped:
                 raise EngineUnavailable("The engine was stopped while it started.") from error

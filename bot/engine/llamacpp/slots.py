@@ -43,6 +43,11 @@ class SlotTable:
         self._free[slot] = None
         self._free.move_to_end(slot)
 
+    def forget(self) -> None:
+        """No slot has anything of anybody; who holds one still does."""
+        self._slot_of.clear()
+        self._channel_of.clear()
+
     def _bind(self, channel: str, slot: int) -> None:
         before = self._channel_of.get(slot)
         if before is not None:

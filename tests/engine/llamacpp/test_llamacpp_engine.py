@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 Ask = Callable[..., GenerationRequest]
 QUESTIONS = ("What is the capital of France?", "Name three colours.", "Who wrote Hamlet?")
 LONG = "The sea is wide and the ship is small. " * 120
+MIDDLING = LONG[:1500]
 
 
 async def test_it_says_what_the_file_says(engine: LlamaCppEngine, header: GgufHeader) -> None:
@@ -79,7 +80,7 @@ async def test_stop_strings_end_a_reply_also_where_they_are_special_tokens(
     text, last = await write(engine, asking(QUESTIONS[0], stop=(" France",)))  # type: ignore[misc]
     assert (text, last.finish) == ("The capital of", FinishReason.STOP)
     request = GenerationRequest(  # it goes on with the next header by itself
-        "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello<|im_end|>\n",
+        "<|im_start|>user\nHi<|im_end|>\n",
         "stops",
         "u",
         max_tokens=8,
@@ -172,6 +173,20 @@ async def test_who_goes_away_frees_the_slot_while_the_model_reads_and_while_it_w
         await _until(engine, lambda slots: not any(slot["is_processing"] for slot in slots))
 
 
+async def test_a_long_prompt_does_not_hold_up_the_others(
+    engine: LlamaCppEngine, asking: Ask, write: Callable[..., object]
+) -> None:
+    reading = asyncio.create_task(
+        _whole(engine, asking(MIDDLING * 2, channel="long", max_tokens=1))
+    )
+    await _until(engine, lambda slots: any(slot["is_processing"] for slot in slots))
+    _, last = await write(engine, asking("Hello!", channel="short", max_tokens=4))  # type: ignore[misc]
+    assert last.finish is not None
+    assert not reading.done()
+    reading.cancel()
+    await asyncio.wait([reading])
+
+
 async def _until(engine: LlamaCppEngine, is_so: Callable[[list[dict]], bool]) -> None:
     """Wait until llama.cpp itself says so of its slots."""
     server = engine._server
@@ -202,9 +217,7 @@ async def test_a_crash_costs_what_was_being_written_and_no_more(
 ) -> None:
     writing = engine.generate(asking("Tell me a story.", channel="shown", max_tokens=400))
     assert (await anext(writing)).text
-    untold = asyncio.create_task(
-        _whole(engine, asking(LONG[:1500], channel="untold", max_tokens=2))
-    )
+    untold = asyncio.create_task(_whole(engine, asking(MIDDLING, channel="untold")))
     await _until(engine, lambda slots: sum(slot["is_processing"] for slot in slots) == 2)
     server = engine._server
     assert server is not None
@@ -226,10 +239,7 @@ async def test_a_crash_costs_what_was_being_written_and_no_more(
 
 
 async def _whole(engine: LlamaCppEngine, request: GenerationRequest) -> Chunk:
-    last = Chunk("")
-    async for last in engine.generate(request):
-        pass
-    return last
+    return [chunk async for chunk in engine.generate(request)][-1]
 
 
 async def test_a_model_that_llama_cpp_does_not_load_is_told_with_its_reason(
@@ -250,7 +260,7 @@ async def test_a_model_that_llama_cpp_does_not_load_is_told_with_its_reason(
 async def test_closing_ends_the_child_also_while_it_starts(prepared: Prepared) -> None:
     engine = LlamaCppEngine(lambda _: prepared)
     starting = asyncio.create_task(engine.start())
-    while engine._process is None or engine._process.pid is None:
+    while engine._process is None or engine._process.pid is None:  # noqa: ASYNC110
         await asyncio.sleep(0)
     pid = engine._process.pid
     async with asyncio.timeout(2):
@@ -267,7 +277,7 @@ async def test_closing_ends_what_runs_and_waits(prepared: Prepared, asking: Ask)
     writing = engine.generate(asking("Tell me a story.", max_tokens=400))
     await anext(writing)
     waiting = asyncio.create_task(_whole(engine, asking("Tell me more.")))
-    while not engine.status().waiting:
+    while not engine.status().waiting:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     async with asyncio.timeout(2):
         await engine.close()

@@ -35,6 +35,16 @@ def test_none_is_free() -> None:
         table.take("b")
 
 
+def test_after_a_restart_slots_that_are_held_stay_held() -> None:
+    table = SlotTable(2)
+    held, other = table.take("a"), table.take("b")
+    table.give_back(other)
+    table.forget()
+    assert table.take("c") == other
+    table.give_back(held)
+    assert table.take("d") == held
+
+
 @given(st.integers(1, 4), st.lists(st.tuples(CHANNELS, st.booleans()), max_size=60))
 def test_a_channel_keeps_its_slot_until_as_many_others_came_as_there_are_slots(
     count: int, steps: list[tuple[str, bool]]
