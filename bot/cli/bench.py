@@ -121,7 +121,7 @@ def run(args: argparse.Namespace, settings: BenchSettings | None) -> int:
         if file is not None and not file.parent.is_dir():
             raise SettingsError(f"There is no folder {file.parent}.", "Make it first.")
     typed = f"{program()} {shlex.join(['bench', *_own_arguments(sys.argv)])}"
-    model = _for_llama_cpp(args, settings.data_dir)
+    model = for_llama_cpp(args, settings.data_dir)
     if model is not None:
         return _run_llama_cpp(args, model, settings.data_dir, typed)
     require_gpu_libraries("The benchmark")
@@ -157,7 +157,7 @@ def _on_gpu() -> bool:
     return choose_device().type == "cuda"
 
 
-def _for_llama_cpp(args: argparse.Namespace, data_dir: Path) -> "ModelSource | None":
+def for_llama_cpp(args: argparse.Namespace, data_dir: Path) -> "ModelSource | None":
     """The GGUF file that is to be measured; None where it is something for torch."""
     if args.shapes or (not args.model and _on_gpu()):
         return None

@@ -20,7 +20,7 @@ AT_ONCE_SECONDS = 5  # it takes a tenth of one; the machine may be busy
 
 # The real command, but for the library that makes a folder: it hears nothing until it is done.
 STUCK = """
-import sys, time
+import sys, threading, time
 from pathlib import Path
 from bot.engine.models import source
 from bot.engine.models.making_folder import making_folder

@@ -22,7 +22,6 @@ from bot.engine.llamacpp.process import CHILD
 from bot.errors import EngineFailed
 
 MOST_LINE_BYTES = 1 << 20
-END_SECONDS = 5.0
 LOOKED_BACK_TOKENS = 1 << 20
 MOST_SAID_BYTES = 300  # of what it says of a request that it refuses
 
@@ -67,8 +66,7 @@ class PlainServer:
         if self._session is not None:
             await self._session.close()
         if self._process is not None:
-            self._process.kill()
-            await asyncio.to_thread(self._process.wait, END_SECONDS)
+            await asyncio.to_thread(_end, self._process)
 
     @property
     def memory_bytes(self) -> int:
@@ -133,6 +131,11 @@ class PlainServer:
                 f"llama.cpp's server does not start: {said.get('error', 'it ended')}"
             )
         return said["address"]
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with process:  # it closes the pipes
+        process.kill()
 
 
 def _statistics(

@@ -68,7 +68,7 @@ async def measure(
     plan: LlamaCppPlan, data_dir: Path, command: str, *, say: Callable[[str], None]
 ) -> LlamaCppResults:
     """The whole benchmark of one file. Raises CaduceusError."""
-    threads = choose_threads(0)
+    threads = await asyncio.to_thread(choose_threads, 0)
     say("Starting our engine")
     engine = local_engine(plan.model, data_dir, cpu_threads=threads)
     clock = asyncio.get_running_loop().time
@@ -81,7 +81,7 @@ async def measure(
     )
     try:
         plan.check_fits(engine.info.context_tokens, status.kv_tokens_total)
-        words = fixed_text()
+        words = await asyncio.to_thread(fixed_text)
         sample = " ".join(words[:SAMPLE_WORDS])
         (counted,) = await engine.count_tokens([sample])
         prompts = PromptMaker(CountedWords(counted / len(sample.split())), words)
@@ -102,7 +102,7 @@ async def measure(
             )
 
         await ours(prompts.make(WARM_UP_TOKENS), Load(1, WARM_UP_TOKENS, WARM_UP_TOKENS, 1.0))
-        memory = memory_bytes()
+        memory = await asyncio.to_thread(memory_bytes)
         chat = None
         if plan.chat is not None:
             say(f"A chat of {plan.chat.turns} turns")
@@ -122,10 +122,10 @@ async def measure(
         ]
         return LlamaCppResults(
             model=engine.info.name,
-            file_bytes=plan.path.stat().st_size,
+            file_bytes=(await asyncio.to_thread(plan.path.stat)).st_size,
             command=command,
             date=datetime.now(UTC).strftime("%Y-%m-%d"),
-            machine=describe_processor(threads, LLAMA_CPP_PACKAGES),
+            machine=await asyncio.to_thread(describe_processor, threads, LLAMA_CPP_PACKAGES),
             kernel=status.kernel,
             threads=threads,
             slots=status.slots,
@@ -133,7 +133,7 @@ async def measure(
             start_seconds=start_seconds,
             server_start_seconds=server_start_seconds,
             memory_bytes=memory,
-            load_average=load_average(),
+            load_average=await asyncio.to_thread(load_average),
             rows=tuple(rows),
             chat=chat,
         )
@@ -164,14 +164,14 @@ async def _paired(
     rounds: tuple[list[Round], list[Round]] = ([], [])
     for number in range(-1, repeats):
         say(f"{load.streams} streams, round {number + 1} of {repeats}")
-        pair = await _full_round(load, prompts, askings, first=number % 2)
+        pair = await full_round(load, prompts, askings, first=number % 2)
         if number >= 0:
             for side, found in zip(rounds, pair, strict=True):
                 side.append(found)
     return PairedResult(load, tuple(rounds[0]), tuple(rounds[1]))
 
 
-async def _full_round(
+async def full_round(
     load: Load, prompts: PromptMaker, askings: tuple[Asking, Asking], *, first: int
 ) -> tuple[Round, Round]:
     """Raises EngineFailed where replies keep ending before their full length."""

@@ -102,9 +102,11 @@ async def test_who_gives_up_as_its_turn_comes_lets_the_next_one_in() -> None:
     writers = Writers(Admission(slots=1, room_tokens=100))
     for number in (1, 2, 3):
         await writers.come(job(number))
-    writers._tasks[2].cancel()  # it leaves with the loop's next turn,
-    writers._tasks[1].cancel()  # after this one, which leaves its place to it
-    await asyncio.wait([writers._tasks[1], writers._tasks[2]])
+    tasks = [writers._tasks[1], writers._tasks[2]]
+    for task in tasks:  # the first leaves its place to the second, which has given up by then
+        task.cancel()
+    await asyncio.wait(tasks)
+    assert all(task.cancelled() for task in tasks)
     await asyncio.sleep(0)
     await writers.go(3)
     assert writers.order == [1, 3]

@@ -80,7 +80,7 @@ async def test_stop_strings_end_a_reply_also_where_they_are_special_tokens(
     text, last = await write(engine, asking(QUESTIONS[0], stop=(" France",)))  # type: ignore[misc]
     assert (text, last.finish) == ("The capital of", FinishReason.STOP)
     request = GenerationRequest(  # it goes on with the next header by itself
-        "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello<|im_end|>\n",
+        "<|im_start|>user\nHi<|im_end|>\n",
         "stops",
         "u",
         max_tokens=8,

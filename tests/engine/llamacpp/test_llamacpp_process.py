@@ -27,12 +27,12 @@ from bot.engine.llamacpp.process import LlamaProcess
 async def main():
     process = LlamaProcess()
     await process.start()
+    parameters = {"model.path": sys.argv[2], "n_ctx": 512, "cpuparams.n_threads": 1}
     if sys.argv[1] == "serving":
-        await process.load({"model.path": sys.argv[2], "n_ctx": 512, "cpuparams.n_threads": 1})
+        await process.load(parameters)
     elif sys.argv[1] == "loading":
-        # A load that takes its time: warming up and a cache that has to be cleared.
-        asyncio.create_task(process.load({"model.path": sys.argv[2], "n_ctx": 60000}))
-        while process.log.reason() == "" and not list(process.log._kept):
+        asyncio.create_task(process.load(parameters))
+        while "loading model" not in str(process.log._kept):
             await asyncio.sleep(0)
     print(process.pid, flush=True)
     await asyncio.sleep(60)
@@ -42,9 +42,13 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("moment", ["started", "loading", "serving"])
-def test_it_ends_when_its_parent_is_killed(moment: str) -> None:
+def test_it_ends_when_its_parent_is_killed(moment: str, tmp_path: Path) -> None:
+    model = find_embedded().path
+    if moment == "loading":  # from a pipe in which nothing ever comes
+        model = tmp_path / "model.gguf"
+        os.mkfifo(model)
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, moment, str(find_embedded().path)],
+        [sys.executable, "-c", PARENT, moment, str(model)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
