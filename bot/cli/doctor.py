@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bot.cli.findings import Finding, Grade, exit_code, from_error
+from bot.cli.findings import Finding, Grade, better_model, exit_code, from_error
 from bot.engine.models.extras import is_installed
 from bot.errors import CaduceusError, EngineError, SettingsError
 from bot.invocation import setup
-from bot.settings import ProcessSettings, load_settings
+from bot.settings import DEMO_MODEL, ProcessSettings, load_settings
 
 if TYPE_CHECKING:
     from bot.engine.api import Engine
@@ -165,9 +165,10 @@ def _check_model(settings: ProcessSettings, *, offline: bool) -> list[Finding]:
     if seen.context_tokens:
         details.append(f"context of {seen.context_tokens:,} tokens")
     text = f"{seen.name} ({seen.kind}): {', '.join(part for part in details if part)}."
+    toy = better_model() if settings.model == DEMO_MODEL else ""
     return [
         Finding(Grade.OK, "engine", _which_engine(seen.kind)),
-        Finding(Grade.OK, "model", " ".join([text, *seen.notes])),
+        Finding(Grade.OK, "model", " ".join([text, *seen.notes]), toy),
     ]
 
 

@@ -12,8 +12,12 @@ from bot.chat.personas.macros import expand_macros
 from bot.chat.settings import MODEL, SettingOrigin
 from bot.chat.talk.conversations import Explanation
 from bot.engine.api import FinishReason, GenerationStatistics
+from bot.invocation import command
 
 Json: TypeAlias = dict[str, Any]
+
+# What to type for a better model than the embedded one. Made once: it looks at the disk.
+SUGGEST = command("model suggest").strip("`")
 
 SNIPPET_CHARACTERS = 120
 ORIGINS = {
@@ -98,6 +102,7 @@ def engine(engines: Engines) -> Json:
         "error": status.last_error,
         "activity": status.activity,
         "progress": status.progress,
+        "suggest": SUGGEST,
     }
 
 

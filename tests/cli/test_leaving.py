@@ -68,8 +68,6 @@ def stuck(data_dir: Path, *command: str) -> "subprocess.Popen[str]":
     [
         (("workbench", "--port", "0"), signal.SIGTERM, 0),
         (("workbench", "--port", "0"), signal.SIGINT, 0),
-        (("model", "fetch"), signal.SIGTERM, 143),
-        (("model", "fetch"), signal.SIGINT, 130),
     ],
 )
 def test_a_signal_ends_the_preparing_of_a_model_at_once(

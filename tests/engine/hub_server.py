@@ -33,6 +33,7 @@ class HubServer:
     siblings_have_sizes: bool = True
     page_size: int = 1000
     packs: bool = False
+    store_refuses: int = 0  # with this status
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     sent_bytes: int = 0
     port: int = 0
@@ -61,6 +62,8 @@ class HubServer:
             status, code = self.refuse
             return web.Response(status=status, headers={"X-Error-Code": code} if code else {})
         is_store = request.path.startswith("/store/")
+        if is_store and self.store_refuses:
+            return web.Response(status=self.store_refuses)
         is_known = request.headers.get("Authorization") == f"Bearer {self.token}"
         if self.token and not is_store and not is_known:
             return web.Response(status=401, headers={"X-Error-Code": "GatedRepo"})
@@ -156,9 +159,10 @@ class HubServer:
         self.started_sending.set()
         if self.stalls_after is not None:
             await asyncio.Event().wait()
-        if left is not None and request.transport is not None:
+        if left is not None:
             await asyncio.sleep(0.02)  # what was written gets out
-            request.transport.abort()
+            if request.transport is not None:  # else the other side was quicker
+                request.transport.abort()
         return response
 
 

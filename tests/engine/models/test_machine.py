@@ -63,6 +63,11 @@ def test_version_1_with_a_path_that_the_container_does_not_see(tmp_path: Path) -
     assert tree(tmp_path, files, membership) == Limits(1 << 30, 768 * MIB, 2.0)
 
 
+def test_a_path_that_leads_out_is_not_followed(tmp_path: Path) -> None:
+    files = {"../other/memory.max": "1000", "memory.max": "5000"}
+    assert tree(tmp_path, files, "0::/../other\n").memory_bytes == 5000
+
+
 @pytest.mark.parametrize(
     ("files", "membership"),
     [

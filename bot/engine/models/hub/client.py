@@ -178,6 +178,10 @@ class HubClient:
                     }
                 if response.status not in REDIRECTS:
                     if response.status >= 300 and response.status != 416:
+                        if url.origin() != home:  # it knows nothing of models and rights
+                            raise TransferBrokenError(
+                                f"the store of its files answers with error {response.status}"
+                            )
                         raise refusal(
                             hub_id,
                             response,

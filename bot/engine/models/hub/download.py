@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.engine.models.hub.client import Body, HubClient, Patience
-from bot.engine.models.hub.listing import GB, RepoFile
+from bot.engine.models.hub.listing import RepoFile, in_words
 from bot.engine.models.hub.refusals import TransferBrokenError
 from bot.errors import ModelError
 
@@ -61,9 +61,9 @@ async def bring(
             after = await _now(partial)
             failures = 1 if after > before else failures + 1
             if failures >= patience.attempts:
-                of = f" of {file.size / GB:.2f}" if file.size else ""
+                of = f" of {in_words(file.size)}" if file.size else ""
                 raise ModelError(
-                    f"{file.path} broke off after {after / GB:.2f}{of} GB: {error}.",
+                    f"{file.path} broke off after {in_words(after)}{of}: {error}.",
                     "Run this again: it goes on where it stopped.",
                 ) from error
             pause = patience.pause_seconds * 2 ** (failures - 1)

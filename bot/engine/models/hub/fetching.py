@@ -16,7 +16,7 @@ from bot.engine.models.hub.download import (
     put_in_place,
     size_of,
 )
-from bot.engine.models.hub.listing import GB, Choice, Listing, RepoFile, choose
+from bot.engine.models.hub.listing import GB, Choice, Listing, RepoFile, choose, in_words
 from bot.engine.models.hub.names import HubName
 from bot.engine.models.hub.store import (
     UNFINISHED,
@@ -110,7 +110,7 @@ class _Work:
         await asyncio.to_thread(self._check_room, missing)
         await asyncio.to_thread(self._plan)
         size = self._choice.bytes
-        whole = f" ({size / GB:.2f} GB)" if size else ""
+        whole = f" ({in_words(size)})" if size else ""
         self._what = f"Downloading {self._choice.name}{whole}"
         self._done = size - sum(file.size or 0 for file in missing)
         async with self._client:

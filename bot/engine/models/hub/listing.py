@@ -84,6 +84,11 @@ class Choice:
         return sum(file.size or 0 for file in self.files)
 
 
+def in_words(count: int) -> str:
+    """A number of bytes as people read it."""
+    return f"{count / GB:.2f} GB" if count >= GB / 10 else f"{count / 1e6:.1f} MB"
+
+
 def read_info(document: object) -> Listing:
     """The answer to a question about the repository; odd entries are passed over."""
     info = cast("dict[str, object]", document) if isinstance(document, dict) else {}
@@ -210,7 +215,7 @@ def _listed(ggufs: Iterable[RepoFile]) -> str:
         (file for file in ggufs if not is_split(file.path)), key=lambda file: file.size or 0
     )
     texts = [
-        f"{file.path} ({file.size / GB:.1f} GB)" if file.size else file.path
+        f"{file.path} ({in_words(file.size)})" if file.size else file.path
         for file in files[:MOST_LISTED]
     ]
     if len(files) > MOST_LISTED:

@@ -42,7 +42,8 @@ def refusal(
     if response.status in (401, 404):
         return ModelError(
             f"Hugging Face has no model {hub_id}, or it is private.",
-            f"Check its spelling ({suggest} lists some). For a private one: {HOW_TO_SIGN_IN}",
+            f"Check its spelling ({suggest} lists some). A private one needs your token. "
+            f"{HOW_TO_SIGN_IN}",
         )
     return ModelError(
         f"The hub refuses {hub_id} with error {response.status}.",

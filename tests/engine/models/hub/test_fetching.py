@@ -135,7 +135,7 @@ def test_a_connection_that_breaks_is_taken_up_again(hub: HubServer, tmp_path: Pa
 
 def test_what_came_stays_when_it_breaks_for_good(hub: HubServer, tmp_path: Path) -> None:
     hub.cuts = [1_200_000, 0, 0, 0, 0]
-    with pytest.raises(ModelError, match=r"broke off after 0\.00 of 0\.00 GB") as caught:
+    with pytest.raises(ModelError, match=r"broke off after 1\.2 MB of 3\.0 MB") as caught:
         get(tmp_path)
     assert "goes on where it stopped" in caught.value.fix
     assert unfinished(tmp_path) == [1_200_000]
@@ -307,6 +307,15 @@ def test_what_the_hub_refuses_is_said(
     if status in (401, 403, 404):
         assert "HF_TOKEN=" in caught.value.fix
     assert not folder_of(tmp_path, FILE).exists()
+
+
+@pytest.mark.parametrize("status", [403, 404, 503])
+def test_what_the_store_refuses_says_nothing_of_rights(
+    status: int, hub: HubServer, tmp_path: Path
+) -> None:
+    hub.store_refuses = status
+    with pytest.raises(ModelError, match=f"the store of its files answers with error {status}"):
+        get(tmp_path)
 
 
 def test_a_wrong_token_is_named(

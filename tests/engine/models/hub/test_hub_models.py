@@ -7,9 +7,12 @@ import pytest
 import torch
 from checkpoints import logits, make_float, write_new_layout
 from hub_server import HubServer, serving
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot.engine.building import load_model
-from bot.engine.models.hub.names import HubName, parse_name
+from bot.engine.models.hub.listing import read_info, read_tree
+from bot.engine.models.hub.names import HubName, is_safe_path, parse_name, quantization
 from bot.engine.models.hub.store import find
 from bot.engine.models.inspection import inspect_model
 from bot.errors import ModelError
@@ -131,3 +134,49 @@ def test_a_download_takes_no_pickle_and_no_code(server: HubServer, tmp_path: Pat
     assert "model.safetensors" in asked
     assert not {"pytorch_model.bin", "evil.py"} & asked
     assert any("Downloading" in text for text, _ in steps)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../x",
+        "/x",
+        "a/../b",
+        "a//b",
+        ".x",
+        "a/.b",
+        "a\\b",
+        "a\nb",
+        "a\x1b[31m",
+        "é",
+        "a.",
+        "",
+        "x" * 300,
+    ],
+)
+def test_names_of_files_that_no_list_brings_in(path: str) -> None:
+    assert not is_safe_path(path)
+    assert read_info({"siblings": [{"rfilename": path, "size": 1}]}).files == ()
+    assert read_tree([{"type": "file", "path": path, "size": 1}]) == ()
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists) | st.text())
+def test_any_answer_is_read(answer: object) -> None:
+    for document in (answer, {"sha": answer, "siblings": answer}, {"siblings": [{"lfs": answer}]}):
+        read_info(document)
+        read_tree(document)
+
+
+@pytest.mark.parametrize(
+    ("path", "packing"),
+    [
+        ("Model-1B-Q4_K_M.gguf", "Q4_K_M"),
+        ("model.q5_0.gguf", "Q5_0"),
+        ("a/b-IQ3_XS.gguf", "IQ3_XS"),
+        ("x-BF16.gguf", "BF16"),
+        ("qwen2-0_5b.gguf", ""),
+        ("Q4.gguf", "Q4"),
+    ],
+)
+def test_how_a_file_is_packed_is_read_from_its_name(path: str, packing: str) -> None:
+    assert quantization(path) == packing
