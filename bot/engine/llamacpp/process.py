@@ -18,11 +18,12 @@ from bot.errors import EngineFailed
 
 CHILD = Path(__file__).with_name("child.py")
 MOST_LINE_BYTES = 1 << 16
-# Threads that wait for work must not keep a core busy: see bot.engine.models.threads. With GNU's
-# OpenMP, which the prebuilt wheels have, it is the spin count that counts.
+# Threads that wait for work look for it a moment, as there are hundreds of waits a token, and then
+# let their core go: see bot.engine.models.threads. With GNU's OpenMP, which the prebuilt wheels
+# have, it is the spin count that counts.
 WAIT_POLICY: Mapping[str, str] = {
     "OMP_WAIT_POLICY": "PASSIVE",
-    "GOMP_SPINCOUNT": "0",
+    "GOMP_SPINCOUNT": "10000",
     "KMP_BLOCKTIME": "0",
 }
 # What the child has no use for: our secrets, and llama.cpp's own settings.
