@@ -23,12 +23,13 @@ COMMANDS = {
     "run": "the Discord bot",
     "workbench": "the local page, on 127.0.0.1 only",
     "doctor": "check settings, token, permissions, model and GPU, and say what to do",
-    "model": "fetch, inspect or quantize a model",
+    "model": "find a model for this machine, download it, use it",
     "persona": "personas without Discord: list, show, check, import, export",
     "db": "the database: upgrade, check, export",
     "bench": "how fast the engine is here, beside its floor and generate()",
 }
-WITHOUT_SETTINGS = frozenset({"doctor"})  # it says itself what is wrong with them
+# `doctor` says itself what is wrong with them, `model` helps out of a wrong MODEL.
+WITHOUT_SETTINGS = frozenset({"doctor", "model"})
 
 ENGINE_THREAD = "engine"  # what threads are called that prepare or run a model
 

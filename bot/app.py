@@ -12,7 +12,7 @@ from bot.chat.engines import Engines, NamedEngine
 from bot.chat.personas.guild.desk import PersonaDesk, open_desk
 from bot.chat.personas.library import PersonaLibrary
 from bot.chat.ports import Personas
-from bot.chat.prompt.formats import FORMATS
+from bot.chat.prompt.choosing import FormatChooser, check_format_name
 from bot.chat.roleplay.shelf import GuildShelf
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.conversations import Conversations
@@ -59,7 +59,7 @@ async def open_app(
     that ENGINE names; FALLBACK_ENGINE's loads beside it. Raises SettingsError, PersonaError or
     StoreError.
     """
-    check_prompt_format(settings.prompt_format)
+    check_format_name(settings.prompt_format)
     await asyncio.to_thread(_make_data_dir, settings.data_dir)
     async with AsyncExitStack() as stack:
         library = await asyncio.to_thread(PersonaLibrary, settings.personas_dir)
@@ -83,11 +83,14 @@ async def open_app(
             personas,
             engines,
             max_reply_tokens=settings.max_reply_tokens,
+            thinking_tokens=settings.thinking_tokens,
             shelf=GuildShelf(desk.lorebooks),
+            casts=database.casts,
         )
         stack.push_async_callback(conversations.close, 0.0)  # when no front end came so far
         both_here = settings.engine == settings.fallback_engine == "local"
-        starts = start_engines(engines, one_by_one=both_here)
+        formats = conversations.formats
+        starts = start_engines(engines, one_by_one=both_here, formats=formats)
         for start in starts:
             stack.push_async_callback(_cancel, start)
         one_answers = asyncio.create_task(_until_one_answers(engines, starts), name="engine start")
@@ -109,7 +112,10 @@ def build_engines(settings: ProcessSettings, engine: Engine | None = None) -> En
 
 
 def build_engine(settings: ProcessSettings) -> Engine:
-    """The engine that ENGINE names, not started. Only `local` imports torch, and that at start."""
+    """The engine that ENGINE names, not started.
+
+    Only `local` imports torch, and that at the start of a model that needs it.
+    """
     if settings.engine == "fake":
         from bot.engine.fake import FakeEngine
 
@@ -134,15 +140,8 @@ def build_engine(settings: ProcessSettings) -> Engine:
         settings.data_dir,
         settings.context_tokens,
         cpu_threads=settings.cpu_threads,
+        kv_cache=settings.kv_cache,
     )
-
-
-def check_prompt_format(name: str) -> None:
-    """Raise SettingsError for a PROMPT_FORMAT that does not exist."""
-    if name != "auto" and name not in FORMATS:
-        raise SettingsError(
-            f"PROMPT_FORMAT knows no «{name}».", f"There are: auto, {', '.join(FORMATS)}."
-        )
 
 
 def _make_data_dir(folder: Path) -> None:
@@ -157,18 +156,27 @@ def _make_data_dir(folder: Path) -> None:
         ) from error
 
 
-def start_engines(engines: Engines, *, one_by_one: bool) -> list[asyncio.Task[None]]:
-    """Start every engine, at once or (for the first to have its fill of the GPU) in turn."""
+def start_engines(
+    engines: Engines, *, one_by_one: bool, formats: FormatChooser
+) -> list[asyncio.Task[None]]:
+    """Start every engine, at once or (for the first to have its fill of the GPU) in turn.
+
+    The prompt format of each is looked for as soon as its model is there.
+    """
     starts: list[asyncio.Task[None]] = []
     for engine in engines.all:
         before = starts[-1] if one_by_one and starts else None
-        work = _start_engine(engine, before, is_only=len(engines.all) == 1)
+        work = _start_engine(engine, before, formats, is_only=len(engines.all) == 1)
         starts.append(asyncio.create_task(work, name=f"start {engine.name}"))
     return starts
 
 
 async def _start_engine(
-    engine: NamedEngine, before: asyncio.Task[None] | None, *, is_only: bool
+    engine: NamedEngine,
+    before: asyncio.Task[None] | None,
+    formats: FormatChooser,
+    *,
+    is_only: bool,
 ) -> None:
     if before is not None:
         await asyncio.wait([before])
@@ -178,6 +186,12 @@ async def _start_engine(
         if not is_only:  # else it ends the program, which says why
             logger.error("%s could not be started: %s", engine.name, error)
         raise
+    try:
+        await formats.choose(engine, engine.info)
+    except EngineError:
+        return  # its model is not there yet: the first reply finds the format
+    except SettingsError as error:
+        logger.error("%s cannot be written to: %s", engine.name, error)
 
 
 async def _until_one_answers(engines: Engines, starts: list[asyncio.Task[None]]) -> None:

@@ -6,6 +6,8 @@ import shutil
 import sys
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
+
 
 def command(words: str = "") -> str:
     """A command of ours, such as `.venv/bin/python -m bot db check`, in backticks."""
@@ -20,6 +22,20 @@ def program() -> str:
 def pip(words: str) -> str:
     """A command of the package installer that serves the Python that runs now, in backticks."""
     return f"`{_python()} -m pip {words}`"
+
+
+def setup(*extras: str) -> str:
+    """The command that installs extras of `pyproject.toml`, in backticks.
+
+    Our image for containers has neither a Makefile nor room for libraries: the extra `gpu` is
+    another image, and all others are in both. A package that was installed has its extras.
+    """
+    if (ROOT / "Makefile").is_file():
+        where = "" if Path.cwd() == ROOT else f"-C {shlex.quote(str(ROOT))} "
+        return f"`make {where}setup EXTRAS={','.join(extras)}`"
+    if (ROOT / "requirements.lock").is_file():
+        return "`docker compose up -d --build bot-gpu`"
+    return pip(f"install 'caduceus[{','.join(extras)}]'")
 
 
 def _python() -> str:

@@ -83,18 +83,21 @@ class ProcessSettings(BaseModel):
     model: str = Field(
         default=DEMO_MODEL,
         description="For `ENGINE=local`: `demo` (SmolLM2-135M-Instruct, embedded), a folder, a "
-        "GGUF file, or an id on the Hugging Face hub.",
+        "GGUF file, or a model of the Hugging Face hub: `owner/name`, or `owner/name:FILE` for one "
+        "file of it.",
     )
     prompt_format: str = Field(
         default="auto",
-        description="How a conversation is written for the model: `auto` chooses by the model's "
-        "folder; or `alpaca`, `alpaca-input`, `chatml`, `vicuna`, `llama-2`.",
+        description="How a conversation is written for the model: `auto` takes the model's own "
+        "chat template, else what its name hints at; `template` insists on the template; or "
+        "`alpaca`, `alpaca-input`, `chatml`, `vicuna`, `llama-2`.",
     )
     context_tokens: int = Field(
         default=0,
         le=10_000_000,
         description="How many tokens prompt and reply may have together, "
-        f"{LEAST_CONTEXT_TOKENS} at least; 0 is the model's own.",
+        f"{LEAST_CONTEXT_TOKENS} at least; 0 is the model's own (of a GGUF file 8,192 of them at "
+        "most on a processor, 32,768 on a GPU, and what memory allows).",
     )
     cpu_threads: int = Field(
         default=0,
@@ -103,11 +106,23 @@ class ProcessSettings(BaseModel):
         description="For `ENGINE=local` without a GPU: how many threads compute; 0 is one for each "
         "of the machine's cores. Fewer leave room for other programs.",
     )
+    kv_cache: Literal["auto", "16bit", "8bit"] = Field(
+        default="auto",
+        description="For GGUF files: how exactly a conversation is remembered. `8bit` takes half "
+        "the memory of `16bit`; `auto` is `16bit` where that fits.",
+    )
     max_reply_tokens: int = Field(
         default=512,
         ge=16,
         le=2048,
         description="The longest reply anywhere, in tokens; channels can set less.",
+    )
+    thinking_tokens: int = Field(
+        default=1024,
+        ge=0,
+        le=32_768,
+        description="How many tokens a model that thinks before it answers may take for that, "
+        "beside its reply; nobody sees them. 0 has it answer at once.",
     )
     openai_base_url: str = Field(
         default="",
@@ -164,7 +179,9 @@ class ProcessSettings(BaseModel):
         description="Prometheus metrics on this port of 127.0.0.1; 0 is off.",
     )
 
-    @field_validator("engine", "fallback_engine", "log_level", "log_format", mode="before")
+    @field_validator(
+        "engine", "fallback_engine", "kv_cache", "log_level", "log_format", mode="before"
+    )
     @classmethod
     def _any_case(cls, value: object) -> object:
         return value.strip().lower() if isinstance(value, str) else value

@@ -26,7 +26,9 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "prompt_format",
         "context_tokens",
         "max_reply_tokens",
+        "thinking_tokens",
         "cpu_threads",
+        "kv_cache",
     ),
     "A remote server, for ENGINE=openai": (
         "openai_base_url",

@@ -10,6 +10,11 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 HEAVY = {"torch", "transformers", "gptqmodel", "discord", "sqlalchemy", "aiohttp", "numpy", "rich"}
+# What the light set of dependencies has not: `tests/test_light_set.py` runs the program without it.
+OF_EXTRAS = {
+    *("torch", "transformers", "gptqmodel", "safetensors", "tokenizers", "numpy", "gguf"),
+    *("huggingface_hub", "tqdm"),
+}
 
 pytestmark = pytest.mark.slow  # each starts another process
 
@@ -65,6 +70,12 @@ def test_the_engines_contract_loads_nothing_foreign(module: str) -> None:
         ("bot.cli.persona", {"torch", "transformers", "discord", "sqlalchemy"}),
         ("bot.cli.db", {"torch", "transformers", "discord"}),
         ("bot.cli.doctor", {"torch", "transformers", "discord"}),
+        ("bot.cli.bench", OF_EXTRAS),
+        ("bot.cli.model", OF_EXTRAS),
+        ("bot.cli.workbench", OF_EXTRAS | {"discord"}),
+        ("bot.cli.run", OF_EXTRAS),
+        ("bot.engine.building", OF_EXTRAS),
+        ("bot.engine.remote.engine", OF_EXTRAS),
         ("cogs.client", {"torch", "transformers", "sqlalchemy"}),
     ],
 )

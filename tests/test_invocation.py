@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.invocation import command, pip, program
+from bot import invocation
+from bot.invocation import command, pip, program, setup
 
 ROOT = Path(__file__).parents[1]
 
@@ -46,6 +47,24 @@ def test_where_the_environment_is_activated_python_will_do(
 ) -> None:
     monkeypatch.setenv("PATH", str(_python_in.parent))
     assert program() == "python -m bot"
+
+
+def test_extras_are_installed_by_make_where_the_clone_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert setup("gpu", "postgres") == "`make setup EXTRAS=gpu,postgres`"
+    monkeypatch.chdir(tmp_path)
+    assert shlex.split(setup("gpu").strip("`"))[:3] == ["make", "-C", str(ROOT)]
+
+
+def test_in_an_image_another_image_has_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(invocation, "ROOT", tmp_path)
+    assert "caduceus[gpu]" in setup("gpu")
+    (tmp_path / "requirements.lock").touch()
+    assert setup("gpu") == "`docker compose up -d --build bot-gpu`"
 
 
 def test_it_can_be_typed() -> None:

@@ -469,3 +469,12 @@ def test_a_persona_folder_that_was_named_has_to_be_there(tmp_path: Path) -> None
 def test_without_the_usual_persona_folder_it_goes_on(tmp_path: Path) -> None:
     assert not (tmp_path / "personas").exists()
     assert load_settings({}).personas_dir == Path("personas")
+
+
+def test_the_cache_of_conversations_is_one_of_three_kinds(tmp_path: Path) -> None:
+    def read(value: str) -> str:
+        return load_settings({"KV_CACHE": value}, tmp_path / ".env").kv_cache
+
+    assert [read(value) for value in ("", "8BIT", "16bit")] == ["auto", "8bit", "16bit"]
+    with pytest.raises(SettingsError, match="KV_CACHE is not valid: «4bit»"):
+        read("4bit")

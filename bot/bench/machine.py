@@ -6,29 +6,41 @@
 import os
 import platform
 import re
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
-import torch
 
+if TYPE_CHECKING:  # a GGUF file is measured without it
+    import torch
+
+LLAMA_CPP_PACKAGES = ("xllamacpp",)
 PACKAGES = ("torch", "transformers", "triton", "gptqmodel", "optimum", "tokenizers", "safetensors")
 CPU_INFO = Path("/proc/cpuinfo")
 DRIVER_INFO = Path("/proc/driver/nvidia/version")
 GIGABYTE = 1e9
 
 
-def describe_machine(device: torch.device) -> dict[str, object]:
-    """Processor, card, driver and the versions of what computes."""
-    versions = {name: _version(name) for name in PACKAGES}
-    described: dict[str, object] = {
+def describe_processor(threads: int, packages: Sequence[str]) -> dict[str, object]:
+    """Processor, memory and the versions of what computes."""
+    versions = {name: _version(name) for name in packages}
+    return {
         "processor": processor_name(),
         "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
+        "threads": threads,
         "memory_gb": round(psutil.virtual_memory().total / GIGABYTE, 1),
         "python": platform.python_version(),
         "packages": {name: found for name, found in versions.items() if found},
     }
+
+
+def describe_machine(device: "torch.device") -> dict[str, object]:
+    """The same with torch's view of it: card and driver."""
+    import torch
+
+    described = describe_processor(torch.get_num_threads(), PACKAGES)
     if device.type == "cuda":
         total = torch.cuda.mem_get_info(device)[1]
         described |= {
@@ -61,8 +73,10 @@ def driver_version() -> str:
     return found[1] if found else ""
 
 
-def memory_bytes(device: torch.device) -> int:
+def memory_bytes(device: "torch.device") -> int:
     """What is taken of the card by everything on it, or of the memory by this process."""
+    import torch
+
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
         return total - free

@@ -2,21 +2,26 @@
 
 import random
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from bot.engine.models.quantize import CALIBRATION_FILE
-
-if TYPE_CHECKING:
-    from bot.engine.local.tokens import TextTokens
 
 FILLER = " a"  # a token of its own nearly everywhere
 FILLERS_MAXIMUM = 8
 
 
+class Encoder(Protocol):
+    """What cuts a prompt into tokens."""
+
+    def encode_prompt(self, text: str) -> list[int]:
+        """The tokens of a whole prompt, the model's beginning of sequence with them."""
+        ...
+
+
 class PromptMaker:
     """Makes texts out of a fixed stock of words; the same seed gives the same texts."""
 
-    def __init__(self, tokens: "TextTokens", words: Sequence[str], seed: int = 0) -> None:
+    def __init__(self, tokens: Encoder, words: Sequence[str], seed: int = 0) -> None:
         """`words` are those of a text, in its order; a text that is made starts anywhere in it."""
         self._tokens = tokens
         self._words = words
@@ -61,7 +66,7 @@ class PromptMaker:
 class RandomWordMaker(PromptMaker):
     """For the checkpoint with random weights, whose words `t1`, `t2` ... are one token each."""
 
-    def __init__(self, tokens: "TextTokens", vocabulary: int, seed: int = 0) -> None:
+    def __init__(self, tokens: Encoder, vocabulary: int, seed: int = 0) -> None:
         """`vocabulary` is how many tokens the model knows."""
         super().__init__(tokens, (), seed)
         self._vocabulary = vocabulary

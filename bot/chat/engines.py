@@ -32,12 +32,21 @@ MonotonicClock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
+class WrittenIn:
+    """The format of an engine's prompts, in words, and what is wrong with it, if anything is."""
+
+    format: str = ""  # "" while it isn't known
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """How an engine is doing, for people."""
 
     name: str
     status: EngineStatus
     answers: bool  # a message that came now would be answered by this one
+    written_in: WrittenIn = WrittenIn()
 
 
 class NamedEngine:
@@ -55,9 +64,10 @@ class NamedEngine:
         prompt_format: str = "auto",
         clock: MonotonicClock = time.monotonic,
     ) -> None:
-        """`name` stands in records and logs; `prompt_format` is `auto` or a format's name."""
+        """`name` stands in records and logs; `prompt_format` is a PROMPT_FORMAT."""
         self.name = name
         self.prompt_format = prompt_format
+        self.written_in = WrittenIn()  # told by whoever writes the prompts
         self._engine = engine
         self._clock = clock
         self._start_error = ""
@@ -235,7 +245,7 @@ class Engines:
         """Of all, in order."""
         answering = self._choice()
         return [
-            Standing(engine.name, _with_failures(engine), place == answering)
+            Standing(engine.name, _with_failures(engine), place == answering, engine.written_in)
             for place, engine in enumerate(self._engines)
         ]
 

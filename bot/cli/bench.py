@@ -10,12 +10,17 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from bot.engine.models.extras import missing_gpu_libraries, require_gpu_libraries
 from bot.errors import SettingsError
+from bot.invocation import program
 
 if TYPE_CHECKING:
+    from bot.bench.chat import Chat
     from bot.bench.checkpoint import Shapes
+    from bot.bench.llamacpp.session import LlamaCppPlan
     from bot.bench.plan import Plan
     from bot.bench.results import Results
+    from bot.engine.models.source import ModelSource
 
 Number = TypeVar("Number", int, float)
 
@@ -45,6 +50,7 @@ class Defaults:
 
 ON_GPU = Defaults((1, 8, 32, 64), 512, 128, 32, 32, 40, 30)
 ON_PROCESSOR = Defaults((1, 4), 64, 48, 48, 2, 16, 8)  # three minutes on two cores
+ON_LLAMA_CPP = Defaults((1, 4, 8), 64, 48, 0, 2, 16, 8)
 
 
 class BenchSettings(Protocol):
@@ -72,9 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--penalties",
         type=_numbers(float, 0.01),
-        default=(1.15, 1.0),
         metavar="P,P",
-        help="repetition penalties (default: 1.15,1)",
+        help="repetition penalties (default: 1.15,1; for a GGUF file 1)",
     )
     add("--repeats", type=_number(int, 1), default=3, metavar="N", help="default: 3")
     add("--rows", type=_number(int, 0), default=0, metavar="N", help="most streams together")
@@ -115,13 +120,15 @@ def run(args: argparse.Namespace, settings: BenchSettings | None) -> int:
     for file in (args.json, args.markdown):
         if file is not None and not file.parent.is_dir():
             raise SettingsError(f"There is no folder {file.parent}.", "Make it first.")
+    typed = f"{program()} {shlex.join(['bench', *_own_arguments(sys.argv)])}"
+    model = for_llama_cpp(args, settings.data_dir)
+    if model is not None:
+        return _run_llama_cpp(args, model, settings.data_dir, typed)
+    require_gpu_libraries("The benchmark")
     from bot.bench.report import as_markdown, print_on_terminal
     from bot.bench.session import Session
-    from bot.engine.portable.loading import choose_device
 
-    on_gpu = choose_device().type == "cuda"
-    plan = make_plan(args, shapes, on_gpu=on_gpu)
-    command = shlex.join(["python", "-m", "bot", "bench", *_own_arguments(sys.argv)])
+    plan = make_plan(args, shapes, on_gpu=_on_gpu())
 
     def keep(results: "Results") -> None:
         if args.json is not None:
@@ -130,7 +137,7 @@ def run(args: argparse.Namespace, settings: BenchSettings | None) -> int:
         if args.markdown is not None:
             args.markdown.write_text(as_markdown(results), encoding="utf-8")
 
-    session = Session(plan, settings.data_dir, command, say=_say, keep=keep)
+    session = Session(plan, settings.data_dir, typed, say=_say, keep=keep)
     results = asyncio.run(session.run())
     keep(results)
     if sys.stdout.isatty():
@@ -142,37 +149,108 @@ def run(args: argparse.Namespace, settings: BenchSettings | None) -> int:
     return 0 if results.loads and results.complete else EXIT_INCOMPLETE
 
 
+def _on_gpu() -> bool:
+    if missing_gpu_libraries():
+        return False
+    from bot.engine.portable.loading import choose_device
+
+    return choose_device().type == "cuda"
+
+
+def for_llama_cpp(args: argparse.Namespace, data_dir: Path) -> "ModelSource | None":
+    """The GGUF file that is to be measured; None where it is something for torch."""
+    if args.shapes or (not args.model and _on_gpu()):
+        return None
+    from bot.engine.models.source import bring, identify
+
+    source = bring(identify(args.model or DEMO), data_dir, lambda text, _fraction: _say(text))
+    return source if source.gguf is not None else None
+
+
+def _run_llama_cpp(
+    args: argparse.Namespace, source: "ModelSource", data_dir: Path, typed: str
+) -> int:
+    for option in ("rows", "gpu_memory_gb", "baseline_tokens"):
+        if getattr(args, option):
+            raise SettingsError(
+                f"--{option.replace('_', '-')} is for models that torch computes, and "
+                f"{source.name} is a GGUF file.",
+                "Leave it out.",
+            )
+    from bot.bench.llamacpp.report import as_markdown
+    from bot.bench.llamacpp.session import measure
+
+    results = asyncio.run(measure(make_llama_cpp_plan(args, source), data_dir, typed, say=_say))
+    page, figures = as_markdown(results), results.as_json()
+    if args.json is not None:
+        args.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    if args.markdown is not None:
+        args.markdown.write_text(page, encoding="utf-8")
+    print(page)
+    if args.json is None:
+        print(json.dumps(figures))
+    return 0
+
+
+def make_llama_cpp_plan(args: argparse.Namespace, source: "ModelSource") -> "LlamaCppPlan":
+    """What the options ask for of a GGUF file. `source.gguf` is there."""
+    from bot.bench.llamacpp.session import LlamaCppPlan
+    from bot.bench.load import Load
+
+    chosen = _chosen(args, ON_LLAMA_CPP)
+    chat = _chat(args, chosen)
+    return LlamaCppPlan(
+        model=args.model or DEMO,
+        path=source.gguf or Path(),
+        loads=tuple(
+            Load(count, chosen.prompt_tokens, chosen.new_tokens, penalty)
+            for penalty in args.penalties or (1.0,)
+            for count in chosen.streams
+        ),
+        repeats=args.repeats,
+        chat=chat if chat.channels else None,
+    )
+
+
 def make_plan(args: argparse.Namespace, shapes: "Shapes | None", *, on_gpu: bool) -> "Plan":
     """What the options ask for, the rest by what the machine can do in a few minutes."""
-    from bot.bench.chat import Chat
     from bot.bench.checkpoint import LLAMA_13B
     from bot.bench.plan import Plan
 
-    given = {field.name: getattr(args, field.name) for field in fields(Defaults)}
-    asked = {name: value for name, value in given.items() if value is not None}
-    chosen = replace(ON_GPU if on_gpu else ON_PROCESSOR, **asked)
+    chosen = _chosen(args, ON_GPU if on_gpu else ON_PROCESSOR)
     model = args.model
     if not model and shapes is None:
         model, shapes = ("", LLAMA_13B) if on_gpu else (DEMO, None)
-    chat = Chat(
-        channels=chosen.chat_channels,
-        turns=args.chat_turns,
-        persona_tokens=args.persona_tokens,
-        message_tokens=chosen.message_tokens,
-        reply_tokens=chosen.reply_tokens,
-    )
+    chat = _chat(args, chosen)
     return Plan(
         model=model,
         shapes=shapes,
         streams=chosen.streams,
         prompt_tokens=chosen.prompt_tokens,
         new_tokens=chosen.new_tokens,
-        penalties=args.penalties,
+        penalties=args.penalties or (1.15, 1.0),
         repeats=args.repeats,
         baseline_tokens=chosen.baseline_tokens,
         chat=chat if chat.channels else None,
         rows=args.rows,
         gpu_memory_gb=args.gpu_memory_gb,
+    )
+
+
+def _chosen(args: argparse.Namespace, defaults: Defaults) -> Defaults:
+    given = {field.name: getattr(args, field.name) for field in fields(Defaults)}
+    return replace(defaults, **{name: value for name, value in given.items() if value is not None})
+
+
+def _chat(args: argparse.Namespace, chosen: Defaults) -> "Chat":
+    from bot.bench.chat import Chat
+
+    return Chat(
+        channels=chosen.chat_channels,
+        turns=args.chat_turns,
+        persona_tokens=args.persona_tokens,
+        message_tokens=chosen.message_tokens,
+        reply_tokens=chosen.reply_tokens,
     )
 
 

@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bot.cli.findings import Finding, Grade, exit_code, from_error
+from bot.cli.findings import Finding, Grade, better_model, exit_code, from_error
+from bot.engine.models.extras import is_installed
 from bot.errors import CaduceusError, EngineError, SettingsError
-from bot.settings import ProcessSettings, load_settings
+from bot.invocation import setup
+from bot.settings import DEMO_MODEL, ProcessSettings, load_settings
 
 if TYPE_CHECKING:
     from bot.engine.api import Engine
@@ -122,10 +124,10 @@ async def _check_database(settings: ProcessSettings) -> list[Finding]:
 
 
 async def _check_engine(settings: ProcessSettings, *, offline: bool) -> list[Finding]:
-    from bot.app import check_prompt_format
+    from bot.chat.prompt.choosing import check_format_name
 
     try:
-        check_prompt_format(settings.prompt_format)
+        check_format_name(settings.prompt_format)
     except SettingsError as error:
         return [from_error("format", error)]
     if settings.engine == "local":
@@ -149,6 +151,8 @@ async def _check_fallback(settings: ProcessSettings, *, offline: bool) -> list[F
 
 
 def _check_model(settings: ProcessSettings, *, offline: bool) -> list[Finding]:
+    from bot.cli.format_check import check_format
+    from bot.engine.api import ModelInfo
     from bot.engine.models.inspection import inspect_model
 
     seen = inspect_model(settings.model, data_dir=settings.data_dir, ask_hub=not offline)
@@ -163,17 +167,41 @@ def _check_model(settings: ProcessSettings, *, offline: bool) -> list[Finding]:
     if seen.context_tokens:
         details.append(f"context of {seen.context_tokens:,} tokens")
     text = f"{seen.name} ({seen.kind}): {', '.join(part for part in details if part)}."
-    return [Finding(Grade.OK, "model", " ".join([text, *seen.notes]))]
+    toy = better_model() if settings.model == DEMO_MODEL else ""
+    info = ModelInfo(
+        seen.name,
+        seen.context_tokens,
+        chat_template=seen.chat_template,
+        bos_token=seen.bos_token,
+        eos_token=seen.eos_token,
+        added_tokens=1,  # where no BOS is named, the template's own is none of the prompt's
+    )
+    return [
+        *check_format(settings, info),
+        Finding(Grade.OK, "engine", _which_engine(seen.kind)),
+        Finding(Grade.OK, "model", " ".join([text, *seen.notes]), toy),
+    ]
+
+
+def _which_engine(kind: str) -> str:
+    """What runs a model of that kind, and why."""
+    if kind in ("GGUF file", "the embedded model"):
+        return "llama.cpp, in a process of its own: it is a GGUF file."
+    return "torch, in this process: it is a folder of safetensors files, not a GGUF file."
 
 
 async def _check_remote(settings: ProcessSettings, *, offline: bool) -> list[Finding]:
     from bot.app import build_engine
+    from bot.cli.format_check import check_format
     from bot.engine.remote.engine import OpenAIEngine
 
     counting = "Tokens are counted by the server's /tokenize, where it has one, else by " + (
         f"TOKENIZER ({settings.tokenizer})." if settings.tokenizer else "a cautious estimate."
     )
     if offline:
+        if settings.tokenizer is not None and not is_installed("tokenizers"):
+            fix = f"Run {setup('tokenizer')}."
+            return [Finding(Grade.WARN, "tokens", "TOKENIZER cannot be read here.", fix)]
         return [Finding(Grade.OK, "tokens", f"Not asked (--offline). {counting}")]
     engine = build_engine(settings)
     if not isinstance(engine, OpenAIEngine):
@@ -197,6 +225,7 @@ async def _check_remote(settings: ProcessSettings, *, offline: bool) -> list[Fin
     return [
         Finding(Grade.OK, "server", server),
         *spoken,
+        *(await asyncio.to_thread(check_format, settings, info) if info.takes_prompts else ()),
         *(Finding(Grade.WARN, "server", text, fix) for text, fix in shortcomings),
         Finding(grade, "tokens", f"Counted by {counted}.", fix),
     ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bot.errors import CaduceusError, UserError
+from bot.invocation import command
 
 SUBJECT_CHARACTERS = 11
 
@@ -44,6 +45,11 @@ def exit_code(findings: Sequence[Finding]) -> int:
     if Grade.FAIL in grades:
         return 2
     return 1 if Grade.FAULT in grades else 0
+
+
+def better_model() -> str:
+    """What is to be known of the embedded model, and what to do."""
+    return f"It is a toy for trying out: {command('model suggest')} lists models that fit here."
 
 
 def plain(text: str) -> str:

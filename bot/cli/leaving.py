@@ -40,8 +40,12 @@ def end_at_once(code: int) -> NoReturn:
     os._exit(code)
 
 
-def run_interruptibly(work: Callable[[], Result]) -> Result:
+def run_interruptibly(
+    work: Callable[[], Result], what_is_left: str = "nothing half made is left."
+) -> Result:
     """What `work` returns, or raises. A signal ends the process at once, whatever it is doing.
+
+    Who interrupts it is told `what_is_left`.
 
     Most of what prepares a model is one long call into a library, which hears no signal: so it
     works in a thread, and this one listens.
@@ -58,7 +62,7 @@ def run_interruptibly(work: Callable[[], Result]) -> Result:
             faults.append(fault)
 
     def hear(number: int, _frame: FrameType | None) -> None:
-        print("caduceus: interrupted; nothing half made is left.", file=sys.stderr)
+        print(f"caduceus: interrupted; {what_is_left}", file=sys.stderr)
         end_at_once(128 + number)
 
     before = {number: signal.signal(number, hear) for number in SIGNALS}

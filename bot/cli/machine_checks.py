@@ -1,6 +1,5 @@
 """What `doctor` finds of this machine: Python, memory, disk, GPU and the kernels for it."""
 
-import importlib.util
 import os
 import shutil
 import sys
@@ -8,11 +7,14 @@ from pathlib import Path
 from typing import Any, cast
 
 from bot.cli.findings import Finding, Grade
+from bot.engine.models.extras import is_installed, missing_gpu_libraries
 from bot.engine.models.marlin import marlin_is_compiled, marlin_is_there
 from bot.engine.models.threads import choose_threads
+from bot.invocation import setup
 
 LITTLE_DISK_BYTES = 2_000_000_000
 GIB = 1 << 30
+WSL_LIBRARIES = "/usr/lib/wsl/lib"
 
 
 def check_machine(data_dir: Path, *, local_engine: bool, cpu_threads: int = 0) -> list[Finding]:
@@ -52,13 +54,17 @@ def _disk(data_dir: Path) -> Finding:
 
 def _accelerator(threads: int) -> list[Finding]:
     import psutil
-    import torch
 
     memory = psutil.virtual_memory().total / GIB
+    processor = Finding(Grade.OK, "processor", f"Computes with {threads} threads (CPU_THREADS).")
+    if missing_gpu_libraries():
+        return [_light(memory), processor]
+    import torch
+
     if not torch.cuda.is_available():
         return [
             _no_gpu(torch.__version__, torch.version.cuda, memory),
-            Finding(Grade.OK, "processor", f"Computes with {threads} threads (CPU_THREADS)."),
+            processor,
         ]
     index = torch.cuda.current_device()
     properties = cast("Any", torch.cuda.get_device_properties(index))  # pyright: ignore[reportUnknownMemberType]
@@ -67,13 +73,29 @@ def _accelerator(threads: int) -> list[Finding]:
     return [Finding(Grade.OK, "gpu", text), *gpu_kernels()]
 
 
+def _light(memory_gib: float) -> Finding:
+    """Without the extra `gpu`, which is right for a laptop and wrong for a machine with a card."""
+    text = (
+        f"The light set is installed ({memory_gib:.0f} GiB of memory): llama.cpp runs GGUF files; "
+        "GPTQ and safetensors models need the extra `gpu`."
+    )
+    if find_nvidia_tool() is None:
+        return Finding(Grade.OK, "gpu", text)
+    return Finding(Grade.WARN, "gpu", text, f"There is an NVIDIA driver: run {setup('gpu')}.")
+
+
+def find_nvidia_tool() -> str | None:
+    """Where the driver's `nvidia-smi` is; WSL2 has it in a folder of its own."""
+    return shutil.which("nvidia-smi") or shutil.which("nvidia-smi", path=WSL_LIBRARIES)
+
+
 def _no_gpu(torch_version: str, cuda: str | None, memory_gib: float) -> Finding:
     """The embedded model is at home on a CPU, a 13B is not."""
     text = (
         f"None that torch {torch_version} can use; the model runs on the CPU ({memory_gib:.0f} GiB "
         "of memory). That is enough for the embedded model; a 13B one needs a GPU."
     )
-    if shutil.which("nvidia-smi") is None:
+    if find_nvidia_tool() is None:
         return Finding(Grade.OK, "gpu", text)
     fix = (
         "There is an NVIDIA driver: install a CUDA build of torch (this one is for CPUs)."
@@ -89,7 +111,7 @@ def gpu_kernels() -> list[Finding]:
 
 
 def _triton() -> Finding:
-    if not _installed("triton"):
+    if not is_installed("triton"):
         return Finding(
             Grade.WARN,
             "kernels",
@@ -123,7 +145,7 @@ def _marlin() -> Finding:
 
 
 def _attention() -> Finding:
-    if any(_installed(name) for name in ("flash_attn_interface", "flash_attn")):
+    if any(is_installed(name) for name in ("flash_attn_interface", "flash_attn")):
         return Finding(Grade.OK, "attention", "FlashAttention is installed.")
     return Finding(
         Grade.OK,
@@ -132,7 +154,3 @@ def _attention() -> Finding:
         "other runs on PyTorch's attention without CUDA graphs (measured: 47 ms a step instead "
         "of 8).",
     )
-
-
-def _installed(module: str) -> bool:
-    return importlib.util.find_spec(module) is not None

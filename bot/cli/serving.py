@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bot.app import GRACE_SECONDS, App, open_app
+from bot.cli.findings import better_model
 from bot.cli.leaving import end_at_once
-from bot.settings import ProcessSettings
+from bot.settings import DEMO_MODEL, ProcessSettings
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,8 @@ def serve(settings: ProcessSettings, front_end: FrontEnd, *, engine_first: bool)
     `engine_first` waits for the model before the front end starts; a front end that says itself
     that the model is loading need not.
     """
+    if settings.engine == "local" and settings.model == DEMO_MODEL:
+        logger.info("MODEL=%s: %s", settings.model, better_model())
     asyncio.run(_serve(settings, front_end, engine_first))
     return 0
 

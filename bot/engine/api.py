@@ -71,6 +71,8 @@ class GenerationRequest:
     sampling: Sampling = field(default_factory=Sampling)
     stop: tuple[str, ...] = ()
     messages: tuple[ChatMessage, ...] = ()
+    # What a server that thinks apart from the reply may take for that, beside `max_tokens`.
+    thinking_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class GenerationStatistics:
     queued_seconds: float
     first_token_seconds: float
     total_seconds: float
+    thinking_tokens: int = 0  # before the reply, of which nobody sees any
 
     @property
     def tokens_per_second(self) -> float:
@@ -121,6 +124,7 @@ class ModelInfo:
     bos_token: str = ""
     counts_exactly: bool = True  # False: token counts are an estimate
     added_tokens: int = 0  # before a prompt, by a server that keeps its BOS to itself
+    takes_prompts: bool = True  # False: a server that reads a request's messages alone
     # How its makers choose its tokens, as far as they say it: values of Sampling's fields.
     sampling_defaults: Mapping[str, float] = field(default_factory=dict[str, float])
 

@@ -1,36 +1,54 @@
 """From a MODEL setting to an engine: the only place that knows every runner.
 
-Importing this loads no torch: what needs it is imported when a model is loaded, in the worker's
-thread.
+GGUF files run on llama.cpp, folders of safetensors (GPTQ or not) on torch. Importing this loads no
+torch: what needs it is imported when such a folder is loaded, in the worker's thread.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # (an edge to a library that is only partly typed)
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from bot.engine.api import ModelInfo
+from bot.engine.api import Engine, ModelInfo
+from bot.engine.chosen import ChosenEngine
+from bot.engine.llamacpp.engine import LlamaCppEngine
+from bot.engine.llamacpp.loading import Prepared
+from bot.engine.llamacpp.plan import KvCache
 from bot.engine.local.engine import LocalEngine
 from bot.engine.local.loaded_model import LoadedModel
 from bot.engine.local.runner import Runner, RunnerLimits
 from bot.engine.models.architectures import check_runs, why_not_fast
 from bot.engine.models.config import context_length, transformers_config
+from bot.engine.models.embedded import find_embedded
 from bot.engine.models.folder import ModelFolder
 from bot.engine.models.generation import sampling_defaults
+from bot.engine.models.gguf_file import read_gguf_header
 from bot.engine.models.progress import Progress, no_progress
 from bot.engine.models.quiet import silence_libraries
-from bot.engine.models.source import fetch, identify
+from bot.engine.models.source import (
+    ModelSource,
+    SourceKind,
+    bring,
+    fetch,
+    identify,
+    require_libraries,
+)
 from bot.engine.models.staging import stage
+from bot.engine.models.templates import default_template
 from bot.engine.models.threads import choose_threads
 from bot.engine.models.tokenizers import fit_vocabulary, load_tokenizer, special_tokens
+from bot.errors import ModelError
 
 if TYPE_CHECKING:  # transformers is imported late, once it has been silenced
     import torch
     from transformers import PreTrainedModel
 
 log = logging.getLogger(__name__)
+
+GGUF_KINDS = (SourceKind.EMBEDDED, SourceKind.GGUF)
 
 
 def local_engine(
@@ -40,20 +58,65 @@ def local_engine(
     *,
     max_rows: int = 0,
     cpu_threads: int = 0,
-) -> LocalEngine:
-    """An engine for what the MODEL setting says, found and checked when it is started."""
+    kv_cache: KvCache = "auto",
+) -> ChosenEngine:
+    """An engine for what the MODEL setting says, found and checked when it is started.
 
-    def load() -> LoadedModel:
-        return load_model(
-            model,
-            data_dir=data_dir,
-            context_tokens=context_tokens,
-            progress=engine.report,
-            cpu_threads=cpu_threads,
-        )
+    `max_rows` is for torch, `kv_cache` for llama.cpp.
+    """
 
-    engine = LocalEngine(load, build_runner, max_rows=max_rows, model=model)
-    return engine
+    def choose(report: Progress) -> Engine:
+        source = bring(identify(model), data_dir, report)
+        if source.kind in GGUF_KINDS:
+            prepare = partial(
+                prepare_gguf,
+                source,
+                data_dir,
+                context_tokens=context_tokens,
+                cpu_threads=cpu_threads,
+                kv_cache=kv_cache,
+            )
+            return LlamaCppEngine(prepare, model=source.name)
+
+        def load() -> LoadedModel:
+            return load_model(
+                model,
+                data_dir=data_dir,
+                context_tokens=context_tokens,
+                progress=engine.report,
+                cpu_threads=cpu_threads,
+            )
+
+        engine = LocalEngine(load, build_runner, max_rows=max_rows, model=model)
+        return engine
+
+    return ChosenEngine(choose, model=model)
+
+
+def prepare_gguf(
+    source: ModelSource,
+    data_dir: Path,
+    progress: Progress,
+    *,
+    context_tokens: int = 0,
+    cpu_threads: int = 0,
+    kv_cache: KvCache = "auto",
+) -> Prepared:
+    """Check a GGUF file and say how it is to be run. Blocks. Raises ModelError, naming the file."""
+    if source.path is None:
+        raise ModelError(f"{source.name} has no place.")
+    is_embedded = source.kind is SourceKind.EMBEDDED
+    progress(f"Loading {source.name}", None)
+    if is_embedded:
+        find_embedded().check_once(data_dir)
+    return Prepared(
+        name=source.name,
+        header=read_gguf_header(source.path),
+        context_tokens=context_tokens,
+        cpu_threads=cpu_threads,
+        kv_cache=kv_cache,
+        is_frugal=is_embedded,
+    )
 
 
 def load_model(
@@ -66,16 +129,17 @@ def load_model(
 ) -> LoadedModel:
     """Find, check and load what the MODEL setting says. Blocks for seconds to minutes.
 
-    `data_dir` takes conversions and stages. `context_tokens` above 0 makes the context shorter
+    `data_dir` takes stages. `context_tokens` above 0 makes the context shorter
     than the model's own. `progress` gets what is being done and how much of it, if known (0 to 1).
     On a processor, this thread computes with `cpu_threads` from now on; 0 is by the machine.
     Raises ModelError, naming the file that is to blame and what to do.
     """
+    report = progress or no_progress
+    source = identify(model)
+    require_libraries(source)
     silence_libraries()  # before the next line brings transformers
     from bot.engine.portable.loading import choose_device, load_folder, set_threads
 
-    report = progress or no_progress
-    source = identify(model)
     fetched = fetch(source, data_dir=data_dir, progress=report)
     config = check_runs(fetched)
     folder = stage(fetched, data_dir=data_dir)
@@ -161,11 +225,10 @@ def _describe(name: str, folder: ModelFolder, tokenizer: Any, context_tokens: in
     own = context_length(folder.config)
     if context_tokens > own:
         log.warning("CONTEXT_TOKENS is %d, but %s was made for %d", context_tokens, name, own)
-    template = tokenizer.chat_template
     return ModelInfo(
         name=name,
         context_tokens=min(context_tokens, own) if context_tokens > 0 else own,
-        chat_template=template if isinstance(template, str) else None,
+        chat_template=default_template(tokenizer.chat_template),
         special_tokens=special_tokens(tokenizer),
         eos_token=tokenizer.eos_token or "",
         bos_token=tokenizer.bos_token or "",

@@ -300,6 +300,7 @@ class GenerationRow(Base):
     first_token_seconds: Mapped[float]
     total_seconds: Mapped[float]
     engine: Mapped[str] = mapped_column(server_default="")
+    thinking_tokens: Mapped[int] = mapped_column(server_default="0")
     occasion: Mapped[str | None]  # JSON, see rows.py; NULL in those of before it was kept
 
 

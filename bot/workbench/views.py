@@ -12,8 +12,12 @@ from bot.chat.personas.macros import expand_macros
 from bot.chat.settings import MODEL, PERSONA, SettingOrigin
 from bot.chat.talk.conversations import Explanation
 from bot.engine.api import FinishReason, GenerationStatistics
+from bot.invocation import command
 
 Json: TypeAlias = dict[str, Any]
+
+# What to type for a better model than the embedded one. Made once: it looks at the disk.
+SUGGEST = command("model suggest").strip("`")
 
 SNIPPET_CHARACTERS = 120
 ORIGINS = {
@@ -102,12 +106,15 @@ def engine(engines: Engines) -> Json:
         "model": status.model,
         "device": status.device,
         "kernel": status.kernel,
+        "format": answering.written_in.format,
+        "problem": answering.written_in.problem,
         "running": status.running,
         "waiting": status.waiting,
         "wait": round(status.expected_wait_seconds),
         "error": status.last_error,
         "activity": status.activity,
         "progress": status.progress,
+        "suggest": SUGGEST,
     }
 
 
@@ -219,6 +226,7 @@ def _record(record: GenerationRecord) -> Json:
             "prompt_tokens": statistics.prompt_tokens,
             "cached_prompt_tokens": statistics.cached_prompt_tokens,
             "reply_tokens": statistics.reply_tokens,
+            "thinking_tokens": statistics.thinking_tokens,
             "queued_seconds": statistics.queued_seconds,
             "total_seconds": statistics.total_seconds,
             **(speed(statistics) or {}),

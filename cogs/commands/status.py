@@ -21,6 +21,8 @@ _COLOURS = {
     EngineState.STOPPED: discord.Colour.red(),
 }
 
+_LONG = ("Last error", "Take care")
+
 
 class Status(commands.Cog):
     """What the bot is doing, for everybody."""
@@ -46,6 +48,7 @@ def describe(standings: Sequence[Standing], version: str) -> discord.Embed:
         "Answers now": answering.name if len(standings) > 1 else "",
         "State": status.state.value,
         "Model": status.model,
+        "Format": answering.written_in.format,
         "Queue": f"{status.running} being answered, {status.waiting} waiting",
         "Wait": f"about {status.expected_wait_seconds:.0f} s for a new message",
         "Speed": f"{status.tokens_per_second:.1f} tokens/s" if status.tokens_per_second else "",
@@ -57,10 +60,11 @@ def describe(standings: Sequence[Standing], version: str) -> discord.Embed:
         ),
         "Restarts": str(status.restarts) if status.restarts else "",
         "Last error": status.last_error,
+        "Take care": answering.written_in.problem,
     }
     for name, value in fields.items():
         if value:
-            embed.add_field(name=name, value=value[:1024], inline=name != "Last error")
+            embed.add_field(name=name, value=value[:1024], inline=name not in _LONG)
     for other in standings:
         if not other.answers:
             embed.add_field(name=other.name, value=_line(other)[:1024], inline=False)

@@ -93,7 +93,8 @@ def describe(explanation: Explanation) -> discord.Embed:
         embed.add_field(
             name="Took",
             value=f"{took.first_token_seconds:.1f} s to the first word, {took.reply_tokens} tokens "
-            f"at {took.tokens_per_second:.1f} a second",
+            f"at {took.tokens_per_second:.1f} a second"
+            + (f", {took.thinking_tokens} of thought before" if took.thinking_tokens else ""),
         )
     if explanation.missing_engine:
         embed.set_footer(

@@ -13,7 +13,7 @@ from bot.cli import bench
 from bot.errors import SettingsError
 
 ROOT = Path(__file__).parents[2]
-FOREIGN = ("discord", "sqlalchemy", "aiosqlite", "alembic", "aiohttp", "rich", "prometheus_client")
+FOREIGN = ("discord", "sqlalchemy", "aiosqlite", "alembic", "rich", "prometheus_client")
 RUN_SECONDS = 240  # most of it imports of libraries
 
 

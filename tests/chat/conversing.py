@@ -41,6 +41,7 @@ class Stage:
         engines: Engines | None = None,
         owner: Mapping[str, JsonValue] | None = None,
         max_reply_tokens: int = 512,
+        thinking_tokens: int = 1024,
     ) -> None:
         self.history = history
         self.settings_store = settings
@@ -49,6 +50,7 @@ class Stage:
         self.personas = GivenPersonas(ADA, BYRON)
         self.now = NOON
         self.max_reply_tokens = max_reply_tokens
+        self.thinking_tokens = thinking_tokens
         self.owner = owner
         self.shelf: LoreShelf | None = None
         self.casts: Casts | None = None
@@ -63,6 +65,7 @@ class Stage:
             self.personas,
             self.engines or Engines.only(self.engine),
             max_reply_tokens=self.max_reply_tokens,
+            thinking_tokens=self.thinking_tokens,
             clock=lambda: self.now,
             random=Random(1),
             shelf=self.shelf,

@@ -178,6 +178,8 @@ async def test_the_second_engine_has_its_own_line() -> None:
     found = await examined(PERSONAS_DIR=personas, FALLBACK_ENGINE="local", **remote)
     assert found["fallback"].text.startswith("model: ")
     assert "gpu" in found
+    found = await examined(PERSONAS_DIR=personas)
+    assert found["engine"].text == "llama.cpp, in a process of its own: it is a GGUF file."
 
 
 @pytest.mark.usefixtures("_in_an_empty_folder")
@@ -221,14 +223,14 @@ def test_a_gpu_without_its_kernels_is_told_what_that_costs(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(machine_checks.shutil, "which", lambda _name: None)
-    monkeypatch.setattr(machine_checks, "_installed", lambda _name: False)
+    monkeypatch.setattr(machine_checks, "is_installed", lambda _name: False)
     triton, marlin, attention = machine_checks.gpu_kernels()
     assert (triton.grade, marlin.grade) == (Grade.WARN, Grade.WARN)
     assert "several times as long" in triton.text
     assert "nvcc" in marlin.text
     assert "12 ms instead of 4" in marlin.text
     assert "47 ms" in attention.text
-    monkeypatch.setattr(machine_checks, "_installed", lambda _name: True)
+    monkeypatch.setattr(machine_checks, "is_installed", lambda _name: True)
     assert "build-essential" in machine_checks.gpu_kernels()[0].fix
 
 
@@ -236,7 +238,7 @@ def test_a_gpu_with_its_kernels_is_all_well(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(machine_checks, "_installed", lambda _name: True)
+    monkeypatch.setattr(machine_checks, "is_installed", lambda _name: True)
     monkeypatch.setattr(machine_checks.shutil, "which", lambda name: f"/usr/bin/{name}")
     assert [finding.grade for finding in machine_checks.gpu_kernels()] == [Grade.OK] * 3
     compiled = tmp_path / ".cache/gptqmodel/torch_extensions/marlin_fp16/x/marlin.so"

@@ -24,6 +24,7 @@ from bot.chat.personas.guild.lore_workshop import place_of
 from bot.cli import serving
 from bot.cli.run import connect
 from bot.engine.api import Engine, EngineState, GenerationRequest
+from bot.engine.chosen import ChosenEngine
 from bot.engine.fake import FakeEngine
 from bot.engine.remote.engine import OpenAIEngine
 from bot.errors import (
@@ -456,7 +457,7 @@ async def test_each_engine_is_built_from_its_settings(settings: ProcessSettings)
     remote = {"engine": "openai", "openai_base_url": "http://127.0.0.1:9/v1"}
     assert isinstance(build_engine(settings.model_copy(update=remote)), OpenAIEngine)
     local = build_engine(settings.model_copy(update={"engine": "local"}))
-    assert type(local).__name__ == "LocalEngine"
+    assert isinstance(local, ChosenEngine)
     assert local.status().model == "demo"
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,10 @@ import pytest
 import simcord
 from worlds import QUICK, World, labels, talking
 
+from bot.chat.engines import NamedEngine
 from bot.chat.messages import Scope, Turn, TurnState
-from bot.chat.prompt.formats import FORMATS
-from bot.chat.prompt.preparation import Preparer
-from bot.engine.api import Chunk, GenerationRequest
-from bot.engine.building import build_runner, load_model
-from bot.engine.local.engine import LocalEngine
-from bot.engine.local.loaded_model import LoadedModel
+from bot.engine.api import Chunk, Engine, GenerationRequest
+from bot.engine.building import local_engine
 from cogs.platform import key_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -30,7 +28,7 @@ class Outside:
     What the bot waits for are events, which `worlds` declares.
     """
 
-    def __init__(self, engine: LocalEngine) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._orders: asyncio.Queue[Callable[[], Coroutine[Any, Any, None]]] = asyncio.Queue()
         self._clerk = asyncio.create_task(self._take_orders())
@@ -78,11 +76,6 @@ class Outside:
                 yield chunk
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
-    return load_model("demo", data_dir=tmp_path_factory.mktemp("demo"))
-
-
 async def replies(world: World, channel: simcord.ChannelHandle, count: int) -> list[Turn]:
     """Wait until a channel has so many whole replies: the engine's thread takes real time."""
     async with asyncio.timeout(WAIT_SECONDS):
@@ -121,12 +114,22 @@ EXPECTED = {
 
 @pytest.mark.parametrize("prompt_format", EXPECTED)
 async def test_two_guilds_talk_with_the_embedded_model(
-    tmp_path: Path, model: LoadedModel, prompt_format: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, prompt_format: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Preparer, "_format", lambda *_: FORMATS[prompt_format])
-    local = LocalEngine(lambda: model, build_runner)
+    engine_of_name = NamedEngine.__init__
+
+    def named(self: NamedEngine, *args: Any, **options: Any) -> None:
+        engine_of_name(self, *args, **options | {"prompt_format": prompt_format})
+
+    monkeypatch.setattr(NamedEngine, "__init__", named)
+    local = local_engine("demo", tmp_path / "data")
     await local.start()
-    async with talking(tmp_path, engine=Outside(local), pace=PACE) as world:  # type: ignore[arg-type]
+    async with AsyncExitStack() as stack:
+        outside = Outside(local)
+        stack.push_async_callback(outside.close)
+        world = await stack.enter_async_context(
+            talking(tmp_path, engine=outside, pace=PACE)  # type: ignore[arg-type]
+        )
         elsewhere = world.env.create_guild()
         channels = [
             world.channel,

@@ -1,15 +1,22 @@
 """From a model's folder to the loaded model: its config.json is read once, and named when bad."""
 
 import builtins
+import hashlib
 import io
 import json
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from checkpoints import make_float, make_gptq, write_new_layout, write_old_layout
 
-from bot.engine.building import load_model
+from bot.engine.building import load_model, local_engine
+from bot.engine.llamacpp.engine import LlamaCppEngine
+from bot.engine.local.engine import LocalEngine
+from bot.engine.models.embedded import find_embedded
 from bot.engine.models.folder import read_model_folder
 from bot.errors import ModelError
 
@@ -83,3 +90,66 @@ def test_config_is_read_once(tmp_path: Path, opened: list[str]) -> None:
     opened.clear()
     load_model(str(folder), data_dir=tmp_path / "data")
     assert opened.count(str(folder / "config.json")) == 1
+
+
+def test_what_a_model_is_decides_what_runs_it(tmp_path: Path) -> None:
+    around = tmp_path / "around"
+    around.mkdir()
+    (around / "model.gguf").symlink_to(find_embedded().path)
+    folder = write_new_layout(make_float(), tmp_path / "float")
+    for model, kind in (
+        ("demo", LlamaCppEngine),
+        (str(find_embedded().path), LlamaCppEngine),
+        (str(around), LlamaCppEngine),
+        (str(folder), LocalEngine),
+    ):
+        engine = local_engine(model, tmp_path / "data")
+        chosen = engine._choose(lambda *_: None)
+        assert isinstance(chosen, kind), model
+
+
+@pytest.mark.slow
+def test_a_gguf_file_runs_without_torch(tmp_path: Path) -> None:
+    code = """
+import asyncio, sys
+from pathlib import Path
+from bot.engine.api import GenerationRequest
+from bot.engine.building import local_engine
+
+async def main():
+    engine = local_engine("demo", Path(sys.argv[1]))
+    await engine.start()
+    async for chunk in engine.generate(GenerationRequest("Hello", "c", "u", max_tokens=2)):
+        pass
+    print([m for m in ("torch", "transformers", "numpy", "xllamacpp") if m in sys.modules])
+    await engine.close()
+
+asyncio.run(main())
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert said.stdout.strip() == "[]"
+
+
+def test_the_embedded_model_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[object] = []
+    original = hashlib.file_digest
+
+    def counted(*args: object) -> object:
+        hashed.append(args)
+        return original(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(hashlib, "file_digest", counted)
+    embedded = find_embedded()
+    for _ in range(2):
+        embedded.check_once(tmp_path)
+    assert len(hashed) == 1
+    damaged = replace(embedded, sha256="0" * 64)
+    with pytest.raises(ModelError, match="hash is wrong"):
+        damaged.check_once(tmp_path)

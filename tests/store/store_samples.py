@@ -68,6 +68,7 @@ def record(*, seed: int = 7, finish: FinishReason = FinishReason.STOP) -> Genera
             queued_seconds=0.25,
             first_token_seconds=0.5,
             total_seconds=1.75,
+            thinking_tokens=7,
         ),
         created_at=MORNING,
         settings_revision=3,

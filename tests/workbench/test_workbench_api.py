@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from workbench_parts import HOSTILE, REPLIES, Bench, Client
 
 from bot.chat.definitions import DEFINITIONS
-from bot.chat.engines import Engines, NamedEngine
+from bot.chat.engines import Engines, NamedEngine, WrittenIn
 from bot.chat.messages import ChannelKey, IncomingMessage, Speaker
 from bot.engine.fake import FakeEngine
 from bot.store.database import Database
@@ -348,6 +348,16 @@ def test_the_page_is_told_of_the_engine_that_answers_and_of_the_other() -> None:
     told = views.engine(Engines([down, up]))
     assert (told["name"], told["is_fallback"], told["state"]) == ("fallback:fake", True, "ready")
     assert [(one["name"], one["state"]) for one in told["others"]] == [("local", "starting")]
+
+
+def test_the_page_is_told_of_the_format_and_of_what_is_wrong_with_it() -> None:
+    engine = NamedEngine("local", FakeEngine())
+    engine.written_in = WrittenIn("alpaca, as nothing says which", "Set PROMPT_FORMAT.")
+    told = views.engine(Engines([engine]))
+    assert (told["format"], told["problem"]) == (
+        "alpaca, as nothing says which",
+        "Set PROMPT_FORMAT.",
+    )
 
 
 async def test_why_says_that_things_have_changed(client: Client) -> None:

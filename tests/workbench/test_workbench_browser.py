@@ -8,7 +8,9 @@ from playwright.async_api import expect
 from workbench_parts import HOSTILE, Bench, StartBench
 
 from bot.chat.messages import ChannelKey, Scope
+from bot.engine.api import ModelInfo
 from bot.engine.fake import FakeEngine
+from bot.engine.models.embedded import NAME
 from bot.errors import EngineFailed
 
 PHONE = {"width": 390, "height": 844}
@@ -37,7 +39,18 @@ async def test_the_first_visit_greets(visit: Visit) -> None:
     await expect(greeting).to_contain_text("The door is open. Come in, Guest.")
     await expect(visit.field).to_be_focused()
     await expect(visit.page.locator("#engine")).to_contain_text("fake")
+    await expect(visit.page.locator("#toy")).to_be_hidden()
     assert await visit.page.title() == "Mara · Caduceus"
+
+
+async def test_the_embedded_model_is_said_to_be_a_toy(
+    start_bench: StartBench, open_page: OpenPage
+) -> None:
+    embedded = ModelInfo(name=NAME, context_tokens=2048)
+    visit = await open_page(await start_bench(FakeEngine(["Hm."], info=embedded)))
+    toy = visit.page.locator("#toy")
+    await expect(toy).to_contain_text("a toy for trying out")
+    await expect(toy.locator("code")).to_contain_text("model suggest")
 
 
 async def test_talking(visit: Visit) -> None:

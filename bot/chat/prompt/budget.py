@@ -14,6 +14,8 @@ from bot.errors import RequestTooLarge
 
 MINIMUM_REPLY_TOKENS = 64  # below this no reply is worth a prompt
 BLOCK_SHARE = 4  # a block of history is at most a quarter of its room
+THOUGHT_SHARE = 4  # a thought has at most a quarter of the context
+CLOSING_TOKENS = 16  # for what closes a thought and opens the answer
 COUNTED_TOGETHER = 16  # at least so many lines are counted in one call, newest first
 
 
@@ -42,10 +44,15 @@ class Budget:
     """Shares the context out: the reply, the persona and the newest message, parts, history."""
 
     def __init__(self, draft: Draft, request: PromptRequest) -> None:
-        """`context_tokens` is what prompt and reply have together, without a BOS."""
+        """`context_tokens` is what prompt and reply have together, without BOS and thought."""
         self._draft = draft
-        info = request.info
-        self.context_tokens = info.room_tokens
+        room = request.info.room_tokens
+        # Kept free beside prompt and reply, where the prompt ends in a thought.
+        self.thinking_tokens = 0
+        if draft.thought is not None:
+            self.thinking_tokens = min(request.thinking_tokens, room // THOUGHT_SHARE)
+            room -= self.thinking_tokens + CLOSING_TOKENS
+        self.context_tokens = room
         half = max(MINIMUM_REPLY_TOKENS, self.context_tokens // 2)
         self._wanted_reply = min(request.reply_tokens, half)
         self._tightened = 0

@@ -9,6 +9,7 @@ from bot.chat.definitions import ChannelSettings
 from bot.chat.prompt.budget import MINIMUM_REPLY_TOKENS, Budget, LeftOut
 from bot.chat.prompt.counting import Count, CountCache
 from bot.chat.prompt.draft import Draft, PromptRequest
+from bot.chat.prompt.formats import Thought
 from bot.engine.api import ChatMessage
 
 __all__ = [
@@ -52,6 +53,10 @@ class Prompt:
     last_turn_id: int | None
     reply_tokens: int  # reserved for the reply: use it as max_tokens
     messages: tuple[ChatMessage, ...] = ()  # the same in roles, where no text of ours is taken
+    thought: Thought | None = None  # which the text ends in; `closes` brings what opens the answer
+    thinking_tokens: int = 0  # how many the model may take for thinking, also unasked
+    room_tokens: int = 0  # for thought and reply together
+    knows_thought: bool = False  # the format says how the model thinks, be it that it does not now
 
     @property
     def sha256(self) -> str:
@@ -114,6 +119,10 @@ async def build_prompt(
         last_turn_id=max(draft.turn_ids(choice), default=None),
         reply_tokens=choice.reply_tokens,
         messages=draft.messages(choice),
+        thought=draft.thought,
+        thinking_tokens=budget.thinking_tokens if draft.thought else request.thinking_tokens,
+        room_tokens=budget.context_tokens + budget.thinking_tokens - tokens,
+        knows_thought=request.format.thought is not None,
     )
 
 

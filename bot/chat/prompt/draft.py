@@ -12,7 +12,7 @@ from bot.chat.personas.macro_values import local
 from bot.chat.personas.macros import MacroContext, Macros
 from bot.chat.prompt.additions import NOTHING, Additions, Occasion
 from bot.chat.prompt.cast import Cast, read_cast
-from bot.chat.prompt.formats import PromptFormat
+from bot.chat.prompt.formats import PromptFormat, Thought
 from bot.chat.prompt.parts import Part, Place, turn_order
 from bot.chat.prompt.system import is_character, persona_parts, stop_words
 from bot.chat.prompt.transcript import Line, Transcript
@@ -44,6 +44,7 @@ class PromptRequest:
     reply_so_far: str = ""
     names: bool | None = None
     parts: tuple[Part, ...] = ()
+    thinking_tokens: int = 0  # what the model may take for thinking before it answers
     lore: Additions = NOTHING
     occasion: Occasion = field(default_factory=Occasion)
 
@@ -96,6 +97,7 @@ class Draft:
         self._names = self._wants_names(request)
         self._transcript = Transcript(self._format, self._guard, names=self._names)
         self._reply_so_far = request.reply_so_far
+        self._thinks = request.thinking_tokens > 0 and not request.reply_so_far.strip()
         self.reply = self._reply(self.lines)
         self._targets = tuple(_quoted_lines(self.lines))
 
@@ -251,8 +253,21 @@ class Draft:
         for part in parts:
             yield _line_of(part), False
 
+    @property
+    def thought(self) -> Thought | None:
+        """The thought that the prompt ends in; what closes it brings what opens the answer.
+
+        A reply that goes on is not thought about again.
+        """
+        thought = self._format.thought
+        if thought is None or not self._thinks:
+            return None
+        closes = self._transcript.opens_answer(thought.closes, self.cast.speaker, "")
+        return replace(thought, closes=closes)
+
     def _reply(self, lines: Sequence[Line]) -> str:
-        return self._transcript.reply(lines, self.cast.speaker, self._reply_so_far)
+        so_far = self._reply_so_far
+        return self._transcript.reply(lines, self.cast.speaker, so_far, thinks=self._thinks)
 
     def _wants_names(self, request: PromptRequest) -> bool:
         if request.names is not None:

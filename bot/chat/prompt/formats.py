@@ -25,6 +25,19 @@ class Wrapping:
 
 
 @dataclass(frozen=True, slots=True)
+class Thought:
+    """How a model thinks before it answers, where its reply begins with that.
+
+    The thought stands between `opens` and `closes`; `ends` is what the model itself writes when it
+    has thought enough, and is the beginning of `closes` but for blanks.
+    """
+
+    opens: str  # "<think>\n"
+    ends: str  # "</think>"
+    closes: str  # "\n</think>\n\n"
+
+
+@dataclass(frozen=True, slots=True)
 class PromptFormat:
     """One format. The prompt ends with `bot.before` (and the name), without a trailing space."""
 
@@ -52,11 +65,20 @@ class PromptFormat:
     # The system text stands inside the first user's turn, whose `before` it brings along (and
     # which stays empty when the bot speaks first).
     system_in_turn: bool = False
+    # What opens a reply, where that is not `bot.before`.
+    opening: str | None = None
+    # The thought that opens a reply, after that.
+    thought: Thought | None = None
 
     @property
     def reply(self) -> str:
         """What opens a reply that has neither a name nor a beginning."""
-        return self.before_reply + self.bot.before.rstrip(" ")
+        return (self.before_reply + self.opens_reply).rstrip(" ")
+
+    @property
+    def opens_reply(self) -> str:
+        """What stands before the bot's name in a reply."""
+        return self.bot.before if self.opening is None else self.opening
 
 
 _ALPACA_STOPS = ("\n### Instruction:", "\n### Response:", "\n### Input:")

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 
 from bot.chat.definitions import ChannelSettings
@@ -11,11 +12,10 @@ from bot.chat.persona import DepthPrompt, Persona
 from bot.chat.ports import History, Personas
 from bot.chat.prompt.additions import NOTHING, Additions, LoreQuestion, LoreTeller, NoLore, Occasion
 from bot.chat.prompt.build import Prompt, PromptRequest, Section, build_prompt, window_turns
+from bot.chat.prompt.choosing import FormatChooser
 from bot.chat.prompt.counting import CountCache
-from bot.chat.prompt.formats import PromptFormat, choose_format
 from bot.chat.prompt.system import note_part
 from bot.chat.settings import SettingsCascade
-from bot.engine.api import ModelInfo
 from bot.errors import NotFound
 
 ANSWERED_TURNS = 200  # before a reply, among which its questions are looked for
@@ -76,14 +76,17 @@ class Preparer:
         personas: Personas,
         *,
         max_reply_tokens: int,
+        thinking_tokens: int,
+        formats: FormatChooser,
         lore: LoreTeller | None = None,
     ) -> None:
-        """`max_reply_tokens` is the process's."""
+        """`max_reply_tokens` and `thinking_tokens` are the process's."""
         self._history = history
         self._settings = settings
         self._personas = personas
         self._max_reply_tokens = max_reply_tokens
-        self._chosen: dict[NamedEngine, tuple[ModelInfo, PromptFormat]] = {}
+        self._thinking_tokens = thinking_tokens
+        self._formats = formats
         self._counts = CountCache()
         self._lore = lore or NoLore()
 
@@ -121,12 +124,14 @@ class Preparer:
         given: Given | None = None,
         occasion: Occasion | None = None,
         note: DepthPrompt | None = None,
+        written_at: datetime | None = None,
     ) -> Prepared:
         """The prompt for a bot's turn and `engine`. Raises EngineError, SettingsError, StoreError.
 
         All of `answers` are among what the model sees, as far as they fit. `first_turn` makes the
         prompt begin with that turn, as it did when it was built first. `given` is not read again.
-        `occasion` is what chance and time hang on, `note` an author's note.
+        `occasion` is what chance and time hang on, `note` an author's note. `written_at` is when it
+        was built first: a format that tells the date tells that one.
         """
         info = engine.info
         occasion = occasion or Occasion(moment=turn.created_at)
@@ -144,6 +149,8 @@ class Preparer:
         window = await self._reaching(
             window, turn, settings, min(answers, default=None), first_turn
         )
+        day = written_at.astimezone().date() if written_at else None
+        chosen = await self._formats.choose(engine, info, day)
         lore = await self._lore.tell(
             LoreQuestion(
                 turn.channel,
@@ -161,10 +168,11 @@ class Preparer:
                 persona=persona,
                 window=window,
                 settings=_reaching_back(settings, window, min(answers, default=first_turn)),
-                format=self._format(engine, info),
+                format=chosen.format,
                 info=info,
                 reply_tokens=min(settings.max_reply_tokens, self._max_reply_tokens),
                 reply_so_far=reply_so_far,
+                thinking_tokens=self._thinking_tokens,
                 lore=lore,
                 occasion=occasion,
             ),
@@ -172,12 +180,6 @@ class Preparer:
             self._counts,
         )
         return Prepared(prompt, settings, persona, stored.revision, occasion, lore)
-
-    def _format(self, engine: NamedEngine, info: ModelInfo) -> PromptFormat:
-        chosen = self._chosen.get(engine)
-        if chosen is None or chosen[0] != info:
-            chosen = self._chosen[engine] = info, choose_format(engine.prompt_format, info)
-        return chosen[1]
 
     async def _reaching(
         self,
@@ -218,12 +220,15 @@ async def explain(
     wrote = engines.named(record.engine) if record is not None else None
     engine = wrote or engines.answering()
     occasion = occasion_of(record)
-    now = await preparer.prepare(turn, engine, answers=answers, occasion=occasion)
+    at = record.created_at if record is not None else None
+    now = await preparer.prepare(turn, engine, answers=answers, occasion=occasion, written_at=at)
     changed_since = record is not None and now.prompt.sha256 != record.prompt_sha256
     if changed_since and record is not None and record.first_turn_id is not None:
         # Turns older than the prompt's first one may have gone: they were not in it anyway.
         first = record.first_turn_id
-        now = await preparer.prepare(turn, engine, first_turn=first, occasion=occasion)
+        now = await preparer.prepare(
+            turn, engine, first_turn=first, occasion=occasion, written_at=at
+        )
         changed_since = now.prompt.sha256 != record.prompt_sha256
     return Explanation(
         turn,

@@ -68,15 +68,27 @@ class Transcript:
             body = BREAK + body
         return before + body
 
-    def reply(self, lines: Sequence[Line], name: str, so_far: str) -> str:
-        """What opens the reply after `lines`, with the beginning that it has already."""
-        if not lines:
-            opening = self._first("bot")
+    def reply(self, lines: Sequence[Line], name: str, so_far: str, *, thinks: bool = False) -> str:
+        """What opens the reply after `lines`, with the beginning that it has already.
+
+        Where the format's replies begin with a thought, it ends in that if the model `thinks`;
+        else the thought is closed at once.
+        """
+        opening = self._format.opens_reply
+        if not lines:  # the system text may have opened a user's turn
+            opening = (self._format.user.after if self._format.system_in_turn else "") + opening
         elif self._joins(self._role(lines[-1]), "bot"):
             opening = ""
-        else:
-            opening = self._format.bot.before
         opening = self._format.before_reply + opening
+        if (thought := self._format.thought) is not None:
+            opening += thought.opens
+            if thinks:
+                return opening.rstrip(" ")
+            opening += thought.closes
+        return self.opens_answer(opening, name, so_far)
+
+    def opens_answer(self, opening: str, name: str, so_far: str) -> str:
+        """With the name and the beginning that it has already."""
         if self._names:
             opening += f"{name}: "
         opening += self._guard.message(so_far).rstrip()

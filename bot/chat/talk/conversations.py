@@ -8,6 +8,7 @@ from random import Random
 from bot.chat.engines import Engines
 from bot.chat.messages import ChannelKey, IncomingMessage, Turn
 from bot.chat.ports import EngineStatus, History, Personas
+from bot.chat.prompt.choosing import FormatChooser
 from bot.chat.prompt.preparation import Explanation, PersonaSince, Preparer, explain
 from bot.chat.roleplay.lore import LoreReader, LoreShelf
 from bot.chat.settings import SettingsCascade
@@ -62,6 +63,7 @@ class Conversations:
         engines: Engines,
         *,
         max_reply_tokens: int = 512,
+        thinking_tokens: int = 1024,
         clock: Clock = utc_now,
         random: Random | None = None,
         shelf: LoreShelf | None = None,
@@ -69,7 +71,8 @@ class Conversations:
     ) -> None:
         """`max_reply_tokens` bounds every channel's own; `random` decides chances and seeds.
 
-        `shelf` holds the lorebooks in use beside the personas' own, `casts` who else speaks where.
+        `thinking_tokens` is what a model that thinks before it answers may take for that. `shelf`
+        holds the lorebooks in use beside the personas' own, `casts` who else speaks where.
         """
         settings = settings.with_model(engines.sampling_defaults)
         self.history = history
@@ -80,9 +83,15 @@ class Conversations:
         self._random = random or Random()  # noqa: S311 - nothing secret hangs on it
         self._channels = ChannelStates()
         self._on_shortened: list[Callable[[Turn], None]] = []
-        lore = LoreReader(history, shelf)
+        self.formats = FormatChooser(thinks=thinking_tokens > 0)
         self._preparer = preparer = Preparer(
-            history, settings, personas, max_reply_tokens=max_reply_tokens, lore=lore
+            history,
+            settings,
+            personas,
+            max_reply_tokens=max_reply_tokens,
+            thinking_tokens=thinking_tokens,
+            formats=self.formats,
+            lore=LoreReader(history, shelf),
         )
         self.casting = casting = Casting(personas, settings, casts)
         self._replies = Replies(

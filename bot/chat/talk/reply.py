@@ -342,5 +342,6 @@ def continued_record(record: GenerationRecord, before: GenerationRecord | None) 
         first,
         reply_tokens=first.reply_tokens + second.reply_tokens,
         total_seconds=first.total_seconds + second.total_seconds,
+        thinking_tokens=first.thinking_tokens + second.thinking_tokens,
     )
     return replace(before, finish=record.finish, statistics=statistics)

@@ -4,7 +4,6 @@ Where the engine is down before the first word, another one is asked, once.
 """
 
 import logging
-import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -13,13 +12,11 @@ from random import Random
 
 from bot.chat.engines import Engines, NamedEngine
 from bot.chat.messages import GenerationRecord, RecordedOccasion, Turn
-from bot.chat.ports import Engine
 from bot.chat.prompt.additions import Occasion
 from bot.chat.prompt.build import Prompt
 from bot.chat.prompt.preparation import Given, Prepared, Preparer
 from bot.chat.talk.faults import NOTHING_CAME, NOTHING_TO_ADD, line_for
-from bot.chat.text.reply_filter import ReplyFilter
-from bot.chat.text.thinking import opens_thought
+from bot.chat.talk.generation import Anew, Generation
 from bot.engine.api import FinishReason, GenerationRequest, GenerationStatistics
 from bot.errors import (
     CaduceusError,
@@ -48,96 +45,6 @@ class Outcome:
     is_too_long: bool = False  # trying again cannot help: what was said has to be shorter
 
 
-class Anew(str):
-    """Text that takes the place of all that came before: that was a thought."""
-
-    __slots__ = ()
-
-
-class Generation:
-    """Streams one reply, filtered, and knows afterwards how it went.
-
-    `finish` is CANCELLED until the text has come to its end.
-    """
-
-    def __init__(
-        self, engine: Engine, prompt: Prompt, request: GenerationRequest, *, continues: bool = False
-    ) -> None:
-        """`continues`: the text is to join on to what the reply had already."""
-        self.prompt = prompt
-        self.request = request
-        self.finish = FinishReason.CANCELLED
-        self._engine = engine
-        self._filter = ReplyFilter(
-            prompt.speaker,
-            prompt.others,
-            prompt.stops,
-            names=prompt.names,
-            continuing=continues,
-            thinks=opens_thought(engine.info.chat_template),
-        )
-        self._raw: list[str] = []
-        self._statistics: GenerationStatistics | None = None
-        self._so_far: GenerationStatistics | None = None
-        self._began = time.monotonic()
-        self._first_token: float | None = None
-
-    async def stream(self) -> AsyncGenerator[str, None]:
-        """New text, piece by piece. Closing it cancels the request. Raises EngineError."""
-        self._began = time.monotonic()
-        async with aclosing(self._engine.generate(self.request)) as chunks:
-            async for chunk in chunks:
-                if self._first_token is None:
-                    self._first_token = time.monotonic()
-                self._so_far = self._so_far or chunk.so_far
-                self._raw.append(chunk.text)
-                restarts = self._filter.restarts
-                text = _sendable(self._filter.decode(chunk.text))
-                if self._filter.restarts != restarts:
-                    yield Anew(text)
-                elif text:
-                    yield text
-                if self._filter.ended or chunk.finish is not None:
-                    self._statistics = chunk.statistics
-                    if chunk.finish is FinishReason.CANCELLED:
-                        return
-                    is_cut = chunk.finish is FinishReason.LENGTH
-                    restarts = self._filter.restarts
-                    text = _sendable(self._filter.flush(cut=is_cut))
-                    if self._filter.restarts != restarts:
-                        yield Anew(text)
-                    elif text:
-                        yield text
-                    self.finish = chunk.finish or FinishReason.STOP
-                    return
-
-    async def statistics(self) -> GenerationStatistics:
-        """The engine's statistics; of a generation that was broken off, what is known of it."""
-        if self._statistics is not None:
-            return self._statistics
-        total_seconds = time.monotonic() - self._began
-        reply_tokens = await self._count_reply()
-        if self._so_far is not None:
-            return replace(self._so_far, reply_tokens=reply_tokens, total_seconds=total_seconds)
-        waited = total_seconds if self._first_token is None else self._first_token - self._began
-        return GenerationStatistics(
-            model=self._engine.info.name,
-            seed=self.request.sampling.seed or 0,
-            prompt_tokens=self.prompt.tokens,
-            cached_prompt_tokens=0,
-            reply_tokens=reply_tokens,
-            queued_seconds=0.0,
-            first_token_seconds=waited,
-            total_seconds=total_seconds,
-        )
-
-    async def _count_reply(self) -> int:
-        try:
-            return (await self._engine.count_tokens(["".join(self._raw)]))[0]
-        except EngineError:
-            return len(self._raw)  # about one a chunk
-
-
 def _stops(prompt: Prompt, *, again: bool) -> tuple[str, ...]:
     """What ends the text in the engine; once more, speakers' lines may stand in a thought.
 
@@ -145,11 +52,6 @@ def _stops(prompt: Prompt, *, again: bool) -> tuple[str, ...]:
     """
     names = {f"\n{name}:" for name in prompt.others} if again else set[str]()
     return tuple(stop for stop in prompt.stops if stop not in names)
-
-
-def _sendable(text: str) -> str:
-    """Without NUL, which a byte-level model may well write and no chat takes."""
-    return text.replace("\0", "")
 
 
 class ReplyWriter:
@@ -313,12 +215,16 @@ class ReplyWriter:
         sampling = prepared.settings.sampling(seed)
         if again and not sampling.temperature:
             sampling = replace(sampling, temperature=RETRY_TEMPERATURE)
+        # Where nothing came, a server that writes roles by itself may have thought all the time.
+        is_chat = again and not self._engine.info.takes_prompts
+        more = prepared.prompt.thinking_tokens if is_chat else 0
         return GenerationRequest(
             prompt=prepared.prompt.text,
             channel=str(self._turn.channel),
             user=self._user,
-            max_tokens=prepared.prompt.reply_tokens,
+            max_tokens=prepared.prompt.reply_tokens + more,
             sampling=sampling,
             stop=_stops(prepared.prompt, again=again),
             messages=prepared.prompt.messages,
+            thinking_tokens=prepared.prompt.thinking_tokens - more,
         )

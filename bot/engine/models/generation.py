@@ -43,11 +43,14 @@ def sampling_defaults(name: str, folder: Path) -> Mapping[str, float]:
     """How the model's makers choose its tokens: by its generation_config.json, else by its name.
 
     Keys are among SAMPLING_KEYS; what isn't said is left out. Never raises: a bad file says
-    nothing. Whether a value is in our range is for whoever uses it to see.
+    nothing. Whether a value is in our range is for whoever uses it to see. A `do_sample` of false
+    means the likeliest token each time: a temperature of 0, whatever else is said of choosing.
     """
-    said = _numbers(_read(folder))
-    if said:
-        return said
+    return _numbers(_read(folder)) or known_sampling(name)
+
+
+def known_sampling(name: str) -> Mapping[str, float]:
+    """The same by the model's name alone, for files that don't say it; empty for an unknown one."""
     known = (found for pattern, found in _KNOWN_SAMPLING if re.search(pattern, name.lower()))
     return next(known, dict[str, float]())
 
@@ -86,7 +89,10 @@ def _read(folder: Path) -> Mapping[str, object]:
 
 def _numbers(said: Mapping[str, object]) -> Mapping[str, float]:
     found: dict[str, float] = {}
-    for key in SAMPLING_KEYS:
+    is_greedy = said.get("do_sample") is False
+    if is_greedy:
+        found["temperature"] = 0
+    for key in ("repetition_penalty",) if is_greedy else SAMPLING_KEYS:
         value = said.get(key)
         if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
             found[key] = int(value) if value == int(value) else value

@@ -1,214 +1,188 @@
-"""GGUF files, checked by their headers. Imports no torch.
+"""GGUF files, checked by their headers before llama.cpp sees them. Imports no torch.
 
 Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
 
-import struct
-from dataclasses import dataclass
-from math import prod
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from bot.engine.models.config import JsonObject
+from bot.engine.models.generation import known_sampling
+from bot.engine.models.gguf import checks, words
+from bot.engine.models.gguf.container import (
+    CutOff,
+    Damaged,
+    GgufContents,
+    GgufScalar,
+    OtherEndian,
+    OtherVersion,
+    read_container,
+)
+from bot.engine.models.gguf.shape import Numbers, read_shape
+from bot.engine.models.gguf.weight_types import FILE_TYPES, TENSOR_TYPES
+from bot.engine.models.gguf_memory import MemoryNeed, ModelShape, memory_need
 from bot.errors import ModelError
 
-VERSIONS = (2, 3)
-# Kinds of vocabularies (`tokenizer.ggml.pre`) that put a beginning of sequence first, said or not.
-PRE_WITH_BOS = ("llama3", "llama-v3", "llama-bpe", "falcon3", "pixtral", "tekken", "chameleon")
-# What transformers calls an architecture, where llama.cpp calls it otherwise.
-MODEL_TYPES = {
-    "qwen2moe": "qwen2_moe",
-    "qwen3moe": "qwen3_moe",
-    "gpt-oss": "gpt_oss",
-    "command-r": "cohere",
-}
-MOST_ENTRIES = 1_000_000  # tensors or metadata keys; real files have hundreds
-MOST_STRING_BYTES = 16 * 1024 * 1024
-MOST_ARRAY_ITEMS = 16_000_000
-
-_STRING, _ARRAY = 8, 9
-_SCALAR_FORMATS = {
-    0: "B",
-    1: "b",
-    2: "H",
-    3: "h",
-    4: "I",
-    5: "i",
-    6: "f",
-    7: "?",
-    10: "Q",
-    11: "q",
-    12: "d",
-}
+MAGIC = b"GGUF"
+_DOWNLOAD_AGAIN = "Download that file again."
+_LITTLE_ENDIAN = "Get the usual little-endian file of this model."
+_NEWER = "Get a newer file of this model, as GGUF."
+_AS_GGUF = "Get the model as safetensors or GGUF."
+_BEGINNING_BYTES = 64
+# What other files begin with, what they are, and what to do.
+_FOREIGN: tuple[tuple[bytes, str, str], ...] = (
+    (b"FUGG", "a big-endian GGUF, made for other processors", _LITTLE_ENDIAN),
+    (b"<", "a web page, not the model", "Download the file itself, by its link «download»."),
+    (
+        b"version https://git-lfs",
+        "a pointer to the model, not the model",
+        "Download the file itself (`git lfs pull`, or `model fetch`).",
+    ),
+    (b"{", "JSON, perhaps an error message of the server", _DOWNLOAD_AGAIN),
+    *(
+        (old, "a model in llama.cpp's format of before GGUF (GGML)", _NEWER)
+        for old in (b"lmgg", b"fmgg", b"tjgg", b"algg")
+    ),
+    (b"PK", "a zip, perhaps a pickle of PyTorch's; those are never read", _AS_GGUF),
+    (b"\x80", "a pickle; pickles can run code and are never read", _AS_GGUF),
+    (b"\x1f\x8b", "packed by gzip", "Unpack it first."),
+    (b"\0" * _BEGINNING_BYTES, "empty inside: nothing but zeros", _DOWNLOAD_AGAIN),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """What a GGUF file says of itself."""
+    """What a GGUF file says of itself, checked. Texts that it does not say are ""."""
 
     path: Path
+    bytes: int  # the file's size
     architecture: str
     name: str
-    context_tokens: int  # 0 when not said
+    license: str  # as the file writes it, mostly an SPDX identifier
+    quantization: str  # "Q4_K_M", "F16" ...
     parameters: int
-    chat_template: str | None
-    adds_bos: bool | None  # whether a text begins with the beginning of sequence; None: not said
-    config: JsonObject  # as much as it says of what a config.json would
+    context_tokens: int  # that the model was made for
+    chat_template: str | None  # Jinja; the one to take
+    named_templates: Mapping[str, str] = field(repr=False)  # all of them, the default first
+    special_tokens: tuple[str, ...] = field(repr=False)  # spelled out
+    bos_token: str
+    eos_token: str
+    end_tokens: tuple[str, ...]  # spelled out: end of sequence, of turn, of message
+    adds_bos: bool  # whether llama.cpp begins a text with the beginning of sequence
+    sampling_defaults: Mapping[str, float]  # by Sampling's field names
+    shape: ModelShape
+
+    def memory(self, context_tokens: int, sequences: int, cache_bits: int = 16) -> MemoryNeed:
+        """What it takes with so many conversations of so many tokens each."""
+        return memory_need(self.shape, self.bytes, context_tokens, sequences, cache_bits)
 
 
 def read_gguf_header(path: Path) -> GgufHeader:
     """Check a GGUF file and read what it says. Raises ModelError, naming the file."""
     try:
-        size = path.stat().st_size
-        with path.open("rb") as stream:
-            if stream.read(4) != b"GGUF":
-                raise ModelError(f"{path} is not a GGUF file.", "Download that file again.")
-            return _read(path, size, stream)
+        with _opened(path) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            beginning = stream.read(_BEGINNING_BYTES)
+            if not beginning.startswith(MAGIC):
+                raise ModelError(*_foreign(path, beginning))
+            stream.seek(len(MAGIC))
+            return _header(path, size, read_container(stream, size))
     except OSError as error:
         raise ModelError(
             f"{path} cannot be read: {error.strerror or error}.",
             "Check that the file is there and may be read.",
         ) from error
-    except EOFError as error:
-        raise _cut_off(path) from error
-    except (ValueError, KeyError) as error:
+    except CutOff as error:
         raise ModelError(
-            f"{path} is a damaged GGUF file: {error}.", "Download that file again."
+            f"{path} is a broken-off download: {_amount(error.missing_bytes)} of it are missing.",
+            "Download that file again and check its size.",
+        ) from error
+    except Damaged as error:
+        raise ModelError(f"{path} is a damaged GGUF file: it {error}.", _DOWNLOAD_AGAIN) from error
+    except OtherEndian as error:
+        raise ModelError(
+            f"{path} is a big-endian GGUF, made for other processors.",
+            _LITTLE_ENDIAN,
+        ) from error
+    except OtherVersion as error:
+        raise ModelError(
+            f"{path} is GGUF of version {error.version}; 2 and 3 are read.",
+            _NEWER,
         ) from error
 
 
-def _read(path: Path, size: int, stream: BinaryIO) -> GgufHeader:
-    (version,) = _numbers(stream, "I")
-    if version not in VERSIONS:
-        raise ModelError(
-            f"{path} is GGUF of version {version}; 2 and 3 are read.", "Get a newer file."
+def _foreign(path: Path, beginning: bytes) -> tuple[str, str]:
+    """(what a file is that is no GGUF, what to do)."""
+    if not beginning:
+        return f"{path} is empty.", _DOWNLOAD_AGAIN
+    for start, what, fix in _FOREIGN:
+        if beginning.lstrip().startswith(start):
+            return f"{path} is no GGUF file: it is {what}.", fix
+    if beginning[8:9] == b"{":  # after the length of its header
+        return (
+            f"{path} is no GGUF file: it is a safetensors file by another name.",
+            "Name it *.safetensors, in a folder with its config.json and tokenizer.",
         )
-    tensor_count, key_count = _numbers(stream, "QQ")
-    if tensor_count > MOST_ENTRIES or key_count > MOST_ENTRIES:
-        raise ValueError("it claims to hold millions of entries")
-    metadata: dict[str, object] = {}
-    for _ in range(key_count):
-        key = _string(stream)
-        (kind,) = _numbers(stream, "I")
-        metadata[key] = _value(stream, kind)
-    end, parameters = _tensor_sizes(stream, tensor_count)
-    alignment = metadata.get("general.alignment", 32)
-    if not isinstance(alignment, int) or not 0 < alignment <= 1 << 20:
-        raise ValueError(f"its alignment is {alignment}")
-    data_start = -(-stream.tell() // alignment) * alignment
-    if size < data_start + end:
-        raise _cut_off(path)
-    architecture = metadata.get("general.architecture")
-    if not isinstance(architecture, str):
-        raise ValueError("it does not name its architecture")
-    if isinstance(metadata.get("split.count"), int) and metadata["split.count"] != 1:
-        raise ModelError(
-            f"{path} is one part of a split model.", "Join the parts with llama-gguf-split."
-        )
-    context = metadata.get(f"{architecture}.context_length")
-    name = metadata.get("general.name")
-    template = metadata.get("tokenizer.chat_template")
+    return f"{path} is no GGUF file.", _DOWNLOAD_AGAIN
+
+
+def _opened(path: Path) -> BinaryIO:
+    """The file, opened; never waits at a pipe. Raises ModelError for what is no file."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ModelError(f"{path} is no file.", "Set MODEL to a model's folder or GGUF file.")
+    return os.fdopen(descriptor, "rb")
+
+
+def _header(path: Path, size: int, contents: GgufContents) -> GgufHeader:
+    metadata = contents.metadata
+    architecture = checks.check_kind(path, metadata)
+    checks.check_tokenizer(path, metadata)
+    tokens = words.read_tokens(metadata)
+    checks.check_numbers(architecture, metadata, tokens.count)
+    shape = read_shape(architecture, metadata, tokens.count)
+    checks.check_weights(contents, shape)
+    templates = words.read_templates(metadata)
     return GgufHeader(
         path=path,
+        bytes=size,
         architecture=architecture,
-        name=name if isinstance(name, str) else path.stem,
-        context_tokens=context if isinstance(context, int) else 0,
-        parameters=parameters,
-        chat_template=template if isinstance(template, str) else None,
-        adds_bos=_adds_bos(metadata),
-        config=_config(architecture, metadata),
+        name=words.plain(words.text_of(metadata, "general.name")) or path.stem,
+        license=words.plain(words.text_of(metadata, "general.license")),
+        quantization=_quantization(contents),
+        parameters=sum(tensor.elements for tensor in contents.tensors.values()),
+        context_tokens=Numbers(architecture, metadata).one("context_length"),
+        chat_template=next(iter(templates.values()), None),
+        named_templates=templates,
+        special_tokens=tokens.special,
+        bos_token=tokens.bos,
+        eos_token=tokens.eos,
+        end_tokens=tokens.ends,
+        adds_bos=tokens.adds_bos,
+        sampling_defaults=words.read_sampling(metadata) or known_sampling(path.stem),
+        shape=shape,
     )
 
 
-def _adds_bos(metadata: JsonObject) -> bool | None:
-    """What llama.cpp makes of a file; older ones do not say it."""
-    said = metadata.get("tokenizer.ggml.add_bos_token")
-    if isinstance(said, bool):
-        return said
-    if metadata.get("tokenizer.ggml.model") == "llama":
-        return True
-    return True if metadata.get("tokenizer.ggml.pre") in PRE_WITH_BOS else None
+def _quantization(contents: GgufContents) -> str:
+    """As the file names it, else by the kind that most of its weights have."""
+    said = contents.metadata.get("general.file_type")
+    if isinstance(said, GgufScalar) and (name := FILE_TYPES.get(int(said.value))):
+        return name
+    elements: dict[int, int] = {}
+    for tensor in contents.tensors.values():
+        elements[tensor.type_number] = elements.get(tensor.type_number, 0) + tensor.elements
+    if not elements:
+        return ""
+    return TENSOR_TYPES[max(elements, key=lambda kind: elements[kind])].name
 
 
-def _config(architecture: str, metadata: JsonObject) -> JsonObject:
-    """In config.json's words, what decides whether a model of this kind can be computed."""
-    said: dict[str, object] = {"model_type": MODEL_TYPES.get(architecture, architecture)}
-    scaling = metadata.get(f"{architecture}.rope.scaling.type")
-    if isinstance(scaling, str) and scaling != "none":
-        said["rope_parameters"] = {"rope_type": scaling}
-    # Mistral's is left out where there is none; its config.json would have to say so.
-    said["sliding_window"] = metadata.get(f"{architecture}.attention.sliding_window")
-    said["use_sliding_window"] = bool(said["sliding_window"])
-    experts = metadata.get(f"{architecture}.expert_count")
-    if isinstance(experts, int) and experts > 0:
-        said["model_type"] = f"{said['model_type']} with experts"
-    return said
-
-
-def _tensor_sizes(stream: BinaryIO, count: int) -> tuple[int, int]:
-    """(where the last tensor ends within the data, all elements)."""
-    # Imported late: it brings numpy, which inspecting a folder of safetensors does not need.
-    from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
-
-    end = parameters = 0
-    for _ in range(count):
-        _string(stream)
-        (dimensions,) = _numbers(stream, "I")
-        if dimensions > 8:
-            raise ValueError(f"a tensor has {dimensions} dimensions")
-        elements = prod(_numbers(stream, "Q" * dimensions))
-        kind, offset = _numbers(stream, "IQ")
-        block, block_bytes = GGML_QUANT_SIZES[GGMLQuantizationType(kind)]
-        end = max(end, offset + elements // block * block_bytes)
-        parameters += elements
-    return end, parameters
-
-
-def _value(stream: BinaryIO, kind: int) -> object:
-    """A metadata value; arrays are skipped over and come back as None."""
-    if kind == _STRING:
-        return _string(stream)
-    if kind != _ARRAY:
-        return _numbers(stream, _SCALAR_FORMATS[kind])[0]
-    item_kind, count = _numbers(stream, "IQ")
-    if count > MOST_ARRAY_ITEMS:
-        raise ValueError(f"a list in it claims {count} items")
-    if item_kind in _SCALAR_FORMATS:
-        _skip(stream, count * struct.calcsize(f"<{_SCALAR_FORMATS[item_kind]}"))
-    elif item_kind == _STRING:
-        for _ in range(count):
-            _skip(stream, _numbers(stream, "Q")[0])
-    else:
-        raise ValueError("it has lists of lists")
-    return None
-
-
-def _string(stream: BinaryIO) -> str:
-    (length,) = _numbers(stream, "Q")
-    if length > MOST_STRING_BYTES:
-        raise ValueError(f"a text in it claims {length} bytes")
-    return _bytes(stream, length).decode("utf-8", "replace")
-
-
-def _numbers(stream: BinaryIO, form: str) -> tuple[int, ...]:
-    return struct.unpack(f"<{form}", _bytes(stream, struct.calcsize(f"<{form}")))
-
-
-def _skip(stream: BinaryIO, count: int) -> None:
-    if count > MOST_ARRAY_ITEMS * 8:
-        raise ValueError("a text in it is too long")
-    stream.seek(count, 1)
-
-
-def _bytes(stream: BinaryIO, count: int) -> bytes:
-    found = stream.read(count)
-    if len(found) < count:
-        raise EOFError
-    return found
-
-
-def _cut_off(path: Path) -> ModelError:
-    return ModelError(
-        f"{path} is cut off: its tensors do not fit into {path.stat().st_size} bytes.",
-        "Download that file again and check its size.",
-    )
+def _amount(count: int) -> str:
+    """Bytes in words."""
+    if count < 10**6:
+        return f"{count:,} bytes"
+    return f"{count / 10**6:,.0f} MB" if count < 10**10 else f"{count / 10**9:,.1f} GB"

@@ -3,13 +3,22 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.engine.models import gguf_cache, hub
-from bot.engine.models.architectures import check_portable, check_runs, why_not_fast
-from bot.engine.models.config import context_length, read_json_object
+from bot.engine.models.architectures import check_runs, why_not_fast
+from bot.engine.models.config import context_length
+from bot.engine.models.embedded import CREDIT
 from bot.engine.models.folder import ModelFolder, read_model_folder
 from bot.engine.models.gguf_file import read_gguf_header
-from bot.engine.models.source import ModelSource, SourceKind, identify
+from bot.engine.models.hub.fetching import ask_for
+from bot.engine.models.source import (
+    ModelSource,
+    SourceKind,
+    identify,
+    locate,
+    require_libraries,
+)
+from bot.engine.models.templates import read_template
 from bot.errors import ModelError
+from bot.invocation import command
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +34,19 @@ class Inspection:
     parameters: int = 0
     bytes: int = 0
     context_tokens: int = 0
-    has_chat_template: bool = False
+    license: str = ""
+    memory: tuple[tuple[int, int], ...] = ()  # (tokens of one conversation, bytes it takes in all)
+    chat_template: str | None = None
+    bos_token: str = ""
+    eos_token: str = ""
     is_known: bool = True  # False: it is not on this machine, and nobody was asked
     notes: tuple[str, ...] = ()  # what will happen at loading
     problems: tuple[str, ...] = ()  # why it would not load, and what to do
+
+    @property
+    def has_chat_template(self) -> bool:
+        """Whether the model says how it wants to be written to."""
+        return self.chat_template is not None
 
     @property
     def loads(self) -> bool:
@@ -36,6 +54,7 @@ class Inspection:
         return not self.problems
 
 
+MEMORY_LENGTHS = (2048, 8192)  # tokens of context for which a model's memory is told
 _KINDS = {
     SourceKind.EMBEDDED: "the embedded model",
     SourceKind.FOLDER: "folder",
@@ -66,23 +85,41 @@ def inspect_model(model: str, *, data_dir: Path, ask_hub: bool = True) -> Inspec
 
 
 def _inspect(model: str, source: ModelSource, data_dir: Path, *, ask_hub: bool) -> Inspection:
-    if source.kind is SourceKind.HUB:
-        found = hub.cached_folder(source.name)
-        if found is not None:
-            return _inspect_folder(model, source, found)
+    if source.hub is not None and source.path is None:
+        placed = locate(source, data_dir)
+        if placed is not None:
+            return _inspect(model, placed, data_dir, ask_hub=ask_hub)
+    require_libraries(source)
+    if source.hub is not None and source.path is None:
         if ask_hub:
-            hub.check_exists(source.name)
-            note = "It is not on this machine: it will be downloaded when it is first used."
-            return Inspection(model, source.name, _KINDS[source.kind], notes=(note,))
+            return _inspect_elsewhere(model, source)
         if Path(model).parent.is_dir():  # somebody's folder of models: a slip of the pen
-            raise ModelError(*hub.not_here(source.name))
+            raise ModelError(
+                f"There is no folder «{source.name}», and no model of that name was downloaded.",
+                f"Check MODEL's spelling; {command('model fetch')} asks Hugging Face for it.",
+            )
         return Inspection(model, source.name, _KINDS[source.kind], is_known=False)
     if source.path is None:
         raise ModelError(f"{source.name} has no place.")
     if source.kind is SourceKind.FOLDER:
         folder = read_model_folder(source.path, source.weights)
         return _inspect_folder(model, source, folder)
-    return _inspect_gguf(model, source, source.path, data_dir)
+    return _inspect_gguf(model, source, source.path)
+
+
+def _inspect_elsewhere(model: str, source: ModelSource) -> Inspection:
+    """What the hub says of a model that is not here."""
+    if source.hub is None:
+        raise AssertionError("only a model of the hub is elsewhere")
+    try:
+        choice = ask_for(source.hub)
+    except ModelError as error:
+        raise ModelError(
+            f"There is no folder «{source.name}». {error.message}", error.fix
+        ) from error
+    size = f" ({choice.bytes / 1e9:.1f} GB)" if choice.bytes else ""
+    note = f"It is not on this machine: it will be downloaded when it is first used{size}."
+    return Inspection(model, str(choice.name), _KINDS[source.kind], notes=(note,))
 
 
 def _inspect_folder(model: str, source: ModelSource, folder: ModelFolder) -> Inspection:
@@ -104,6 +141,7 @@ def _inspect_folder(model: str, source: ModelSource, folder: ModelFolder) -> Ins
     else:
         if not_fast:
             notes.append(f"On a GPU it runs slower: the fast kernels do not take {not_fast}.")
+    template, bos, eos = read_template(folder.path)
     dtypes = {tensor.dtype for tensor in folder.tensors.values()}
     return Inspection(
         model,
@@ -115,36 +153,32 @@ def _inspect_folder(model: str, source: ModelSource, folder: ModelFolder) -> Ins
         parameters=folder.parameters,
         bytes=folder.bytes,
         context_tokens=context_length(folder.config),
-        has_chat_template=_has_template(folder.path),
+        chat_template=template,
+        bos_token=bos,
+        eos_token=eos,
         notes=tuple(notes),
         problems=problems,
     )
 
 
-def _inspect_gguf(model: str, source: ModelSource, path: Path, data_dir: Path) -> Inspection:
+def _inspect_gguf(model: str, source: ModelSource, path: Path) -> Inspection:
     header = read_gguf_header(path)
-    check_portable(path, header.config)
-    ready = (
-        source.kind is SourceKind.EMBEDDED and gguf_cache.converted_embedded(data_dir) is not None
-    )
-    note = "converted already" if ready else "will be converted once, when it is first used"
+    lengths = sorted({min(length, header.context_tokens) for length in MEMORY_LENGTHS})
+    credit = (f"{source.name}, {CREDIT}.",) if source.kind is SourceKind.EMBEDDED else ()
     return Inspection(
         model,
         name=source.name,
         kind=_KINDS[source.kind],
         path=str(path),
         architecture=header.architecture,
-        weights="GGUF",
+        weights=f"GGUF {header.quantization}".strip(),
         parameters=header.parameters,
-        bytes=path.stat().st_size,
+        bytes=header.bytes,
         context_tokens=header.context_tokens,
-        has_chat_template=header.chat_template is not None,
-        notes=(f"It is {note}.",) if ready else (f"It {note}.",),
+        license=header.license,
+        memory=tuple((length, header.memory(length, 1).total) for length in lengths),
+        chat_template=header.chat_template,
+        bos_token=header.bos_token,
+        eos_token=header.eos_token,
+        notes=(*credit, "It is run by llama.cpp."),
     )
-
-
-def _has_template(folder: Path) -> bool:
-    if (folder / "chat_template.jinja").is_file():
-        return True
-    config = folder / "tokenizer_config.json"
-    return config.is_file() and "chat_template" in read_json_object(config)

@@ -12,6 +12,7 @@ from math import gcd
 from pathlib import Path
 from typing import Any
 
+from bot.engine.models.extras import require_gpu_libraries
 from bot.engine.models.folder import ModelFolder, read_model_folder
 from bot.engine.models.gptq_layout import BITS
 from bot.engine.models.making_folder import making_folder
@@ -46,6 +47,7 @@ def quantize_model(request: QuantizeRequest, *, data_dir: Path, progress: Progre
     """
     if request.target.exists():
         raise ModelError(f"{request.target} is there already.", "Name a folder that is not.")
+    require_gpu_libraries("Quantizing")
     source = identify(request.model)
     folder = fetch(source, data_dir=data_dir, progress=progress)
     if folder.gptq:

@@ -1,10 +1,14 @@
-"""What the MODEL setting points to: the embedded model, a folder, a GGUF file or a hub id."""
+"""What the MODEL setting points to: the embedded model, a folder, a GGUF file or a hub id.
 
-from dataclasses import dataclass
+GGUF files are handed to llama.cpp as they are; folders are what torch computes.
+"""
+
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from bot.engine.models import embedded, gguf_cache, hub
+from bot.engine.models import embedded
+from bot.engine.models.extras import OR_GGUF, missing_gpu_libraries, require_gpu_libraries
 from bot.engine.models.folder import (
     PICKLE_SUFFIXES,
     WEIGHTS_NAME,
@@ -12,10 +16,15 @@ from bot.engine.models.folder import (
     is_shard,
     read_model_folder,
 )
+from bot.engine.models.gguf.checks import is_part
+from bot.engine.models.hub.fetching import fetch_model
+from bot.engine.models.hub.names import HubName, parse_name
+from bot.engine.models.hub.store import Found, find
 from bot.engine.models.progress import Progress
 from bot.errors import ModelError
 
 DEMO = "demo"
+_SHOWN_NAMES = 4  # of several files, in an error
 
 
 class SourceKind(StrEnum):
@@ -35,6 +44,12 @@ class ModelSource:
     name: str  # for people
     path: Path | None
     weights: Path | None = None  # the one file of a folder that was named
+    hub: HubName | None = None  # what it is called on the hub, for what comes from there
+
+    @property
+    def gguf(self) -> Path | None:
+        """The file that llama.cpp runs; None for what torch computes, and what is not here."""
+        return self.path if self.kind in (SourceKind.EMBEDDED, SourceKind.GGUF) else None
 
 
 def identify(model: str) -> ModelSource:
@@ -51,8 +66,9 @@ def identify(model: str) -> ModelSource:
         return _folder_source(path)
     if path.is_file():
         return _file_source(path)
-    if hub.is_hub_id(model) and path.suffix.lower() not in (".gguf", ".safetensors"):
-        return ModelSource(SourceKind.HUB, model, None)
+    named = parse_name(model)
+    if named and (named.file or path.suffix.lower() not in (".gguf", ".safetensors")):
+        return ModelSource(SourceKind.HUB, str(named), None, hub=named)
     raise ModelError(
         f"There is no model folder {path}.",
         "Set MODEL to a folder that is there, to `demo`, or to a Hugging Face id (owner/name).",
@@ -60,27 +76,82 @@ def identify(model: str) -> ModelSource:
 
 
 def fetch(source: ModelSource, *, data_dir: Path, progress: Progress) -> ModelFolder:
-    """The source as a checked folder, converted or downloaded where it must be.
+    """A source that torch computes as a checked folder, downloaded where it must be.
 
-    Raises ModelError.
+    Raises ModelError, also for GGUF files: they are no folders, and are used where they lie.
     """
-    if source.kind is SourceKind.EMBEDDED:
-        return gguf_cache.embedded_folder(data_dir, progress)
-    if source.kind is SourceKind.GGUF and source.path is not None:
-        return gguf_cache.gguf_folder(source.path, data_dir, progress)
+    require_libraries(source)
+    if source.gguf is not None:
+        raise ModelError(
+            f"{source.name} is a GGUF file; this needs a model's folder, with safetensors.",
+            "Name the folder of the model from which the GGUF was made.",
+        )
+    if source.hub is not None and source.path is None:
+        return fetch(bring(source, data_dir, progress), data_dir=data_dir, progress=progress)
+    if source.path is None:
+        raise ModelError(f"{source.name} has no place.")
+    return read_model_folder(source.path, source.weights)
+
+
+def locate(source: ModelSource, data_dir: Path) -> ModelSource | None:
+    """A source with the place where it lies; None for a model of the hub that is not here.
+
+    Raises ModelError where several files of it are here, and none is named.
+    """
+    if source.path is not None or source.hub is None:
+        return source
+    found = find(data_dir, source.hub)
+    return None if found is None else _placed(source, found)
+
+
+def bring(source: ModelSource, data_dir: Path, progress: Progress) -> ModelSource:
+    """A source with the place where it lies; a model of the hub is downloaded where it must be.
+
+    Blocks. Raises ModelError.
+    """
+    if source.path is not None or source.hub is None:
+        return source
+    return _placed(source, fetch_model(source.hub, data_dir, progress))
+
+
+def _placed(source: ModelSource, found: Found) -> ModelSource:
+    kind = SourceKind.GGUF if found.is_gguf else SourceKind.FOLDER
+    return replace(source, kind=kind, path=found.path, hub=found.name)
+
+
+def require_libraries(source: ModelSource) -> None:
+    """Raise ModelError where this machine lacks what a model of that kind is loaded with.
+
+    What is wrong with the model itself is told first, as far as it can be seen without them.
+    """
+    # Of a model of the hub it is known once it lies here: it may be a GGUF file.
+    if source.kind is not SourceKind.FOLDER or not missing_gpu_libraries():
+        return
     if source.path is not None:
-        return read_model_folder(source.path, source.weights)
-    return hub.cached_folder(source.name) or read_model_folder(
-        hub.download_folder(source.name, progress)
-    )
+        read_model_folder(source.path, source.weights)
+    require_gpu_libraries(f"{source.name}, a model of safetensors files,", OR_GGUF)
 
 
 def _folder_source(path: Path) -> ModelSource:
-    """A folder of a model, or one around a single GGUF file."""
-    ggufs = [file for file in path.glob("*.gguf") if file.is_file()]
-    if len(ggufs) == 1 and not any(path.glob("*.safetensors")):
-        return ModelSource(SourceKind.GGUF, ggufs[0].stem, ggufs[0])
+    """A folder of a model, or one around a single GGUF file. Raises ModelError for several."""
+    ggufs = sorted(file for file in path.iterdir() if file.suffix.lower() == ".gguf")
+    ggufs = [file for file in ggufs if file.is_file()]
+    if ggufs and not any(path.glob("*.safetensors")):
+        # The part that looks at pictures often lies beside its model.
+        models = [file for file in ggufs if not file.name.lower().startswith("mmproj")] or ggufs
+        if len(models) > 1 and not all(is_part(file) for file in models):
+            raise _several(path, models)
+        return ModelSource(SourceKind.GGUF, models[0].stem, models[0])
     return ModelSource(SourceKind.FOLDER, path.resolve().name, path)
+
+
+def _several(path: Path, files: list[Path]) -> ModelError:
+    names = ", ".join(file.name for file in files[:_SHOWN_NAMES])
+    more = f" and {len(files) - _SHOWN_NAMES} more" if len(files) > _SHOWN_NAMES else ""
+    return ModelError(
+        f"{path} holds several GGUF files: {names}{more}.",
+        f"Set MODEL to one of them, as {files[0]}.",
+    )
 
 
 def _file_source(path: Path) -> ModelSource:

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from math import ceil
 from pathlib import Path
 
+from bot.engine.models.cgroups import read_limits
+
 CPUS = Path("/sys/devices/system/cpu")
-QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 # OpenMP's threads wait for their next piece of work in a loop that takes a whole core each. Where
 # somebody else wants that core, the one with the work waits for those with none: a step then takes
@@ -33,8 +34,15 @@ def choose_threads(asked: int = 0) -> int:
     named = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     if named.isascii() and named.isdigit() and int(named) > 0:
         return int(named)
+    return count_cores()
+
+
+def count_cores() -> int:
+    """The physical cores that this process may use: by its affinity and its container's share."""
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set[int]()
-    return max(1, min(_cores(allowed), _quota()))
+    share = read_limits().processors
+    cores = _cores(allowed)
+    return max(1, cores if share is None else min(cores, ceil(share)))
 
 
 def _cores(allowed: set[int]) -> int:
@@ -51,12 +59,3 @@ def _cores(allowed: set[int]) -> int:
         except (OSError, ValueError):
             cores.add(str(number))  # a machine that does not tell: as if it were one of its own
     return len(cores)
-
-
-def _quota() -> int:
-    """How many processors a container may keep busy; as good as any number where there is none."""
-    try:
-        most, period = QUOTA.read_text(encoding="ascii").split()
-        return max(1, ceil(int(most) / int(period)))
-    except (OSError, ValueError, ZeroDivisionError):  # no cgroup, or «max»
-        return 1 << 16

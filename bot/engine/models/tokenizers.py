@@ -10,16 +10,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
-from tokenizers import Tokenizer
-
 from bot.errors import ModelError
-from bot.invocation import pip
+from bot.invocation import setup
 
 log = logging.getLogger(__name__)
 
 
 def check_tokenizer_file(folder: Path) -> None:
     """Raises ModelError where a folder's tokenizer cannot be read. Loads no torch."""
+    from tokenizers import Tokenizer  # late: it belongs to the extra `gpu`
+
     file = folder / "tokenizer.json"
     if file.is_file():
         try:
@@ -33,7 +33,7 @@ def check_tokenizer_file(folder: Path) -> None:
     if file.is_file() and find_spec("sentencepiece") is None:
         raise ModelError(
             f"{file} needs the package sentencepiece to be read.",
-            f"Run {pip('install sentencepiece')}, or add the model's tokenizer.json.",
+            f"Run {setup('gpu')}, or add the model's tokenizer.json.",
         )
 
 

@@ -1,7 +1,7 @@
 """Safetensors files, checked by their headers before anything loads them. Imports no torch.
 
 The safetensors library reads the headers (https://github.com/huggingface/safetensors#format); here
-is what people are told when it refuses one.
+is what people are told when it refuses one. It belongs to the extra `gpu`, so it is imported late.
 """
 
 import json
@@ -11,8 +11,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, cast
 
-from safetensors import SafetensorError, safe_open
-
+from bot.engine.models.extras import OR_GGUF, require_gpu_libraries
 from bot.errors import ModelError
 
 LENGTH_BYTES = 8  # the header's length, at the beginning of the file
@@ -74,6 +73,9 @@ def read_weight_file(path: Path) -> dict[str, TensorEntry]:
 
     Raises ModelError, naming the file, when it is missing, cut off, or something else.
     """
+    require_gpu_libraries(f"{path.parent}, a model of safetensors files,", OR_GGUF)
+    from safetensors import SafetensorError, safe_open
+
     try:
         with path.open("rb") as stream:
             _refuse_foreign(path, stream.read(LENGTH_BYTES + 64))
@@ -93,6 +95,8 @@ def read_integers(
     names: Iterable[str], tensors: Mapping[str, TensorEntry]
 ) -> Iterator[tuple[str, list[int]]]:
     """Each of the named tensors of whole numbers, read from its file. Raises ModelError."""
+    from safetensors import SafetensorError, safe_open
+
     by_file: dict[Path, list[str]] = {}
     for name in names:
         by_file.setdefault(tensors[name].file, []).append(name)

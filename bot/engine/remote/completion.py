@@ -60,6 +60,7 @@ class Exchange:
     pieces: int = 0
     prompt_tokens: int = 0
     reply_tokens: int = 0
+    cached_tokens: int = 0
     waited_seconds: float = 0.0  # for the server, since its last text
     thinks: bool = False  # reasoning has come: it is at work, though there is no text yet
     ended: bool = False  # the server said why it ended: nothing has to come any more
@@ -77,6 +78,7 @@ class Exchange:
         """Count an event. Raises RemoteEngineError at more than was asked for."""
         self.prompt_tokens = event.prompt_tokens or self.prompt_tokens
         self.reply_tokens = event.reply_tokens or self.reply_tokens
+        self.cached_tokens = event.cached_tokens or self.cached_tokens
         self.waited_seconds += waited_seconds
         if event.finish is not None and not self.ended:
             self.ended = True
@@ -97,11 +99,12 @@ class Exchange:
     def statistics(self, model: str, seed: int, prompt_tokens: int) -> GenerationStatistics:
         """What it took; `prompt_tokens` counts where the server told no number."""
         ended = time.monotonic()
+        of_prompt = self.prompt_tokens or prompt_tokens
         return GenerationStatistics(
             model=model,
             seed=seed,
-            prompt_tokens=self.prompt_tokens or prompt_tokens,
-            cached_prompt_tokens=0,
+            prompt_tokens=of_prompt,
+            cached_prompt_tokens=min(self.cached_tokens, of_prompt),
             reply_tokens=self.reply_tokens or self.pieces,
             queued_seconds=0.0,
             first_token_seconds=(self.first_token or ended) - self.started,

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 import aiohttp
-from tokenizers import Tokenizer
 
+from bot.engine.models.extras import require_tokenizers
 from bot.engine.remote.apis import CountingApi
 from bot.engine.remote.link import Link
 from bot.engine.remote.probe import ServerFacts
@@ -100,7 +100,10 @@ class FolderCounter:
     """A `tokenizer.json` on this machine (TOKENIZER). Blocking to make."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises ModelError when the folder holds no tokenizer."""
+        """Raises ModelError when the folder holds no tokenizer, or none can be read here."""
+        require_tokenizers()
+        from tokenizers import Tokenizer
+
         file = folder / "tokenizer.json"
         try:
             self._tokenizer = Tokenizer.from_file(str(file))

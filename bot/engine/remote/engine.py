@@ -202,17 +202,18 @@ class OpenAIEngine:
             self._seen_connections = -1
         (prompt_tokens,) = await self.count_tokens([request.prompt])
         await self._refresh()  # counting has perhaps made a new connection
-        max_tokens = self._room_for(request, prompt_tokens)
+        max_tokens = self._room_for(prompt_tokens, request.max_tokens)
         if self._link is None:
             raise _shut_down()
         seed = request.sampling.seed
         seed = random.getrandbits(31) if seed is None else seed
         started = time.monotonic()
+        asked = request.max_tokens + request.thinking_tokens
         exchange = Exchange(
             started=started,
             first_token_deadline=started + self._first_token_seconds,
             stall_seconds=self._stall_seconds,
-            characters_limit=request.max_tokens * CHARACTERS_PER_TOKEN_LIMIT,
+            characters_limit=asked * CHARACTERS_PER_TOKEN_LIMIT,
         )
         reply = ServerReply(
             link=self._link,
@@ -220,6 +221,7 @@ class OpenAIEngine:
             model=self.info.name,
             request=request,
             max_tokens=max_tokens,
+            thinking_tokens=self._room_for(prompt_tokens, asked) - max_tokens,
             seed=seed,
             manner=self._manner,
             exchange=exchange,
@@ -357,13 +359,14 @@ class OpenAIEngine:
             eos_token=facts.eos_token,
             bos_token=facts.bos_token,
             counts_exactly=counter.exact,
+            takes_prompts=not self._manner.uses_chat,
             added_tokens=facts.added_tokens + (CHAT_TOKENS if self._manner.uses_chat else 0),
         )
 
-    def _room_for(self, request: GenerationRequest, prompt_tokens: int) -> int:
+    def _room_for(self, prompt_tokens: int, wanted: int) -> int:
         """How long the reply may be: as was asked for, or as long as there is room."""
         if self._state is not EngineState.READY and not self._context_tokens:
-            return request.max_tokens  # the context is a guess
+            return wanted  # the context is a guess
         info = self.info
         room = info.room_tokens - prompt_tokens
         if room < 1:
@@ -371,7 +374,7 @@ class OpenAIEngine:
                 f"The prompt has {prompt_tokens} tokens and the model takes {info.context_tokens}.",
                 "Shorten the persona or the message.",
             )
-        return min(request.max_tokens, room)
+        return min(wanted, room)
 
     def _statistics(
         self, seed: int, exchange: Exchange, prompt_tokens: int

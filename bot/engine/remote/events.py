@@ -40,6 +40,7 @@ class CompletionEvent:
     finish: FinishReason | None = None
     prompt_tokens: int = 0
     reply_tokens: int = 0
+    cached_tokens: int = 0  # of the prompt, taken from what the server had kept
     thought: int = 0
 
 
@@ -137,6 +138,8 @@ def parse_event(data: str) -> CompletionEvent:
         finish=_finish(reason),
         prompt_tokens=tokens_at(event, "usage", "prompt_tokens"),
         reply_tokens=tokens_at(event, "usage", "completion_tokens"),
+        cached_tokens=tokens_at(event, "usage", "prompt_tokens_details", "cached_tokens")
+        or tokens_at(event, "prompt_progress", "cache"),  # llama.cpp, while it reads
         thought=max(len(thought) if isinstance(thought, str) else 0 for thought in thoughts),
     )
 

@@ -4,6 +4,8 @@ No redirect is followed: the key and the prompts are meant for the server that w
 """
 
 import json
+import socket
+import struct
 import time
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -41,8 +43,12 @@ class _Way:
 class Link:
     """One HTTP session with one server."""
 
-    def __init__(self, api_key: str = "") -> None:
-        """Call it on the event loop."""
+    def __init__(self, api_key: str = "", *, breaks_off_at_once: bool = False) -> None:
+        """Call it on the event loop.
+
+        `breaks_off_at_once`: a connection that is closed is reset, so that a server on this machine
+        finds out with the next thing that it writes, not the one after it.
+        """
         self.connections = 0  # made so far; a server that was started anew needs a new one
         self._used_at = time.monotonic()
         trace = aiohttp.TraceConfig()
@@ -52,7 +58,11 @@ class Link:
             headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
             # Each stream is a connection; the server, not a pool, says how many are too many.
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
+            connector=aiohttp.TCPConnector(
+                limit=0,
+                keepalive_timeout=KEEP_ALIVE_SECONDS,
+                socket_factory=_resetting_socket if breaks_off_at_once else None,
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=[trace],
         )
@@ -138,6 +148,13 @@ class Link:
         parameters: aiohttp.TraceConnectionCreateEndParams,
     ) -> None:
         self.connections += 1
+
+
+def _resetting_socket(address: tuple[Any, ...]) -> socket.socket:
+    family, kind, protocol, _name, _address = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    return made
 
 
 async def _reused(

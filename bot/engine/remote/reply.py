@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +31,24 @@ class Manner:
 
     uses_chat: bool = False  # it has `/chat/completions` alone
     refused: Refusal = field(default_factory=Refusal)
+    thinks: bool = False  # it has sent reasoning of its own, apart from the text
+
+
+async def cut_at_stops(
+    events: AsyncGenerator[CompletionEvent, None], stop: Sequence[str]
+) -> AsyncGenerator[CompletionEvent, None]:
+    """Text up to a stop string; the last event alone has `finish`. Closes `events`."""
+    stops = StopStrings(stop)
+    finish = FinishReason.STOP
+    async with aclosing(events):
+        async for event in events:
+            finish = event.finish or finish
+            if text := stops.decode(event.text):
+                yield CompletionEvent(text)
+            if stops.stopped:
+                finish = FinishReason.STOP
+                break
+    yield CompletionEvent(stops.flush(), finish)
 
 
 @dataclass(slots=True)
@@ -42,6 +60,7 @@ class ServerReply:
     model: str
     request: GenerationRequest
     max_tokens: int
+    thinking_tokens: int  # beside those, where it thinks apart
     seed: int
     manner: Manner  # kept up to date for the requests after this one
     exchange: Exchange
@@ -49,17 +68,9 @@ class ServerReply:
 
     async def events(self) -> AsyncGenerator[CompletionEvent, None]:
         """Text up to a stop string; the last event alone has `finish`. Raises RemoteEngineError."""
-        stops = StopStrings(self.request.stop)
-        finish = FinishReason.STOP
-        async with aclosing(self._tries()) as events:
+        async with aclosing(cut_at_stops(self._tries(), self.request.stop)) as events:
             async for event in events:
-                finish = event.finish or finish
-                if text := stops.decode(event.text):
-                    yield CompletionEvent(text)
-                if stops.stopped:
-                    finish = FinishReason.STOP
-                    break
-        yield CompletionEvent(stops.flush(), finish)
+                yield event
 
     async def _tries(self) -> AsyncGenerator[CompletionEvent, None]:
         """Further tries only before the first event: `stream_completion` says when that is."""
@@ -75,6 +86,7 @@ class ServerReply:
                     async for event in events:
                         self.manner.refused = trial.refused  # this is how it takes them
                         self.manner.uses_chat = uses_chat
+                        self.manner.thinks = self.manner.thinks or event.thought > 0
                         yield event
             except RefusedBodyError as error:
                 if not trial.refuse(body, error.said):
@@ -97,10 +109,11 @@ class ServerReply:
                 return
 
     def _body(self, refused: Refusal, *, is_chat: bool) -> dict[str, Any]:
+        thinks = self.manner.thinks
         return body_of(
             self.request,
             model=self.model,
-            max_tokens=self.max_tokens,
+            max_tokens=self.max_tokens + (self.thinking_tokens if is_chat and thinks else 0),
             seed=self.seed,
             refused=refused,
             is_chat=is_chat,

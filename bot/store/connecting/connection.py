@@ -11,7 +11,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from bot.errors import SettingsError, WrongDatabase
-from bot.invocation import pip
+from bot.invocation import setup
 from bot.store.connecting.faults import explain, translated
 
 T = TypeVar("T")
@@ -144,7 +144,7 @@ def postgres_engine(url: URL) -> AsyncEngine:
     except ModuleNotFoundError as error:
         raise SettingsError(
             "DATABASE_URL names PostgreSQL, but its driver is not installed.",
-            f"Run {pip('install asyncpg')}.",
+            f"Run {setup('postgres')}.",
         ) from error
 
 

@@ -216,6 +216,7 @@ def to_record(row: AnyRow) -> GenerationRecord:
             queued_seconds=row.queued_seconds,
             first_token_seconds=row.first_token_seconds,
             total_seconds=row.total_seconds,
+            thinking_tokens=row.thinking_tokens,
         ),
         created_at=row.created_at,
         settings_revision=row.settings_revision,
@@ -255,6 +256,7 @@ def from_record(record: GenerationRecord, swipe_id: int) -> dict[str, Any]:
         "first_token_seconds": _seconds(record.statistics.first_token_seconds),
         "total_seconds": _seconds(record.statistics.total_seconds),
         "engine": record.engine,
+        "thinking_tokens": _count(record.statistics.thinking_tokens),
         "occasion": write_occasion(record.occasion),
     }
 

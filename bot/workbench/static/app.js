@@ -142,7 +142,7 @@ function waitingLine(engine, persona) {
 function banner(engine, connected) {
   const preparing = engine && PREPARING.has(engine.state);
   const stopped = engine?.state === "stopped";
-  $("banner").hidden = connected && !preparing && !stopped;
+  $("banner").hidden = connected && !preparing && !stopped && !engine?.problem;
   const progress = connected && preparing ? engine.progress : null;
   $("banner-progress").hidden = !(connected && preparing);
   if (progress === null || progress === undefined) $("banner-progress").removeAttribute("value");
@@ -154,6 +154,7 @@ function bannerText(engine, connected) {
   if (!connected) return LOST;
   const cause = engine?.error ? ` ${engine.error}` : "";
   if (engine?.state === "stopped") return `The model has stopped.${cause} Start Caduceus again.`;
+  if (engine?.problem && !PREPARING.has(engine.state)) return engine.problem;
   if (engine?.state === "restarting") return `The model broke off and is being started again.${cause}`;
   const percent = typeof engine?.progress === "number" ? ` (${Math.round(engine.progress * 100)} %)` : "";
   return `The model is being prepared${engine?.activity ? `: ${engine.activity}` : ""}${percent}. You can write already.`;

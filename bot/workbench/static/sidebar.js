@@ -6,6 +6,8 @@ import { call } from "./api.js";
 // Not «User»: that is a heading of some prompt formats, and would be seen as «User (2)».
 const NOBODY = "Guest";
 const STATES = { starting: "is being prepared", restarting: "is being started again", stopped: "has stopped" };
+// Who made the embedded model, and its licence: they are named with it. It is a toy, which is said too.
+const CREDITS = { "SmolLM2-135M-Instruct": "by Hugging Face, Apache-2.0" };
 
 /** A line about an engine that does not answer now. */
 function beside({ name, state, model, wait, error }) {
@@ -107,9 +109,11 @@ export class Sidebar {
 
   engine(engine) {
     $("engine").dataset.state = engine.state;
-    const parts = STATES[engine.state] ? [`${engine.model || "The model"} ${STATES[engine.state]}`] : [engine.model, engine.device];
+    const parts = STATES[engine.state] ? [`${engine.model || "The model"} ${STATES[engine.state]}`] : [engine.model, CREDITS[engine.model], engine.device];
     if (engine.is_fallback) parts.unshift("Fallback");
     $("engine-text").textContent = parts.filter(Boolean).join(" · ");
-    $("engine").title = [engine.kernel, ...engine.others.map(beside)].filter(Boolean).join("\n");
+    $("toy").hidden = !(engine.model in CREDITS);
+    $("toy").querySelector("code").textContent = engine.suggest;
+    $("engine").title = [engine.kernel, engine.format && `Written to in this format: ${engine.format}`, ...engine.others.map(beside)].filter(Boolean).join("\n");
   }
 }

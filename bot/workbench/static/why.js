@@ -56,6 +56,7 @@ function tiles({ statistics: s }) {
     ["to the first token", seconds(s.first_token_seconds)],
     ["tokens in the prompt", number(s.prompt_tokens)],
     ["tokens in the reply", number(s.reply_tokens)],
+    ...(s.thinking_tokens ? [["tokens of thought before it", number(s.thinking_tokens)]] : []),
     // Nobody counts them on a remote server: 0 would be a claim.
     ...(s.cached_prompt_tokens ? [["prompt tokens reused", number(s.cached_prompt_tokens)]] : []),
     ["in all", seconds(s.total_seconds)],

@@ -185,3 +185,21 @@ def test_a_looping_reply_ends() -> None:
     shown = replies.decode("I am here for you, always. " * 60)
     assert replies.ended
     assert shown == "I am here for you, always. I am here for you, always."
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("<think>Hm.</think>\n\nand then.", " and then."),
+        ("<think>Hm.</think> and then.", " and then."),
+        ("<think>Hm.</think>, and then.", ", and then."),
+        (" and then.", " and then."),
+    ],
+)
+@pytest.mark.parametrize("step", [1, 3, 100])
+def test_a_blank_stays_between_what_was_there_and_what_follows_a_thought(
+    text: str, shown: str, step: int
+) -> None:
+    reply = ReplyFilter("Ada", (), (), continuing=True)
+    passed = "".join(reply.decode(text[at : at + step]) for at in range(0, len(text), step))
+    assert passed + reply.flush() == shown

@@ -8,7 +8,7 @@ from pathlib import Path
 import discord
 from worlds import labels, talking
 
-from bot.chat.engines import Standing
+from bot.chat.engines import Standing, WrittenIn
 from bot.chat.prompt.budget import LeftOut
 from bot.engine.api import EngineState, EngineStatus
 from bot.engine.fake import FakeEngine
@@ -178,6 +178,17 @@ def test_status_tells_which_engine_answers_and_how_the_other_one_is() -> None:
     fields = {field.name: field.value or "" for field in describe(calm, "1.0").fields}
     assert fields["Answers now"] == "local"
     assert fields["fallback:openai"] == "ready, model Mistral, wait about 3 s."
+
+
+def test_status_names_the_format_and_what_is_wrong_with_it() -> None:
+    status = EngineStatus(EngineState.READY, "Hermes")
+    well = WrittenIn("chatml, from the model's own template")
+    ill = WrittenIn("alpaca, as nothing says which is the model's", "Set PROMPT_FORMAT.")
+    for written_in in (well, ill):
+        standing = Standing("local", status, answers=True, written_in=written_in)
+        fields = {field.name: field.value for field in describe([standing], "1.0").fields}
+        assert fields["Format"] == written_in.format
+        assert fields.get("Take care", "") == written_in.problem
 
 
 async def test_why_shows_the_prompt_and_what_was_left_out(tmp_path: Path) -> None:

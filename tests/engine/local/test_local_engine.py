@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from embedded_folder import embedded_folder
 
 from bot.engine.api import Chunk, EngineState, FinishReason, GenerationRequest, Sampling
 from bot.engine.building import build_runner, load_model
@@ -467,7 +468,7 @@ def test_limits_leave_the_rest_to_the_machine(loaded: Any) -> None:
 @pytest.mark.timeout(400)
 async def test_the_embedded_model_writes_what_generate_writes(tmp_path: Path) -> None:
     def load() -> Any:
-        loads.append(load_model("demo", data_dir=tmp_path))
+        loads.append(load_model(str(embedded_folder()), data_dir=tmp_path))
         return loads[-1]
 
     loads: list[Any] = []

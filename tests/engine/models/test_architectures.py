@@ -98,7 +98,7 @@ def test_a_model_that_runs_nowhere_is_refused_before_its_weights_are_read(tmp_pa
     folder = write_new_layout(make_float(), tmp_path / "model")
     path = folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"model_type": "gemma2"}))
-    found = inspect_model(str(folder), data_dir=tmp_path)
+    found = inspect_model(str(folder), data_dir=tmp_path / "data")
     assert not found.loads
     with pytest.raises(ModelError, match="models of the kind «gemma2»") as caught:
         load_model(str(folder), data_dir=tmp_path)

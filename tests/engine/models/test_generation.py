@@ -113,6 +113,20 @@ def test_only_numbers_that_are_said_count(
     assert tuple(values.get(key) for key in ("temperature", "top_p", "top_k")) == found
 
 
+def test_every_value_of_ours_that_is_said_counts(tmp_path: Path) -> None:
+    said = {"top_k": 40, "min_p": 0.05, "repetition_penalty": 1.1, "do_sample": True}
+    (tmp_path / "generation_config.json").write_text(json.dumps(said))
+    expected = {"top_k": 40, "min_p": 0.05, "repetition_penalty": 1.1}
+    assert sampling_defaults("some-model", tmp_path) == expected
+
+
+def test_not_to_sample_is_to_be_greedy(tmp_path: Path) -> None:
+    said = {"do_sample": False, "temperature": 0.9, "top_p": 0.6, "repetition_penalty": 1.2}
+    (tmp_path / "generation_config.json").write_text(json.dumps(said))
+    expected = {"temperature": 0, "repetition_penalty": 1.2}
+    assert sampling_defaults("some-model", tmp_path) == expected
+
+
 def test_a_model_whose_files_say_nothing_may_be_known(tmp_path: Path) -> None:
     assert sampling_defaults("SmolLM2-135M-Instruct", tmp_path) == {
         "temperature": 0.2,

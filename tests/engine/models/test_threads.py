@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 
 from bot.engine.models import threads
+from bot.engine.models.cgroups import Limits
 from bot.engine.models.threads import choose_threads
 
 ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)
-def nothing_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def nothing_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(threads, "QUOTA", tmp_path / "no-cgroup")
+    monkeypatch.setattr(threads, "read_limits", lambda: Limits())
 
 
 def machine(monkeypatch: pytest.MonkeyPatch, folder: Path, siblings: dict[int, str]) -> None:
@@ -39,16 +40,13 @@ def test_two_threads_of_a_core_count_once(
     assert choose_threads(7) == 7
 
 
-@pytest.mark.parametrize(
-    ("quota", "count"), [("max 100000", 4), ("150000 100000", 2), ("5000 100000", 1), ("odd", 4)]
-)
+@pytest.mark.parametrize(("share", "count"), [(None, 4), (1.5, 2), (0.05, 1), (16.0, 4)])
 def test_a_containers_share_is_not_exceeded(
-    quota: str, count: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    share: float | None, count: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1, 2, 3}, raising=False)
     monkeypatch.setattr(threads, "CPUS", tmp_path / "nothing")
-    monkeypatch.setattr(threads, "QUOTA", tmp_path / "cpu.max")
-    (tmp_path / "cpu.max").write_text(quota)
+    monkeypatch.setattr(threads, "read_limits", lambda: Limits(processors=share))
     assert choose_threads() == count
 
 

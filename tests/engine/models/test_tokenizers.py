@@ -64,7 +64,7 @@ def test_without_the_package_the_error_says_what_to_do(
     with pytest.raises(ModelError, match="needs the package sentencepiece") as caught:
         load_model(str(folder), data_dir=tmp_path / "data")
     assert "tokenizer.model" in caught.value.message
-    assert "pip install sentencepiece" in caught.value.fix
+    assert "setup EXTRAS=gpu`" in caught.value.fix
 
 
 @pytest.mark.skipif(find_spec("sentencepiece") is None, reason="sentencepiece is not installed")

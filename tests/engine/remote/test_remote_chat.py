@@ -81,3 +81,15 @@ async def test_a_server_with_both_is_asked_for_our_prompt() -> None:
     async with serving(server) as engine:
         await collect(engine, messages=MESSAGES)
     assert server.bodies[0]["prompt"] == "Say a word"
+
+
+async def test_a_server_that_thinks_apart_gets_tokens_for_that() -> None:
+    server = Server("chat")
+    for _ in range(2):
+        server.streams(delta("", reasoning_content="Hm. "), delta("Four."), delta("", "stop"), DONE)
+    async with serving(server) as engine:
+        assert not engine.info.takes_prompts
+        for _ in range(2):
+            chunks = await collect(engine, messages=MESSAGES, max_tokens=16, thinking_tokens=100)
+            assert chunks[0].text == "Four."
+    assert [body["max_tokens"] for body in server.bodies] == [16, 116]

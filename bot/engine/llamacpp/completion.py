@@ -1,0 +1,83 @@
+"""A request in llama.cpp's words: `POST /v1/completions` of its server takes all of its own too.
+
+https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bot.engine.api import GenerationRequest, GenerationStatistics
+from bot.engine.remote.completion import Exchange
+
+# In Sampling's order. What is not named here (DRY, XTC, typical-p ...) has no part in it.
+SAMPLERS = ("penalties", "temperature", "top_k", "top_p", "min_p")
+GREEDY_SAMPLERS = ("penalties", "top_k")
+RANDOM_SEED = 0xFFFFFFFF  # LLAMA_DEFAULT_SEED: it would draw one of its own
+
+
+def body_of(
+    request: GenerationRequest,
+    *,
+    prompt: Sequence[int],
+    slot: int,
+    seed: int,
+    special_tokens: Collection[str],
+) -> dict[str, Any]:
+    """The request as JSON: every parameter is said, so that no default of llama.cpp's counts."""
+    sampling = request.sampling
+    is_greedy = sampling.temperature == 0
+    stops = [stop for stop in request.stop if stop]
+    return {
+        "prompt": list(prompt),
+        "id_slot": slot,
+        "cache_prompt": True,
+        "stream": True,
+        # An event for each piece of the prompt that is read: writing them is how the server
+        # notices that nobody is there any more.
+        "return_progress": True,
+        "stream_options": {"include_usage": True},
+        "max_tokens": request.max_tokens,
+        "samplers": list(GREEDY_SAMPLERS if is_greedy else SAMPLERS),
+        "temperature": sampling.temperature,
+        "top_k": 1 if is_greedy else sampling.top_k,
+        "top_p": sampling.top_p,
+        "min_p": sampling.min_p,
+        "repeat_penalty": sampling.repetition_penalty,
+        # All of prompt and reply, as in our other runners.
+        "repeat_last_n": len(prompt) + request.max_tokens,
+        "presence_penalty": 0.0,
+        "frequency_penalty": 0.0,
+        "seed": seed_of(seed),
+        "stop": stops,
+        # A special token is not written as text, unless it is one that the reply is to stop at.
+        "preserved_tokens": [token for stop in stops if (token := stop.strip()) in special_tokens],
+    }
+
+
+def seed_of(seed: int) -> int:
+    """A seed as llama.cpp takes it: 32 bits."""
+    return min(seed & RANDOM_SEED, RANDOM_SEED - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What the statistics of a reply are made of."""
+
+    model: str
+    seed: int
+    prompt_tokens: int
+    asked_at: float
+    admitted_at: float
+    exchange: Exchange
+
+    def statistics(self, now: float) -> GenerationStatistics:
+        """As they stand now."""
+        queued = self.admitted_at - self.asked_at
+        found = self.exchange.statistics(self.model, self.seed, self.prompt_tokens)
+        return replace(
+            found,
+            queued_seconds=queued,
+            first_token_seconds=queued + found.first_token_seconds,
+            total_seconds=now - self.asked_at,
+        )

@@ -1,0 +1,1 @@
+"""Well-known models, and which of them this machine can run."""

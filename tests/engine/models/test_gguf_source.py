@@ -1,0 +1,66 @@
+"""GGUF files as MODEL and as what `model inspect` looks at: alone, in folders, in parts."""
+
+from pathlib import Path
+
+import pytest
+from gguf_files import llama
+
+from bot.engine.models.inspection import inspect_model
+from bot.engine.models.progress import no_progress
+from bot.engine.models.source import SourceKind, fetch, identify
+from bot.errors import ModelError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    llama().write(tmp_path / "tiny.Q4_0.gguf")
+    return tmp_path
+
+
+def test_inspecting_tells_what_it_takes_and_writes_nothing(folder: Path) -> None:
+    before = sorted(folder.iterdir())
+    found = inspect_model(str(folder / "tiny.Q4_0.gguf"), data_dir=Path("nowhere"))
+    assert found.loads
+    assert (found.architecture, found.weights, found.license) == ("llama", "GGUF F32", "mit")
+    assert (found.context_tokens, found.has_chat_template) == (512, True)
+    assert [length for length, _ in found.memory] == [512]  # it has no more
+    assert sorted(folder.iterdir()) == before
+    demo = inspect_model("demo", data_dir=Path("nowhere"))
+    assert [length for length, _ in demo.memory] == [2048, 8192]
+    assert 200e6 < demo.memory[0][1] < demo.memory[1][1] < 400e6
+
+
+def test_a_folder_around_one_file_is_that_file(folder: Path) -> None:
+    source = identify(str(folder))
+    assert (source.kind, source.name) == (SourceKind.GGUF, "tiny.Q4_0")
+    llama().write(folder / "mmproj-tiny.gguf")
+    assert identify(str(folder)).gguf == folder / "tiny.Q4_0.gguf"
+
+
+def test_of_several_one_has_to_be_named(folder: Path) -> None:
+    llama().write(folder / "TINY.GGUF")
+    with pytest.raises(ModelError, match=r"several GGUF files: TINY\.GGUF, tiny\.Q4_0\.gguf"):
+        identify(str(folder))
+    found = inspect_model(str(folder), data_dir=Path("nowhere"))
+    assert not found.loads
+    assert "Set MODEL to one of them" in found.problems[0]
+
+
+def test_a_folder_of_parts_says_what_to_do_with_parts(tmp_path: Path) -> None:
+    for number in (1, 2):
+        llama().write(tmp_path / f"big-0000{number}-of-00002.gguf")
+    found = inspect_model(str(tmp_path), data_dir=Path("nowhere"))
+    assert "split into 2 files" in found.problems[0]
+    assert "llama-gguf-split" in found.problems[0]
+
+
+def test_what_does_not_load_says_why(folder: Path) -> None:
+    llama().write(folder / "tiny.Q4_0.gguf", without_bytes=100)
+    assert (
+        "a broken-off download" in inspect_model(str(folder), data_dir=Path("nowhere")).problems[0]
+    )
+
+
+def test_what_needs_a_folder_says_so(folder: Path) -> None:
+    with pytest.raises(ModelError, match="is a GGUF file; this needs a model's folder"):
+        fetch(identify(str(folder)), data_dir=folder / "data", progress=no_progress)
