@@ -11,7 +11,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -274,7 +274,7 @@ def _write_new(target: Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _draft(target: Path, content: bytes) -> Iterator[Path]:
+def _draft(target: Path, content: bytes) -> Generator[Path]:
     draft = target.with_name(f".{secrets.token_hex(8)}.draft")
     try:
         _make_folder(target.parent)

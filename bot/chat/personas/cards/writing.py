@@ -98,7 +98,7 @@ def rewrite_card(card: Card, now: int) -> Exported:
                 v2 = _backfilled(document_in(card, Version.V2, now))
                 documents = {"chara": dump_json(v2), "ccv3": documents["chara"]}
             name = safe_file_name(card.persona.name) + Format.PNG.ending
-            return Exported(name, build_png(card.picture, documents, card.files, card.chunks))
+            return Exported(name, build_png(card.picture, documents, dict(card.files), card.chunks))
         case Origin.PNG:
             return write_card(card, Format.PNG, now)
         case Origin.CHARX | Origin.BYAF:

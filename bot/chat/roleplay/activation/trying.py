@@ -50,9 +50,13 @@ def try_text(
     Chance is left out: an entry that fires one time in two is said to fire.
     """
     turns = (ChatTurn("user", "", text),)
-    certain = tuple(replace(one, book=replace(one.book, entries=_certain(one))) for one in books)
-    request = Request(certain, turns, settings or ActivationSettings())
+    request = Request(certain_books(books), turns, settings or ActivationSettings())
     return verdicts(activate(request))
+
+
+def certain_books(books: Sequence[AttachedBook]) -> tuple[AttachedBook, ...]:
+    """The books without chance: an entry that fires one time in two always does."""
+    return tuple(replace(one, book=replace(one.book, entries=_certain(one))) for one in books)
 
 
 def read_chat(pasted: str, bot_name: str = "") -> tuple[ChatTurn, ...]:
