@@ -1,16 +1,22 @@
 """The page's calls about the owner's personas: edit, import, export; hostile and broken files."""
 
 import asyncio
+import io
 import json
-from collections.abc import AsyncIterator
+import os
+import zlib
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 from making_cards import archive, as_json, card_chunk, picture_bytes, png, v2, v3
 from workbench_parts import HOSTILE, Bench, Client, StartBench
 
+from bot.chat.personas.cards.card import Card
 from bot.chat.personas.cards.reading import CARD_FILE_BYTES, read_card
 from bot.chat.personas.files import read_card_file
+from bot.engine.fake import FakeEngine
+from bot.errors import EngineUnavailable
 
 FILE = {"Content-Type": "application/octet-stream"}
 
@@ -33,8 +39,12 @@ async def bench(start_bench: StartBench, folder: Path) -> AsyncIterator[Bench]:
 
 async def upload(client: Client, content: bytes, name: str = "x") -> tuple[int, dict]:
     return await client.call(
-        "POST", "api/uploads", data=content, headers=FILE, params={"name": name}
+        "POST", "api/uploads", data=io.BytesIO(content), headers=FILE, params={"name": name}
     )
+
+
+async def card_in(path: Path) -> Card:
+    return await asyncio.to_thread(read_card_file, path)
 
 
 async def shown(client: Client, persona_id: str) -> dict:
@@ -74,20 +84,20 @@ async def test_a_persona_files_comment_stays(client: Client, folder: Path) -> No
     await client.ok("PUT", "api/library/file:mara", body)
     text = (folder / "mara.toml").read_text()
     assert text.startswith("# Keep me.\n")
-    assert read_card_file(folder / "mara.toml").persona.scenario == "Fog."
+    assert (await card_in(folder / "mara.toml")).persona.scenario == "Fog."
 
 
 async def test_a_picture_keeps_its_points_when_its_card_is_edited(
     client: Client, folder: Path
 ) -> None:
     (folder / "p.png").write_bytes(png(card_chunk("chara", v2(name="Pia")), b""))
-    before = read_card_file(folder / "p.png")
+    before = await card_in(folder / "p.png")
     await _load(client)
     version = (await shown(client, "file:p"))["version"]
     await client.ok(
         "PUT", "api/library/file:p", {"fields": {"personality": "shy"}, "version": version}
     )
-    after = read_card_file(folder / "p.png")
+    after = await card_in(folder / "p.png")
     assert after.picture == before.picture
     assert after.document == v2(name="Pia", personality="shy")
 
@@ -109,7 +119,7 @@ async def test_what_is_never_written_becomes_its_next_of_kin_and_stays_beside(
 async def test_a_new_persona_is_a_toml_file_of_its_own(client: Client, folder: Path) -> None:
     made = await client.ok("POST", "api/library", {"fields": {"name": "../Nia", "tags": ["a"]}})
     assert made["file"] == "_Nia.toml"
-    assert read_card_file(folder / "_Nia.toml").persona.tags == ("a",)
+    assert (await card_in(folder / "_Nia.toml")).persona.tags == ("a",)
     status, answer = await client.call("POST", "api/library", {"fields": {"name": "mara"}})
     assert status == 409
     assert "«mara (2)»" in answer["fix"]
@@ -129,7 +139,7 @@ async def test_what_no_persona_can_hold_is_refused(
     status, answer = await client.call("POST", "api/library", {"fields": fields})
     assert status == 400
     assert answer["error"]
-    assert len(list(folder.iterdir())) == 2
+    assert len(os.listdir(folder)) == 2
 
 
 async def test_a_dropped_card_is_previewed_and_taken_as_it_came(
@@ -169,7 +179,7 @@ async def test_where_the_name_is_taken_it_is_asked(client: Client, folder: Path)
     assert (folder / "mara.toml").read_bytes() == old
     named = await client.ok("POST", path, {"name": "Mara of the Sea"})
     assert named["file"] == "Mara of the Sea.json"
-    assert read_card_file(folder / named["file"]).data["odd"] == 1
+    assert (await card_in(folder / named["file"])).data["odd"] == 1
     _, answer = await upload(client, content)
     replaced = await client.ok("POST", f"api/uploads/{answer['id']}/take", {"replace": True})
     assert replaced["file"] == "mara.json"
@@ -196,7 +206,7 @@ async def test_what_is_no_card_is_refused_in_one_line(
     assert status == 400
     assert any(word in answer["error"] for word in said.split("|"))
     assert "\n" not in answer["error"]
-    assert len(list(folder.iterdir())) == 2
+    assert len(os.listdir(folder)) == 2
 
 
 async def test_too_large_a_file_is_refused_unread(client: Client) -> None:
@@ -216,7 +226,7 @@ async def test_too_large_a_file_is_refused_unread(client: Client) -> None:
 async def test_a_form_of_another_site_cannot_pass_for_a_file(
     client: Client, headers: dict[str, str]
 ) -> None:
-    status, _ = await client.call("POST", "api/uploads", data=b"x", headers=headers)
+    status, _ = await client.call("POST", "api/uploads", data=zlib.compress(b"x"), headers=headers)
     assert status == 415
 
 
@@ -289,10 +299,17 @@ async def test_tokens_are_counted_by_the_engine(bench: Bench, client: Client) ->
     assert cost["exact"]
 
 
+class Deaf(FakeEngine):
+    """Counts nothing."""
+
+    async def count_tokens(self, texts: Sequence[str]) -> tuple[int, ...]:
+        raise EngineUnavailable("It is not there yet.")
+
+
 async def test_without_a_model_tokens_are_estimated(
     start_bench: StartBench, folder: Path, open_client: object
 ) -> None:
-    bench = await start_bench(personas_dir=folder, started=False)
+    bench = await start_bench(Deaf(), personas_dir=folder)
     client: Client = await open_client(bench)  # type: ignore[operator]
     cost = await client.ok("POST", "api/tokens", {"texts": {"a": "some words"}})
     assert cost["tokens"]["a"] > 0
