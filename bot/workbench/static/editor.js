@@ -147,7 +147,19 @@ export class Editor {
   group({ title, open, fields }) {
     const isUsed = fields.some(({ key }) => filled(this.persona.fields[key]));
     return el("details", { className: "group", open: Boolean(open || (isUsed && title === "Instructions")) },
-      el("summary", { textContent: title }), ...fields.map((field) => this.field(field)));
+      el("summary", { textContent: title }), ...this.rows(fields));
+  }
+
+  /** The fields one below the other, short ones that follow each other in pairs. */
+  rows(fields) {
+    const rows = [];
+    for (const field of fields) {
+      const node = this.field(field);
+      const isShort = field.kind === "line" && field.most !== 200;
+      if (isShort && rows.at(-1)?.childElementCount === 1 && rows.at(-1).className === "pair even") rows.at(-1).append(node);
+      else rows.push(isShort ? el("div", { className: "pair even" }, node) : node);
+    }
+    return rows;
   }
 
   field(field) {

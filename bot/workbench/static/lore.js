@@ -21,7 +21,7 @@ export class LoreTester {
       el("div", { className: "lore-side" },
         control("lore-chat", "The chat", this.chat, "Paste it as «Name: text», one message after the other; the last one is the newest."),
         el("div", { className: "pair" }, control("lore-persona", "The lorebook of", this.persona),
-          control("lore-depth", "Scan depth", this.depth, "messages")),
+          control("lore-depth", "Messages scanned", this.depth)),
         el("div", { className: "field" }, el("span", { className: "label", textContent: "Other books" }), this.list,
           el("button", { type: "button", on: { click: ask } }, icon("import"), "Add a lorebook"))),
       this.results);
@@ -105,8 +105,8 @@ export class LoreTester {
     return el("li", { className: fires ? "fires" : "silent" }, el("details", {},
       el("summary", {}, el("span", { className: "mark", attrs: { "aria-hidden": "true" } }, fires ? icon("check") : ""),
         el("span", { className: "grow" }, el("strong", { textContent: title }), el("span", { className: "hits" }, ...hits, ...reason)),
-        el("small", { textContent: fires ? counted(tokens, "token", "tokens") : "" })),
-      el("p", { className: "lead", textContent: [book ? `From «${book}»` : "", fires ? where : why].filter(Boolean).join(" · ") }),
+        el("small", { textContent: [book, fires ? counted(tokens, "token", "tokens") : ""].filter(Boolean).join(" · ") })),
+      el("p", { className: "lead", textContent: [fires ? where : why, keys.length && fires ? why : ""].filter(Boolean).join(" · ") }),
       el("div", { className: "prose", textContent: text || "(empty)" })));
   }
 }

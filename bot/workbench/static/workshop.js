@@ -26,6 +26,7 @@ export class Workshop {
     this.tester = new LoreTester($("pane-lore"), () => this.dropping.ask());
     closable($("workshop"));
     $("open-workshop").addEventListener("click", () => this.open());
+    $("edit-personas").addEventListener("click", () => ($("personas").close(), this.open()));
     $("workshop").addEventListener("cancel", (event) => {
       if (event.target === $("workshop") && this.editor.isDirty) (event.preventDefault(), this.leave());
     });
@@ -44,7 +45,7 @@ export class Workshop {
   /** Show the button where this program has a folder of personas. */
   async offer() {
     const { has_library: has } = await call("GET", "status").catch(() => ({}));
-    $("open-workshop").hidden = !has;
+    $("open-workshop").hidden = $("edit-personas").hidden = !has;
     this.dropping.isOn = Boolean(has);
   }
 
