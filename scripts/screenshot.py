@@ -192,7 +192,7 @@ async def lore(page: Page) -> None:
     await page.locator("#lore-chat").fill(
         "Ines: Who lit the lamp before you?\nMira Solenne: Old Bram. He kept the fog horn, too."
     )
-    await page.locator(".entries .fires").first.wait_for()
+    await page.locator(".entries .fires", has_text="Old Bram").wait_for()
 
 
 def example_book() -> bytes:

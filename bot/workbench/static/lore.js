@@ -21,7 +21,7 @@ export class LoreTester {
       el("div", { className: "lore-side" },
         control("lore-chat", "The chat", this.chat, "Paste it as «Name: text», one message after the other; the last one is the newest."),
         el("div", { className: "pair" }, control("lore-persona", "The lorebook of", this.persona),
-          control("lore-depth", "Messages scanned", this.depth)),
+          control("lore-depth", "Scan depth", this.depth)),
         el("div", { className: "field" }, el("span", { className: "label", textContent: "Other books" }), this.list,
           el("button", { type: "button", on: { click: ask } }, icon("import"), "Add a lorebook"))),
       this.results);
