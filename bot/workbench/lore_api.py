@@ -23,7 +23,7 @@ from bot.chat.roleplay.activation.trying import certain_books, read_chat, verdic
 from bot.workbench.answers import Refused
 from bot.workbench.counting import TokenCounter
 from bot.workbench.forms import CHAT_CHARACTERS, LoreTest, read_form
-from bot.workbench.uploads import Uploads
+from bot.workbench.uploads import Upload, Uploads
 from bot.workbench.views import Json
 
 TEST_BYTES = 6 * CHAT_CHARACTERS + 10_000
@@ -49,32 +49,29 @@ class LoreApi:
     async def test(self, request: web.Request) -> web.Response:
         """Try a chat on a persona's own lorebook and on those that were dropped."""
         form = await read_form(request, LoreTest, TEST_BYTES)
-        card = None
-        if form.persona:
-            card = await asyncio.to_thread(self._folder.card, form.persona)
-        persona = card.persona if card else None
-        books = await asyncio.to_thread(self._books, persona, form.books)
-        turns = read_chat(form.chat, persona.name if persona else "")
+        books = [self._uploads.get(each) for each in dict.fromkeys(form.books)]
         settings = ActivationSettings(
             scan_depth=form.scan_depth, context_tokens=await self._context_tokens()
         )
-        request_ = Request(
-            certain_books(books), turns, settings, surroundings=_surroundings(persona)
-        )
         async with self._trying:
+            request_ = await asyncio.to_thread(self._prepared, form, books, settings)
             activation = await self._activated(request_)
-        return web.json_response(await asyncio.to_thread(_told, activation, turns))
+            told = await asyncio.to_thread(_told, activation, request_.turns)
+        return web.json_response(told)
 
-    def _books(self, persona: PersonaText | None, dropped: Sequence[str]) -> list[AttachedBook]:
+    def _prepared(
+        self, form: LoreTest, dropped: Sequence[Upload], settings: ActivationSettings
+    ) -> Request:
+        persona = self._folder.card(form.persona).persona if form.persona else None
         books: list[AttachedBook] = []
         if persona is not None and persona.lorebook:
             books.append(AttachedBook(_OWN, book_in_card(persona.name, persona.lorebook)))
-        for upload_id in dict.fromkeys(dropped):
-            book = self._uploads.get(upload_id).book
-            if book is None:
-                raise Refused(400, "That is no lorebook.", "Drop a lorebook.")
-            books.append(AttachedBook(upload_id, book, precedence=1))
-        return books
+        for upload in dropped:
+            if upload.book is None:
+                raise Refused(400, f"{upload.file_name} is no lorebook.", "Drop a lorebook.")
+            books.append(AttachedBook(upload.id, upload.book, precedence=1))
+        turns = read_chat(form.chat, persona.name if persona else "")
+        return Request(certain_books(books), turns, settings, surroundings=_surroundings(persona))
 
     async def _context_tokens(self) -> int:
         return (await self._counter.cost({}, char="")).context_tokens

@@ -248,6 +248,24 @@ async def test_it_all_works_by_keyboard(visit: Visit) -> None:
     await expect(visit.button("Personas and lore")).to_be_focused()
 
 
+async def test_every_control_has_a_name_and_one_alone(visit: Visit) -> None:
+    await edit(visit, "Nova")
+    await visit.button("Add a greeting").first.click()
+    for _ in range(2):
+        found = await visit.page.evaluate(
+            """() => {
+              const controls = "button, input, textarea, select, a[href]";
+              const nodes = [...document.querySelectorAll("#workshop *")];
+              const ids = nodes.map((node) => node.id).filter(Boolean);
+              return [...nodes.filter((node) => node.matches(controls) && !(node.ariaLabel
+                  || node.labels?.length || node.textContent.trim())).map((node) => node.outerHTML),
+                ...ids.filter((id, at) => ids.indexOf(id) !== at)];
+            }"""
+        )
+        assert found == []
+        await visit.page.locator("#tab-lore").click()
+
+
 async def test_on_a_phone_the_list_and_the_editor_take_turns(
     start_bench: StartBench, open_page: OpenPage, folder: Path
 ) -> None:

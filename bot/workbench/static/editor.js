@@ -165,12 +165,15 @@ export class Editor {
   field(field) {
     const label = field.label ?? LABELS[field.key];
     const count = el("span", { className: "count", attrs: { "data-count": field.key } });
+    // A label of the button below a list would press it.
+    const heading = field.kind === "texts" ? el("span", { className: "label", textContent: label })
+      : el("label", { htmlFor: `field-${field.key}`, textContent: label });
     const made = this.control(field, this.persona.fields[field.key]);
     this.controls.set(field.key, { ...made, before: JSON.stringify(made.read()) });
     const help = field.help ? el("p", { className: "help", id: `help-${field.key}`, textContent: field.help }) : "";
     if (help && made.focus) made.focus.setAttribute("aria-describedby", help.id);
     return el("div", { className: "field" }, el("div", { className: "top" },
-      LABELS[field.key] ? swatch(field.key) : "", el("label", { htmlFor: `field-${field.key}`, textContent: label }), count), made.node, help);
+      LABELS[field.key] ? swatch(field.key) : "", heading, count), made.node, help);
   }
 
   control({ key, kind, one, most = LONGEST }, value) {
