@@ -12,13 +12,13 @@ from bot.errors import UserError
 from bot.workbench import views
 from bot.workbench.answers import translate_errors
 from bot.workbench.api import Api
-from bot.workbench.counting import TokenCounter
-from bot.workbench.library_api import LibraryApi
-from bot.workbench.lore_api import LoreApi
 from bot.workbench.pages import Pages
 from bot.workbench.rooms import Rooms
 from bot.workbench.security import BODY_BYTES, add_headers, guard
-from bot.workbench.uploads import Uploads
+from bot.workbench.workshop.counting import TokenCounter
+from bot.workbench.workshop.library_api import LibraryApi
+from bot.workbench.workshop.lore_api import LoreApi
+from bot.workbench.workshop.uploads import Uploads
 
 HOST = "127.0.0.1"
 STATUS_SECONDS = 0.5

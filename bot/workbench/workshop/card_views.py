@@ -11,8 +11,8 @@ from bot.chat.personas.folder import PersonaFolder
 from bot.chat.personas.lore.book import Lorebook, LoreEntry
 from bot.chat.personas.lore.reading import book_in_card
 from bot.errors import LorebookError
-from bot.workbench.counting import Cost
 from bot.workbench.views import Json
+from bot.workbench.workshop.counting import Cost
 
 NOTES_CHARACTERS = 20_000  # of the creator's notes in a preview
 GREETING_CHARACTERS = 4_000

@@ -14,17 +14,17 @@ from bot.chat.personas.cards.preview import picture_fault
 from bot.chat.personas.cards.writing import Format
 from bot.chat.personas.folder import NameTaken, PersonaChanged, PersonaFolder, Written
 from bot.errors import PersonaError, UserError
-from bot.workbench import card_views
 from bot.workbench.answers import Refused
-from bot.workbench.counting import TokenCounter
 from bot.workbench.forms import (
     PersonaEdit,
     Take,
     TextsToCount,
     read_form,
 )
-from bot.workbench.uploads import Uploads
 from bot.workbench.views import Json, problems
+from bot.workbench.workshop import card_views
+from bot.workbench.workshop.counting import TokenCounter
+from bot.workbench.workshop.uploads import Uploads
 
 DRAFT_BYTES = 8 * 1024 * 1024  # of an edited persona as JSON
 PICTURE_SIDE = 512  # of a picture on the page: the longer side

@@ -21,10 +21,10 @@ from bot.chat.roleplay.activation.request import (
 )
 from bot.chat.roleplay.activation.trying import certain_books, read_chat, verdicts
 from bot.workbench.answers import Refused
-from bot.workbench.counting import TokenCounter
 from bot.workbench.forms import CHAT_CHARACTERS, LoreTest, read_form
-from bot.workbench.uploads import Upload, Uploads
 from bot.workbench.views import Json
+from bot.workbench.workshop.counting import TokenCounter
+from bot.workbench.workshop.uploads import Upload, Uploads
 
 TEST_BYTES = 6 * CHAT_CHARACTERS + 10_000
 MOST_COUNTED = 2_000  # texts that the engine counts; others are estimated
