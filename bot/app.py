@@ -38,6 +38,7 @@ class App:
     engines: Engines
     personas: Personas
     desk: PersonaDesk
+    library: PersonaLibrary  # the owner's folder, one of the homes of `personas`
     engine_start: asyncio.Task[None]  # done when one answers; raises where none could be started
     engine_lost: asyncio.Task[EngineError]  # done when an engine needs another process
 
@@ -97,7 +98,17 @@ async def open_app(
         stack.push_async_callback(_cancel, one_answers)
         lost = asyncio.create_task(engines.lost(), name="engine lost")
         stack.push_async_callback(_cancel, lost)
-        yield App(settings, conversations, database, engines, personas, desk, one_answers, lost)
+        yield App(
+            settings,
+            conversations,
+            database,
+            engines,
+            personas,
+            desk,
+            library,
+            one_answers,
+            lost,
+        )
 
 
 def build_engines(settings: ProcessSettings, engine: Engine | None = None) -> Engines:

@@ -8,6 +8,7 @@ The replies are scripted, everything else is the program: its database, its core
 
 import argparse
 import asyncio
+import json
 import shutil
 import sys
 import tempfile
@@ -21,6 +22,11 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bot.chat.engines import Engines  # noqa: E402
+from bot.chat.persona import PersonaText  # noqa: E402
+from bot.chat.personas.cards.edits import new_card  # noqa: E402
+from bot.chat.personas.cards.pictures import plain_picture  # noqa: E402
+from bot.chat.personas.cards.writing import Format, write_card  # noqa: E402
+from bot.chat.personas.folder import PersonaFolder  # noqa: E402
 from bot.chat.personas.library import PersonaLibrary  # noqa: E402
 from bot.chat.settings import SettingsCascade  # noqa: E402
 from bot.chat.talk.conversations import Conversations  # noqa: E402
@@ -157,6 +163,72 @@ async def past_list(page: Page) -> None:
     await expect(page.locator(".past-list")).to_be_visible()
 
 
+async def editor(page: Page) -> None:
+    """A persona in the editor."""
+    await page.evaluate("document.getElementById('open-workshop').click()")  # in a phone's drawer
+    await page.locator("#shelf-list button", has_text=PERSONA).click()
+    await page.locator(".gauge .meter").wait_for()
+
+
+async def shelf(page: Page) -> None:
+    """The list of personas."""
+    await page.evaluate("document.getElementById('open-workshop').click()")
+    await page.locator("#shelf-list button").first.wait_for()
+
+
+async def card(page: Page) -> None:
+    """A card that was dropped, before it is taken."""
+    await page.evaluate("document.getElementById('open-workshop').click()")
+    files = [{"name": "Nova.png", "mimeType": "image/png", "buffer": example_card()}]
+    await page.locator("#file").set_input_files(files)  # type: ignore[arg-type]
+    await page.locator("#card .card-picture").wait_for()
+
+
+async def lore(page: Page) -> None:
+    """The lorebook tester with a book and a chat."""
+    await page.evaluate("document.getElementById('open-workshop').click()")
+    files = [{"name": "coast.json", "mimeType": "application/json", "buffer": example_book()}]
+    await page.locator("#file").set_input_files(files)  # type: ignore[arg-type]
+    await page.locator("#lore-chat").fill(
+        "Ines: Who lit the lamp before you?\nMira Solenne: Old Bram. He kept the fog horn, too."
+    )
+    await page.locator(".entries .fires", has_text="Old Bram").wait_for()
+
+
+def example_book() -> bytes:
+    """A lorebook of a lighthouse."""
+    entries = [
+        {"key": ["lamp", "lantern"], "content": "It burns whale oil.", "comment": "The lamp"},
+        {"key": ["Bram"], "content": "Bram drowned in the fog of '09.", "comment": "Old Bram"},
+        {"key": ["fog"], "content": "The fog takes ships.", "comment": "Fog", "order": 90},
+        {"key": [], "constant": True, "content": "A coast of rocks.", "comment": "The coast"},
+        {"key": ["Heron"], "content": "A ship that was lost.", "comment": "The Heron"},
+        {"key": ["lamp"], "keysecondary": ["oil"], "selective": True, "content": "No oil left.",
+         "comment": "Out of oil"},
+        {"key": ["lamp"], "disable": True, "content": "x", "comment": "An older lamp"},
+    ]  # fmt: skip
+    named = {str(number): {"uid": number, **entry} for number, entry in enumerate(entries)}
+    return json.dumps({"name": "The coast", "entries": named}).encode()
+
+
+def example_card() -> bytes:
+    """A card with a picture, as people share them."""
+    persona = PersonaText(
+        name=PERSONA,
+        description="{{char}} keeps the light. " * 40,
+        personality="Warm but slow to trust; dry humour; patient.",
+        scenario="A storm has closed the coast road.",
+        greeting="*The bolt slides back.* In, before the wind decides for you.",
+        alternate_greetings=("You again. Soup is on.",),
+        example_dialogue="<START>\n{{user}}: Hello?\n{{char}}: In.",
+        creator_notes="Best with a low temperature.\n\n![banner](https://example.org/banner.png)",
+        creator="somebody",
+        tags=("lighthouse", "slow burn", "sea"),
+        lorebook={"entries": [{"keys": ["lamp"], "content": "It burns whale oil."}]},
+    )
+    return write_card(new_card(persona, plain_picture(PERSONA)), Format.PNG, 0).content
+
+
 async def nothing(_page: Page) -> None:
     """The conversation itself."""
 
@@ -177,6 +249,16 @@ VIEWS: dict[str, tuple[dict[str, int], str, Callable[[Page], Awaitable[None]]]] 
     "past-light": (DESK, "light", past),
     "past-list-dark": (DESK, "dark", past_list),
     "phone-past": (PHONE, "dark", past_list),
+    "editor-light": (DESK, "light", editor),
+    "editor-dark": (DESK, "dark", editor),
+    "card-light": (DESK, "light", card),
+    "card-dark": (DESK, "dark", card),
+    "lore-light": (DESK, "light", lore),
+    "lore-dark": (DESK, "dark", lore),
+    "phone-shelf": (PHONE, "light", shelf),
+    "phone-editor": (PHONE, "dark", editor),
+    "phone-card": (PHONE, "light", card),
+    "phone-lore": (PHONE, "light", lore),
 }
 
 
@@ -197,7 +279,7 @@ async def take(outputs: Mapping[str, Path]) -> None:
         conversations = Conversations(
             database.history, SettingsCascade(database.settings, cast), cast, Engines.only(engine)
         )
-        workbench = Workbench(conversations, port=0, version="0.1.0")
+        workbench = Workbench(conversations, port=0, version="0.1.0", folder=PersonaFolder(cast))
         url = await workbench.start()
         try:
             async with async_playwright() as playwright:

@@ -10,6 +10,7 @@ from bot.chat.persona import Persona
 from bot.chat.personas.cards.preview import picture_fault, preview_of, prompt_texts
 from bot.chat.personas.cards.writing import Format
 from bot.chat.personas.files import is_persona_file, read_card_file
+from bot.chat.personas.folder import PersonaFolder
 from bot.chat.personas.homes import persona_key
 from bot.chat.personas.library import FILE_ID, PersonaLibrary
 from bot.cli.persona_transfer import export_persona, import_file
@@ -75,7 +76,7 @@ def run(args: argparse.Namespace, settings: PersonaSettings) -> int:
         case "list":
             return asyncio.run(_list(library))
         case "import":
-            return _import(library, settings.personas_dir, args)
+            return _import(library, args)
         case "export":
             return _export(library, args)
         case _:
@@ -92,15 +93,15 @@ async def _list(library: PersonaLibrary) -> int:
     return EXIT_USER if library.problems() else 0
 
 
-def _import(library: PersonaLibrary, folder: Path, args: argparse.Namespace) -> int:
-    path = import_file(library, folder, args.file, args.name, replace=args.replace)
+def _import(library: PersonaLibrary, args: argparse.Namespace) -> int:
+    path = import_file(PersonaFolder(library), args.file, args.name, replace=args.replace)
     print(f"It is in {path} now.")
     return 0
 
 
 def _export(library: PersonaLibrary, args: argparse.Namespace) -> int:
     persona, format = asyncio.run(_named(library, args.name)), Format(args.format)
-    path = export_persona(library, persona, format, args.file, replace=args.replace)
+    path = export_persona(PersonaFolder(library), persona, format, args.file, replace=args.replace)
     print(f"«{persona.name}» is in {path} now.")
     return 0
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from bot import __version__
 from bot.app import App
+from bot.chat.personas.folder import PersonaFolder
 from bot.cli.serving import serve
 from bot.errors import UserError
 from bot.settings import ProcessSettings
@@ -49,15 +50,16 @@ def run(args: argparse.Namespace, settings: ProcessSettings) -> int:
 
 async def _started(app: App, ports: list[int]) -> Workbench:
     """The page on the first of `ports` that is free."""
+    folder = PersonaFolder(app.library)
     for port in ports[:-1]:
-        workbench = Workbench(app.conversations, port=port, version=__version__)
+        workbench = Workbench(app.conversations, port=port, version=__version__, folder=folder)
         try:
             await workbench.start()
         except UserError as error:
             logger.debug("port %d: %s", port, error)
             continue
         return workbench
-    workbench = Workbench(app.conversations, port=ports[-1], version=__version__)
+    workbench = Workbench(app.conversations, port=ports[-1], version=__version__, folder=folder)
     await workbench.start()
     return workbench
 

@@ -33,8 +33,11 @@ HEARTBEAT = b": still here\n\n"
 class Api:
     """The handlers, and the routes to them."""
 
-    def __init__(self, conversations: Conversations, rooms: Rooms, version: str) -> None:
+    def __init__(
+        self, conversations: Conversations, rooms: Rooms, version: str, *, has_library: bool
+    ) -> None:
         self._conversations = conversations
+        self._has_library = has_library
         self._rooms = rooms
         self._version = version
         self._is_closing = False
@@ -81,6 +84,7 @@ class Api:
         return web.json_response(
             {
                 "version": self._version,
+                "has_library": self._has_library,
                 "engine": views.engine(self._conversations.engines),
             }
         )

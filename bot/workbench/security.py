@@ -5,7 +5,8 @@ The page has no password, so a website open in the same browser is the danger. T
 * `Host` must be ours: a foreign name that was pointed at 127.0.0.1 (DNS rebinding) is refused.
 * `Origin` and `Sec-Fetch-Site`, which browsers set and pages cannot forge, must be ours on every
   call of the API. Reading is checked too, although other sites could not see the answer.
-* Bodies must be JSON by their content type, which no form of another site can send unasked.
+* Bodies must be JSON, and files `application/octet-stream`, by their content type: no form of
+  another site can send either unasked.
 """
 
 from collections.abc import Callable

@@ -6,6 +6,7 @@ import logging
 
 from aiohttp import web
 
+from bot.chat.personas.folder import PersonaFolder
 from bot.chat.talk.conversations import Conversations
 from bot.errors import UserError
 from bot.workbench import views
@@ -14,6 +15,10 @@ from bot.workbench.api import Api
 from bot.workbench.pages import Pages
 from bot.workbench.rooms import Rooms
 from bot.workbench.security import BODY_BYTES, add_headers, guard
+from bot.workbench.workshop.counting import TokenCounter
+from bot.workbench.workshop.library_api import LibraryApi
+from bot.workbench.workshop.lore_api import LoreApi
+from bot.workbench.workshop.uploads import Uploads
 
 HOST = "127.0.0.1"
 STATUS_SECONDS = 0.5
@@ -27,13 +32,26 @@ class Workbench:
     """A page on this machine for talking with the personas, on the core that Discord uses too."""
 
     def __init__(
-        self, conversations: Conversations, *, port: int = 8080, version: str = ""
+        self,
+        conversations: Conversations,
+        *,
+        port: int = 8080,
+        version: str = "",
+        folder: PersonaFolder | None = None,
     ) -> None:
-        """`port` 0 takes any free one. The engine may still be starting: the page says so."""
+        """`port` 0 takes any free one. The engine may still be starting: the page says so.
+
+        `folder` has the personas that the page edits; without it, it edits none.
+        """
         self._conversations = conversations
         self._port = port
         self._rooms = Rooms(conversations)
-        self._api = Api(conversations, self._rooms, version)
+        self._api = Api(conversations, self._rooms, version, has_library=folder is not None)
+        self._more: list[web.RouteDef] = []
+        if folder is not None:
+            uploads, counter = Uploads(), TokenCounter(conversations.engines)
+            self._more += LibraryApi(folder, uploads, counter).routes()
+            self._more += LoreApi(folder, uploads, counter).routes()
         self._runner: web.AppRunner | None = None
         self._watch: asyncio.Task[None] | None = None
 
@@ -82,6 +100,7 @@ class Workbench:
         )
         application.on_response_prepare.append(add_headers)
         application.add_routes(self._api.routes())
+        application.add_routes(self._more)
         application.add_routes(pages.routes())
         return application
 

@@ -1,5 +1,6 @@
 """A workbench on a real database, with a scripted engine behind it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -13,6 +14,8 @@ from workbench_parts import HOSTILE, REPLIES, Bench, Client, StartBench
 
 from bot.chat.engines import Engines, NamedEngine
 from bot.chat.persona import Persona
+from bot.chat.personas.folder import PersonaFolder
+from bot.chat.personas.library import PersonaLibrary
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.conversations import Conversations
 from bot.engine.fake import FakeEngine
@@ -30,6 +33,7 @@ async def start_bench(tmp_path: Path) -> AsyncIterator[StartBench]:
             *,
             started: bool = True,
             fallback: FakeEngine | None = None,
+            personas_dir: Path | None = None,
         ) -> Bench:
             engine = engine or FakeEngine(REPLIES)
             if started:
@@ -55,7 +59,10 @@ async def start_bench(tmp_path: Path) -> AsyncIterator[StartBench]:
             engines = Engines(named)
             conversations = Conversations(database.history, settings, cast, engines)
             stack.push_async_callback(conversations.close, 0)
-            workbench = Workbench(conversations, port=0, version="1.2.3")
+            folder = None
+            if personas_dir is not None:
+                folder = PersonaFolder(await asyncio.to_thread(PersonaLibrary, personas_dir))
+            workbench = Workbench(conversations, port=0, version="1.2.3", folder=folder)
             url = await workbench.start()
             stack.push_async_callback(workbench.close, 0)
             return Bench(workbench, conversations, engine, cast, database, url)

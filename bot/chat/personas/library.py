@@ -80,14 +80,31 @@ class PersonaLibrary(PersonaHome):
         self._loading = threading.Lock()
         self.load()
 
+    @property
+    def folder(self) -> Path:
+        """Where the files are."""
+        return self._folder
+
     async def by_id(self, guild_id: str | None, persona_id: str) -> Persona | None:
         """The last good version of the persona in the file that the id names."""
-        key = persona_key(persona_id)
-        return FALLBACK if key == FALLBACK.id else self._snapshot.by_id.get(key)
+        return self.held(persona_id)
 
     async def by_name(self, guild_id: str | None, name: str) -> Persona | None:
         """The last good version of a persona, whatever the case of `name`."""
+        return self.held_by_name(name)
+
+    def held(self, persona_id: str) -> Persona | None:
+        """As :meth:`by_id`, for whoever has no event loop."""
+        key = persona_key(persona_id)
+        return FALLBACK if key == FALLBACK.id else self._snapshot.by_id.get(key)
+
+    def held_by_name(self, name: str) -> Persona | None:
+        """As :meth:`by_name`, for whoever has no event loop."""
         return self._snapshot.by_name.get(persona_key(name))
+
+    def held_in(self, path: Path) -> Persona | None:
+        """The persona in a file of the folder."""
+        return self.held(_file_id(path.name))
 
     async def listed(self, guild_id: str | None) -> list[Persona]:
         """The personas in alphabetical order: the same ones in every guild."""

@@ -18,15 +18,45 @@ export async function call(method, path, body) {
     options.headers["Content-Type"] = "application/json";
     options.body = JSON.stringify(body);
   }
-  let response;
+  return answered(`/api/${path}`, options);
+}
+
+/** Send a file as it is. */
+export async function send(path, file) {
+  const headers = { Accept: "application/json", "Content-Type": "application/octet-stream" };
+  return answered(`/api/${path}`, { method: "POST", headers, body: file });
+}
+
+/** The answer to a request, as JSON. Throws an ApiError. */
+async function answered(address, options) {
+  const response = await reached(address, options);
+  const answer = await response.json().catch(() => null);
+  if (response.ok && answer) return answer;
+  throw refused(response, answer);
+}
+
+/** A file of the server, as [blob, warnings, file name]. Throws an ApiError. */
+export async function download(path) {
+  const response = await reached(`/api/${path}`);
+  if (!response.ok) throw refused(response, await response.json().catch(() => null));
+  return [await response.blob(), JSON.parse(response.headers.get("X-Warnings") ?? "[]"), fileName(response)];
+}
+
+async function reached(address, options) {
   try {
-    response = await fetch(`/api/${path}`, options);
+    return await fetch(address, options);
   } catch {
     throw new ApiError(LOST);
   }
-  const answer = await response.json().catch(() => null);
-  if (response.ok && answer) return answer;
-  throw new ApiError(answer?.error ?? "Something broke here.", answer?.fix ?? "The log has it.", response.status);
+}
+
+function refused(response, answer) {
+  return new ApiError(answer?.error ?? "Something broke here.", answer?.fix ?? "The log has it.", response.status);
+}
+
+function fileName(response) {
+  const named = /filename\*=UTF-8''([^;]+)/.exec(response.headers.get("Content-Disposition") ?? "");
+  return named ? decodeURIComponent(named[1]) : "persona";
 }
 
 /** Listen to a chat. `handlers` maps event names to functions; returns a function that ends it. */

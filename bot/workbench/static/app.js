@@ -8,6 +8,7 @@ import { Personas } from "./personas.js";
 import { Settings } from "./settings.js";
 import { Sidebar } from "./sidebar.js";
 import { Transcript, greet } from "./turns.js";
+import { Workshop } from "./workshop.js";
 import { explain } from "./why.js";
 
 const PREPARING = new Set(["starting", "restarting"]);
@@ -54,6 +55,7 @@ const conversations = new Conversations();
 const sidebar = new Sidebar((id) => (location.hash = id), () => show(chat));
 const personas = new Personas(sidebar);
 const settings = new Settings();
+const workshop = new Workshop((persona) => personas.choose(persona));
 
 /* ---- what the server tells ---- */
 
@@ -277,4 +279,5 @@ $("earlier").addEventListener("click", async () => {
 
 addEventListener("hashchange", open);
 open();
+workshop.offer();
 if (matchMedia("(hover: hover)").matches) $("message").focus();

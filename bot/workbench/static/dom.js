@@ -46,6 +46,15 @@ export function avatar(name) {
   return node;
 }
 
+/** The same with a picture over it, as soon as one comes; `address` is one of ours. */
+export function portrait(name, address) {
+  const node = avatar(name);
+  const image = el("img", { alt: "", loading: "lazy", on: { error: () => image.remove(), load: () => image.classList.add("shown") } });
+  image.src = address;
+  node.append(image);
+  return node;
+}
+
 /** Say something to screen readers only. */
 export function announce(text) {
   $("announcer").textContent = text;

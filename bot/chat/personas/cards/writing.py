@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from bot.chat.personas.cards.card import Asset, Card
+from bot.chat.personas.cards.card import Asset, Card, Origin
 from bot.chat.personas.cards.documents import JsonObject, as_list, as_object, dump_json
 from bot.chat.personas.cards.formats.charx import (
     ICON_FILE,
@@ -81,6 +81,30 @@ def write_card(card: Card, format: Format, now: int) -> Exported:
     if card.picture and format not in (Format.PNG, Format.CHARX):
         told.append("The picture is not in it; png and charx take it along.")
     return Exported(name, content, tuple(told))
+
+
+def rewrite_card(card: Card, now: int) -> Exported:
+    """A changed card in the kind of file that it came in, with its picture's points as they came.
+
+    What is never written here goes into the next of kin: a Backyard archive becomes CHARX, YAML
+    JSON. `now` as in :func:`write_card`. Raises PersonaError.
+    """
+    match card.origin:
+        case Origin.TOML:
+            return write_card(card, Format.TOML, now)
+        case Origin.PNG if card.picture is not None:
+            documents = {"chara": dump_json(document_in(card, card.version, now))}
+            if card.version is Version.V3:
+                v2 = _backfilled(document_in(card, Version.V2, now))
+                documents = {"chara": dump_json(v2), "ccv3": documents["chara"]}
+            name = safe_file_name(card.persona.name) + Format.PNG.ending
+            return Exported(name, build_png(card.picture, documents, dict(card.files), card.chunks))
+        case Origin.PNG:
+            return write_card(card, Format.PNG, now)
+        case Origin.CHARX | Origin.BYAF:
+            return write_card(card, Format.CHARX, now)
+        case Origin.JSON | Origin.WEBUI:
+            return write_card(card, Format(card.version.value), now)
 
 
 def document_in(card: Card, version: Version, now: int) -> JsonObject:
