@@ -23,7 +23,7 @@ MOST_LINE_BYTES = 1 << 16
 # have, it is the spin count that counts.
 WAIT_POLICY: Mapping[str, str] = {
     "OMP_WAIT_POLICY": "PASSIVE",
-    "GOMP_SPINCOUNT": "10000",
+    "GOMP_SPINCOUNT": "1000",
     "KMP_BLOCKTIME": "0",
 }
 # What the child has no use for: our secrets, and llama.cpp's own settings.
