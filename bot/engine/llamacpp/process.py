@@ -61,6 +61,7 @@ class LlamaProcess:
         self.log = ChildLog()
         self.ended = asyncio.Event()
         self.how_it_ended = ""
+        self._killed_because = ""
 
     async def start(self) -> Abilities:
         """Start it, and hear what it can do. Raises EngineFailed."""
@@ -79,9 +80,13 @@ class LlamaProcess:
         self.log.is_loading = False
         return str(said["address"])
 
-    def kill(self) -> None:
-        """End it at once: it has nothing to put in order. Idempotent."""
+    def kill(self, because: str = "") -> None:
+        """End it at once: it has nothing to put in order. Idempotent.
+
+        `because` is what is told where it ends by this.
+        """
         with self._lock:
+            self._killed_because = self._killed_because or because
             self._is_unwanted = True
             if self._process is not None and self._process.returncode is None:
                 self._process.kill()
@@ -149,7 +154,7 @@ class LlamaProcess:
                 self._on_loop(lambda said=said: self._said.put_nowait(said))
 
     def _end(self, how: str) -> None:
-        self.how_it_ended = how
+        self.how_it_ended = self._killed_because or how
         self._said.put_nowait(None)
         self.ended.set()
 
