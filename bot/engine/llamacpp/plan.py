@@ -114,7 +114,7 @@ def make_plan(
     own = header.context_tokens or DEFAULT_CONTEXT_TOKENS
     if context_tokens > own:
         log.warning(
-            "CONTEXT_TOKENS is %d, but %s was made for %d", context_tokens, header.name, own
+            "CONTEXT_TOKENS is %d, but %s was made for %d", context_tokens, header.path.name, own
         )
     most = MOST_CONTEXT_TOKENS_ON_CARDS if card_bytes else MOST_CONTEXT_TOKENS
     most = FRUGAL_CONTEXT_TOKENS if is_frugal else most

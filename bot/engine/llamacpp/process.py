@@ -18,6 +18,7 @@ from bot.errors import EngineFailed
 
 CHILD = Path(__file__).with_name("child.py")
 MOST_LINE_BYTES = 1 << 16
+KILLED = 9  # SIGKILL, which Windows' module `signal` does not know
 # Threads that wait for work must not keep a core busy: see bot.engine.models.threads. With GNU's
 # OpenMP, which the prebuilt wheels have, it is the spin count that counts.
 WAIT_POLICY: Mapping[str, str] = {
@@ -138,6 +139,8 @@ class LlamaProcess:
                 code = process.wait()
                 logs.join()
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
+            if -code == KILLED:
+                how += ", as where memory runs out"
         except OSError as error:
             how = f"it could not be started: {error.strerror or error}"
         finally:

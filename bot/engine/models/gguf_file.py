@@ -80,6 +80,15 @@ class GgufHeader:
         return memory_need(self.shape, self.bytes, context_tokens, sequences, cache_bits)
 
 
+def is_gguf_inside(path: Path) -> bool:
+    """Whether a file begins as a GGUF does, whatever its name."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
+
+
 def read_gguf_header(path: Path) -> GgufHeader:
     """Check a GGUF file and read what it says. Raises ModelError, naming the file."""
     try:
