@@ -149,8 +149,13 @@ def _folder_source(path: Path) -> ModelSource:
         models = [file for file in ggufs if not file.name.lower().startswith("mmproj")] or ggufs
         if len(models) > 1 and not all(is_part(file) for file in models):
             raise _several(path, models)
-        return ModelSource(SourceKind.GGUF, models[0].stem, models[0])
-    return ModelSource(SourceKind.FOLDER, path.resolve().name, path)
+        return ModelSource(SourceKind.GGUF, _shown(models[0].stem), models[0])
+    return ModelSource(SourceKind.FOLDER, _shown(path.resolve().name), path)
+
+
+def _shown(name: str) -> str:
+    """A file's name as a model's: what a terminal or a page would take otherwise is left out."""
+    return "".join(c if c.isprintable() else "?" for c in name)
 
 
 def _several(path: Path, files: list[Path]) -> ModelError:
@@ -165,14 +170,14 @@ def _several(path: Path, files: list[Path]) -> ModelError:
 def _file_source(path: Path) -> ModelSource:
     suffix = path.suffix.lower()
     if suffix == ".gguf":
-        return ModelSource(SourceKind.GGUF, path.stem, path)
+        return ModelSource(SourceKind.GGUF, _shown(path.stem), path)
     if suffix == ".safetensors":
         folder = path.parent.resolve()
         is_whole = path.name == WEIGHTS_NAME or is_shard(path)
         name = folder.name if is_whole else f"{folder.name}/{path.stem}"
         return ModelSource(SourceKind.FOLDER, name, path.parent, path)
     if is_gguf_inside(path):  # renamed, or one of Ollama's, which have no names
-        return ModelSource(SourceKind.GGUF, path.name, path)
+        return ModelSource(SourceKind.GGUF, _shown(path.name), path)
     if path.name.endswith(PICKLE_SUFFIXES):
         raise ModelError(
             f"{path} is a pickle; pickles can run code and are never read.",

@@ -1,5 +1,7 @@
 """GGUF files as MODEL and as what `model inspect` looks at: alone, in folders, in parts."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,20 @@ def test_a_file_under_another_name_is_known_by_what_is_in_it(name: str, tmp_path
     assert inspect_model(str(tmp_path / name), data_dir=Path("nowhere")).loads
 
 
+def test_a_name_is_shown_without_what_a_terminal_would_obey(tmp_path: Path) -> None:
+    llama().write(tmp_path / "a\n\x1b[31mb.gguf")
+    assert identify(str(tmp_path / "a\n\x1b[31mb.gguf")).name == "a??[31mb"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are UTF-8")
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"bad\xff.gguf")
+    llama().write(path)
+    (problem,) = inspect_model(str(path), data_dir=Path("nowhere")).problems
+    assert "not UTF-8. Rename" in problem
+    assert problem.isprintable()
+
+
 def test_a_pickle_is_still_none(tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_bytes(b"PK\x03\x04GGUF")
     with pytest.raises(ModelError, match="pickle"):
@@ -65,6 +81,7 @@ def test_a_short_name_is_what_suggest_means_by_it(
     assert suggested is not None
     source = identify("Qwen3-4B")
     assert (source.kind, source.hub) == (SourceKind.HUB, suggested.hub_name)
+    assert not inspect_model("qwen3-4b", data_dir=tmp_path, ask_hub=False).is_known
     llama().write(tmp_path / "qwen3-4b")
     assert identify("qwen3-4b").kind is SourceKind.GGUF  # what lies here goes before
 
