@@ -8,7 +8,7 @@ import aiohttp
 from bot.engine.llamacpp.loading import LoadedServer
 from bot.errors import EngineError
 
-PAUSE_SECONDS = 10.0
+PAUSE_SECONDS = 5.0
 PATIENCE_SECONDS = 10.0  # for one answer; a machine that swaps takes its time
 MOST_MISSES = 3  # in a row: our own process may have been the one that slept
 
