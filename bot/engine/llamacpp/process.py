@@ -139,7 +139,7 @@ class LlamaProcess:
                 code = process.wait()
                 logs.join()
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
-            if -code == KILLED:
+            if -code == KILLED and not self._is_unwanted:
                 how += ", as where memory runs out"
         except OSError as error:
             how = f"it could not be started: {error.strerror or error}"
