@@ -83,8 +83,8 @@ class ProcessSettings(BaseModel):
     model: str = Field(
         default=DEMO_MODEL,
         description="For `ENGINE=local`: `demo` (SmolLM2-135M-Instruct, embedded), a folder, a "
-        "GGUF file, or a model of the Hugging Face hub: `owner/name`, or `owner/name:FILE` for one "
-        "file of it.",
+        "GGUF file, a short name of `model suggest`, or a model of the Hugging Face hub: "
+        "`owner/name`, or `owner/name:FILE` for one file of it.",
     )
     prompt_format: str = Field(
         default="auto",

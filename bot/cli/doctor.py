@@ -5,6 +5,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot.cli.findings import Finding, Grade, better_model, exit_code, from_error
@@ -152,6 +153,7 @@ async def _check_fallback(settings: ProcessSettings, *, offline: bool) -> list[F
 
 def _check_model(settings: ProcessSettings, *, offline: bool) -> list[Finding]:
     from bot.cli.format_check import check_format
+    from bot.cli.memory_check import check_memory
     from bot.engine.api import ModelInfo
     from bot.engine.models.inspection import inspect_model
 
@@ -179,13 +181,18 @@ def _check_model(settings: ProcessSettings, *, offline: bool) -> list[Finding]:
     return [
         *check_format(settings, info),
         Finding(Grade.OK, "engine", _which_engine(seen.kind)),
+        *(check_memory(settings, Path(seen.path)) if _is_gguf(seen.kind) and seen.path else ()),
         Finding(Grade.OK, "model", " ".join([text, *seen.notes]), toy),
     ]
 
 
+def _is_gguf(kind: str) -> bool:
+    return kind in ("GGUF file", "the embedded model")
+
+
 def _which_engine(kind: str) -> str:
     """What runs a model of that kind, and why."""
-    if kind in ("GGUF file", "the embedded model"):
+    if _is_gguf(kind):
         return "llama.cpp, in a process of its own: it is a GGUF file."
     return "torch, in this process: it is a folder of safetensors files, not a GGUF file."
 

@@ -56,7 +56,7 @@ def _accelerator(threads: int) -> list[Finding]:
     import psutil
 
     memory = psutil.virtual_memory().total / GIB
-    processor = Finding(Grade.OK, "processor", f"Computes with {threads} threads (CPU_THREADS).")
+    processor = _processor(threads, os.cpu_count() or threads)
     if missing_gpu_libraries():
         return [_light(memory), processor]
     import torch
@@ -71,6 +71,14 @@ def _accelerator(threads: int) -> list[Finding]:
     generation = f"{properties.major}.{properties.minor}"
     text = f"{properties.name}, {properties.total_memory / GIB:.0f} GiB, compute {generation}."
     return [Finding(Grade.OK, "gpu", text), *gpu_kernels()]
+
+
+def _processor(threads: int, there: int) -> Finding:
+    text = f"Computes with {threads} threads (CPU_THREADS)."
+    if threads <= there:
+        return Finding(Grade.OK, "processor", text)
+    text += f" The machine has room for {there} at once: the others only get in their way."
+    return Finding(Grade.WARN, "processor", text, "Set CPU_THREADS=0 to have it chosen.")
 
 
 def _light(memory_gib: float) -> Finding:
@@ -90,10 +98,11 @@ def find_nvidia_tool() -> str | None:
 
 
 def _no_gpu(torch_version: str, cuda: str | None, memory_gib: float) -> Finding:
-    """The embedded model is at home on a CPU, a 13B is not."""
+    """What is at home on a CPU, and what is not."""
     text = (
         f"None that torch {torch_version} can use; the model runs on the CPU ({memory_gib:.0f} GiB "
-        "of memory). That is enough for the embedded model; a 13B one needs a GPU."
+        "of memory). GGUF files run well there up to some 8 billion weights, larger ones slowly; "
+        "GPTQ and safetensors models want a GPU."
     )
     if find_nvidia_tool() is None:
         return Finding(Grade.OK, "gpu", text)

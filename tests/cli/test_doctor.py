@@ -218,6 +218,17 @@ async def test_a_broken_defaults_file_is_found() -> None:
     assert "defaults.toml" in found["defaults"].text
 
 
+def test_more_threads_than_the_machine_runs_at_once_are_told(tmp_path: Path) -> None:
+    by_subject = {
+        finding.subject: finding
+        for finding in machine_checks.check_machine(tmp_path, local_engine=True, cpu_threads=999)
+    }
+    assert by_subject["processor"].grade is Grade.WARN
+    assert "CPU_THREADS=0" in by_subject["processor"].fix
+    few = machine_checks.check_machine(tmp_path, local_engine=True, cpu_threads=1)
+    assert next(one for one in few if one.subject == "processor").grade is Grade.OK
+
+
 def test_a_gpu_without_its_kernels_is_told_what_that_costs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -22,6 +22,11 @@ def test_the_format_and_where_it_comes_from() -> None:
     assert found.text == "Chatml, from the model's own template."
 
 
+def test_a_setting_is_spelled_as_it_is() -> None:
+    (found,) = check_format(settings(prompt_format="alpaca"), ModelInfo("x", 1))
+    assert found.text == "Alpaca, by PROMPT_FORMAT."
+
+
 def test_a_model_that_thinks_is_named_with_its_budget() -> None:
     opening = CHATML.replace("assistant\n' }}", "assistant\n<think>\n' }}")
     (found,) = check_format(settings(thinking_tokens=2000), ModelInfo("x", 1, opening))

@@ -138,6 +138,8 @@ def test_short_names_that_are_none(home: Path, capsys: pytest.CaptureFixture[str
     for action in ("fetch", "use"):
         assert program.main(["model", action, "llama9"]) == 2
         assert "model suggest` lists the short names" in capsys.readouterr().err
+        assert program.main(["model", action, "qwen3-4bb"]) == 2
+        assert "Is it qwen3-4b?" in capsys.readouterr().err
 
 
 def test_a_damaged_model_is_not_offered(

@@ -341,6 +341,8 @@ def _finished(found: PromptFormat, special_tokens: Sequence[str]) -> PromptForma
         others=others,
         special_tokens=special_tokens,
     )
+    if not signs.stops and not signs.headers:
+        raise UncuttableError("nothing of it marks where a turn begins or ends")
     return replace(
         found, stops=signs.stops, headers=signs.headers, reserved_names=signs.reserved_names
     )

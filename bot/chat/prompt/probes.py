@@ -74,6 +74,8 @@ def cut(turns: str, rendered: Rendered) -> Cut:
     pieces.append(rest)
     if any("\ud800" <= character <= "\udfff" for piece in pieces for character in piece):
         raise UncuttableError("it writes halves of characters")
+    if any("\0" in piece for piece in pieces):
+        raise UncuttableError("it writes zeros")
     if any("MARK" in piece and "TEXT" in piece for piece in pieces):
         raise UncuttableError("it writes a turn twice")
     return Cut(tuple(pieces))

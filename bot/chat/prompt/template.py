@@ -198,7 +198,9 @@ def compile_template(source: str, day: date) -> Render:
 
 
 def _words(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    """What went wrong, in one line that may be shown anywhere: a stranger may have written it."""
+    said = "".join(c if c.isprintable() else " " for c in str(error)[:2000])
+    return " ".join(said.split())[:200] or type(error).__name__
 
 
 def _bound() -> None:

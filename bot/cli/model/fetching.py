@@ -1,6 +1,7 @@
 """`model fetch`: a model of the hub onto this machine."""
 
 import time
+from difflib import get_close_matches
 from pathlib import Path
 
 from rich.console import Console
@@ -10,29 +11,29 @@ from bot.engine.models.extras import missing_gpu_libraries
 from bot.engine.models.hub.listing import in_words
 from bot.engine.models.inspection import Inspection, inspect_model
 from bot.engine.models.source import ModelSource, SourceKind, bring, identify, locate
-from bot.engine.models.suggest.catalogue import named
+from bot.engine.models.suggest.catalogue import catalogue, named
 from bot.errors import ModelError
 from bot.invocation import command, setup
-
-
-def spelled_out(model: str) -> str:
-    """What a short name of `suggest`'s table stands for; anything else as it is."""
-    known = named(model)
-    return model if known is None or Path(model).exists() else str(known.hub_name)
 
 
 def meant(model: str) -> ModelSource:
     """What a person means by `model`. Raises ModelError, saying how models are named."""
     try:
-        return identify(spelled_out(model))
+        return identify(model)
     except ModelError as error:
         if "/" in model or not model.strip():
             raise
         raise ModelError(
-            f"There is no model «{model}» here, and no short name like it.",
-            f"{command('model suggest')} lists the short names; any other model is named as on the "
-            "Hugging Face hub: owner/name, or owner/name:FILE.",
+            f"There is no model «{model}» here, and no such short name.",
+            f"{_nearest(model)}{command('model suggest')} lists the short names; any other model "
+            "is named as on the Hugging Face hub: owner/name, or owner/name:FILE.",
         ) from error
+
+
+def _nearest(model: str) -> str:
+    """The short name that was perhaps meant, as a question."""
+    near = get_close_matches(model.strip().lower(), [one.name for one in catalogue()], 1)
+    return f"Is it {near[0]}? " if near else ""
 
 
 def fetch(model: str, data_dir: Path, console: Console) -> int:

@@ -65,12 +65,12 @@ def _warnings(source: ModelSource, value: str, *, is_local: bool) -> list[str]:
     if not is_local:
         lines.append("Careful: ENGINE is not `local`, so MODEL is not used. Set ENGINE=local.")
     if source.kind is SourceKind.GGUF and source.path is not None:
-        lines += _memory_warning(source.path, look_at_machine())
+        lines += [f"Careful: {line}" for line in memory_warning(source.path, look_at_machine())]
     return lines
 
 
-def _memory_warning(path: Path, machine: Machine) -> list[str]:
-    """Where one conversation would not go into what is free now."""
+def memory_warning(path: Path, machine: Machine) -> list[str]:
+    """Where one conversation would not go into what is free now: that, and what to do."""
     header = read_gguf_header(path)
     tokens = min(header.context_tokens or LONG_TALK_TOKENS, LONG_TALK_TOKENS)
     need = header.memory(tokens, 1).total
@@ -79,6 +79,6 @@ def _memory_warning(path: Path, machine: Machine) -> list[str]:
         return []
     needs = f"{need / GB:.1f} GB for one conversation of {tokens:,} tokens"
     return [
-        f"Careful: it needs {needs}, and {machine.memory_free_bytes / GB:.1f} GB are free now.",
+        f"it needs {needs}, and {machine.memory_free_bytes / GB:.1f} GB are free now.",
         f"Close other programs, or take a smaller one ({command('model suggest')}).",
     ]

@@ -56,8 +56,9 @@ class Admission:
         finally:
             self._leave(job.number, turn)
 
-    def forget(self) -> None:
-        """The slots are new, and empty."""
+    def forget(self, room_tokens: int) -> None:
+        """The slots are new, and empty; this is the room now."""
+        self._scheduler.room_tokens = room_tokens
         self._table.forget()
 
     def close(self, error: EngineError) -> None:

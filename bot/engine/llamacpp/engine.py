@@ -26,6 +26,7 @@ from bot.engine.llamacpp.admission import Admission
 from bot.engine.llamacpp.completion import Writing, body_of
 from bot.engine.llamacpp.loading import LoadedServer, Prepared, launch
 from bot.engine.llamacpp.process import LlamaProcess
+from bot.engine.llamacpp.watching import PATIENCE_SECONDS, PAUSE_SECONDS, until_it_ends
 from bot.engine.local.scheduler import Job
 from bot.engine.models.progress import Progress
 from bot.engine.own_thread import in_own_thread
@@ -66,14 +67,17 @@ class LlamaCppEngine:
         *,
         model: str = "",
         backoff_seconds: tuple[float, float] = BACKOFF_SECONDS,
+        watch_seconds: tuple[float, float] = (PAUSE_SECONDS, PATIENCE_SECONDS),
     ) -> None:
         """`prepare` finds and checks the file, in a thread; it raises ModelError.
 
-        `model` is the name shown until the model itself is there.
+        `model` is the name shown until the model itself is there. `watch_seconds`: how often the
+        child is asked whether it is there, and how long it may take to answer.
         """
         self._prepare = prepare
         self._model = model
         self._backoff_seconds = backoff_seconds
+        self._watch_seconds = watch_seconds
         self._state = EngineState.STOPPED
         self._server: LoadedServer | None = None
         self._process: LlamaProcess | None = None
@@ -267,7 +271,7 @@ class LlamaCppEngine:
             server = self._server
             assert server is not None  # noqa: S101 - set before this task
             since = time.monotonic()
-            await server.process.ended.wait()
+            await until_it_ends(server, *self._watch_seconds)
             self._lose(server)
             if time.monotonic() - since > CALM_SECONDS:
                 wait = shortest
@@ -278,16 +282,18 @@ class LlamaCppEngine:
             await server.link.close()
 
     async def _start_again(self, before: LoadedServer) -> None:
+        """The file is looked at anew: by now it may be another one, or none."""
         self._process = process = LlamaProcess()
         self._restarts += 1
         try:
-            server = await launch(process, _given(before.prepared), before.plan)
+            preparing = in_own_thread(lambda: self._prepare(self._report))
+            server = await launch(process, preparing, before)
         except (EngineError, ModelError) as error:
             log.error("llama.cpp could not be started again: %s", error)
             self._last_error = error.message
             return
         if self._admission is not None:
-            self._admission.forget()
+            self._admission.forget(server.plan.pool_tokens)
         self._serve(server)
         log.info("llama.cpp serves %s again", server.info.name)
 
@@ -375,10 +381,6 @@ class LlamaCppEngine:
         if self._is_stopped:
             raise EngineUnavailable("The engine was stopped while it started.")
         self._activity, self._progress = activity, progress
-
-
-async def _given(prepared: Prepared) -> Prepared:
-    return prepared
 
 
 def _stopped() -> EngineUnavailable:

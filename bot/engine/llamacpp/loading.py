@@ -78,17 +78,19 @@ class LoadedServer:
 
 
 async def launch(
-    process: LlamaProcess, preparing: Awaitable[Prepared], plan: Plan | None = None
+    process: LlamaProcess, preparing: Awaitable[Prepared], before: LoadedServer | None = None
 ) -> LoadedServer:
     """Start a child and have it load what is being prepared meanwhile.
 
-    `plan` is the one of the start before. Raises ModelError, or EngineError where it is not the
-    model's fault. The process is ended then.
+    `before` is the one that has ended: the same model is run as it was. Raises ModelError, or
+    EngineError where it is not the model's fault. The process is ended then.
     """
     task = asyncio.ensure_future(preparing)
     try:
         abilities, prepared = await asyncio.gather(_started(process), task)
-        if plan is None:
+        if before is not None and before.prepared == prepared:
+            plan = before.plan
+        else:
             plan = await asyncio.to_thread(_plan, prepared, abilities)
         return await _load(process, abilities, prepared, plan)
     except BaseException:

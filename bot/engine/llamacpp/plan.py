@@ -1,9 +1,9 @@
 """How a model is run on a machine: its context, slots, cache and batches. Pure."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, floor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -113,7 +113,7 @@ def make_plan(
     own = header.context_tokens or DEFAULT_CONTEXT_TOKENS
     if context_tokens > own:
         log.warning(
-            "CONTEXT_TOKENS is %d, but %s was made for %d", context_tokens, header.name, own
+            "CONTEXT_TOKENS is %d, but %s was made for %d", context_tokens, header.path.name, own
         )
     most = MOST_CONTEXT_TOKENS_ON_CARDS if card_bytes else MOST_CONTEXT_TOKENS
     most = FRUGAL_CONTEXT_TOKENS if is_frugal else most
@@ -124,7 +124,7 @@ def make_plan(
     least = wanted if context_tokens else min(LEAST_CONTEXT_TOKENS, wanted)
     chosen = _fitting(asks, wanted, least, room, kv_cache)
     if chosen is None:
-        raise _too_large(header, asks.need(least, _bits_of(kv_cache)[-1]), least, free_bytes)
+        raise _too_large(header, asks.need(least, _bits_of(kv_cache)[-1]), least, room)
     context, bits = chosen
     if context < wanted:
         log.warning("memory is free for a context of %d tokens, not %d", context, wanted)
@@ -211,17 +211,17 @@ def _bits_of(kv_cache: KvCache) -> tuple[int, ...]:
     return {"auto": (16, 8), "16bit": (16,), "8bit": (8,)}[kv_cache]
 
 
-def _too_large(header: GgufHeader, need: MemoryNeed, context: int, free_bytes: int) -> ModelError:
+def _too_large(header: GgufHeader, need: MemoryNeed, context: int, room: int) -> ModelError:
     fix = "Take a smaller quantization of it or a smaller model"
     if need.cache > need.weights // 4:
         fix += ", or set CONTEXT_TOKENS lower"
     return ModelError(
         f"{header.path.name} needs {_gigabytes(need.total)} of memory "
         f"({_gigabytes(need.weights)} for its weights, {_gigabytes(need.cache)} for a context of "
-        f"{context:,} tokens), and {_gigabytes(free_bytes)} are free.",
+        f"{context:,} tokens), and {_gigabytes(room, floor)} are free for it.",
         f"{fix}; or end other programs.",
     )
 
 
-def _gigabytes(count: int) -> str:
-    return f"{ceil(count / 10**8) / 10:.1f} GB"
+def _gigabytes(count: int, rounded: Callable[[float], int] = ceil) -> str:
+    return f"{rounded(count / 10**8) / 10:.1f} GB"

@@ -18,6 +18,7 @@ from bot.errors import EngineFailed
 
 CHILD = Path(__file__).with_name("child.py")
 MOST_LINE_BYTES = 1 << 16
+KILLED = 9  # SIGKILL, which Windows' module `signal` does not know
 # Threads that wait for work look for it a moment, as there are hundreds of waits a token, and then
 # let their core go: see bot.engine.models.threads. With GNU's OpenMP, which the prebuilt wheels
 # have, it is the spin count that counts.
@@ -62,6 +63,7 @@ class LlamaProcess:
         self.log = ChildLog()
         self.ended = asyncio.Event()
         self.how_it_ended = ""
+        self._killed_because = ""
 
     async def start(self) -> Abilities:
         """Start it, and hear what it can do. Raises EngineFailed."""
@@ -80,9 +82,13 @@ class LlamaProcess:
         self.log.is_loading = False
         return str(said["address"])
 
-    def kill(self) -> None:
-        """End it at once: it has nothing to put in order. Idempotent."""
+    def kill(self, because: str = "") -> None:
+        """End it at once: it has nothing to put in order. Idempotent.
+
+        `because` is what is told where it ends by this.
+        """
         with self._lock:
+            self._killed_because = self._killed_because or because
             self._is_unwanted = True
             if self._process is not None and self._process.returncode is None:
                 self._process.kill()
@@ -134,6 +140,8 @@ class LlamaProcess:
                 code = process.wait()
                 logs.join()
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
+            if -code == KILLED and not self._is_unwanted:
+                how += ", as where memory runs out"
         except OSError as error:
             how = f"it could not be started: {error.strerror or error}"
         finally:
@@ -150,7 +158,7 @@ class LlamaProcess:
                 self._on_loop(lambda said=said: self._said.put_nowait(said))
 
     def _end(self, how: str) -> None:
-        self.how_it_ended = how
+        self.how_it_ended = self._killed_because or how
         self._said.put_nowait(None)
         self.ended.set()
 

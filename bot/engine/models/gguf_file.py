@@ -80,8 +80,29 @@ class GgufHeader:
         return memory_need(self.shape, self.bytes, context_tokens, sequences, cache_bits)
 
 
+def _is_text(path: Path) -> bool:
+    """llama.cpp is told the path as text."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_gguf_inside(path: Path) -> bool:
+    """Whether a file begins as a GGUF does, whatever its name."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
+
+
 def read_gguf_header(path: Path) -> GgufHeader:
     """Check a GGUF file and read what it says. Raises ModelError, naming the file."""
+    if not _is_text(path):
+        name = str(path).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        raise ModelError(f"{name} has a name that is not UTF-8.", "Rename the file.")
     try:
         with _opened(path) as stream:
             size = os.fstat(stream.fileno()).st_size

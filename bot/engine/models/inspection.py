@@ -93,7 +93,8 @@ def _inspect(model: str, source: ModelSource, data_dir: Path, *, ask_hub: bool) 
     if source.hub is not None and source.path is None:
         if ask_hub:
             return _inspect_elsewhere(model, source)
-        if Path(model).parent.is_dir():  # somebody's folder of models: a slip of the pen
+        # In somebody's folder of models: a slip of the pen.
+        if "/" in model and Path(model).parent.is_dir():
             raise ModelError(
                 f"There is no folder «{source.name}», and no model of that name was downloaded.",
                 f"Check MODEL's spelling; {command('model fetch')} asks Hugging Face for it.",

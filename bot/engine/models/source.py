@@ -17,10 +17,12 @@ from bot.engine.models.folder import (
     read_model_folder,
 )
 from bot.engine.models.gguf.checks import is_part
+from bot.engine.models.gguf_file import is_gguf_inside
 from bot.engine.models.hub.fetching import fetch_model
 from bot.engine.models.hub.names import HubName, parse_name
 from bot.engine.models.hub.store import Found, find
 from bot.engine.models.progress import Progress
+from bot.engine.models.suggest.catalogue import named
 from bot.errors import ModelError
 
 DEMO = "demo"
@@ -53,7 +55,10 @@ class ModelSource:
 
 
 def identify(model: str) -> ModelSource:
-    """What `model` means. Looks at names only. Raises ModelError when it can mean nothing."""
+    """What `model` means. Raises ModelError when it can mean nothing.
+
+    Looks at names only, and at the first bytes of a file whose name tells nothing.
+    """
     model = model.strip()
     if model == DEMO:
         return ModelSource(SourceKind.EMBEDDED, embedded.NAME, embedded.find_embedded().path)
@@ -66,12 +71,15 @@ def identify(model: str) -> ModelSource:
         return _folder_source(path)
     if path.is_file():
         return _file_source(path)
-    named = parse_name(model)
-    if named and (named.file or path.suffix.lower() not in (".gguf", ".safetensors")):
-        return ModelSource(SourceKind.HUB, str(named), None, hub=named)
+    suggested = named(model)
+    on_hub = parse_name(model) if suggested is None else suggested.hub_name
+    is_file = path.suffix.lower() in (".gguf", ".safetensors")
+    if on_hub and (on_hub.file or not is_file):
+        return ModelSource(SourceKind.HUB, str(on_hub), None, hub=on_hub)
     raise ModelError(
-        f"There is no model folder {path}.",
-        "Set MODEL to a folder that is there, to `demo`, or to a Hugging Face id (owner/name).",
+        f"There is no {'file' if is_file else 'model folder'} {path}.",
+        f"Set MODEL to a {'file' if is_file else 'folder'} that is there, to `demo`, or to a "
+        "Hugging Face id (owner/name).",
     )
 
 
@@ -141,8 +149,13 @@ def _folder_source(path: Path) -> ModelSource:
         models = [file for file in ggufs if not file.name.lower().startswith("mmproj")] or ggufs
         if len(models) > 1 and not all(is_part(file) for file in models):
             raise _several(path, models)
-        return ModelSource(SourceKind.GGUF, models[0].stem, models[0])
-    return ModelSource(SourceKind.FOLDER, path.resolve().name, path)
+        return ModelSource(SourceKind.GGUF, _shown(models[0].stem), models[0])
+    return ModelSource(SourceKind.FOLDER, _shown(path.resolve().name), path)
+
+
+def _shown(name: str) -> str:
+    """A file's name as a model's: what a terminal or a page would take otherwise is left out."""
+    return "".join(c if c.isprintable() else "?" for c in name)
 
 
 def _several(path: Path, files: list[Path]) -> ModelError:
@@ -157,12 +170,14 @@ def _several(path: Path, files: list[Path]) -> ModelError:
 def _file_source(path: Path) -> ModelSource:
     suffix = path.suffix.lower()
     if suffix == ".gguf":
-        return ModelSource(SourceKind.GGUF, path.stem, path)
+        return ModelSource(SourceKind.GGUF, _shown(path.stem), path)
     if suffix == ".safetensors":
         folder = path.parent.resolve()
         is_whole = path.name == WEIGHTS_NAME or is_shard(path)
         name = folder.name if is_whole else f"{folder.name}/{path.stem}"
         return ModelSource(SourceKind.FOLDER, name, path.parent, path)
+    if is_gguf_inside(path):  # renamed, or one of Ollama's, which have no names
+        return ModelSource(SourceKind.GGUF, _shown(path.name), path)
     if path.name.endswith(PICKLE_SUFFIXES):
         raise ModelError(
             f"{path} is a pickle; pickles can run code and are never read.",

@@ -93,3 +93,10 @@ def test_it_sees_nothing_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("PYTHONPATH", "/nowhere")
     monkeypatch.setitem(os.environ, "PYTHONSTARTUP", "/nowhere")
     assert render("ok") == Rendered("ok")
+
+
+@pytest.mark.parametrize("said", ["\x1b[31mred\x07", "one\nother", "\ud800half", "\u202eback"])
+def test_what_it_says_of_itself_is_one_line_that_can_be_shown(said: str) -> None:
+    error = render(f"{{{{ raise_exception({said!r}) }}}}").error
+    assert error
+    assert error.isprintable()

@@ -223,7 +223,7 @@ async def test_a_crash_costs_what_was_being_written_and_no_more(
     assert server is not None
     assert server.process.pid is not None
     os.kill(server.process.pid, signal.SIGKILL)
-    with pytest.raises(ProcessEnded, match=r"signal 9.*try again"):
+    with pytest.raises(ProcessEnded, match=r"signal 9, as where memory runs out\).*try again"):
         async for _ in writing:
             pass
     assert engine.status().state is EngineState.RESTARTING
@@ -234,7 +234,7 @@ async def test_a_crash_costs_what_was_being_written_and_no_more(
     status = engine.status()
     assert (status.state, status.restarts) == (EngineState.READY, 1)
     assert [r.message for r in caplog.records if r.levelno >= logging.ERROR] == [
-        "llama.cpp's process ended (signal 9). It is being started again."
+        "llama.cpp's process ended (signal 9, as where memory runs out). It is being started again."
     ]
 
 

@@ -1,5 +1,7 @@
 """GGUF files as MODEL and as what `model inspect` looks at: alone, in folders, in parts."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from gguf_files import llama
 from bot.engine.models.inspection import inspect_model
 from bot.engine.models.progress import no_progress
 from bot.engine.models.source import SourceKind, fetch, identify
+from bot.engine.models.suggest.catalogue import named
 from bot.errors import ModelError
 
 
@@ -35,6 +38,52 @@ def test_a_folder_around_one_file_is_that_file(folder: Path) -> None:
     assert (source.kind, source.name) == (SourceKind.GGUF, "tiny.Q4_0")
     llama().write(folder / "mmproj-tiny.gguf")
     assert identify(str(folder)).gguf == folder / "tiny.Q4_0.gguf"
+
+
+@pytest.mark.parametrize("name", ["sha256-0123", "model.bin", "model.gguf.1", "MODEL.GGUF"])
+def test_a_file_under_another_name_is_known_by_what_is_in_it(name: str, tmp_path: Path) -> None:
+    llama().write(tmp_path / name)
+    source = identify(str(tmp_path / name))
+    assert (source.kind, source.gguf) == (SourceKind.GGUF, tmp_path / name)
+    assert inspect_model(str(tmp_path / name), data_dir=Path("nowhere")).loads
+
+
+def test_a_name_is_shown_without_what_a_terminal_would_obey(tmp_path: Path) -> None:
+    llama().write(tmp_path / "a\n\x1b[31mb.gguf")
+    assert identify(str(tmp_path / "a\n\x1b[31mb.gguf")).name == "a??[31mb"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are UTF-8")
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"bad\xff.gguf")
+    llama().write(path)
+    (problem,) = inspect_model(str(path), data_dir=Path("nowhere")).problems
+    assert "not UTF-8. Rename" in problem
+    assert problem.isprintable()
+
+
+def test_a_pickle_is_still_none(tmp_path: Path) -> None:
+    (tmp_path / "model.bin").write_bytes(b"PK\x03\x04GGUF")
+    with pytest.raises(ModelError, match="pickle"):
+        identify(str(tmp_path / "model.bin"))
+
+
+def test_a_file_that_is_not_there_is_called_a_file(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"There is no file .*other\.gguf\. .*to a file that is"):
+        identify(str(tmp_path / "other.gguf"))
+
+
+def test_a_short_name_is_what_suggest_means_by_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    suggested = named("qwen3-4b")
+    assert suggested is not None
+    source = identify("Qwen3-4B")
+    assert (source.kind, source.hub) == (SourceKind.HUB, suggested.hub_name)
+    assert not inspect_model("qwen3-4b", data_dir=tmp_path, ask_hub=False).is_known
+    llama().write(tmp_path / "qwen3-4b")
+    assert identify("qwen3-4b").kind is SourceKind.GGUF  # what lies here goes before
 
 
 def test_of_several_one_has_to_be_named(folder: Path) -> None:

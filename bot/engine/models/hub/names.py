@@ -3,9 +3,16 @@
 import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from urllib.parse import unquote
 
 _PART = r"[A-Za-z0-9][\w.-]{0,95}"
 _ID = re.compile(rf"{_PART}/{_PART}", re.ASCII)
+# What a browser's address line shows, or Ollama takes: of a model's page, or of one file of it.
+_ADDRESS = re.compile(
+    r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/(?P<id>[^/:?#]+/[^/:?#]+)/?"
+    r"(?:(?:tree|blob|resolve|raw)/[^/?#]+/?(?P<file>[^?#]*)|:(?P<named>[^?#]+))?(?:[?#].*)?",
+    re.IGNORECASE,
+)
 # Of a file in a repository, each part of its path: nothing hidden, nothing that climbs or that a
 # shell, a terminal or another system reads as something else.
 _SAFE = re.compile(r"[A-Za-z0-9_][\w.+=, ()\[\]-]*", re.ASCII)
@@ -41,8 +48,15 @@ class HubName:
 
 
 def parse_name(text: str) -> HubName | None:
-    """What `text` names, or None where it can be no model of the hub."""
-    hub_id, colon, file = text.strip().partition(":")
+    """What `text` names, or None where it can be no model of the hub.
+
+    The address of a model's page, or of a file of it, is as good as its name.
+    """
+    text = text.strip()
+    if address := _ADDRESS.fullmatch(text):
+        file = unquote(address["file"] or "") or address["named"]
+        text = f"{address['id']}:{file}" if file else address["id"]
+    hub_id, colon, file = text.partition(":")
     if not _ID.fullmatch(hub_id) or ".." in hub_id or hub_id.endswith("."):
         return None
     if colon and not is_safe_path(file):

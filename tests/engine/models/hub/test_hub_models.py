@@ -180,3 +180,27 @@ def test_any_answer_is_read(answer: object) -> None:
 )
 def test_how_a_file_is_packed_is_read_from_its_name(path: str, packing: str) -> None:
     assert quantization(path) == packing
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("https://huggingface.co/a/b-GGUF", HubName("a/b-GGUF")),
+        (" https://huggingface.co/a/b-GGUF/ ", HubName("a/b-GGUF")),
+        ("https://huggingface.co/a/b-GGUF/tree/main", HubName("a/b-GGUF")),
+        ("https://huggingface.co/a/b?library=x#usage", HubName("a/b")),
+        ("https://huggingface.co/a/b/blob/main/b-Q4_K_M.gguf", HubName("a/b", "b-Q4_K_M.gguf")),
+        (
+            "https://huggingface.co/a/b/resolve/main/q/b%20c.gguf?download=true",
+            HubName("a/b", "q/b c.gguf"),
+        ),
+        ("hf.co/a/b-GGUF:Q4_K_M", HubName("a/b-GGUF", "Q4_K_M")),
+        ("https://huggingface.co/a/b/resolve/main/..%2f..%2fx.gguf", None),
+        ("https://huggingface.co/a/b/discussions/1", None),
+        ("https://huggingface.co.evil.org/a/b", None),
+        ("https://huggingface.co/a", None),
+        ("https://example.org/a/b", None),
+    ],
+)
+def test_the_address_of_a_page_is_as_good_as_a_name(address: str, name: HubName | None) -> None:
+    assert parse_name(address) == name
