@@ -30,11 +30,11 @@ POOL_SHARE = 0.5  # of what the model leaves, for more conversations than one
 SAVED_SHARE = 0.25  # of what is left then, for conversations that have lost their slot
 MOST_SAVED_BYTES = 2 << 30
 
-# A step computes so many tokens of a prompt, during which every other reply waits: for about a
-# second on two cores, no longer than between two edits of a message. Fewer make prompts slower.
+# A step computes so many tokens of a prompt, during which every other reply waits. Fewer make
+# prompts slower; with more, a short question beside a long prompt waits for nearly all of it.
 CARD_BATCH_TOKENS = 512
-SMALL_MODEL_BATCH_TOKENS = 256
-BATCH_TOKENS = 64
+SMALL_MODEL_BATCH_TOKENS = 64
+BATCH_TOKENS = 32
 SMALL_MODEL_PARAMETERS = 500_000_000
 
 HTTP_THREADS = 12  # besides one for each reply: for counting tokens
