@@ -12,11 +12,9 @@ class SlotTable:
 
     def __init__(self, slots: int) -> None:
         """All are free and nobody's."""
-        # llama.cpp fills a step slot by slot: who comes later stands before who came first, so that a
-        # question is not kept waiting by the whole of a long prompt.
-        self._free: OrderedDict[int, None] = OrderedDict.fromkeys(
-            reversed(range(slots))
-        )  # oldest first
+        # llama.cpp fills a step slot by slot: who comes later stands before who came first, so
+        # that a question is not kept waiting by the whole of a long prompt. Oldest first.
+        self._free = OrderedDict[int, None].fromkeys(reversed(range(slots)))
         self._slot_of: dict[str, int] = {}
         self._channel_of: dict[int, str] = {}
 

@@ -173,18 +173,6 @@ async def test_who_goes_away_frees_the_slot_while_the_model_reads_and_while_it_w
         await _until(engine, lambda slots: not any(slot["is_processing"] for slot in slots))
 
 
-async def test_a_long_prompt_does_not_hold_up_the_others(
-    engine: LlamaCppEngine, asking: Ask, write: Callable[..., object]
-) -> None:
-    reading = asyncio.create_task(_whole(engine, asking(LONG * 2, channel="long", max_tokens=1)))
-    await _until(engine, lambda slots: any(slot["is_processing"] for slot in slots))
-    _, last = await write(engine, asking("Hello!", channel="short", max_tokens=4))  # type: ignore[misc]
-    assert last.finish is not None
-    assert not reading.done()
-    reading.cancel()
-    await asyncio.wait([reading])
-
-
 async def _until(engine: LlamaCppEngine, is_so: Callable[[list[dict]], bool]) -> None:
     """Wait until llama.cpp itself says so of its slots."""
     server = engine._server
