@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
+from bot.engine.llamacpp.reading import Prompt, ReadingTurns, unread
 from bot.engine.llamacpp.slots import SlotTable
 from bot.engine.local.meter import Meter
 from bot.engine.local.scheduler import Job, Scheduler
@@ -14,13 +15,15 @@ from bot.errors import EngineError
 class Admission:
     """Lets requests in: users in turn, one a channel, as many as slots and room allow."""
 
-    def __init__(self, slots: int, room_tokens: int) -> None:
-        """`room_tokens` is what all conversations have together."""
+    def __init__(self, slots: int, room_tokens: int, share_tokens: int) -> None:
+        """`room_tokens` is what all conversations have together, `share_tokens` a prompt's turn."""
         self.slots = slots
         self._scheduler = Scheduler(rows=slots, room_tokens=room_tokens, chunk_tokens=0)
         self._table = SlotTable(slots)
         self._waiting: dict[int, asyncio.Future[int]] = {}
         self._running_since: dict[int, float] = {}
+        self._held: dict[int, tuple[Sequence[int], int]] = {}  # a slot's prompt, and its reply
+        self.turns = ReadingTurns(share_tokens)
         self.meter = Meter()
 
     @property
@@ -60,6 +63,15 @@ class Admission:
         """The slots are new, and empty; this is the room now."""
         self._scheduler.room_tokens = room_tokens
         self._table.forget()
+        self._held.clear()
+
+    def prompt(self, slot: int, tokens: Sequence[int]) -> Prompt:
+        """A prompt that is to be read into a slot."""
+        return Prompt(unread(tokens, *self._held.get(slot, ((), 0))))
+
+    def hold(self, slot: int, tokens: Sequence[int], replied_tokens: int) -> None:
+        """A slot has this prompt, or a part of it, and a reply."""
+        self._held[slot] = tokens, replied_tokens
 
     def close(self, error: EngineError) -> None:
         """Whoever waits gets this error."""

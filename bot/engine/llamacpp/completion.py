@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.engine.api import GenerationRequest, GenerationStatistics
+from bot.engine.llamacpp.reading import Prompt
 from bot.engine.remote.completion import Exchange
 
 # In Sampling's order. What is not named here (DRY, XTC, typical-p ...) has no part in it.
@@ -70,13 +71,16 @@ class Writing:
     asked_at: float
     admitted_at: float
     exchange: Exchange
+    read: Prompt
 
     def statistics(self, now: float) -> GenerationStatistics:
         """As they stand now."""
         queued = self.admitted_at - self.asked_at
         found = self.exchange.statistics(self.model, self.seed, self.prompt_tokens)
+        kept = self.read.kept_tokens
         return replace(
             found,
+            cached_prompt_tokens=found.cached_prompt_tokens if kept is None else kept,
             queued_seconds=queued,
             first_token_seconds=queued + found.first_token_seconds,
             total_seconds=now - self.asked_at,

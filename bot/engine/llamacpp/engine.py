@@ -26,6 +26,7 @@ from bot.engine.llamacpp.admission import Admission
 from bot.engine.llamacpp.completion import Writing, body_of
 from bot.engine.llamacpp.loading import LoadedServer, Prepared, launch
 from bot.engine.llamacpp.process import LlamaProcess
+from bot.engine.llamacpp.reading import in_turns
 from bot.engine.llamacpp.watching import PATIENCE_SECONDS, PAUSE_SECONDS, until_it_ends
 from bot.engine.local.scheduler import Job
 from bot.engine.models.progress import Progress
@@ -107,7 +108,8 @@ class LlamaCppEngine:
         except asyncio.CancelledError:
             self._state = EngineState.STOPPED
             raise
-        self._admission = Admission(server.plan.slots, server.plan.pool_tokens)
+        plan = server.plan
+        self._admission = Admission(plan.slots, plan.pool_tokens, plan.share_tokens)
         self._serve(server)
         self._keeper = asyncio.create_task(self._keep(), name="llama.cpp")
 
@@ -215,7 +217,10 @@ class LlamaCppEngine:
                 stall_seconds=STALL_SECONDS,
                 characters_limit=request.max_tokens * CHARACTERS_PER_TOKEN_LIMIT,
             )
-            writing = Writing(server.info.name, seed, len(prompt), asked_at, admitted_at, exchange)
+            read = admission.prompt(slot, prompt)
+            writing = Writing(
+                server.info.name, seed, len(prompt), asked_at, admitted_at, exchange, read
+            )
             body = body_of(
                 request,
                 prompt=prompt,
@@ -225,7 +230,10 @@ class LlamaCppEngine:
             )
             self._used[number] = len(prompt)
             url = f"{server.address}/v1/completions"
-            events = cut_at_stops(stream_completion(server.link, url, body, exchange), request.stop)
+            events = in_turns(
+                admission.turns, read, lambda: stream_completion(server.link, url, body, exchange)
+            )
+            events = cut_at_stops(events, request.stop)
             is_first = True
             try:
                 async with aclosing(events):
@@ -248,6 +256,7 @@ class LlamaCppEngine:
                 raise await self._what_happened(server, error) from error
             finally:
                 self._used.pop(number, None)
+                admission.hold(slot, prompt, exchange.pieces)
 
     async def _tokens_of(self, server: LoadedServer, request: GenerationRequest) -> list[int]:
         try:

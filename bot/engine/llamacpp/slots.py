@@ -12,9 +12,7 @@ class SlotTable:
 
     def __init__(self, slots: int) -> None:
         """All are free and nobody's."""
-        # llama.cpp fills a step slot by slot: who comes later stands before who came first, so
-        # that a question is not kept waiting by the whole of a long prompt. Oldest first.
-        self._free = OrderedDict[int, None].fromkeys(reversed(range(slots)))
+        self._free: OrderedDict[int, None] = OrderedDict.fromkeys(range(slots))  # oldest first
         self._slot_of: dict[str, int] = {}
         self._channel_of: dict[int, str] = {}
 

@@ -34,6 +34,7 @@ class CompletionEvent:
     """One event: new text, perhaps the end, perhaps the usage.
 
     `thought` is how many characters of reasoning came, which is no text for people.
+    `unread_tokens` is what a server has still to read of the prompt, where the event tells that.
     """
 
     text: str = ""
@@ -42,6 +43,7 @@ class CompletionEvent:
     reply_tokens: int = 0
     cached_tokens: int = 0  # of the prompt, taken from what the server had kept
     thought: int = 0
+    unread_tokens: int | None = None
 
 
 async def read_events(response: aiohttp.ClientResponse) -> AsyncGenerator[CompletionEvent, None]:
@@ -141,7 +143,16 @@ def parse_event(data: str) -> CompletionEvent:
         cached_tokens=tokens_at(event, "usage", "prompt_tokens_details", "cached_tokens")
         or tokens_at(event, "prompt_progress", "cache"),  # llama.cpp, while it reads
         thought=max(len(thought) if isinstance(thought, str) else 0 for thought in thoughts),
+        unread_tokens=_unread(event),
     )
+
+
+def _unread(event: dict[str, Any]) -> int | None:
+    """llama.cpp's `prompt_progress`; nobody else tells it."""
+    if "prompt_progress" not in event:
+        return None
+    total = tokens_at(event, "prompt_progress", "total")
+    return max(0, total - tokens_at(event, "prompt_progress", "processed"))
 
 
 def has_error(event: dict[str, Any]) -> bool:

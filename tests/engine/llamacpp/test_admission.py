@@ -51,7 +51,7 @@ class Writers:
 
 
 async def test_users_are_taken_in_turn() -> None:
-    writers = Writers(Admission(slots=1, room_tokens=100))
+    writers = Writers(Admission(slots=1, room_tokens=100, share_tokens=10))
     await writers.come(job(1, user="a"))
     for number in (2, 3):
         await writers.come(job(number, user="a"))
@@ -63,7 +63,7 @@ async def test_users_are_taken_in_turn() -> None:
 
 
 async def test_a_channel_writes_one_reply_at_a_time() -> None:
-    writers = Writers(Admission(slots=2, room_tokens=100))
+    writers = Writers(Admission(slots=2, room_tokens=100, share_tokens=10))
     await writers.come(job(1, channel="c", user="a"))
     await writers.come(job(2, channel="c", user="b"))
     await writers.come(job(3, channel="d", user="c"))
@@ -75,7 +75,7 @@ async def test_a_channel_writes_one_reply_at_a_time() -> None:
 
 
 async def test_room_is_waited_for_and_nobody_overtakes_meanwhile() -> None:
-    writers = Writers(Admission(slots=4, room_tokens=100))
+    writers = Writers(Admission(slots=4, room_tokens=100, share_tokens=10))
     await writers.come(job(1, room=70))
     await writers.come(job(2, room=60))
     await writers.come(job(3, room=10))
@@ -87,7 +87,7 @@ async def test_room_is_waited_for_and_nobody_overtakes_meanwhile() -> None:
 
 
 async def test_who_gives_up_makes_room_waiting_or_writing() -> None:
-    writers = Writers(Admission(slots=1, room_tokens=100))
+    writers = Writers(Admission(slots=1, room_tokens=100, share_tokens=10))
     await writers.come(job(1))
     await writers.come(job(2))
     await writers.come(job(3))
@@ -99,7 +99,7 @@ async def test_who_gives_up_makes_room_waiting_or_writing() -> None:
 
 
 async def test_who_gives_up_as_its_turn_comes_lets_the_next_one_in() -> None:
-    writers = Writers(Admission(slots=1, room_tokens=100))
+    writers = Writers(Admission(slots=1, room_tokens=100, share_tokens=10))
     for number in (1, 2, 3):
         await writers.come(job(number))
     tasks = [writers._tasks[1], writers._tasks[2]]
@@ -114,7 +114,7 @@ async def test_who_gives_up_as_its_turn_comes_lets_the_next_one_in() -> None:
 
 
 async def test_who_waits_at_the_end_is_told() -> None:
-    admission = Admission(slots=1, room_tokens=100)
+    admission = Admission(slots=1, room_tokens=100, share_tokens=10)
     writers = Writers(admission)
     await writers.come(job(1))
     waiting = asyncio.create_task(_enter(admission, job(2)))
@@ -140,7 +140,7 @@ async def _enter(admission: Admission, one: Job) -> None:
 async def test_all_come_to_their_turn_each_in_a_slot_of_its_own(
     slots: int, requests: list[tuple[str, str]], random: object
 ) -> None:
-    admission = Admission(slots, room_tokens=1000)
+    admission = Admission(slots, room_tokens=1000, share_tokens=10)
     writers = Writers(admission)
     for number, (channel, user) in enumerate(requests):
         await writers.come(job(number, channel, user))

@@ -173,6 +173,27 @@ async def test_who_goes_away_frees_the_slot_while_the_model_reads_and_while_it_w
         await _until(engine, lambda slots: not any(slot["is_processing"] for slot in slots))
 
 
+@pytest.mark.parametrize("order", [1, -1])
+async def test_a_long_prompt_does_not_hold_up_the_others(
+    engine: LlamaCppEngine, asking: Ask, write: Callable[..., object], order: int
+) -> None:
+    channels = ["first", "second"]
+    for channel in channels:  # each has a slot from now on, one before the other
+        await write(engine, asking("Hello!", channel=channel, max_tokens=1))  # type: ignore[misc]
+    long_channel, short_channel = channels[::order]
+    long = asking(LONG + LONG, channel=long_channel, max_tokens=6)
+    reading = asyncio.create_task(_whole(engine, long))
+    await _until(engine, lambda slots: any(slot["is_processing"] for slot in slots))
+    question = asking("What is it?", channel=short_channel, max_tokens=4)
+    _, last = await write(engine, question)  # type: ignore[misc]
+    assert last.finish is not None
+    assert not reading.done()
+    last = await reading
+    assert last.statistics is not None
+    assert last.statistics.cached_prompt_tokens < 100  # what was read in two turns counts as read
+    assert last.statistics.reply_tokens == 6
+
+
 async def _until(engine: LlamaCppEngine, is_so: Callable[[list[dict]], bool]) -> None:
     """Wait until llama.cpp itself says so of its slots."""
     server = engine._server
