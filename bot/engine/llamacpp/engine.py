@@ -109,7 +109,7 @@ class LlamaCppEngine:
             self._state = EngineState.STOPPED
             raise
         plan = server.plan
-        self._admission = Admission(plan.slots, plan.pool_tokens, plan.share_tokens)
+        self._admission = Admission(plan.slots, plan.pool_tokens, plan.batch_tokens)
         self._serve(server)
         self._keeper = asyncio.create_task(self._keep(), name="llama.cpp")
 

@@ -30,12 +30,11 @@ POOL_SHARE = 0.5  # of what the model leaves, for more conversations than one
 SAVED_SHARE = 0.25  # of what is left then, for conversations that have lost their slot
 MOST_SAVED_BYTES = 2 << 30
 
-# A step computes so many tokens of a prompt, during which every other reply waits: for about half a
-# second on two cores, less than between two edits of a message. Fewer make prompts slower.
+# A step computes so many tokens of a prompt, during which every other reply waits: for a second or
+# two on two cores, about as long as between two edits of a message. Fewer make prompts slower.
 CARD_BATCH_TOKENS = 512
-SMALL_MODEL_BATCH_TOKENS = 128
+SMALL_MODEL_BATCH_TOKENS = 256
 BATCH_TOKENS = 64
-SHARE_STEPS = 2  # after which a prompt lets another one be read
 SMALL_MODEL_PARAMETERS = 500_000_000
 
 HTTP_THREADS = 12  # besides one for each reply: for counting tokens
@@ -56,11 +55,6 @@ class Plan:
     threads: int
     saved_bytes: int  # for conversations that have lost their slot
     need: MemoryNeed
-
-    @property
-    def share_tokens(self) -> int:
-        """How much of a prompt is read before others have their turn."""
-        return SHARE_STEPS * self.batch_tokens
 
     def parameters(self, path: Path, name: str, key: str, *, is_verbose: bool) -> dict[str, Any]:
         """The attributes of llama.cpp's CommonParams, for a processor alone."""

@@ -12,6 +12,8 @@ from contextlib import aclosing
 
 from bot.engine.remote.events import CompletionEvent
 
+SHARES_TOGETHER = 2  # short prompts are read in one step, which costs less than several
+
 
 class Prompt:
     """One request's prompt. Tokens are counted."""
@@ -38,7 +40,7 @@ class ReadingTurns:
     """Lets prompts be read in the order in which they came, a share at a time."""
 
     def __init__(self, share_tokens: int) -> None:
-        """Prompts that have no more than `share_tokens` left together are read together."""
+        """A turn ends after `share_tokens`. As many prompts as have two shares left read together."""
         self._share_tokens = share_tokens
         self._reading: set[Prompt] = set()
         self._waiting: deque[tuple[Prompt, asyncio.Future[None]]] = deque()
@@ -65,7 +67,7 @@ class ReadingTurns:
         while self._waiting:
             prompt, turn = self._waiting[0]
             tokens = prompt.unread_tokens + sum(one.unread_tokens for one in self._reading)
-            if self._reading and tokens > self._share_tokens:
+            if self._reading and tokens > SHARES_TOGETHER * self._share_tokens:
                 return
             self._waiting.popleft()
             self._reading.add(prompt)

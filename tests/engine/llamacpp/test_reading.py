@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.engine.llamacpp.reading import Prompt, ReadingTurns, in_turns, unread
+from bot.engine.llamacpp.reading import SHARES_TOGETHER, Prompt, ReadingTurns, in_turns, unread
 from bot.engine.remote.events import CompletionEvent
 
 SHARE = 8
@@ -139,8 +139,8 @@ def test_everybody_is_read_once_and_whole_and_the_short_do_not_wait_long(
     assert all(text == "word" for _, text in found)
     assert [server.kept[slot] for slot in range(len(tokens))] == tokens
     assert len(server.steps) == sum(-(-count // STEP) for count in tokens)  # nothing twice
-    # Before its own first share, a prompt waits for one share and a step of everybody's at most.
-    most = len(tokens) * (-(-share // STEP) + 1)
+    # Before its own first share, a prompt waits for everybody's and a step at most.
+    most = len(tokens) * (-(-SHARES_TOGETHER * share // STEP) + 1)
     for slot, count in enumerate(tokens):
         if count <= min(share, STEP):
             assert server.steps.index(slot) <= most
