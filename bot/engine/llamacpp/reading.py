@@ -40,7 +40,7 @@ class ReadingTurns:
     """Lets prompts be read in the order in which they came, a share at a time."""
 
     def __init__(self, share_tokens: int) -> None:
-        """A turn ends after `share_tokens`. As many prompts as have two shares left read together."""
+        """A turn ends after `share_tokens`. Prompts with two shares left are read together."""
         self._share_tokens = share_tokens
         self._reading: set[Prompt] = set()
         self._waiting: deque[tuple[Prompt, asyncio.Future[None]]] = deque()
