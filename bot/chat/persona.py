@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
@@ -90,8 +92,22 @@ class Persona(PersonaText):
 
     @property
     def version(self) -> str:
-        """A short hash of the text: another one as soon as anything in it is edited."""
+        """A short hash of the text: another one as soon as anything in it is edited.
+
+        Made once, which takes long where the lorebook is large: whoever reads a persona from
+        somewhere asks for it there, off the event loop.
+        """
+        return self._version
+
+    @cached_property
+    def _version(self) -> str:
         # Without what is empty, so that a key that a later release adds changes no version.
         text = self.model_dump(include=set(PersonaText.model_fields), exclude_defaults=True)
         canonical = json.dumps(text, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:VERSION_CHARACTERS]
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, with a version of its own."""
+        copied = super().model_copy(update=update, deep=deep)
+        vars(copied).pop("_version", None)
+        return copied

@@ -20,6 +20,7 @@ from bot.chat.messages import (
     SettingChange,
     Speaker,
     StoredSettings,
+    StoredValues,
     Turn,
     TurnState,
     Waiting,
@@ -28,6 +29,7 @@ from bot.chat.persona import Persona
 from bot.engine.api import Engine, EngineStatus
 
 __all__ = ["Engine", "EngineStatus", "History", "Personas", "SettingsStore"]
+Scopes = Sequence[tuple[Scope, str]]
 
 
 class History(Protocol):
@@ -146,7 +148,7 @@ class History(Protocol):
     async def waiting(
         self,
         channel: ChannelKey,
-        scopes: Sequence[tuple[Scope, str]],
+        scopes: Scopes,
         *,
         since: datetime,
         also: Collection[int] = (),
@@ -154,9 +156,7 @@ class History(Protocol):
         """:meth:`pending` and :meth:`SettingsStore.stored` of the same moment."""
         ...
 
-    async def overview(
-        self, channels: Sequence[ChannelKey], scopes: Sequence[tuple[Scope, str]]
-    ) -> Overview:
+    async def overview(self, channels: Sequence[ChannelKey], scopes: Scopes) -> Overview:
         """The newest visible turn of each channel's current conversation, and what is set."""
         ...
 
@@ -302,9 +302,9 @@ class History(Protocol):
         ...
 
     async def erase(self, platform: str, speaker_id: str) -> Erased:
-        """Take out everything of a person on a platform: their turns with their messages, what
+        """Take out everything of a person: their turns, what others quote of them, who asked.
 
-        others quote of them, and that they asked. The bot's answers stay as its own messages.
+        The bot's answers stay as its own messages.
         """
         ...
 
@@ -336,13 +336,11 @@ class History(Protocol):
 class SettingsStore(Protocol):
     """Raw values of the settings cascade, with their history."""
 
-    async def values(
-        self, scopes: Sequence[tuple[Scope, str]]
-    ) -> Mapping[tuple[Scope, str], Mapping[str, JsonValue]]:
+    async def values(self, scopes: Scopes) -> StoredValues:
         """What is set in each scope. A scope without values may be missing."""
         ...
 
-    async def stored(self, scopes: Sequence[tuple[Scope, str]]) -> StoredSettings:
+    async def stored(self, scopes: Scopes) -> StoredSettings:
         """:meth:`values` and :meth:`revision` of the same moment."""
         ...
 
@@ -352,9 +350,7 @@ class SettingsStore(Protocol):
         """Set a value (None resets it) and write down the change."""
         ...
 
-    async def changes(
-        self, scopes: Sequence[tuple[Scope, str]], *, limit: int = 20
-    ) -> list[SettingChange]:
+    async def changes(self, scopes: Scopes, *, limit: int = 20) -> list[SettingChange]:
         """The newest changes in these scopes, newest first."""
         ...
 
@@ -379,6 +375,10 @@ class Personas(Protocol):
         An id goes before a name, and a guild's own persona before the owner's. None also for
         another guild's.
         """
+        ...
+
+    async def by_ids(self, guild_id: str | None, ids: Sequence[str]) -> Mapping[str, Persona]:
+        """The last good versions of those that have these ids, by the ids as they were given."""
         ...
 
     async def listed(self, guild_id: str | None) -> list[Persona]:

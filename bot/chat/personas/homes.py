@@ -30,6 +30,11 @@ class PersonaHome(ABC):
     async def by_id(self, guild_id: str | None, persona_id: str) -> Persona | None:
         """The persona with this id, if the guild may use it."""
 
+    async def by_ids(self, guild_id: str | None, ids: Sequence[str]) -> Mapping[str, Persona]:
+        """Those of :meth:`by_id` that are there, by the ids that were asked for."""
+        found = {each: await self.by_id(guild_id, each) for each in dict.fromkeys(ids)}
+        return {each: persona for each, persona in found.items() if persona is not None}
+
     @abstractmethod
     async def by_name(self, guild_id: str | None, name: str) -> Persona | None:
         """The persona of this name, whatever the case, if the guild may use it."""
@@ -84,6 +89,16 @@ class EveryHome(PersonaHome):
                 return found
         return None
 
+    async def by_ids(self, guild_id: str | None, ids: Sequence[str]) -> Mapping[str, Persona]:
+        """The personas with these ids; each home is asked once for all."""
+        found: dict[str, Persona] = {}
+        for home in self._homes:
+            left = [each for each in ids if each not in found]
+            if left:
+                there = (await home.by_ids(guild_id, left)).items()
+                found |= {each: one for each, one in there if _is_for(one, guild_id)}
+        return found
+
     async def by_name(self, guild_id: str | None, name: str) -> Persona | None:
         """The persona of this name in the first home that has one."""
         for home in self._homes:
@@ -132,6 +147,12 @@ class EveryHome(PersonaHome):
 def in_order(personas: Iterable[Persona]) -> list[Persona]:
     """In alphabetical order of their names."""
     return sorted(personas, key=lambda persona: persona.name.casefold())
+
+
+def with_version(persona: Persona) -> Persona:
+    """A persona whose version is known already. Blocking: its whole text is hashed."""
+    _ = persona.version
+    return persona
 
 
 def _is_for(persona: Persona, guild_id: str | None) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from bot.chat.persona import Persona
 from bot.chat.personas.cards.card import Card
 from bot.chat.personas.files import is_persona_file, read_card_file, read_persona
-from bot.chat.personas.homes import PersonaHome, in_order, persona_key
+from bot.chat.personas.homes import PersonaHome, in_order, persona_key, with_version
 from bot.chat.personas.patience import Patience
 from bot.errors import PersonaError
 
@@ -227,7 +227,7 @@ class PersonaLibrary(PersonaHome):
                 raise PersonaError(f"{path.name} is a link that leads out of the folder.")
             # Made once and not whenever the folder is looked at: a lorebook may be large.
             text = dict(read_persona(path))
-            return _File(stamp, Persona(id=_file_id(path.name), **text))
+            return _File(stamp, with_version(Persona(id=_file_id(path.name), **text)))
         except OSError as error:
             problem = f"{path.name} cannot be read: {error.strerror}."
         except PersonaError as error:

@@ -1,16 +1,20 @@
 """Turns, persona and budget become a prompt: the text, its sections, what was left out."""
 
+import asyncio
 import hashlib
 from dataclasses import dataclass
 from itertools import accumulate, groupby
 from operator import itemgetter
 
 from bot.chat.definitions import ChannelSettings
+from bot.chat.persona import Persona
 from bot.chat.prompt.budget import MINIMUM_REPLY_TOKENS, Budget, LeftOut
 from bot.chat.prompt.counting import Count, CountCache
 from bot.chat.prompt.draft import Draft, PromptRequest
 from bot.chat.prompt.formats import Thought
 from bot.engine.api import ChatMessage
+
+DRAFTED_AT_ONCE = 20_000  # characters of a persona's texts; macros in them take about 15 ms
 
 __all__ = [
     "MINIMUM_REPLY_TOKENS",
@@ -92,7 +96,9 @@ async def build_prompt(
     cut; examples go before history, the oldest first. `cache` holds what earlier prompts counted.
     Raises RequestTooLarge when persona and newest message can't fit.
     """
-    draft = Draft(request)
+    # A persona may be huge, and hold a macro in every word: the event loop is not to wait for it.
+    is_small = _characters(request.persona) <= DRAFTED_AT_ONCE
+    draft = Draft(request) if is_small else await asyncio.to_thread(Draft, request)
     budget = Budget(draft, request)
     cache = CountCache() if cache is None else cache
     counter = cache.counter(request.info, count)
@@ -124,6 +130,15 @@ async def build_prompt(
         room_tokens=budget.context_tokens + budget.thinking_tokens - tokens,
         knows_thought=request.format.thought is not None,
     )
+
+
+def _characters(persona: Persona) -> int:
+    depth_prompt = persona.depth_prompt.text if persona.depth_prompt else ""
+    texts = (
+        persona.description, persona.personality, persona.scenario, persona.example_dialogue,
+        persona.greeting, persona.system_text, persona.closing_reminder, depth_prompt,
+    )  # fmt: skip
+    return sum(map(len, texts)) + sum(map(len, persona.stop_words))
 
 
 def _by_name(parts: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

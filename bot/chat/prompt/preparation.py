@@ -41,6 +41,7 @@ class Given:
 
     stored: StoredSettings
     window: HistoryWindow
+    persona: Persona  # who speaks
 
 
 class PersonaSince(StrEnum):
@@ -135,11 +136,14 @@ class Preparer:
         """
         info = engine.info
         occasion = occasion or Occasion(moment=turn.created_at)
-        stored = await self._settings.stored(turn.channel) if given is None else given.stored
-        values, own = stored.values, info.sampling_defaults
-        settings = self._settings.settle(turn.channel, values, own)
-        persona = await self.persona(turn.channel, settings, turn)
-        settings = self._settings.settle(turn.channel, values, own, persona)
+        own = info.sampling_defaults
+        if given is None:
+            stored = await self._settings.stored(turn.channel)
+            settings = self._settings.settle(turn.channel, stored.values, own)
+            persona = await self.persona(turn.channel, settings, turn)
+        else:
+            stored, persona = given.stored, given.persona
+        settings = self._settings.settle(turn.channel, stored.values, own, persona)
         if given is None:
             limit = window_turns(settings)
             window = await self._history.window(turn.channel, limit, before_turn=turn.turn_id)

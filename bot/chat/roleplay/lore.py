@@ -84,9 +84,9 @@ class LoreReader:
             shelved.insert(0, self._own.shelved(question.persona))
         if not shelved:
             return alone(question.note)
-        books, problems = await asyncio.to_thread(_read_all, shelved)
+        books, problems, looks_back = await asyncio.to_thread(_read_all, shelved)
         past = LorePast()
-        if any(_looks_back(entry) for book in books for entry in book.book.entries):
+        if looks_back:
             past = await self._history.lore_past(question.before_turn)
         return await asyncio.to_thread(_tell, question, books, past, problems)
 
@@ -113,7 +113,10 @@ class _OwnBooks:
         return book
 
 
-def _read_all(shelved: Sequence[ShelvedBook]) -> tuple[tuple[AttachedBook, ...], tuple[str, ...]]:
+def _read_all(
+    shelved: Sequence[ShelvedBook],
+) -> tuple[tuple[AttachedBook, ...], tuple[str, ...], bool]:
+    """The books, what is wrong with others, and whether what was told before matters."""
     books: list[AttachedBook] = []
     problems: list[str] = []
     for each in shelved:
@@ -121,7 +124,8 @@ def _read_all(shelved: Sequence[ShelvedBook]) -> tuple[tuple[AttachedBook, ...],
             books.append(AttachedBook(each.book_id, each.read(), each.precedence))
         except LorebookError as error:
             problems.append(error.message)
-    return tuple(books), tuple(problems)
+    looks_back = any(_looks_back(entry) for book in books for entry in book.book.entries)
+    return tuple(books), tuple(problems), looks_back
 
 
 def _looks_back(entry: LoreEntry) -> bool:

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from bot.chat.definitions import ChannelSettings
-from bot.chat.messages import ChannelKey, Scope
+from bot.chat.messages import ChannelKey, IncomingMessage, Scope
 from bot.chat.persona import Persona
 from bot.chat.ports import Personas
 from bot.chat.settings import SettingsCascade
+from bot.chat.talk.listening import hangs_on_names
 
 MOST_BESIDE = 25  # personas beside the main one
 
@@ -29,9 +30,14 @@ class Casting:
         self._settings = settings
         self._casts = casts
 
-    async def names(self, channel: ChannelKey, settings: ChannelSettings) -> Sequence[str]:
-        """What wakes the personas of a channel: their names and nicknames."""
-        cast = await self.here(channel, settings)
+    async def names(self, message: IncomingMessage, settings: ChannelSettings) -> Sequence[str]:
+        """What wakes the personas of a message's channel: their names and nicknames.
+
+        None where they don't matter: most messages have nobody looked up.
+        """
+        if not hangs_on_names(message, settings):
+            return ()
+        cast = await self.here(message.channel, settings)
         names = (name for persona in cast for name in (persona.name, persona.nickname))
         return tuple(name for name in names if name.strip())
 
@@ -51,13 +57,18 @@ class Casting:
         """
         if settings is None:
             settings = await self._settings.resolve(channel)
-        main = await self._settings.persona(channel, settings)
-        if self._casts is None:
-            return (main,)
-        found = {main.id: main}
-        scope_id = self._settings.scope_id(channel, Scope.CHANNEL)
-        for persona_id in (await self._casts.cast(scope_id))[:MOST_BESIDE]:
-            persona = await self._personas.find(channel.guild_id, persona_id)
-            if persona is not None:
-                found.setdefault(persona.id, persona)
-        return tuple(found.values())
+        beside: Sequence[str] = ()
+        if self._casts is not None:
+            scope_id = self._settings.scope_id(channel, Scope.CHANNEL)
+            beside = (await self._casts.cast(scope_id))[:MOST_BESIDE]
+        if not beside:
+            return (await self._settings.persona(channel, settings),)
+        # All at once: in a guild, each look is a transaction.
+        chosen = (settings.persona, *beside) if settings.persona else beside
+        found = await self._personas.by_ids(channel.guild_id, chosen)
+        main = found.get(settings.persona) or await self._settings.persona(channel, settings)
+        speaking = {main.id: main}
+        for persona_id in beside:
+            if persona_id in found:
+                speaking.setdefault(found[persona_id].id, found[persona_id])
+        return tuple(speaking.values())

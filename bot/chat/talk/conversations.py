@@ -110,7 +110,7 @@ class Conversations:
         message = without_asides(message)
         async with self._intake(message.channel) as state:
             settings = await self.settings.resolve(message.channel)
-            names = await self.casting.names(message.channel, settings)
+            names = await self.casting.names(message, settings)
             addressed = is_addressed(message, settings, self._random.random(), names)
             heard = Heard(kept=False, addressed=False)
             if await is_kept(self.history, message, settings, addressed=addressed):
@@ -161,7 +161,7 @@ class Conversations:
             turn = await self.history.turn_of_message(channel, message_id)
             if turn is None or not turn.addressed:
                 settings = await self.settings.resolve(channel)
-                names = await self.casting.names(channel, settings)
+                names = await self.casting.names(message, settings)
                 if (turn is None or turn.role == "user") and is_addressed_since(
                     message, settings, names
                 ):

@@ -27,6 +27,12 @@ def without_asides(message: IncomingMessage) -> IncomingMessage:
     return message
 
 
+def hangs_on_names(message: IncomingMessage, settings: ChannelSettings) -> bool:
+    """Whether it can matter to a message what the personas of its channel are called."""
+    is_open = settings.trigger == "wakeword" and not message.mentions_bot
+    return is_open and not message.author.is_bot and bool(_words(message).strip())
+
+
 def is_addressed(
     message: IncomingMessage,
     settings: ChannelSettings,
@@ -41,7 +47,7 @@ def is_addressed(
         return False
     if message.channel.is_direct or message.mentions_bot or message.replies_to_bot:
         return True
-    words = message.text if message.words is None else message.words
+    words = _words(message)
     if not words.strip():
         return False  # a picture alone wakes nobody up
     match settings.trigger:
@@ -62,12 +68,16 @@ def is_addressed_since(
 
     Whether `always` and `chance` answer a message was decided when it came.
     """
-    words = message.text if message.words is None else message.words
     names = tuple(names)
     is_named = message.mentions_bot or (
-        settings.trigger == "wakeword" and has_wake_word(words, (*settings.wake_words, *names))
+        settings.trigger == "wakeword"
+        and has_wake_word(_words(message), (*settings.wake_words, *names))
     )
     return is_named and is_addressed(message, settings, 1.0, names)
+
+
+def _words(message: IncomingMessage) -> str:
+    return message.text if message.words is None else message.words
 
 
 async def is_kept(

@@ -255,7 +255,7 @@ class Replies:
                 return None
             state.heard -= {taken.turn_id for taken in speaking.takes_up}
             self._floors.spoke(channel, begun.turn.turn_id)
-        given = Given(waiting.settings, begun.window)
+        given = Given(waiting.settings, begun.window, persona)
         turn = replace(begun.turn, channel=channel)
         others = tuple(each.name for each in cast if each.id != persona.id)
         occasion = self._occasion(ReplyKind.NEW, others)

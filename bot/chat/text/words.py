@@ -9,7 +9,9 @@ _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u
 # What holds words that nobody said: addresses, of people too, and an emoji spelled out.
 _ADDRESSES = re.compile(
     r"[a-z][a-z0-9+.-]{0,20}://\S+|\bwww\.\S+|[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+"
-    r"|(?:[a-z0-9-]{1,63}\.)+(?:[a-z]{2,24}/\S*|(?:com|org|net|io|dev|gg|app|edu|gov|info|ai|xyz|uk)\b)"
+    # Only where its first part begins: from any other, it would be looked through again and again.
+    r"|(?<![a-z0-9-])(?<![a-z0-9-]\.)(?:[a-z0-9-]+\.)+"
+    r"(?:[a-z]{2,24}/\S*|(?:com|org|net|io|dev|gg|app|edu|gov|info|ai|xyz|uk)\b)"
     r"|(?<![\w:]):\w{2,32}:(?![\w:])",
     re.IGNORECASE,
 )

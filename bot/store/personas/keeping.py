@@ -3,6 +3,7 @@
 The contract stands in :class:`bot.chat.personas.guild.kept.PersonaStore`.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NoReturn
 
@@ -20,7 +21,7 @@ from bot.errors import NotFound, PersonaError
 from bot.store.personas.access import bytes_of, count_of, is_taken, is_there, lock_guilds, number_of
 from bot.store.personas.tables import PersonaFileRow, PersonaRow, PersonaVersionRow
 from bot.store.turns.access import now
-from bot.store.turns.rows import AnyRow
+from bot.store.turns.rows import AnyRow, batches
 
 _PICTURE = "picture"
 
@@ -30,6 +31,22 @@ def kept(connection: Connection, guild_id: str, persona_id: str) -> KeptPersona 
     number = number_of(persona_id, GUILD_ID)
     row = _row(connection, guild_id, number) if number else None
     return None if row is None else to_persona(row)
+
+
+def kept_among(
+    connection: Connection, guild_id: str, persona_ids: Sequence[str]
+) -> list[KeptPersona]:
+    """Those of these ids that are that guild's, in any order."""
+    numbers = {number_of(each, GUILD_ID) for each in persona_ids}
+    found: list[KeptPersona] = []
+    for piece in batches(sorted(numbers)):
+        chosen = select(PersonaRow.__table__).where(
+            PersonaRow.id.in_(piece),
+            PersonaRow.guild_id == guild_id,
+            PersonaRow.deleted_at.is_(None),
+        )
+        found += [to_persona(row) for row in connection.execute(chosen)]
+    return found
 
 
 def kept_by_key(connection: Connection, guild_id: str, name_key: str) -> KeptPersona | None:

@@ -11,6 +11,7 @@ class SqlPersonas(OnTransactions):
     """Guilds' own personas: :class:`bot.chat.personas.guild.kept.PersonaStore`."""
 
     kept = reads(keeping.kept)
+    kept_among = reads(keeping.kept_among)
     kept_by_key = reads(keeping.kept_by_key)
     all_kept = reads(keeping.all_kept)
     document = reads(keeping.document)

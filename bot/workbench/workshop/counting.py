@@ -37,9 +37,7 @@ class TokenCounter:
 
     async def cost(self, texts: Mapping[str, str], *, char: str, user: str = "Guest") -> Cost:
         """The cost of texts by their names, macros in them expanded. Empty ones cost nothing."""
-        expanded = {
-            name: expand_macros(text, char=char, user=user) for name, text in texts.items() if text
-        }
+        expanded = await asyncio.to_thread(_expanded, texts, char, user)
         counts, is_exact = await self.count(list(expanded.values()))
         tokens = dict.fromkeys(texts, 0) | dict(zip(expanded, counts, strict=True))
         try:
@@ -63,7 +61,7 @@ class TokenCounter:
             else:
                 found = {}
         except (EngineError, TimeoutError):  # not there yet, or away: it says so itself
-            return [estimate_tokens(text) for text in texts], False
+            return await asyncio.to_thread(_estimated, texts), False
         found |= {text: self._known[text] for text in texts if text in self._known}
         if model == self._model:
             self._remember(found)
@@ -76,3 +74,14 @@ class TokenCounter:
             if text not in self._known:
                 self._known[text] = tokens
                 self._characters += len(text)
+
+
+# Of a lorebook of megabytes, both take seconds.
+
+
+def _expanded(texts: Mapping[str, str], char: str, user: str) -> dict[str, str]:
+    return {name: expand_macros(text, char=char, user=user) for name, text in texts.items() if text}
+
+
+def _estimated(texts: Sequence[str]) -> list[int]:
+    return [estimate_tokens(text) for text in texts]

@@ -25,6 +25,15 @@ async def test_another_guilds_persona_is_neither_found_nor_listed() -> None:
         assert THEIRS not in await EVERYBODY.listed(elsewhere)
 
 
+async def test_several_at_once_are_those_found_one_by_one() -> None:
+    wanted = [THEIRS.id, OWNERS.id, OUR_MIRA.id, OWNERS.id, "guild:99", "", "Mira"]
+    for guild in ("1", "2", None):
+        alone = {each: await EVERYBODY.by_id(guild, each) for each in wanted}
+        there = {each: found for each, found in alone.items() if found is not None}
+        assert await EVERYBODY.by_ids(guild, wanted) == there
+    assert await EVERYBODY.by_ids("1", []) == {}
+
+
 async def test_the_owners_are_everywhere() -> None:
     for guild in ("1", "2", None):
         assert await EVERYBODY.find(guild, OWNERS.id) == OWNERS
@@ -51,6 +60,16 @@ def test_the_problems_of_all_homes_are_told() -> None:
     first.broken, second.broken = {"a.toml": "line 1"}, {"b.toml": "line 2"}
     everybody = EveryHome([first, second], OWNER.default)
     assert everybody.problems() == {"a.toml": "line 1", "b.toml": "line 2"}
+
+
+def test_a_version_is_made_once_and_is_no_part_of_the_persona() -> None:
+    known, other = Persona(id="a", name="Mira"), Persona(id="a", name="Mira")
+    assert known.version is known.version, "the very same string"
+    assert known == other
+    assert known.model_dump() == other.model_dump()
+    assert dict(known) == dict(other)
+    renamed = known.model_copy(update={"name": "Bram"})
+    assert renamed.version == Persona(id="a", name="Bram").version != known.version
 
 
 def test_a_version_is_that_of_the_text_alone() -> None:

@@ -39,6 +39,8 @@ async def test_what_was_kept_is_found_by_its_guild_alone(database: Database) -> 
     assert document is not None
     assert document.document == draft().document, "byte by byte"
     assert await store.files(GUILD, kept.id, picture_only=True) == [PICTURE]
+    assert await store.kept_among(GUILD, [kept.id, "guild:99", "file:1", ""]) == [kept]
+    assert await store.kept_among(OTHER, [kept.id]) == []
     assert await store.kept(OTHER, kept.id) is None
     assert await store.kept_by_key(OTHER, "ada") is None
     assert await store.all_kept(OTHER) == []

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from bot.chat.persona import Persona
 from bot.chat.personas.guild.kept import GUILD_ID, KeptDocument, KeptPersona, PersonaStore
@@ -34,6 +34,17 @@ class GuildPersonas(PersonaHome):
         if guild_id is None or not key.startswith(_BEGINNING):
             return None
         return await self._persona(await self._store.kept(guild_id, key))
+
+    async def by_ids(self, guild_id: str | None, ids: Sequence[str]) -> Mapping[str, Persona]:
+        """Those with these ids; which revisions are there is asked once for all."""
+        keys = {each: persona_key(each) for each in ids}
+        wanted = [key for key in dict.fromkeys(keys.values()) if key.startswith(_BEGINNING)]
+        if guild_id is None or not wanted:
+            return {}
+        kept = {each.id: each for each in await self._store.kept_among(guild_id, wanted)}
+        found = {key: await self._persona(one) for key, one in kept.items()}
+        there = {each: found.get(key) for each, key in keys.items()}
+        return {each: persona for each, persona in there.items() if persona is not None}
 
     async def by_name(self, guild_id: str | None, name: str) -> Persona | None:
         """The guild's persona of this name, whatever the case."""

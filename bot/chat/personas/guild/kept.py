@@ -118,6 +118,10 @@ class PersonaStore(Protocol):
         """The persona of this id, if it is that guild's."""
         ...
 
+    async def kept_among(self, guild_id: str, persona_ids: Sequence[str]) -> list[KeptPersona]:
+        """Those of these ids that are that guild's, in any order."""
+        ...
+
     async def kept_by_key(self, guild_id: str, name_key: str) -> KeptPersona | None:
         """The persona of this name, as names are compared."""
         ...

@@ -11,7 +11,7 @@ from bot.chat.personas.cards.documents import JsonObject, dump_json
 from bot.chat.personas.cards.formats.json_file import card_of
 from bot.chat.personas.cards.pictures import PERSONA_SIDE, render
 from bot.chat.personas.guild.kept import KeptDocument, KeptFile, PersonaDraft
-from bot.chat.personas.homes import persona_key
+from bot.chat.personas.homes import persona_key, with_version
 from bot.errors import PersonaError
 
 PICTURE_BYTES = 4 * 1024 * 1024  # of a picture as it is kept
@@ -66,9 +66,9 @@ def card_of_kept(kept: KeptDocument, files: Sequence[KeptFile] = ()) -> Card:
 
 
 def persona_of_kept(kept: KeptDocument) -> Persona:
-    """The persona that speaks."""
+    """The persona that speaks, with its version."""
     text = _read(kept.persona.name, Origin[kept.origin], kept.document).persona
-    return as_persona(text, kept.persona.id, kept.persona.guild_id)
+    return with_version(as_persona(text, kept.persona.id, kept.persona.guild_id))
 
 
 def as_persona(text: PersonaText, persona_id: str, guild_id: str) -> Persona:
