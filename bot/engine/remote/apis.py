@@ -137,8 +137,8 @@ def llama_sampling(props: Mapping[str, Any]) -> Mapping[str, float]:
     The values stand below `params`, and before 2024-11 beside it.
     """
     settings = at(props, "default_generation_settings")
-    told = at(settings, "params")
-    found = _sampling(told if isinstance(told, dict) else settings)
+    below = at(settings, "params")
+    found = _sampling(settings if below is None else below)
     return {key: value for key, value in found.items() if value != LLAMA_SAMPLING[key]}
 
 
