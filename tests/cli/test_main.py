@@ -220,6 +220,22 @@ def test_nobody_reading_on_is_no_fault(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_full_disk_is_the_persons_to_fix(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        run = subprocess.run(
+            [sys.executable, "-m", "bot", "model", "suggest"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+    assert run.returncode == command_line.EXIT_USERS
+    (line,) = run.stderr.splitlines()
+    assert "No space left on device. Make room" in line
+
+
 def test_the_doctor_tells_of_a_server_that_is_away_once(tmp_path: Path) -> None:
     code = """
 from bot.cli import doctor
