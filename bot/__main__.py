@@ -32,6 +32,8 @@ COMMANDS = {
 # `doctor` says itself what is wrong with them, `model` helps out of a wrong MODEL.
 WITHOUT_SETTINGS = frozenset({"doctor", "model"})
 
+ASKING = frozenset({"-h", "--help", "--version"})
+
 ENGINE_THREAD = "engine"  # what threads are called that prepare or run a model
 
 UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})  # a full disk, or its like
@@ -73,7 +75,8 @@ def _drop_output() -> None:
 
 def _run(given: list[str]) -> int:
     set_wait_policy()
-    given = given or [_command_without_arguments()]
+    if not given or (given[0].startswith("-") and given[0] not in ASKING):
+        given = [_command_without_arguments(), *given]  # `make run ARGS="--port 9000"`
     command = next((word for word in given if not word.startswith("-")), "")
     module = importlib.import_module(f"bot.cli.{command}") if command in COMMANDS else None
     parsed = build_parser(command, module).parse_args(given)

@@ -69,6 +69,18 @@ def test_without_a_command_a_token_starts_the_bot(monkeypatch: pytest.MonkeyPatc
         (EngineError("The model broke.", "Do this."), 1),
     ],
 )
+def test_options_alone_are_for_the_command_that_is_meant(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = replace_command(monkeypatch, "workbench")
+    module = sys.modules["bot.cli.workbench"]
+    module.add_arguments = lambda parser: parser.add_argument("--port")  # type: ignore[attr-defined]
+    assert command_line.main(["--port", "9000"]) == 0
+    assert len(page) == 1
+    assert command_line.main(["--prot", "9000"]) == command_line.EXIT_USERS
+    assert "--prot" in capsys.readouterr().err
+
+
 def test_a_fault_ends_in_one_line_that_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
