@@ -62,13 +62,6 @@ def test_without_a_command_a_token_starts_the_bot(monkeypatch: pytest.MonkeyPatc
     assert (len(bot), len(page)) == (1, 1)
 
 
-@pytest.mark.parametrize(
-    ("error", "code"),
-    [
-        (SettingsError("That is wrong.", "Do this."), 2),
-        (EngineError("The model broke.", "Do this."), 1),
-    ],
-)
 def test_options_alone_are_for_the_command_that_is_meant(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -81,6 +74,13 @@ def test_options_alone_are_for_the_command_that_is_meant(
     assert "--prot" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (SettingsError("That is wrong.", "Do this."), 2),
+        (EngineError("The model broke.", "Do this."), 1),
+    ],
+)
 def test_a_fault_ends_in_one_line_that_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
