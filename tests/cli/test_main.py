@@ -163,7 +163,7 @@ def test_wrong_settings_stop_every_command_but_doctor(
     ("arguments", "what", "fix"),
     [
         (["fly"], "fly", " -m bot --help`"),
-        (["--fly"], "COMMAND", " -m bot --help`"),
+        (["--fly"], "--fly", " -m bot --help`"),
         (["workbench", "--port", "x"], "--port", " -m bot workbench --help`"),
     ],
 )
