@@ -1,5 +1,5 @@
 # Caduceus: `make run` to start, `make test` for the tests, `make check` before a commit.
-# `make run ARGS="workbench --port 9000"` passes arguments on; PYTHON=... names another Python;
+# `make run ARGS="--port 9000"` passes arguments on; PYTHON=... names another Python;
 # EXTRAS=gpu,postgres installs more than the light set (by itself: gpu, where an NVIDIA GPU is).
 PYTHON ?= python3
 BIN := .venv/bin

@@ -5,6 +5,7 @@ one last line that says what to do; exit code 2 is the user's mistake, 1 is ours
 """
 
 import argparse
+import errno
 import importlib
 import logging
 import os
@@ -31,7 +32,11 @@ COMMANDS = {
 # `doctor` says itself what is wrong with them, `model` helps out of a wrong MODEL.
 WITHOUT_SETTINGS = frozenset({"doctor", "model"})
 
+ASKING = frozenset({"-h", "--help", "--version"})
+
 ENGINE_THREAD = "engine"  # what threads are called that prepare or run a model
+
+UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})  # a full disk, or its like
 
 EXIT_OURS = 1
 EXIT_USERS = 2
@@ -41,7 +46,11 @@ EXIT_INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     try:
-        return _run(list(sys.argv[1:] if arguments is None else arguments))
+        try:
+            return _run(list(sys.argv[1:] if arguments is None else arguments))
+        finally:
+            if sys.stdout is not None:  # pyright: ignore[reportUnnecessaryComparison] - `>&-`
+                sys.stdout.flush()
     except UserError as error:
         return _end(error, EXIT_USERS)
     except CaduceusError as error:
@@ -49,14 +58,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # Nobody reads on (`... | head`); Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # nobody reads on (`... | head`)
         return EXIT_OURS
+    except OSError as error:
+        if error.filename is not None or error.errno not in UNWRITABLE:
+            raise
+        _drop_output()
+        fix = "Make room where the output and DATA_DIR go."
+        return _end(UserError(f"It cannot be written: {error.strerror}.", fix), EXIT_USERS)
+
+
+def _drop_output() -> None:
+    """Python would complain once more when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(given: list[str]) -> int:
     set_wait_policy()
-    given = given or [_command_without_arguments()]
+    if not given or (given[0].startswith("-") and given[0] not in ASKING):
+        given = [_command_without_arguments(), *given]  # `make run ARGS="--port 9000"`
     command = next((word for word in given if not word.startswith("-")), "")
     module = importlib.import_module(f"bot.cli.{command}") if command in COMMANDS else None
     parsed = build_parser(command, module).parse_args(given)

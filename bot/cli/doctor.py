@@ -5,7 +5,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot.cli.findings import Finding, Grade, better_model, exit_code, from_error
@@ -16,6 +15,7 @@ from bot.settings import DEMO_MODEL, ProcessSettings, load_settings
 
 if TYPE_CHECKING:
     from bot.engine.api import Engine
+    from bot.engine.models.inspection import Inspection
 
 REMOTE_SECONDS = 30
 
@@ -152,9 +152,8 @@ async def _check_fallback(settings: ProcessSettings, *, offline: bool) -> list[F
 
 
 def _check_model(settings: ProcessSettings, *, offline: bool) -> list[Finding]:
-    from bot.cli.format_check import check_format
-    from bot.cli.memory_check import check_memory
-    from bot.engine.api import ModelInfo
+    from bot.cli.format_check import check_files_format
+    from bot.cli.memory_check import check_files_memory
     from bot.engine.models.inspection import inspect_model
 
     seen = inspect_model(settings.model, data_dir=settings.data_dir, ask_hub=not offline)
@@ -170,29 +169,17 @@ def _check_model(settings: ProcessSettings, *, offline: bool) -> list[Finding]:
         details.append(f"context of {seen.context_tokens:,} tokens")
     text = f"{seen.name} ({seen.kind}): {', '.join(part for part in details if part)}."
     toy = better_model() if settings.model == DEMO_MODEL else ""
-    info = ModelInfo(
-        seen.name,
-        seen.context_tokens,
-        chat_template=seen.chat_template,
-        bos_token=seen.bos_token,
-        eos_token=seen.eos_token,
-        added_tokens=1,  # where no BOS is named, the template's own is none of the prompt's
-    )
     return [
-        *check_format(settings, info),
-        Finding(Grade.OK, "engine", _which_engine(seen.kind)),
-        *(check_memory(settings, Path(seen.path)) if _is_gguf(seen.kind) and seen.path else ()),
+        *check_files_format(settings, seen),
+        Finding(Grade.OK, "engine", _which_engine(seen)),
+        *check_files_memory(settings, seen),
         Finding(Grade.OK, "model", " ".join([text, *seen.notes]), toy),
     ]
 
 
-def _is_gguf(kind: str) -> bool:
-    return kind in ("GGUF file", "the embedded model")
-
-
-def _which_engine(kind: str) -> str:
+def _which_engine(seen: "Inspection") -> str:
     """What runs a model of that kind, and why."""
-    if _is_gguf(kind):
+    if seen.is_gguf:
         return "llama.cpp, in a process of its own: it is a GGUF file."
     return "torch, in this process: it is a folder of safetensors files, not a GGUF file."
 

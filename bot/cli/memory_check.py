@@ -1,20 +1,78 @@
-"""What `doctor` says of the memory that a GGUF file takes here: the plan of its next start."""
+"""What `doctor` and `model inspect` say of the memory that a model takes here, and what is free."""
 
 from pathlib import Path
+from typing import Protocol
 
 from bot.cli.findings import Finding, Grade, from_error
-from bot.engine.llamacpp.plan import make_plan
+from bot.engine.llamacpp.plan import KvCache, make_plan
 from bot.engine.models.gguf_file import read_gguf_header
+from bot.engine.models.inspection import Inspection
 from bot.engine.models.machine import Machine, look_at_machine
 from bot.engine.models.threads import choose_threads
 from bot.errors import ModelError
-from bot.settings import DEMO_MODEL, ProcessSettings
+from bot.settings import DEMO_MODEL
+
+GB = 1e9
+
+
+class MemorySettings(Protocol):
+    """What decides on a model's memory, of the process's settings."""
+
+    @property
+    def model(self) -> str:
+        """MODEL."""
+        ...
+
+    @property
+    def context_tokens(self) -> int:
+        """The context that is wanted; 0: by what is free."""
+        ...
+
+    @property
+    def cpu_threads(self) -> int:
+        """0: by the machine."""
+        ...
+
+    @property
+    def kv_cache(self) -> KvCache:
+        """How exactly conversations are kept."""
+        ...
+
+
+def check_files_memory(
+    settings: MemorySettings, seen: Inspection, machine: Machine | None = None
+) -> list[Finding]:
+    """Of a model that was looked over; nothing of one that is not on this machine. Blocks."""
+    if not seen.path:
+        return []
+    if seen.is_gguf:
+        return check_memory(settings, Path(seen.path), machine, model=seen.model)
+    return [check_weights(seen.bytes, machine)]
+
+
+def check_weights(weight_bytes: int, machine: Machine | None = None) -> Finding:
+    """A folder's weights, beside the freest card or the memory; what talks take comes on top."""
+    machine = machine or look_at_machine()
+    card = max(machine.gpus, key=lambda gpu: gpu.free_bytes, default=None)
+    free = card.free_bytes if card else machine.memory_free_bytes
+    where = f"on {card.name}" if card else "of this machine's memory"
+    text = (
+        f"{weight_bytes / GB:.1f} GB for its weights, and more for conversations; "
+        f"{free / GB:.1f} GB are free {where}."
+    )
+    if weight_bytes <= free:
+        return Finding(Grade.OK, "memory", text)
+    fix = "Close other programs, or take a smaller model. (If the bot runs already, it may fit.)"
+    return Finding(Grade.WARN, "memory", text, fix)
 
 
 def check_memory(
-    settings: ProcessSettings, path: Path, machine: Machine | None = None
+    settings: MemorySettings, path: Path, machine: Machine | None = None, *, model: str = ""
 ) -> list[Finding]:
-    """How much of its context a file would get now, without a card; blocks while it is read."""
+    """How much of its context a file would get now, without a card; blocks while it is read.
+
+    `model` is how the file was asked for, where it is not by MODEL.
+    """
     machine = machine or look_at_machine()
     asked = settings.context_tokens
     try:
@@ -25,15 +83,16 @@ def check_memory(
             threads=choose_threads(settings.cpu_threads),
             context_tokens=asked,
             kv_cache=settings.kv_cache,
-            is_frugal=settings.model == DEMO_MODEL,
+            is_frugal=(model or settings.model) == DEMO_MODEL,
         )
     except ModelError as error:
         found = from_error("memory", error)
         fix = f"{found.fix} (If the bot runs already, or has a graphics card, it may fit.)"
         return [Finding(Grade.WARN, "memory", found.text, fix)]
     text = (
-        f"{plan.need.total / 1e9:.1f} GB, for a context of {plan.context_tokens:,} tokens and room "
-        f"for {plan.pool_tokens:,} in all conversations ({plan.cache_bits}bit, KV_CACHE)."
+        f"{plan.need.total / GB:.1f} GB of the {machine.memory_free_bytes / GB:.1f} GB that are "
+        f"free, for a context of {plan.context_tokens:,} tokens and room for "
+        f"{plan.pool_tokens:,} in all conversations ({plan.cache_bits}bit, KV_CACHE)."
     )
     if asked <= plan.context_tokens:
         return [Finding(Grade.OK, "memory", text)]

@@ -153,6 +153,7 @@ class EngineStatus:
     last_error: str = ""  # plain words
     activity: str = ""  # while starting: what is being done, in words
     progress: float | None = None  # while starting: 0 to 1 of `activity`, where it can be told
+    starting_seconds: float = 0.0  # while starting: since when
 
 
 class Engine(Protocol):

@@ -4,8 +4,10 @@ A model of the hub is downloaded before, which may take an hour.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 from bot.engine.api import (
     CanBeLost,
@@ -37,6 +39,7 @@ class ChosenEngine:
         self._last_error = ""
         self._activity = ""
         self._progress: float | None = None
+        self._began_at = 0.0
         self._is_chosen = asyncio.Event()
 
     @property
@@ -49,7 +52,7 @@ class ChosenEngine:
         if self._engine is None:
             if self._state is EngineState.STARTING:
                 return
-            self._state = EngineState.STARTING
+            self._state, self._began_at = EngineState.STARTING, time.monotonic()
             try:
                 engine = await in_own_thread(lambda: self._choose(self._report))
             except CaduceusError as error:
@@ -95,15 +98,21 @@ class ChosenEngine:
     def status(self) -> EngineStatus:
         """What was chosen says it; before that, what is being looked for."""
         if self._engine is not None:
-            return self._engine.status()
+            return self._since(self._engine.status())
         is_starting = self._state is EngineState.STARTING
-        return EngineStatus(
+        status = EngineStatus(
             state=self._state,
             model=self._model,
             last_error=self._last_error,
             activity=self._activity if is_starting else "",
             progress=self._progress if is_starting else None,
         )
+        return self._since(status)
+
+    def _since(self, status: EngineStatus) -> EngineStatus:
+        if status.state is not EngineState.STARTING:
+            return status
+        return replace(status, starting_seconds=time.monotonic() - self._began_at)
 
     def _found(self) -> Engine:
         if self._engine is not None:

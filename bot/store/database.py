@@ -43,7 +43,7 @@ class Database:
             locks = await asyncio.to_thread(locks_for, parsed, database.run.wake)
             await database.run.begin(locks)
             database._reclaiming.begin()
-        except BaseException:
+        except BaseException:  # also cancelled: what was opened is closed, by nobody else
             await database.close()
             raise
         return database

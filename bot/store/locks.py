@@ -167,7 +167,7 @@ class ServerLocks:
                 connection = await self._connect()
                 if run_id not in set(await connection.scalars(_HELD_BY_US)):
                     return bool(await connection.scalar(_TAKE, {"run_id": run_id}))
-            except BaseException:
+            except BaseException:  # also cancelled: what the connection is amid, nobody knows
                 await self._disconnect()
                 raise
         return True
@@ -191,7 +191,7 @@ class ServerLocks:
                 connection = await self._connect()
                 held = set(await connection.scalars(_HELD_BY_ANYONE))
                 server_start = await connection.scalar(_SERVER_START)
-            except BaseException:
+            except BaseException:  # also cancelled: what the connection is amid, nobody knows
                 await self._disconnect()
                 raise
         return {one for one, seen_at in runs.items() if one not in held and seen_at > server_start}

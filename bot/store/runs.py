@@ -76,7 +76,7 @@ class Run:
             yield
         except StoreError:
             raise
-        except BaseException:
+        except BaseException:  # also cancelled: only what could not be stored stays ours
             self.writing.pop(turn_id, None)
             raise
         self.writing.pop(turn_id, None)

@@ -114,6 +114,7 @@ def engine(engines: Engines) -> Json:
         "error": status.last_error,
         "activity": status.activity,
         "progress": status.progress,
+        "starting": round(status.starting_seconds),
         "suggest": SUGGEST,
     }
 

@@ -62,6 +62,18 @@ def test_without_a_command_a_token_starts_the_bot(monkeypatch: pytest.MonkeyPatc
     assert (len(bot), len(page)) == (1, 1)
 
 
+def test_options_alone_are_for_the_command_that_is_meant(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = replace_command(monkeypatch, "workbench")
+    module = sys.modules["bot.cli.workbench"]
+    module.add_arguments = lambda parser: parser.add_argument("--port")  # type: ignore[attr-defined]
+    assert command_line.main(["--port", "9000"]) == 0
+    assert len(page) == 1
+    assert command_line.main(["--prot", "9000"]) == command_line.EXIT_USERS
+    assert "--prot" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [
@@ -151,7 +163,7 @@ def test_wrong_settings_stop_every_command_but_doctor(
     ("arguments", "what", "fix"),
     [
         (["fly"], "fly", " -m bot --help`"),
-        (["--fly"], "COMMAND", " -m bot --help`"),
+        (["--fly"], "--fly", " -m bot --help`"),
         (["workbench", "--port", "x"], "--port", " -m bot workbench --help`"),
     ],
 )
@@ -220,6 +232,22 @@ def test_nobody_reading_on_is_no_fault(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_full_disk_is_the_persons_to_fix(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        run = subprocess.run(
+            [sys.executable, "-m", "bot", "model", "suggest"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+    assert run.returncode == command_line.EXIT_USERS
+    (line,) = run.stderr.splitlines()
+    assert "No space left on device. Make room" in line
+
+
 def test_the_doctor_tells_of_a_server_that_is_away_once(tmp_path: Path) -> None:
     code = """
 from bot.cli import doctor

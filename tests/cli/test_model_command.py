@@ -1,6 +1,7 @@
 """`python -m bot model`: what people see of inspecting, fetching and quantizing."""
 
 import argparse
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from checkpoints import logits, make_float, make_gptq, write_new_layout, write_o
 
 from bot.cli import model as command
 from bot.engine.building import load_model
+from bot.engine.llamacpp.plan import KvCache
 from bot.engine.models.folder import read_model_folder
 from bot.engine.models.quantize import calibration_rows, choose_group_size, read_calibration
 from bot.errors import ModelError
@@ -18,6 +20,12 @@ from bot.errors import ModelError
 class Settings:
     data_dir: Path
     model: str = "demo"
+    engine: str = "local"
+    prompt_format: str = "auto"
+    thinking_tokens: int = 512
+    context_tokens: int = 0
+    cpu_threads: int = 0
+    kv_cache: KvCache = "auto"
 
 
 def run(tmp_path: Path, *words: str) -> int:
@@ -33,6 +41,36 @@ def test_inspecting_a_good_folder(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "GPTQ 4 bits, group 32" in said
     assert "2048 tokens" in said
     assert "It looks as if it loads." in said
+
+
+@pytest.mark.parametrize("prompt_format", ["auto", "alpaca"])
+def test_inspecting_tells_the_format_and_the_memory_beside_what_is_free(
+    prompt_format: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = argparse.Namespace(action="inspect", model="demo")
+    settings = Settings(tmp_path / "data", prompt_format=prompt_format, context_tokens=2048)
+    assert command.run(args, settings) == 0
+    rows = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    expected = {"auto": "chatml", "alpaca": "alpaca"}[prompt_format]
+    assert rows["format"].lower().startswith(expected)
+    assert re.search(r"GB of the .* GB that are free, for a context of 2,048", rows["here"])
+
+
+def test_inspecting_a_folder_compares_its_weights_with_what_is_free(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_old_layout(make_gptq(), tmp_path / "model")
+    assert run(tmp_path, "inspect", str(folder)) == 0
+    said = capsys.readouterr().out
+    assert "GB are free" in said
+    assert "\nformat " in said
+
+
+@pytest.mark.parametrize("action", ["fetch", "inspect", "use"])
+@pytest.mark.parametrize("name", ["", "  "])
+def test_an_empty_name_is_no_name(action: str, name: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="empty"):
+        run(tmp_path, action, name)
 
 
 def test_inspecting_a_bad_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

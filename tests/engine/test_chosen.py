@@ -48,11 +48,13 @@ async def test_while_it_looks_for_the_model_it_says_so() -> None:
         "Downloading m",
         0.5,
     )
+    assert 0 < status.starting_seconds < 60
     with pytest.raises(EngineUnavailable, match="still being loaded"):
         await anext(engine.generate(REQUEST))
     goes_on.set()
     await starting
     assert engine.status().state is EngineState.READY
+    assert engine.status().starting_seconds == 0
 
 
 async def test_a_model_that_is_none_is_told_and_remembered() -> None:

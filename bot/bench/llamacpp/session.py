@@ -15,6 +15,7 @@ from bot.bench.llamacpp.server import PlainServer
 from bot.bench.load import Load, Round, Streams, TimedAnswer, ask, request_for, summarize
 from bot.bench.machine import LLAMA_CPP_PACKAGES, describe_processor, load_average
 from bot.bench.prompts import PromptMaker, fixed_text
+from bot.engine.api import Engine
 from bot.engine.building import local_engine
 from bot.engine.models.threads import choose_threads
 from bot.errors import EngineFailed, SettingsError
@@ -81,40 +82,15 @@ async def measure(
     )
     try:
         plan.check_fits(engine.info.context_tokens, status.kv_tokens_total)
-        words = await asyncio.to_thread(fixed_text)
-        sample = " ".join(words[:SAMPLE_WORDS])
-        (counted,) = await engine.count_tokens([sample])
-        prompts = PromptMaker(CountedWords(counted / len(sample.split())), words)
+        prompts = await _prompts_for(engine)
         streams = Streams(engine, prompts)
-
-        async def ours(prompt: str, load: Load) -> TimedAnswer:
-            request = request_for(
-                prompt,
-                streams.fresh_channel(),
-                load.new_tokens,
-                repetition_penalty=load.repetition_penalty,
-            )
-            return await ask(engine, request)
-
-        async def servers(prompt: str, load: Load) -> TimedAnswer:
-            return await server.ask(
-                prompt, load.new_tokens, repetition_penalty=load.repetition_penalty
-            )
-
+        ours, servers = _asking_us(engine, streams), _asking(server)
         await ours(prompts.make(WARM_UP_TOKENS), Load(1, WARM_UP_TOKENS, WARM_UP_TOKENS, 1.0))
         memory = await asyncio.to_thread(memory_bytes)
         chat = None
         if plan.chat is not None:
             say(f"A chat of {plan.chat.turns} turns")
-            found = await run_chat(engine, prompts, streams, plan.chat)
-            chat = LastTurn(
-                turns=plan.chat.turns,
-                channels=plan.chat.channels,
-                prompt_tokens=found.prompt_tokens,
-                cached_tokens=found.cached_tokens,
-                with_prefix_seconds=found.reused_seconds,
-                without_prefix_seconds=found.fresh_seconds,
-            )
+            chat = await _last_turn(plan.chat, engine, prompts, streams)
         say("Starting llama.cpp's own server")
         server_start_seconds = await server.start()
         rows = [
@@ -140,6 +116,47 @@ async def measure(
     finally:
         await server.close()
         await engine.close()
+
+
+async def _prompts_for(engine: Engine) -> PromptMaker:
+    words = await asyncio.to_thread(fixed_text)
+    sample = " ".join(words[:SAMPLE_WORDS])
+    (counted,) = await engine.count_tokens([sample])
+    return PromptMaker(CountedWords(counted / len(sample.split())), words)
+
+
+def _asking_us(engine: Engine, streams: Streams) -> Asking:
+    async def ours(prompt: str, load: Load) -> TimedAnswer:
+        request = request_for(
+            prompt,
+            streams.fresh_channel(),
+            load.new_tokens,
+            repetition_penalty=load.repetition_penalty,
+        )
+        return await ask(engine, request)
+
+    return ours
+
+
+def _asking(server: PlainServer) -> Asking:
+    async def servers(prompt: str, load: Load) -> TimedAnswer:
+        return await server.ask(prompt, load.new_tokens, repetition_penalty=load.repetition_penalty)
+
+    return servers
+
+
+async def _last_turn(
+    chat: Chat, engine: Engine, prompts: PromptMaker, streams: Streams
+) -> LastTurn:
+    found = await run_chat(engine, prompts, streams, chat)
+    return LastTurn(
+        turns=chat.turns,
+        channels=chat.channels,
+        prompt_tokens=found.prompt_tokens,
+        cached_tokens=found.cached_tokens,
+        with_prefix_seconds=found.reused_seconds,
+        without_prefix_seconds=found.fresh_seconds,
+    )
 
 
 def memory_bytes() -> int:

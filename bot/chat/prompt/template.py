@@ -15,7 +15,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
-from typing import Any, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    import jinja2
 
 TEMPLATE_CHARACTERS = 200_000  # the longest known ones have 30,000
 RENDERED_CHARACTERS = 200_000  # of one conversation
@@ -134,6 +138,24 @@ def compile_template(source: str, day: date) -> Render:
 
     Raises TemplateError.
     """
+    errors = _errors_of_strangers()
+    try:
+        template = _environment(day).from_string(source)
+    except (*errors, SyntaxError) as error:
+        raise TemplateError(f"it cannot be read ({_words(error)})") from error
+    return partial(_render, template, errors)
+
+
+def _errors_of_strangers() -> tuple[type[Exception], ...]:
+    """What goes wrong within a stranger's code: TypeError, ZeroDivisionError, ... It is data."""
+    import jinja2
+
+    errors = (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, MemoryError)
+    return (*errors, RecursionError, TypeError, ValueError, OSError, AssertionError)
+
+
+def _environment(day: date) -> "jinja2.Environment":
+    """What templates for models are written for, and nothing beyond it."""
     import jinja2
     from jinja2 import ext, nodes
     from jinja2.parser import Parser
@@ -169,32 +191,29 @@ def compile_template(source: str, day: date) -> Render:
     environment.filters["tojson"] = tojson
     tools = cast("dict[str, Any]", environment.globals)
     tools.update(raise_exception=raise_exception, strftime_now=strftime_now)
-    # Whatever goes wrong within a stranger's code: TypeError, ZeroDivisionError, ... It is data.
-    errors = (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, MemoryError)
-    errors += (RecursionError, TypeError, ValueError, OSError, AssertionError)
+    return environment
+
+
+def _render(
+    template: "jinja2.Template",
+    errors: tuple[type[Exception], ...],
+    variables: Mapping[str, object],
+    messages: Sequence[Message],
+    opens_reply: bool,
+) -> tuple[str, str]:
+    pieces: list[str] = []
+    left = RENDERED_CHARACTERS
     try:
-        template = environment.from_string(source)
-    except (*errors, SyntaxError) as error:
-        raise TemplateError(f"it cannot be read ({_words(error)})") from error
-
-    def render(
-        variables: Mapping[str, object], messages: Sequence[Message], opens_reply: bool
-    ) -> tuple[str, str]:
-        pieces: list[str] = []
-        left = RENDERED_CHARACTERS
-        try:
-            for piece in template.generate(
-                messages=messages, add_generation_prompt=opens_reply, **variables
-            ):
-                left -= len(piece)
-                if left < 0:
-                    return "", "it writes too much"
-                pieces.append(piece)
-        except errors as error:
-            return "", _words(error)
-        return "".join(pieces), ""
-
-    return render
+        for piece in template.generate(
+            messages=messages, add_generation_prompt=opens_reply, **variables
+        ):
+            left -= len(piece)
+            if left < 0:
+                return "", "it writes too much"
+            pieces.append(piece)
+    except errors as error:
+        return "", _words(error)
+    return "".join(pieces), ""
 
 
 def _words(error: BaseException) -> str:

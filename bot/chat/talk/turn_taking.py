@@ -186,7 +186,7 @@ class Replies:
         state = self._channels.enter(channel)
         try:
             await state.turnstile.acquire()
-        except BaseException:
+        except BaseException:  # also cancelled, as where the one who asked goes away
             self._channels.leave(channel)
             raise
         return state

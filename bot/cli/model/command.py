@@ -8,11 +8,14 @@ from typing import Protocol
 
 from rich.console import Console
 
+from bot.cli.findings import Finding
+from bot.cli.format_check import FormatSettings, check_files_format
 from bot.cli.leaving import run_interruptibly
+from bot.cli.memory_check import MemorySettings, check_files_memory
 from bot.cli.model.bars import showing_progress
 from bot.cli.model.describing import describe
 from bot.engine.models.inspection import inspect_model
-from bot.errors import SettingsError
+from bot.errors import ModelError, SettingsError
 
 EXIT_PROBLEMS = 2
 KEPT = "what has come is kept: the same command goes on there."
@@ -22,17 +25,12 @@ HUB = "a short name that `suggest` lists, owner/name on the Hugging Face hub, ow
 PLACES = "`demo`, a folder, a .gguf file"
 
 
-class ModelSettings(Protocol):
+class ModelSettings(FormatSettings, MemorySettings, Protocol):
     """What these commands need of the process's settings."""
 
     @property
     def data_dir(self) -> Path:
         """Where downloads go."""
-        ...
-
-    @property
-    def model(self) -> str:
-        """The model that is meant when none is named."""
         ...
 
     @property
@@ -93,16 +91,33 @@ def run(args: argparse.Namespace, settings: ModelSettings | None) -> int:
     if args.action == "fetch":
         from bot.cli.model.fetching import fetch
 
-        model = args.model or settings.model
+        model = _meant(args, settings)
         return run_interruptibly(lambda: fetch(model, data_dir, console), KEPT)
     if args.action == "use":
         from bot.cli.model.using import use
 
-        return use(args.model, data_dir, console, is_local=settings.engine == "local")
+        return use(_meant(args, settings), data_dir, console, is_local=settings.engine == "local")
     if args.action == "quantize":
         return run_interruptibly(lambda: _quantize(args, data_dir, console))
-    found = inspect_model(args.model or settings.model, data_dir=data_dir)
-    console.print("\n".join(describe(found)), markup=False, soft_wrap=True)
+    return _inspect(_meant(args, settings), settings, console)
+
+
+def _meant(args: argparse.Namespace, settings: ModelSettings) -> str:
+    """The model that was named, MODEL where none was. Raises ModelError for an empty name."""
+    if args.model is None:
+        return settings.model
+    if not args.model.strip():
+        raise ModelError("No model is named: the name is empty.", "Name one, or leave it out.")
+    return args.model
+
+
+def _inspect(model: str, settings: ModelSettings, console: Console) -> int:
+    found = inspect_model(model, data_dir=settings.data_dir)
+    findings: list[Finding] = []
+    if found.loads:
+        findings += check_files_format(settings, found)
+        findings += check_files_memory(settings, found)
+    console.print("\n".join(describe(found, findings)), markup=False, soft_wrap=True)
     return 0 if found.loads else EXIT_PROBLEMS
 
 

@@ -1,10 +1,13 @@
 """`model inspect`: what a model holds, in lines for people."""
 
+from collections.abc import Sequence
+
+from bot.cli.findings import Finding, Grade, plain
 from bot.engine.models.inspection import Inspection
 
 
-def describe(found: Inspection) -> list[str]:
-    """An inspection, in lines for people."""
+def describe(found: Inspection, findings: Sequence[Finding] = ()) -> list[str]:
+    """An inspection, in lines for people; `findings` are what its use here would be like."""
     rows = [
         ("model", f"{found.name} ({found.kind})"),
         ("path", found.path),
@@ -15,13 +18,22 @@ def describe(found: Inspection) -> list[str]:
         ("licence", found.license),
         ("memory", ", ".join(_memory(*row) for row in found.memory)),
         ("template", "has a chat template" if found.has_chat_template else ""),
+        *((_LABELS.get(one.subject, one.subject), _said(one)) for one in findings),
     ]
     lines = [f"{label:<10}{value}" for label, value in rows if value]
     lines += [f"{'note':<10}{note}" for note in found.notes]
     lines += [f"{'problem':<10}{problem}" for problem in found.problems]
     if found.loads and found.parameters:
-        lines.append("It looks as if it loads.")
+        lacks_room = any(one.subject == "memory" and one.grade is Grade.WARN for one in findings)
+        lines.append(f"It looks as if it loads{', but see `here`' if lacks_room else ''}.")
     return lines
+
+
+def _said(finding: Finding) -> str:
+    return plain(f"{finding.text} {finding.fix}".strip())
+
+
+_LABELS = {"memory": "here"}  # `memory` is the file's own need, whatever the machine
 
 
 def _size(found: Inspection) -> str:

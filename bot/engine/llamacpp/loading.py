@@ -27,6 +27,11 @@ from bot.invocation import pip
 log = logging.getLogger(__name__)
 
 KEY_BYTES = 32
+# How long a child may take before it counts as hanging: a busy machine takes its time to start it,
+# and a file may lie on a slow disk or at the other end of a bad network.
+START_SECONDS = 120.0
+LOAD_SECONDS = 300.0
+SLOWEST_BYTES_A_SECOND = 2_000_000
 COUNTING = next(api for api in COUNTING_APIS if api.name == "llama.cpp")
 REQUIREMENT = "xllamacpp==2026.10.11549"
 
@@ -93,7 +98,7 @@ async def launch(
         else:
             plan = await asyncio.to_thread(_plan, prepared, abilities)
         return await _load(process, abilities, prepared, plan)
-    except BaseException:
+    except BaseException:  # whatever it is, also our own end: a child without a use is ended
         process.kill()
         task.cancel()
         raise
@@ -101,7 +106,13 @@ async def launch(
 
 async def _started(process: LlamaProcess) -> Abilities:
     try:
-        return await process.start()
+        async with asyncio.timeout(START_SECONDS):
+            return await process.start()
+    except TimeoutError as error:
+        raise ModelError(
+            f"llama.cpp did not start within {START_SECONDS:,.0f} s.",
+            "Is the machine out of memory, or a graphics card's driver stuck? Start the bot again.",
+        ) from error
     except EngineFailed as error:
         if "ModuleNotFoundError" not in error.message:
             raise ModelError(f"llama.cpp does not start: {error.message}.") from error
@@ -119,8 +130,15 @@ async def _load(
     parameters = plan.parameters(prepared.header.path, prepared.name, key, is_verbose=is_verbose)
     if abilities.cards:
         parameters |= plan.card_parameters()
+    limit_seconds = LOAD_SECONDS + prepared.header.bytes / SLOWEST_BYTES_A_SECOND
     try:
-        address = await process.load(parameters)
+        async with asyncio.timeout(limit_seconds):
+            address = await process.load(parameters)
+    except TimeoutError as error:
+        raise ModelError(
+            f"llama.cpp has not loaded {prepared.header.path} in {limit_seconds:,.0f} s.",
+            "Does the disk hang on which it lies? Copy the file to another, and start again.",
+        ) from error
     except EngineFailed as error:
         raise ModelError(
             f"llama.cpp cannot load {prepared.header.path}: {error.message}.",

@@ -49,6 +49,11 @@ class Inspection:
         return self.chat_template is not None
 
     @property
+    def is_gguf(self) -> bool:
+        """Whether llama.cpp is what runs it."""
+        return self.kind in (_KINDS[SourceKind.GGUF], _KINDS[SourceKind.EMBEDDED])
+
+    @property
     def loads(self) -> bool:
         """Whether nothing is in the way."""
         return not self.problems

@@ -1,11 +1,13 @@
-"""What each kind of server calls things: how it counts tokens, and where it tells its context.
+"""What each kind of server calls things: counting tokens, its context, how it chooses tokens.
 
 Paths are below the server's root, beside the `/v1` of OpenAI's API. Answers are hostile until they
 have been through here: every number is within what can be true.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, cast
 
 MOST_TOKENS = 2**31 - 1  # what the database holds
@@ -113,6 +115,57 @@ ROW_CONTEXT = (
     ("context_window",),
     ("max_context_length",),
 )
+
+# llama.cpp's own (`common_params_sampling`), which say nothing of a model. It tells every value:
+# one that is another was set by the model's file or by whoever started the server.
+LLAMA_SAMPLING: Mapping[str, float] = {
+    "temperature": 0.8,
+    "top_p": 0.95,
+    "top_k": 40,
+    "min_p": 0.05,
+    "repetition_penalty": 1.0,
+}
+SAMPLING_DIGITS = 6  # what is sure of a number that was a `float` of C
+MOST_PARAMETERS_CHARACTERS = 1 << 16
+_SERVERS_WORDS = {"repetition_penalty": "repeat_penalty"}  # in llama.cpp as in Ollama
+_PARAMETER = re.compile(r"^[ \t]*([a-z_]{1,40})[ \t]+([-+.\deE]{1,40})[ \t]*\r?$", re.MULTILINE)
+
+
+def llama_sampling(props: Mapping[str, Any]) -> Mapping[str, float]:
+    """How a model's makers choose its tokens, by llama.cpp's `/props`; by Sampling's field names.
+
+    The values stand below `params`, and before 2024-11 beside it.
+    """
+    settings = at(props, "default_generation_settings")
+    below = at(settings, "params")
+    found = _sampling(settings if below is None else below)
+    return {key: value for key, value in found.items() if value != LLAMA_SAMPLING[key]}
+
+
+def ollama_sampling(shown: Mapping[str, Any]) -> Mapping[str, float]:
+    """The same by Ollama's `/api/show`, which tells what the model's own Modelfile says."""
+    told = shown.get("parameters")
+    if not isinstance(told, str) or len(told) > MOST_PARAMETERS_CHARACTERS:
+        return {}
+    numbers: dict[str, object] = {}
+    for name, value in _PARAMETER.findall(told):
+        try:
+            numbers[name] = float(value)
+        except ValueError:
+            continue
+    return _sampling(numbers)
+
+
+def _sampling(told: object) -> Mapping[str, float]:
+    found: dict[str, float] = {}
+    for key in LLAMA_SAMPLING:
+        value = at(told, _SERVERS_WORDS.get(key, key))
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            continue
+        if abs(value) <= MOST_TOKENS and isfinite(value):
+            rounded = float(f"{value:.{SAMPLING_DIGITS}g}")
+            found[key] = int(rounded) if rounded == int(rounded) else rounded
+    return found
 
 
 def at(answer: object, *way: str) -> object:

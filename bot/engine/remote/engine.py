@@ -275,8 +275,7 @@ class OpenAIEngine:
     async def _take(self, facts: ServerFacts) -> None:
         """Go by these facts from now on."""
         old, self._facts = self._facts, facts
-        link = self._link
-        if link is None:
+        if (link := self._link) is None:
             raise _shut_down()
         if self._counter is None or old is None or _counting(old) != _counting(facts):
             self._counter = await choose_counter(link, facts, self._tokenizer)
@@ -361,10 +360,11 @@ class OpenAIEngine:
             counts_exactly=counter.exact,
             takes_prompts=not self._manner.uses_chat,
             added_tokens=facts.added_tokens + (CHAT_TOKENS if self._manner.uses_chat else 0),
+            sampling_defaults=facts.sampling,
         )
 
     def _room_for(self, prompt_tokens: int, wanted: int) -> int:
-        """How long the reply may be: as was asked for, or as long as there is room."""
+        """How long the reply may be: as was asked for, or as there is room."""
         if self._state is not EngineState.READY and not self._context_tokens:
             return wanted  # the context is a guess
         info = self.info

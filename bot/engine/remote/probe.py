@@ -2,18 +2,21 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
 import aiohttp
 
+from bot.engine.models.generation import known_sampling
 from bot.engine.remote.apis import (
     CONTEXT_APIS,
     COUNTING_APIS,
     ROW_CONTEXT,
     CountingApi,
+    llama_sampling,
+    ollama_sampling,
     rows_at,
     text_at,
     tokens_at,
@@ -62,6 +65,8 @@ class ServerFacts:
     is_loading: bool = False  # it answers, but its model isn't there yet
     has_completions: bool = True
     wraps_prompts: bool = False  # in a template of its own
+    # How its makers choose its tokens: as the server tells it, else as the model's name does.
+    sampling: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 def tidy_base_url(base_url: str) -> str:
@@ -122,6 +127,7 @@ class _Probe:
             chat_template=_template(props.get("chat_template")),
             bos_token=text_at(props, "bos_token", most=TOKEN_CHARACTERS),
             eos_token=text_at(props, "eos_token", most=TOKEN_CHARACTERS),
+            sampling=llama_sampling(props) or known_sampling(name),
         )
         facts = await self._with_counting(facts)
         facts = await self._with_context(facts)
@@ -138,9 +144,13 @@ class _Probe:
             context = await self._context_of(facts.context_api, facts.model)
         else:
             context = _row_context(row)
+        sampling = facts.sampling
+        if facts.counting_api is not None and facts.counting_api.name == _LLAMA_CPP:
+            sampling = llama_sampling(await self._get("/props")) or known_sampling(name)
         if self._is_loading:
             return replace(facts, is_loading=True)
-        return replace(facts, model=name, context_tokens=context or facts.context_tokens)
+        context = context or facts.context_tokens
+        return replace(facts, model=name, context_tokens=context, sampling=sampling)
 
     async def _model_row(self, wanted_model: str) -> dict[str, Any]:
         """The model's own row of `/models`, or the first where none is wanted; {} for none."""
@@ -229,6 +239,7 @@ class _Probe:
             facts,
             chat_template=facts.chat_template or template,
             wraps_prompts=template is not None and not _BARE_TEMPLATE.fullmatch(template),
+            sampling=ollama_sampling(shown) or facts.sampling,
         )
 
     async def _context_of(self, name: str, model: str) -> int:
@@ -311,6 +322,7 @@ class _Probe:
             return 0
 
 
+_LLAMA_CPP = "llama.cpp"
 _OLLAMA = "Ollama"
 _LM_STUDIO = "LM Studio"
 

@@ -150,7 +150,7 @@ class SqliteTransactions:
             began_at = time.monotonic()
             try:
                 outcomes = self._commit(together)
-            except BaseException as error:
+            except BaseException as error:  # told to whoever waits: this thread serves them all
                 if not self._has_begun:
                     _fail_all([*_open(jobs), *self._take_queued_before(began_at)], error)
                     return

@@ -159,7 +159,9 @@ function bannerText(engine, connected) {
   if (engine?.problem && !PREPARING.has(engine.state)) return engine.problem;
   if (engine?.state === "restarting") return `The model broke off and is being started again.${cause}`;
   const percent = typeof engine?.progress === "number" ? ` (${Math.round(engine.progress * 100)} %)` : "";
-  return `The model is being prepared${engine?.activity ? `: ${engine.activity}` : ""}${percent}. You can write already.`;
+  const minutes = Math.floor((engine?.starting ?? 0) / 60);  // a live region: not every second
+  const since = minutes ? `, for ${minutes} min so far` : "";
+  return `The model is being prepared${engine?.activity ? `: ${engine.activity}` : ""}${percent}${since}. You can write already.`;
 }
 
 /** Change a live region only when it says something else. */

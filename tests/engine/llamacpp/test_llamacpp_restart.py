@@ -13,9 +13,10 @@ import pytest_asyncio
 
 from bot.engine.api import EngineState, GenerationRequest
 from bot.engine.llamacpp.engine import LlamaCppEngine
-from bot.engine.llamacpp.loading import Prepared
+from bot.engine.llamacpp.loading import Prepared, launch
+from bot.engine.llamacpp.process import LlamaProcess
 from bot.engine.models.gguf_file import read_gguf_header
-from bot.errors import EngineError
+from bot.errors import EngineError, ModelError
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
@@ -49,6 +50,24 @@ async def test_a_child_that_hangs_is_started_anew_and_the_reply_begun_again(
     assert chunks[-1].finish is not None
     assert engine.status().restarts == 1
     assert "did not answer any more" in engine.status().last_error
+
+
+async def test_a_child_that_hangs_while_it_loads_is_ended_and_told_of(
+    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe = tmp_path / "model.gguf"  # in which nothing ever comes
+    os.mkfifo(pipe)
+    monkeypatch.setattr("bot.engine.llamacpp.loading.LOAD_SECONDS", 0.5)
+    monkeypatch.setattr("bot.engine.llamacpp.loading.SLOWEST_BYTES_A_SECOND", 1e12)
+    process = LlamaProcess()
+
+    async def prepare() -> Prepared:
+        return replace(prepared, header=replace(prepared.header, path=pipe))
+
+    with pytest.raises(ModelError, match=r"has not loaded .*model\.gguf in"):
+        await launch(process, prepare())
+    async with asyncio.timeout(5):
+        await process.ended.wait()
 
 
 async def test_one_that_is_busy_is_left_alone(

@@ -39,10 +39,12 @@ class Server:
         redirects_to: str = "",
         special_tokens: int = 0,
         context: int = 0,
+        sampling: dict[str, float] | None = None,
     ) -> None:
         self.shape = shape
         self.redirects_to = redirects_to
         self.context = context
+        self.sampling = sampling or {}
         self.special_tokens = special_tokens  # before every prompt
         self.bodies: list[dict[str, Any]] = []
         self.closed = asyncio.Event()
@@ -106,7 +108,10 @@ class Server:
             return web.Response(status=404)
         return web.json_response(
             {
-                "default_generation_settings": {"n_ctx": self.context or 1024},
+                "default_generation_settings": {
+                    "n_ctx": self.context or 1024,
+                    "params": self.sampling,
+                },
                 "chat_template": "<|im_start|>",
             }
         )
