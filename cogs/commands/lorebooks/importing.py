@@ -6,9 +6,9 @@ from typing import Any
 
 import discord
 
+from bot.chat.personas.documents import FILE_BYTES
 from bot.chat.personas.guild.book_files import BOOK_NAME_CHARACTERS, BookFile, read_book_file
 from bot.chat.personas.guild.kept import KeptLorebook
-from bot.chat.personas.lore.documents import FILE_BYTES
 from bot.errors import EngineError, LorebookError, PersonaError
 from cogs.client import CaduceusBot
 from cogs.commands.lorebooks.finding import require_keeper

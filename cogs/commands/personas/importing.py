@@ -10,7 +10,8 @@ import discord
 from bot.chat.persona import NAME_CHARACTERS, Persona
 from bot.chat.personas.cards.card import Card
 from bot.chat.personas.cards.preview import picture_fault
-from bot.chat.personas.cards.reading import CARD_FILE_BYTES, read_card
+from bot.chat.personas.cards.reading import read_card
+from bot.chat.personas.documents import FILE_BYTES
 from bot.errors import PersonaError
 from cogs.commands.personas.asking import AskerView
 from cogs.commands.personas.costs import costs_of
@@ -68,7 +69,7 @@ class CardReader:
 
 def refuse_large(attachment: discord.Attachment) -> None:
     """Raise PersonaError for a file that is not even fetched."""
-    if attachment.size > CARD_FILE_BYTES:
+    if attachment.size > FILE_BYTES:
         raise PersonaError(
             f"{attachment.filename[:100]} is larger than 8 MiB.", "Take a smaller picture."
         )
@@ -84,7 +85,7 @@ async def fetch(attachment: discord.Attachment) -> bytes:
         raise PersonaError(
             f"{attachment.filename[:100]} could not be fetched from Discord.", "Try again."
         ) from error
-    if len(content) > CARD_FILE_BYTES:  # Discord said something else
+    if len(content) > FILE_BYTES:  # Discord said something else
         raise PersonaError(f"{attachment.filename[:100]} is larger than 8 MiB.")
     return content
 
