@@ -84,7 +84,7 @@ class LoreReader:
             shelved.insert(0, self._own.shelved(question.persona))
         if not shelved:
             return alone(question.note)
-        books, problems = await asyncio.to_thread(_read_all, shelved)
+        books, problems = await asyncio.to_thread(read_all, shelved)
         past = LorePast()
         if any(_looks_back(entry) for book in books for entry in book.book.entries):
             past = await self._history.lore_past(question.before_turn)
@@ -113,7 +113,8 @@ class _OwnBooks:
         return book
 
 
-def _read_all(shelved: Sequence[ShelvedBook]) -> tuple[tuple[AttachedBook, ...], tuple[str, ...]]:
+def read_all(shelved: Sequence[ShelvedBook]) -> tuple[tuple[AttachedBook, ...], tuple[str, ...]]:
+    """The books, and what is wrong with those that cannot be read. Blocking."""
     books: list[AttachedBook] = []
     problems: list[str] = []
     for each in shelved:
