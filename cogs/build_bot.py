@@ -11,10 +11,9 @@ from bot.chat.talk.conversations import Conversations
 from cogs.client import BotParts, CaduceusBot
 from cogs.commands.buttons import TurnButton
 from cogs.commands.chat import ChatCommands
+from cogs.commands.library.deleting import UndoDeletion
 from cogs.commands.lore import LoreCommands
-from cogs.commands.lorebooks.deleting import UndoBookDeletion
 from cogs.commands.persona import PersonaCommands
-from cogs.commands.personas.deleting import UndoDeletion
 from cogs.commands.personas.pages import PageButton
 from cogs.commands.settings import SettingsCommands
 from cogs.commands.status import Status
@@ -42,7 +41,7 @@ def build_bot(
     With `data_dir`, commands are only synced when they have changed since the last time. `pictures`
     are others than the desk's.
     """
-    buttons = (TurnButton, UndoButton, PageButton, UndoDeletion, UndoBookDeletion)
+    buttons = (TurnButton, UndoButton, PageButton, UndoDeletion)
     parts = BotParts(CaduceusTree, buttons, view_of, _cogs)
     return CaduceusBot(
         conversations,

@@ -8,13 +8,13 @@ from typing import Any, cast
 
 from bot.cli.findings import Finding, Grade
 from bot.engine.models.extras import is_installed, missing_gpu_libraries
+from bot.engine.models.machine import nvidia_smi
 from bot.engine.models.marlin import marlin_is_compiled, marlin_is_there
 from bot.engine.models.threads import choose_threads
 from bot.invocation import setup
 
 LITTLE_DISK_BYTES = 2_000_000_000
 GIB = 1 << 30
-WSL_LIBRARIES = "/usr/lib/wsl/lib"
 
 
 def check_machine(data_dir: Path, *, local_engine: bool, cpu_threads: int = 0) -> list[Finding]:
@@ -87,14 +87,9 @@ def _light(memory_gib: float) -> Finding:
         f"The light set is installed ({memory_gib:.0f} GiB of memory): llama.cpp runs GGUF files; "
         "GPTQ and safetensors models need the extra `gpu`."
     )
-    if find_nvidia_tool() is None:
+    if nvidia_smi() is None:
         return Finding(Grade.OK, "gpu", text)
     return Finding(Grade.WARN, "gpu", text, f"There is an NVIDIA driver: run {setup('gpu')}.")
-
-
-def find_nvidia_tool() -> str | None:
-    """Where the driver's `nvidia-smi` is; WSL2 has it in a folder of its own."""
-    return shutil.which("nvidia-smi") or shutil.which("nvidia-smi", path=WSL_LIBRARIES)
 
 
 def _no_gpu(torch_version: str, cuda: str | None, memory_gib: float) -> Finding:
@@ -104,7 +99,7 @@ def _no_gpu(torch_version: str, cuda: str | None, memory_gib: float) -> Finding:
         "of memory). GGUF files run well there up to some 8 billion weights, larger ones slowly; "
         "GPTQ and safetensors models want a GPU."
     )
-    if find_nvidia_tool() is None:
+    if nvidia_smi() is None:
         return Finding(Grade.OK, "gpu", text)
     fix = (
         "There is an NVIDIA driver: install a CUDA build of torch (this one is for CPUs)."

@@ -20,7 +20,7 @@ from bot.chat.roleplay.shelf import GuildShelf, places_for
 from bot.chat.roleplay.trials import own_book, try_lore
 from bot.errors import EngineError, LorebookError, NotFound
 from cogs.client import CaduceusBot
-from cogs.commands.lorebooks.deleting import BookDeletionView
+from cogs.commands.library.deleting import book_deletion
 from cogs.commands.lorebooks.finding import (
     SCOPES,
     complete_book,
@@ -31,7 +31,7 @@ from cogs.commands.lorebooks.finding import (
     require_keeper,
     require_place,
 )
-from cogs.commands.lorebooks.importing import BookImports, refuse_large
+from cogs.commands.lorebooks.importing import BOOK_FILES, BookImports
 from cogs.commands.lorebooks.looks import (
     BOOKS_A_PAGE,
     ENTRIES_A_PAGE,
@@ -108,7 +108,7 @@ class LoreCommands(commands.GroupCog, group_name="lore", group_description="Lore
     async def import_(self, interaction: Interaction, file: discord.Attachment) -> None:
         """Bring a lorebook into this server. You see what is in it first."""
         require_keeper(interaction)
-        refuse_large(file)
+        BOOK_FILES.refuse_large(file)
         await interaction.response.defer(ephemeral=True, thinking=True)
         await self._imports.show(interaction, file)
 
@@ -149,7 +149,7 @@ class LoreCommands(commands.GroupCog, group_name="lore", group_description="Lore
         name = plain(kept.name, NAME_CHARACTERS)
         await interaction.followup.send(
             f"Delete **{name}** with its {entries_of(kept.entries)}?{where}",
-            view=BookDeletionView(interaction, kept),
+            view=book_deletion(interaction, kept),
             ephemeral=True,
         )
 
@@ -165,10 +165,7 @@ class LoreCommands(commands.GroupCog, group_name="lore", group_description="Lore
         self, interaction: Interaction, book: str, scope: str, persona: str | None = None
     ) -> None:
         """Let a lorebook count in this channel, in the server or for a persona."""
-        where = require_place(interaction, scope)
-        await interaction.response.defer(ephemeral=True, thinking=True)
-        kept = await find_book(interaction, book)
-        place, words = await find_place(interaction, where, persona, kept)
+        kept, place, words = await _book_and_place(interaction, book, scope, persona)
         is_new = await self._books.attach(kept, place)
         name, now = plain(kept.name, NAME_CHARACTERS), "counts" if is_new else "counts already"
         await interaction.followup.send(
@@ -187,10 +184,7 @@ class LoreCommands(commands.GroupCog, group_name="lore", group_description="Lore
         self, interaction: Interaction, book: str, scope: str, persona: str | None = None
     ) -> None:
         """Let a lorebook count no more in this channel, in the server or for a persona."""
-        where = require_place(interaction, scope)
-        await interaction.response.defer(ephemeral=True, thinking=True)
-        kept = await find_book(interaction, book)
-        place, words = await find_place(interaction, where, persona, kept)
+        kept, place, words = await _book_and_place(interaction, book, scope, persona)
         if not await self._books.detach(kept, place):
             raise NotFound(f"«{kept.name}» is not attached to {words}.", "See `/lore list`.")
         name = plain(kept.name, NAME_CHARACTERS)
@@ -256,6 +250,16 @@ class LoreCommands(commands.GroupCog, group_name="lore", group_description="Lore
     async def _persona_names(self, guild_id: str | None) -> Mapping[str, str]:
         entries = await self._bot.desk.personas.entries(guild_id)
         return {entry.id: entry.name for entry in entries}
+
+
+async def _book_and_place(
+    interaction: Interaction, book: str, scope: str, persona: str | None
+) -> tuple[KeptLorebook, Place, str]:
+    """Defer, then find the book and the place that are meant, that one in words too."""
+    where = require_place(interaction, scope)
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    kept = await find_book(interaction, book)
+    return kept, *await find_place(interaction, where, persona, kept)
 
 
 def _own_line(persona: Persona) -> str:

@@ -10,8 +10,9 @@ from bot.chat.personas.guild.workshop import own_guild
 from bot.errors import NotAllowed, NotFound
 from cogs.client import CaduceusBot
 from cogs.commands.greeting import greet
+from cogs.commands.library.deleting import persona_deletion
+from cogs.commands.library.importing import PendingImports
 from cogs.commands.personas.costs import costs_of
-from cogs.commands.personas.deleting import DeletionView
 from cogs.commands.personas.editor import CreateForm, offer_copy, show_editor
 from cogs.commands.personas.exporting import send_export
 from cogs.commands.personas.finding import (
@@ -23,7 +24,7 @@ from cogs.commands.personas.finding import (
     require_editor,
     scope_of,
 )
-from cogs.commands.personas.importing import CardReader, PendingImports, refuse_large, show_import
+from cogs.commands.personas.importing import CARD_FILES, CardReader, show_import
 from cogs.commands.personas.looks import describe, large_picture, picture_file, plain
 from cogs.commands.personas.pages import page_of
 from cogs.interactions import Interaction, answering, channel_of
@@ -154,7 +155,7 @@ class PersonaCommands(
         await interaction.followup.send(
             f"Delete **{plain(persona.name, 200)}**? For ten minutes that can be undone; then it "
             "is gone with its picture. What it has said stays.",
-            view=DeletionView(interaction, persona),
+            view=persona_deletion(interaction, persona),
             ephemeral=True,
         )
 
@@ -163,7 +164,7 @@ class PersonaCommands(
     async def import_(self, interaction: Interaction, file: discord.Attachment) -> None:
         """Bring in a character card from anywhere, after a look at it."""
         require_editor(interaction)
-        refuse_large(file)
+        CARD_FILES.refuse_large(file)
         await interaction.response.defer(ephemeral=True, thinking=True)
         await show_import(interaction, file, self._reader, self._pending)
 

@@ -3,12 +3,11 @@
 import asyncio
 import random
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from killing import run_and_kill
 
 from bot.chat.messages import ChannelKey, TurnState
 from bot.store.checks import check
@@ -64,29 +63,6 @@ asyncio.run(main())
 """
 
 
-def run_and_kill(url: str, start: int, seconds: float) -> list[list[str]]:
-    """Let the child work for a while, kill it, and return what it had acknowledged."""
-    child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, url, f"{start}", str(Path(__file__).parent)],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    )
-    assert child.stdout is not None
-    try:
-        assert child.stdout.readline() == "open\n"
-        try:
-            child.wait(seconds)
-        except subprocess.TimeoutExpired:
-            child.kill()
-        rest = child.stdout.read()
-        assert child.wait() == -9
-    finally:
-        child.stdout.close()
-    complete = rest[: rest.rfind("\n") + 1]
-    return [line.split() for line in complete.splitlines()]
-
-
 def last_words(lines: list[list[str]]) -> dict[tuple[str, str], list[str]]:
     """How far each message came, as acknowledged."""
     found: dict[tuple[str, str], list[str]] = {}
@@ -122,7 +98,7 @@ async def test_kill_9_at_any_moment(sqlite_url: str, sqlite_file: Path) -> None:
     acknowledged: dict[tuple[str, str], list[str]] = {}
     for round_number in range(ROUNDS):
         lines = await asyncio.to_thread(
-            run_and_kill, sqlite_url, round_number * 100_000, dice.uniform(0.02, 0.6)
+            run_and_kill, CHILD, sqlite_url, round_number * 100_000, dice.uniform(0.02, 0.6)
         )
         acknowledged |= last_words(lines)
         database = await Database.open(sqlite_url)

@@ -13,7 +13,8 @@ from making_cards import archive, as_json, card_chunk, picture_bytes, png, v2, v
 from workbench_parts import HOSTILE, Bench, Client, StartBench
 
 from bot.chat.personas.cards.card import Card
-from bot.chat.personas.cards.reading import CARD_FILE_BYTES, read_card
+from bot.chat.personas.cards.reading import read_card
+from bot.chat.personas.documents import FILE_BYTES
 from bot.chat.personas.files import read_card_file
 from bot.engine.fake import FakeEngine
 from bot.errors import EngineUnavailable
@@ -210,7 +211,7 @@ async def test_what_is_no_card_is_refused_in_one_line(
 
 
 async def test_too_large_a_file_is_refused_unread(client: Client) -> None:
-    status, answer = await upload(client, b"x" * (CARD_FILE_BYTES + 1))
+    status, answer = await upload(client, b"x" * (FILE_BYTES + 1))
     assert status == 413
     assert "8 MiB" in answer["error"]
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from bot.chat.persona import PersonaText
 from bot.chat.personas.cards.card import Card
-from bot.chat.personas.cards.reading import CARD_FILE_BYTES, ENDINGS, read_card
+from bot.chat.personas.cards.reading import ENDINGS, read_card
+from bot.chat.personas.documents import FILE_BYTES
 from bot.errors import PersonaError
 
 
@@ -34,7 +35,7 @@ def read_bytes(path: Path) -> bytes:
         with open(path, "rb", opener=_open_without_waiting) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise PersonaError(f"{path.name or path} is not a plain file.")
-            return file.read(CARD_FILE_BYTES + 1)
+            return file.read(FILE_BYTES + 1)
     except OSError as error:
         raise PersonaError(
             f"{path.name} cannot be read: {error.strerror}.", "Check that it is there and readable."

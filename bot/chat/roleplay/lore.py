@@ -84,7 +84,7 @@ class LoreReader:
             shelved.insert(0, self._own.shelved(question.persona))
         if not shelved:
             return alone(question.note)
-        books, problems, looks_back = await asyncio.to_thread(_read_all, shelved)
+        books, problems, looks_back = await asyncio.to_thread(_read, shelved)
         past = LorePast()
         if looks_back:
             past = await self._history.lore_past(question.before_turn)
@@ -113,10 +113,8 @@ class _OwnBooks:
         return book
 
 
-def _read_all(
-    shelved: Sequence[ShelvedBook],
-) -> tuple[tuple[AttachedBook, ...], tuple[str, ...], bool]:
-    """The books, what is wrong with others, and whether what was told before matters."""
+def read_all(shelved: Sequence[ShelvedBook]) -> tuple[tuple[AttachedBook, ...], tuple[str, ...]]:
+    """The books, and what is wrong with those that cannot be read. Blocking."""
     books: list[AttachedBook] = []
     problems: list[str] = []
     for each in shelved:
@@ -124,8 +122,16 @@ def _read_all(
             books.append(AttachedBook(each.book_id, each.read(), each.precedence))
         except LorebookError as error:
             problems.append(error.message)
+    return tuple(books), tuple(problems)
+
+
+def _read(
+    shelved: Sequence[ShelvedBook],
+) -> tuple[tuple[AttachedBook, ...], tuple[str, ...], bool]:
+    """As :func:`read_all`, and whether what was told before matters."""
+    books, problems = read_all(shelved)
     looks_back = any(_looks_back(entry) for book in books for entry in book.book.entries)
-    return tuple(books), tuple(problems), looks_back
+    return books, problems, looks_back
 
 
 def _looks_back(entry: LoreEntry) -> bool:

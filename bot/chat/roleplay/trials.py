@@ -8,11 +8,10 @@ from bot.chat.persona import Persona
 from bot.chat.personas.lore.book import Lorebook
 from bot.chat.personas.lore.reading import book_in_card
 from bot.chat.personas.macros import MacroContext, Macros
-from bot.chat.roleplay.activation.request import ActivationSettings, AttachedBook, Surroundings
+from bot.chat.roleplay.activation.request import ActivationSettings, Surroundings
 from bot.chat.roleplay.activation.trying import Verdict, try_text
-from bot.chat.roleplay.lore import PERSONA_PRECEDENCE, ShelvedBook
+from bot.chat.roleplay.lore import PERSONA_PRECEDENCE, ShelvedBook, read_all
 from bot.chat.text.names import clean_name
-from bot.errors import LorebookError
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +57,7 @@ def own_book(persona: Persona) -> ShelvedBook | None:
 def _try(
     shelved: Sequence[ShelvedBook], persona: Persona, text: str, user: str, context_tokens: int
 ) -> Trial:
-    books: list[AttachedBook] = []
-    problems: list[str] = []
-    for each in shelved:
-        try:
-            books.append(AttachedBook(each.book_id, each.read(), each.precedence))
-        except LorebookError as error:
-            problems.append(error.message)
+    books, problems = read_all(shelved)
     char = clean_name(persona.nickname or persona.name)
     macros = Macros(MacroContext(char, clean_name(user), persona=persona))
     said = try_text(
@@ -82,4 +75,4 @@ def _try(
         ),
         macros.expand,
     )
-    return Trial(said, tuple(one.book.name for one in books), tuple(problems))
+    return Trial(said, tuple(one.book.name for one in books), problems)

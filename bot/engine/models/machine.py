@@ -53,13 +53,8 @@ class Machine:
     gpus: tuple[Gpu, ...] = ()  # the one with the most free memory first
 
     @property
-    def gpu_bytes(self) -> int:
-        """The memory of all cards together."""
-        return sum(gpu.total_bytes for gpu in self.gpus)
-
-    @property
     def gpu_free_bytes(self) -> int:
-        """What is free of it now."""
+        """What is free now of the memory of all cards together."""
         return sum(gpu.free_bytes for gpu in self.gpus)
 
 

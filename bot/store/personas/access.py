@@ -5,8 +5,10 @@ from typing import TypeAlias
 
 from sqlalchemy import ColumnElement, Connection, func, select, text
 
+from bot.chat.personas.guild.kept import Limits
+from bot.errors import UserError
 from bot.store.personas.tables import LorebookRow, PersonaRow
-from bot.store.turns.access import LARGEST_ID, is_postgres
+from bot.store.turns.access import LARGEST_ID, is_postgres, now
 
 KeptRows: TypeAlias = type[PersonaRow] | type[LorebookRow]
 
@@ -29,26 +31,44 @@ def lock_guilds(connection: Connection) -> None:
 
 def is_there(rows: KeptRows, guild_id: str, number: int) -> ColumnElement[bool]:
     """The condition for one of a guild's that was not deleted."""
-    return (rows.id == number) & (rows.guild_id == guild_id) & rows.deleted_at.is_(None)
+    return (rows.id == number) & of_guild(rows, guild_id)
+
+
+def of_guild(rows: KeptRows, guild_id: str) -> ColumnElement[bool]:
+    """The condition for all of a guild's that were not deleted."""
+    return (rows.guild_id == guild_id) & rows.deleted_at.is_(None)
+
+
+def has_name(rows: KeptRows, guild_id: str, name_key: str) -> ColumnElement[bool]:
+    """The condition for the one of a guild's with this name, as names are compared."""
+    return of_guild(rows, guild_id) & (rows.name_key == name_key)
 
 
 def is_taken(
     connection: Connection, rows: KeptRows, guild_id: str, name_key: str, but: int = 0
 ) -> bool:
     """Whether another one in the guild has this name."""
-    chosen = select(rows.id).where(
-        rows.guild_id == guild_id,
-        rows.name_key == name_key,
-        rows.deleted_at.is_(None),
-        rows.id != but,
-    )
+    chosen = select(rows.id).where(has_name(rows, guild_id, name_key), rows.id != but)
     return connection.scalar(chosen) is not None
 
 
 def count_of(connection: Connection, rows: KeptRows, guild_id: str) -> int:
     """How many a guild has, those that wait for an Undo left out."""
-    chosen = select(func.count(rows.id)).where(rows.guild_id == guild_id)
-    return connection.scalar(chosen.where(rows.deleted_at.is_(None))) or 0
+    chosen = select(func.count(rows.id)).where(of_guild(rows, guild_id))
+    return connection.scalar(chosen) or 0
+
+
+def first_columns(guild_id: str, by: str) -> dict[str, object]:
+    """What the row of a new one says of who brought it, and when."""
+    moment = now()
+    return {
+        "guild_id": guild_id,
+        "revision": 1,
+        "created_by": by,
+        "created_at": moment,
+        "edited_by": by,
+        "edited_at": moment,
+    }
 
 
 def bytes_of(connection: Connection, guild_id: str) -> int:
@@ -59,3 +79,15 @@ def bytes_of(connection: Connection, guild_id: str) -> int:
         chosen = select(func.coalesce(func.sum(rows.size_bytes), 0))
         total += int(connection.scalar(chosen.where(rows.guild_id == guild_id)) or 0)
     return total
+
+
+def refuse_too_much(
+    connection: Connection, guild_id: str, limits: Limits, error: type[UserError]
+) -> None:
+    """Raise the error where a guild keeps more than it may."""
+    if bytes_of(connection, guild_id) > limits.total_bytes:
+        raise error(
+            f"This server's personas and lorebooks would take more than "
+            f"{limits.total_bytes // 2**20} MiB, which is the limit.",
+            "Delete some that nobody needs. What was deleted counts for ten minutes more.",
+        )

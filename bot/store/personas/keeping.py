@@ -18,7 +18,17 @@ from bot.chat.personas.guild.kept import (
     PersonaDraft,
 )
 from bot.errors import NotFound, PersonaError
-from bot.store.personas.access import bytes_of, count_of, is_taken, is_there, lock_guilds, number_of
+from bot.store.personas.access import (
+    count_of,
+    first_columns,
+    has_name,
+    is_taken,
+    is_there,
+    lock_guilds,
+    number_of,
+    of_guild,
+    refuse_too_much,
+)
 from bot.store.personas.tables import PersonaFileRow, PersonaRow, PersonaVersionRow
 from bot.store.turns.access import now
 from bot.store.turns.rows import AnyRow, batches
@@ -51,11 +61,7 @@ def kept_among(
 
 def kept_by_key(connection: Connection, guild_id: str, name_key: str) -> KeptPersona | None:
     """The persona of this name, as names are compared."""
-    chosen = select(PersonaRow.__table__).where(
-        PersonaRow.guild_id == guild_id,
-        PersonaRow.name_key == name_key,
-        PersonaRow.deleted_at.is_(None),
-    )
+    chosen = select(PersonaRow.__table__).where(has_name(PersonaRow, guild_id, name_key))
     row = connection.execute(chosen).first()
     return None if row is None else to_persona(row)
 
@@ -63,9 +69,7 @@ def kept_by_key(connection: Connection, guild_id: str, name_key: str) -> KeptPer
 def all_kept(connection: Connection, guild_id: str) -> list[KeptPersona]:
     """All of a guild."""
     chosen = (
-        select(PersonaRow.__table__)
-        .where(PersonaRow.guild_id == guild_id, PersonaRow.deleted_at.is_(None))
-        .order_by(PersonaRow.id)
+        select(PersonaRow.__table__).where(of_guild(PersonaRow, guild_id)).order_by(PersonaRow.id)
     )
     return [to_persona(row) for row in connection.execute(chosen)]
 
@@ -116,17 +120,11 @@ def add(
             f"This server has {limits.personas} personas of its own, which is the limit.",
             "Delete one that nobody needs, with `/persona delete`.",
         )
-    moment = now()
     number = connection.execute(
         insert(PersonaRow)
         .values(
-            guild_id=guild_id,
-            revision=1,
+            **first_columns(guild_id, by),
             size_bytes=0,
-            created_by=by,
-            created_at=moment,
-            edited_by=by,
-            edited_at=moment,
             **_fields(draft),
             picture_sha256=draft.picture_digest,
         )
@@ -299,12 +297,7 @@ def _measured(connection: Connection, guild_id: str, number: int, limits: Limits
         .values(size_bytes=size)
         .returning(*PersonaRow.__table__.columns)
     ).one()
-    if bytes_of(connection, guild_id) > limits.total_bytes:
-        raise PersonaError(
-            f"This server's personas and lorebooks would take more than "
-            f"{limits.total_bytes // 2**20} MiB, which is the limit.",
-            "Delete some that nobody needs. What was deleted counts for ten minutes more.",
-        )
+    refuse_too_much(connection, guild_id, limits, PersonaError)
     return to_persona(row)
 
 

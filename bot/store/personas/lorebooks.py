@@ -11,7 +11,17 @@ from sqlalchemy import Connection, Select, delete, insert, or_, select, update
 
 from bot.chat.personas.guild.kept import LORE_ID, BookScope, KeptLorebook, Limits, LorebookDraft
 from bot.errors import LorebookError, NotFound
-from bot.store.personas.access import bytes_of, count_of, is_taken, is_there, lock_guilds, number_of
+from bot.store.personas.access import (
+    count_of,
+    first_columns,
+    has_name,
+    is_taken,
+    is_there,
+    lock_guilds,
+    number_of,
+    of_guild,
+    refuse_too_much,
+)
 from bot.store.personas.tables import LorebookPlaceRow, LorebookRow
 from bot.store.turns.access import now
 from bot.store.turns.rows import AnyRow, batches
@@ -29,20 +39,14 @@ def kept(connection: Connection, guild_id: str, lorebook_id: str) -> KeptLoreboo
 
 def kept_by_key(connection: Connection, guild_id: str, name_key: str) -> KeptLorebook | None:
     """The lorebook of this name, as names are compared."""
-    chosen = select(*_COLUMNS).where(
-        LorebookRow.guild_id == guild_id,
-        LorebookRow.name_key == name_key,
-        LorebookRow.deleted_at.is_(None),
-    )
+    chosen = select(*_COLUMNS).where(has_name(LorebookRow, guild_id, name_key))
     found = _all(connection, chosen)
     return found[0] if found else None
 
 
 def all_kept(connection: Connection, guild_id: str) -> list[KeptLorebook]:
     """All of a guild."""
-    chosen = select(*_COLUMNS).where(
-        LorebookRow.guild_id == guild_id, LorebookRow.deleted_at.is_(None)
-    )
+    chosen = select(*_COLUMNS).where(of_guild(LorebookRow, guild_id))
     return _all(connection, chosen.order_by(LorebookRow.id))
 
 
@@ -66,21 +70,15 @@ def add(
             f"This server has {limits.lorebooks} lorebooks, which is the limit.",
             "Delete one that nobody needs, with `/lore delete`.",
         )
-    moment = now()
     row = connection.execute(
         insert(LorebookRow)
         .values(
-            guild_id=guild_id,
-            revision=1,
-            created_by=by,
-            created_at=moment,
-            edited_by=by,
-            edited_at=moment,
+            **first_columns(guild_id, by),
             **_fields(draft),
         )
         .returning(*_COLUMNS)
     ).one()
-    _refuse_too_much(connection, guild_id, limits)
+    refuse_too_much(connection, guild_id, limits, LorebookError)
     return _to_lorebook(row, {})
 
 
@@ -102,7 +100,7 @@ def change(
         .where(LorebookRow.id == before.id)
         .values(revision=before.revision + 1, edited_by=by, edited_at=now(), **_fields(draft))
     )
-    _refuse_too_much(connection, guild_id, limits)
+    refuse_too_much(connection, guild_id, limits, LorebookError)
     return _required(connection, guild_id, lorebook_id)
 
 
@@ -182,8 +180,7 @@ def attached(
     numbers = select(LorebookPlaceRow.lorebook_id).where(or_(*conditions))
     chosen = select(*_COLUMNS).where(
         LorebookRow.id.in_(numbers),
-        LorebookRow.guild_id == guild_id,
-        LorebookRow.deleted_at.is_(None),
+        of_guild(LorebookRow, guild_id),
     )
     return _all(connection, chosen.order_by(LorebookRow.id))
 
@@ -247,12 +244,3 @@ def _required(connection: Connection, guild_id: str, lorebook_id: str) -> KeptLo
 
 def _refuse_name(name: str) -> NoReturn:
     raise LorebookError(f"This server has a lorebook «{name}» already.", "Take another name.")
-
-
-def _refuse_too_much(connection: Connection, guild_id: str, limits: Limits) -> None:
-    if bytes_of(connection, guild_id) > limits.total_bytes:
-        raise LorebookError(
-            f"This server's personas and lorebooks would take more than "
-            f"{limits.total_bytes // 2**20} MiB, which is the limit.",
-            "Delete some that nobody needs. What was deleted counts for ten minutes more.",
-        )

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import aliased
 
-from bot.chat.messages import ChannelKey, Turn
+from bot.chat.messages import ChannelKey, Speaker, Turn
 from bot.errors import NotFound
 from bot.store.columns import RowId
 from bot.store.tables import (
@@ -175,6 +175,29 @@ def new_turn(connection: Connection, values: dict[str, Any]) -> int:
     """Append a turn; returns its number."""
     values = {**values, "within": values["conversation_id"]}
     return connection.execute(_NEW_TURN, values).scalar_one()
+
+
+def new_bot_turn(
+    connection: Connection, conversation: int, speaker: Speaker, persona: str, persona_id: str
+) -> int:
+    """Append a turn that the bot speaks, without a swipe; returns its number."""
+    return new_turn(
+        connection,
+        {
+            "conversation_id": conversation,
+            "role": "bot",
+            "speaker_id": speaker.speaker_id,
+            "speaker_name": speaker.name,
+            "speaker_is_bot": speaker.is_bot,
+            "text": "",
+            "created_at": now(),
+            "persona": persona,
+            "persona_id": persona_id or None,
+            "addressed": False,
+            "is_pending": False,
+            "active_swipe": 0,
+        },
+    )
 
 
 _ONE_TURN = select_turns().where(TurnRow.id == bindparam("turn_id"))

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, insert
 
 from bot.chat.messages import ChannelKey, Speaker, Turn, TurnState
 from bot.store.tables import AskerRow, SwipeRow
-from bot.store.turns.access import new_turn, now, read_turn, take_channel, take_conversation
+from bot.store.turns.access import new_bot_turn, read_turn, take_channel, take_conversation
 
 
 def add_greeting(
@@ -21,21 +21,8 @@ def add_greeting(
 ) -> Turn:
     """Append a whole bot's turn with a swipe a text; none of them has a generation."""
     channel_id: int = take_channel(connection, channel).id
-    values = {
-        "conversation_id": take_conversation(connection, channel_id),
-        "role": "bot",
-        "speaker_id": speaker.speaker_id,
-        "speaker_name": speaker.name,
-        "speaker_is_bot": speaker.is_bot,
-        "text": "",
-        "created_at": now(),
-        "persona": persona,
-        "persona_id": persona_id or None,
-        "addressed": False,
-        "is_pending": False,
-        "active_swipe": 0,
-    }
-    turn_id = new_turn(connection, values)
+    conversation = take_conversation(connection, channel_id)
+    turn_id = new_bot_turn(connection, conversation, speaker, persona, persona_id)
     whole = {"turn_id": turn_id, "state": TurnState.WHOLE.value, "run_id": None}
     swipes = [whole | {"position": at, "text": text} for at, text in enumerate(texts)]
     connection.execute(insert(SwipeRow), swipes)

@@ -30,8 +30,7 @@ from bot.store.turns.access import (
     forget_quotes,
     mark_stale,
     message_ids_of,
-    new_turn,
-    now,
+    new_bot_turn,
     read_turn,
     take_channel,
     take_conversation,
@@ -87,23 +86,7 @@ def begin_reply(
     conversation = (
         questions[0].conversation_id if questions else take_conversation(connection, channel_id)
     )
-    turn_id = new_turn(
-        connection,
-        {
-            "conversation_id": conversation,
-            "role": "bot",
-            "speaker_id": speaker.speaker_id,
-            "speaker_name": speaker.name,
-            "speaker_is_bot": speaker.is_bot,
-            "text": "",
-            "created_at": now(),
-            "persona": persona,
-            "persona_id": persona_id or None,
-            "addressed": False,
-            "is_pending": False,
-            "active_swipe": 0,
-        },
-    )
+    turn_id = new_bot_turn(connection, conversation, speaker, persona, persona_id)
     add_swipe(connection, turn_id, 0, run_id)
     askers = sorted({question.speaker_id for question in questions} | set(asked_by))
     if askers:

@@ -10,8 +10,8 @@ import aiohttp
 from aiohttp import web
 
 from bot.chat.personas.cards.card import Card
-from bot.chat.personas.cards.documents import shown
-from bot.chat.personas.cards.reading import CARD_FILE_BYTES, read_card
+from bot.chat.personas.cards.reading import read_card
+from bot.chat.personas.documents import FILE_BYTES, shown
 from bot.chat.personas.lore.book import Lorebook
 from bot.chat.personas.lore.reading import read_lorebook
 from bot.errors import LorebookError, PersonaError
@@ -47,7 +47,7 @@ class Uploads:
         file_name = shown(request.query.get("name", ""), NAME_CHARACTERS) or "The file"
         if request.content_type != FILE_TYPE or "Content-Encoding" in request.headers:
             raise Refused(415, "A file must come as it is.", f"Send Content-Type: {FILE_TYPE}.")
-        if (request.content_length or 0) > CARD_FILE_BYTES:
+        if (request.content_length or 0) > FILE_BYTES:
             raise _too_large(file_name)
         async with self._reading:
             content = await _read(request, file_name)
@@ -77,7 +77,7 @@ async def _read(request: web.Request, file_name: str) -> bytes:
         async with asyncio.timeout(UPLOAD_SECONDS):
             async for chunk in request.content.iter_any():
                 content += chunk
-                if len(content) > CARD_FILE_BYTES:
+                if len(content) > FILE_BYTES:
                     raise _too_large(file_name)
     except TimeoutError as error:
         raise Refused(408, f"{file_name} came too slowly.", "Drop it here again.") from error

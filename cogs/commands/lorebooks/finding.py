@@ -1,7 +1,5 @@
 """Lorebooks by their names, where they can be attached, and who may do what with them."""
 
-from collections.abc import Iterable
-
 from discord import app_commands
 
 from bot.chat.messages import Scope
@@ -9,7 +7,7 @@ from bot.chat.persona import Persona
 from bot.chat.personas.guild.kept import BookScope, KeptLorebook
 from bot.chat.personas.guild.lore_workshop import Place, place_of
 from bot.errors import LorebookError, NotAllowed, NotFound
-from cogs.commands.personas.finding import CHOICES, find_persona
+from cogs.commands.personas.finding import choices_of, find_persona
 from cogs.interactions import Interaction, bot_of, channel_of, in_time, may_change
 from cogs.platform import key_of
 
@@ -26,7 +24,7 @@ async def complete_book(interaction: Interaction, typed: str) -> list[app_comman
     if interaction.guild_id is None:
         return []
     books = await bot_of(interaction).desk.lorebooks.all(str(interaction.guild_id))
-    return _choices(books, typed)
+    return choices_of((book.name for book in books), typed)
 
 
 def require_guild(interaction: Interaction) -> str:
@@ -97,10 +95,3 @@ async def persona_here(interaction: Interaction) -> Persona:
     cascade = bot_of(interaction).conversations.settings
     key = key_of(channel_of(interaction))
     return await cascade.persona(key, await cascade.resolve(key))
-
-
-def _choices(books: Iterable[KeptLorebook], typed: str) -> list[app_commands.Choice[str]]:
-    typed = typed.casefold()
-    found = [book.name for book in books if typed in book.name.casefold()]
-    found.sort(key=lambda name: not name.casefold().startswith(typed))
-    return [app_commands.Choice(name=name, value=name) for name in found[:CHOICES]]

@@ -5,7 +5,7 @@ from typing import Any
 
 import discord
 
-from cogs.commands.personas.asking import AskerView
+from cogs.commands.library.asking import AskerView
 from cogs.interactions import Interaction
 
 Render = Callable[[int], discord.Embed]

@@ -7,7 +7,7 @@ import discord
 
 from bot.chat.persona import Persona
 from bot.errors import CaduceusError, PersonaError
-from cogs.commands.personas.asking import AskerView
+from cogs.commands.library.asking import AskerView
 from cogs.commands.personas.costs import costs_of
 from cogs.commands.personas.fields import (
     BY_KEY,

@@ -17,20 +17,20 @@ CHOICES = 25  # Discord shows no more
 @in_time
 async def complete_persona(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """The personas whose names hold what was typed; those that begin with it first."""
-    return _choices(await _entries(interaction), typed)
+    return choices_of(await _names(interaction), typed)
 
 
 @in_time
 async def complete_own(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """The same of the server's own alone, which can be changed."""
-    return _choices(await _entries(interaction, lambda entry: entry.guild_id is not None), typed)
+    return choices_of(await _names(interaction, lambda entry: entry.guild_id is not None), typed)
 
 
 @in_time
 async def complete_cast(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """The same of those that speak here beside the main one."""
     cast = set(await bot_of(interaction).desk.casts.cast(scope_of(interaction)))
-    return _choices(await _entries(interaction, lambda entry: entry.id in cast), typed)
+    return choices_of(await _names(interaction, lambda entry: entry.id in cast), typed)
 
 
 async def find_persona(interaction: Interaction, name: str) -> Persona:
@@ -68,16 +68,18 @@ async def require_choice(interaction: Interaction) -> None:
     )
 
 
-async def _entries(
+async def _names(
     interaction: Interaction, wanted: Callable[[PersonaEntry], bool] = lambda _: True
-) -> list[PersonaEntry]:
+) -> list[str]:
     guild_id = key_of(channel_of(interaction)).guild_id
-    return [one for one in await bot_of(interaction).desk.personas.entries(guild_id) if wanted(one)]
+    entries = await bot_of(interaction).desk.personas.entries(guild_id)
+    return [entry.name for entry in entries if wanted(entry)]
 
 
-def _choices(entries: Iterable[PersonaEntry], typed: str) -> list[app_commands.Choice[str]]:
+def choices_of(names: Iterable[str], typed: str) -> list[app_commands.Choice[str]]:
+    """The names that hold what was typed, as Discord shows them; those that begin with it first."""
     typed = typed.casefold()
     # The name is also the value: an id may be longer than Discord takes.
-    found = [entry.name for entry in entries if typed in entry.name.casefold()]
+    found = [name for name in names if typed in name.casefold()]
     found.sort(key=lambda name: not name.casefold().startswith(typed))
     return [app_commands.Choice(name=name, value=name) for name in found[:CHOICES]]

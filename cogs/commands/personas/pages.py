@@ -7,7 +7,7 @@ import discord
 
 from bot.chat.personas.homes import PersonaEntry
 from cogs.client import CaduceusBot
-from cogs.commands.personas.asking import NOT_YOURS
+from cogs.commands.library.asking import NOT_YOURS
 from cogs.commands.personas.finding import scope_of
 from cogs.commands.personas.looks import picture_file, plain
 from cogs.interactions import Interaction, bot_of, channel_of, is_moderator, tell, told

@@ -14,7 +14,8 @@ from making_cards import as_json, card_chunk, picture_bytes, png, v2, v3
 from worlds import World, talking, write_personas
 
 from bot.chat.persona import Persona
-from bot.chat.personas.cards.reading import CARD_FILE_BYTES, read_card
+from bot.chat.personas.cards.reading import read_card
+from bot.chat.personas.documents import FILE_BYTES
 from bot.errors import NotAllowed, NotFound, PersonaError
 from cogs.commands.personas.parts import joined, parts_of
 
@@ -153,7 +154,7 @@ async def test_a_name_of_the_owners_cannot_be_replaced(tmp_path: Path) -> None:
         (as_json({"entries": {}}), "lorebook"),
         (as_json([{"mes": "x", "is_user": True}]), "chat log"),
         (picture_bytes(), "without a card"),
-        (b"x" * (CARD_FILE_BYTES + 1), "larger than 8 MiB"),
+        (b"x" * (FILE_BYTES + 1), "larger than 8 MiB"),
         (as_json(v2(name="guild:1")), "looks like the id"),
     ],
     ids=["text", "lorebook", "chat", "picture", "large", "id"],

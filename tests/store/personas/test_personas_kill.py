@@ -2,12 +2,11 @@
 
 import asyncio
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from kept_samples import GUILD
+from killing import run_and_kill
 
 from bot.store.checks import check
 from bot.store.database import Database
@@ -17,7 +16,7 @@ pytestmark = pytest.mark.slow
 ROUNDS = 3
 CHILD = """
 import asyncio, sys
-sys.path.insert(0, sys.argv[2])
+sys.path.insert(0, sys.argv[3])
 from bot.chat.personas.guild.kept import KeptFile
 from bot.store.database import Database
 from kept_samples import GUILD, LIMITS, draft
@@ -29,7 +28,7 @@ async def main():
     database = await Database.open(sys.argv[1])
     store = database.personas
     say("open")
-    number = int(sys.argv[3])
+    number = int(sys.argv[2])
     while True:
         number += 1
         files = [KeptFile("picture", "", bytes([number % 256]) * 200_000)]
@@ -48,35 +47,14 @@ asyncio.run(main())
 """
 
 
-def run_and_kill(url: str, start: int, seconds: float) -> list[list[str]]:
-    """Let the child work for a while, kill it, and return what it had acknowledged."""
-    child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, url, str(Path(__file__).parent), f"{start}"],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[3],
-    )
-    assert child.stdout is not None
-    try:
-        assert child.stdout.readline() == "open\n"
-        try:
-            child.wait(seconds)
-        except subprocess.TimeoutExpired:
-            child.kill()
-        rest = child.stdout.read()
-        assert child.wait() == -9
-    finally:
-        child.stdout.close()
-    complete = rest[: rest.rfind("\n") + 1]
-    return [line.split() for line in complete.splitlines()]
-
-
 async def test_kill_9_while_personas_are_written(sqlite_url: str) -> None:
     dice = random.Random()
     last: dict[str, list[str]] = {}
     for round_number in range(ROUNDS):
         start = round_number * 10_000
-        lines = await asyncio.to_thread(run_and_kill, sqlite_url, start, dice.uniform(0.05, 0.5))
+        lines = await asyncio.to_thread(
+            run_and_kill, CHILD, sqlite_url, start, dice.uniform(0.05, 0.5), Path(__file__).parent
+        )
         last |= {persona_id: [step, version] for step, persona_id, version in lines}
         database = await Database.open(sqlite_url)
         try:

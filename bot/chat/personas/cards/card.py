@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from bot.chat.persona import PersonaText
-from bot.chat.personas.cards.documents import JsonObject, as_list, as_object
 from bot.chat.personas.cards.versions import Version, data_of
+from bot.chat.personas.documents import JsonObject, as_list, as_object
 
 
 class Origin(Enum):

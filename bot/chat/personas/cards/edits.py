@@ -12,7 +12,6 @@ from pydantic import BaseModel
 
 from bot.chat.persona import PersonaText
 from bot.chat.personas.cards.card import Card, Origin
-from bot.chat.personas.cards.documents import JsonObject, as_object
 from bot.chat.personas.cards.fields import LISTS, TEXTS
 from bot.chat.personas.cards.versions import (
     MODIFIED,
@@ -23,6 +22,7 @@ from bot.chat.personas.cards.versions import (
     put,
     put_extension,
 )
+from bot.chat.personas.documents import JsonObject, as_object
 
 # Our fields that stand in `extensions.caduceus`, since no card has a place for them.
 _OWN_FIELDS = ("summary", "sampling", "stop_words")

@@ -18,14 +18,14 @@ from bot.chat.persona import (
     PersonaSampling,
     PersonaText,
 )
-from bot.chat.personas.cards.documents import (
+from bot.chat.personas.cards.versions import OURS
+from bot.chat.personas.documents import (
     JsonObject,
     as_list,
     as_object,
     fault,
     shown,
 )
-from bot.chat.personas.cards.versions import OURS
 from bot.chat.text.names import clean_name, is_like_an_id
 from bot.errors import PersonaError
 

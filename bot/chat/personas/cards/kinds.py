@@ -7,7 +7,7 @@ NovelAI, Agnai, Risu and KoboldAI.
 import re
 from enum import Enum
 
-from bot.chat.personas.cards.documents import JsonObject, as_list, as_object
+from bot.chat.personas.documents import JsonObject, as_list, as_object
 from bot.errors import PersonaError
 
 
@@ -51,7 +51,7 @@ _BOOKS = frozenset(
 )  # fmt: skip
 _SPEC = re.compile(r"chara_card_v(\d+)", re.IGNORECASE)
 # Keys that nothing but a flat card has. A lorebook has a name and a description, too.
-_FLAT = frozenset(
+FLAT_KEYS = frozenset(
     {
         "char_name", "char_persona", "char_greeting", "world_scenario", "example_dialogue",
         "personality", "first_mes", "mes_example",
@@ -121,10 +121,10 @@ def _by_its_marks(values: JsonObject) -> Kind | None:
         return Kind.AGNAI_CHARACTER
     if {"scenarioVersion", "storyContainerVersion"} & values.keys():
         return Kind.SCENARIO
-    if data is not None and ("name" in data or not _FLAT & values.keys()):
-        if "entries" in data and not (_FLAT | {"scenario"}) & data.keys():
+    if data is not None and ("name" in data or not FLAT_KEYS & values.keys()):
+        if "entries" in data and not (FLAT_KEYS | {"scenario"}) & data.keys():
             return Kind.BOOK
-        return Kind.V2 if {"name", "description", *_FLAT} & data.keys() else None
+        return Kind.V2 if {"name", "description", *FLAT_KEYS} & data.keys() else None
     return None
 
 
@@ -134,14 +134,14 @@ def _by_its_keys(values: JsonObject) -> Kind:
         return Kind.CHAT
     if "gamestarted" in keys or ("worldinfo" in keys and {"memory", "prompt", "actions"} & keys):
         return Kind.STORY
-    if not _FLAT & keys and "entries" in keys:
+    if not FLAT_KEYS & keys and "entries" in keys:
         return _kind_of_entries(values["entries"])
     is_webui = "context" in keys or ("greeting" in keys and "description" not in keys)
-    if is_webui and not (_FLAT - {"example_dialogue"}) & keys:
+    if is_webui and not (FLAT_KEYS - {"example_dialogue"}) & keys:
         return Kind.WEBUI
-    if len(_PRESET & keys) > 1 and not _FLAT & keys:
+    if len(_PRESET & keys) > 1 and not FLAT_KEYS & keys:
         return Kind.PRESET
-    if (_FLAT | _ALSO_FLAT) & keys:
+    if (FLAT_KEYS | _ALSO_FLAT) & keys:
         return Kind.V1
     # A name and keys that no card has would be a persona with nothing in it.
     return Kind.V1 if "name" in keys and not keys - _BESIDE_A_NAME else Kind.OTHER

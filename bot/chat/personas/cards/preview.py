@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from bot.chat.persona import PersonaText
 from bot.chat.personas.cards.card import Card
-from bot.chat.personas.cards.documents import as_list, as_object
 from bot.chat.personas.cards.pictures import render
+from bot.chat.personas.documents import as_list, as_object
 from bot.errors import PersonaError
 
 _LOOK_SIDE = 64

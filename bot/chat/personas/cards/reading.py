@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import PurePath
 
 from bot.chat.personas.cards.card import Card, Origin
-from bot.chat.personas.cards.documents import decode, shown
 from bot.chat.personas.cards.formats.archive import find_archive, read_archive
 from bot.chat.personas.cards.formats.charx import CARD_FILE, embedded_file, icon_of, missing_assets
 from bot.chat.personas.cards.formats.chunks import SIGNATURE
@@ -16,9 +15,9 @@ from bot.chat.personas.cards.formats.toml_file import parse_toml
 from bot.chat.personas.cards.formats.yaml_file import parse_yaml
 from bot.chat.personas.cards.kinds import Kind, kind_of, refusal
 from bot.chat.personas.cards.pictures import look_at
+from bot.chat.personas.documents import FILE_BYTES, decode, shown
 from bot.errors import PersonaError
 
-CARD_FILE_BYTES = 8 * 1024 * 1024
 ENDINGS = (
     ".toml", ".json", ".png", ".apng", ".charx", ".jpg", ".jpeg", ".byaf", ".yaml", ".yml",
 )  # fmt: skip
@@ -35,7 +34,7 @@ def read_card(content: bytes, file_name: str) -> Card:
     PersonaError in one line: too large, broken, hostile, encrypted, or no card, and what it is.
     """
     file_name = shown(file_name, 100) or "The file"
-    if len(content) > CARD_FILE_BYTES:
+    if len(content) > FILE_BYTES:
         raise PersonaError(f"{file_name} is larger than 8 MiB.", "Take a smaller picture.")
     if content.startswith(SIGNATURE):
         return _read_png(file_name, content)
@@ -138,7 +137,7 @@ def _read_json(file_name: str, content: bytes, text: str) -> Card:
     try:
         document = read_document(file_name, content)
     except PersonaError as error:
-        if "extra data" in error.message and '"is_user"' in text[:CARD_FILE_BYTES]:
+        if "extra data" in error.message and '"is_user"' in text[:FILE_BYTES]:
             raise refusal(file_name, Kind.CHAT) from error
         raise
     return card_of(file_name, document, Origin.JSON, text=text)

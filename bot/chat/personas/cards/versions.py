@@ -14,7 +14,7 @@ are never changed: what is changed is copied on the way there.
 from collections.abc import Mapping
 from enum import Enum
 
-from bot.chat.personas.cards.documents import JsonObject, as_object
+from bot.chat.personas.documents import JsonObject, as_object
 
 OURS = "caduceus"  # our key in `extensions`
 MODIFIED = "modification_date"  # said anew whenever a V3 card is written

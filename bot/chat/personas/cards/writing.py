@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from enum import Enum
 
 from bot.chat.personas.cards.card import Asset, Card, Origin
-from bot.chat.personas.cards.documents import JsonObject, as_list, as_object, dump_json
 from bot.chat.personas.cards.formats.charx import (
     ICON_FILE,
     build_charx,
@@ -17,14 +16,14 @@ from bot.chat.personas.cards.formats.charx import (
 from bot.chat.personas.cards.formats.png import build_png
 from bot.chat.personas.cards.formats.toml_writing import dump_toml
 from bot.chat.personas.cards.pictures import PERSONA_SIDE, plain_picture, render
-from bot.chat.personas.cards.reading import CARD_FILE_BYTES
 from bot.chat.personas.cards.versions import MODIFIED, Version, convert, put
+from bot.chat.personas.documents import FILE_BYTES, JsonObject, as_list, as_object, dump_json
 from bot.errors import PersonaError
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]+')
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?=\.|$)", re.IGNORECASE)  # on Windows
 _FILE_NAME_CHARACTERS = 60
-_PICTURE_BYTES = CARD_FILE_BYTES // 2
+_PICTURE_BYTES = FILE_BYTES // 2
 _CHUNK_PATH_BYTES = 60  # a PNG's keyword has 79 at most
 # What character-card-spec-v3 wants a V2 reader to be told of a V3 card («Backfilling»).
 _BACKFILL = (
@@ -72,7 +71,7 @@ def write_card(card: Card, format: Format, now: int) -> Exported:
         case Format.V1 | Format.V2 | Format.V3:
             document = document_in(card, Version(format.value), now)
             content = dump_json(document, indent=2)
-            if len(content) > CARD_FILE_BYTES:
+            if len(content) > FILE_BYTES:
                 content = dump_json(document)
         case Format.PNG:
             content = _png(card, now, told)
@@ -152,7 +151,7 @@ def _png(card: Card, now: int, told: list[str]) -> bytes:
     if any(not _fits_keyword(path) for path in card.files):
         told.append("Some of the files beside the card don't go into a PNG; charx takes them.")
     content = build_png(picture, documents, files, card.chunks)
-    if len(content) > CARD_FILE_BYTES and files:
+    if len(content) > FILE_BYTES and files:
         told.append("The files beside the card are too large for a PNG; charx takes them along.")
         content = build_png(picture, documents, {}, card.chunks)
     return content
@@ -200,7 +199,7 @@ def _charx(card: Card, now: int, told: list[str]) -> bytes:
     if card.chunks:
         told.append("The other texts in its picture don't go into a CHARX.")
     content = build_charx(dump_json(document, indent=2), files)
-    if len(content) > CARD_FILE_BYTES:
+    if len(content) > FILE_BYTES:
         told.append("It is larger than 8 MiB, which is more than can be imported here.")
     return content
 

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from bot.chat.personas.cards.card import Card, Origin
-from bot.chat.personas.cards.documents import shown
 from bot.chat.personas.cards.fields import CONTROLS
 from bot.chat.personas.cards.preview import lore_entries
 from bot.chat.personas.cards.reading import read_card
+from bot.chat.personas.documents import FILE_BYTES, dump_json, shown
 from bot.chat.personas.guild.kept import LorebookDraft
 from bot.chat.personas.homes import persona_key
 from bot.chat.personas.lore.character_book import write_lorebook_v3
-from bot.chat.personas.lore.documents import FILE_BYTES, dump_json
 from bot.chat.personas.lore.preview import BookPreview, preview_of_book
 from bot.chat.personas.lore.reading import book_in_card, read_lorebook
 from bot.chat.text.names import clean_name
@@ -104,7 +103,7 @@ def _inside(file_name: str, card: Card, error: LorebookError) -> BookFile:
     book = book_in_card(file_name, document)
     whose = shown(card.persona.name, 60)
     # As a file of V3, which says by itself what it is: a bare book may look like another kind.
-    written = dump_json(write_lorebook_v3(book), indent=None)
+    written = dump_json(write_lorebook_v3(book))
     if len(written) > FILE_BYTES:
         raise LorebookError(
             f"The lorebook inside {file_name} is larger than 8 MiB.", "Use a smaller one."

@@ -4,12 +4,12 @@ import asyncio
 from collections import OrderedDict
 
 from bot.chat.messages import ChannelKey
+from bot.chat.personas.documents import FILE_BYTES, dump_json
 from bot.chat.personas.guild.book_files import BOOK_NAME_CHARACTERS, BookFile
 from bot.chat.personas.guild.kept import BookScope, KeptLorebook, Limits, LorebookStore
 from bot.chat.personas.guild.workshop import UNDO_FOR, Clock, utc_now
 from bot.chat.personas.homes import persona_key
 from bot.chat.personas.lore.book import Lorebook
-from bot.chat.personas.lore.documents import FILE_BYTES, dump_json
 from bot.chat.personas.lore.reading import MOST_ENTRIES, read_lorebook
 from bot.chat.personas.lore.writing import BookFormat, document_of, own_format, write_lorebook
 from bot.errors import LorebookError, NotFound
@@ -192,4 +192,4 @@ def _written(book: Lorebook, chosen: BookFormat) -> bytes:
     content = write_lorebook(book, chosen)
     if len(content) <= FILE_BYTES:
         return content
-    return dump_json(document_of(book, chosen), indent=None)
+    return dump_json(document_of(book, chosen))

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from bot.chat.persona import Persona, PersonaText
 from bot.chat.personas.cards.card import Card, Origin, TextChunk
-from bot.chat.personas.cards.documents import JsonObject, dump_json
 from bot.chat.personas.cards.formats.json_file import card_of
 from bot.chat.personas.cards.pictures import PERSONA_SIDE, render
+from bot.chat.personas.documents import JsonObject, dump_json
 from bot.chat.personas.guild.kept import KeptDocument, KeptFile, PersonaDraft
 from bot.chat.personas.homes import persona_key, with_version
 from bot.errors import PersonaError

@@ -7,7 +7,7 @@ What SillyTavern adds stands in an entry's `extensions`; a number there beats th
 from dataclasses import replace
 from typing import Any
 
-from bot.chat.personas.lore import values
+from bot.chat.personas.documents import as_list, as_object
 from bot.chat.personas.lore.book import BookKind, JsonObject, Lorebook, LoreEntry
 from bot.chat.personas.lore.fields import (
     BOOK,
@@ -46,19 +46,19 @@ def read_character_book(document: JsonObject, kind: BookKind = BookKind.CHARACTE
         for at, raw in enumerate(_raw_entries(document))
     )
     found: dict[str, Any] = read_keys(BOOK, document)
-    extensions = values.as_object(document.get("extensions")) or {}
+    extensions = as_object(document.get("extensions")) or {}
     return Lorebook(kind, **found, entries=entries, extensions=extensions, raw=document)
 
 
 def read_lorebook_v3(document: JsonObject) -> Lorebook:
     """A book from a file `{spec: "lorebook_v3", data}`. Its `raw` is the data."""
-    data = values.as_object(document.get("data")) or {}
+    data = as_object(document.get("data")) or {}
     return replace(read_character_book(data, BookKind.LOREBOOK_V3), envelope=document)
 
 
 def read_entry(raw: JsonObject, uid: str) -> LoreEntry:
     """One entry. Programs other than SillyTavern mean a `use_regex` as the spec does."""
-    extensions = values.as_object(raw.get("extensions")) or {}
+    extensions = as_object(raw.get("extensions")) or {}
     found: dict[str, Any] = {
         **read_keys(CARD, raw),
         **read_keys(CARD_EXTENSIONS, extensions),
@@ -91,10 +91,10 @@ def write_lorebook_v3(book: Lorebook) -> dict[str, object]:
 
 
 def _raw_entries(document: JsonObject) -> list[JsonObject]:
-    entries = values.as_list(document.get("entries"))
+    entries = as_list(document.get("entries"))
     if entries is None:  # as World Info has them: seen in cards
-        entries = list((values.as_object(document.get("entries")) or {}).values())
-    return [entry for entry in map(values.as_object, entries) if entry is not None]
+        entries = list((as_object(document.get("entries")) or {}).values())
+    return [entry for entry in map(as_object, entries) if entry is not None]
 
 
 def _with_demanded(entry: JsonObject) -> dict[str, object]:
@@ -116,7 +116,7 @@ def _changed(book: Lorebook, before: Lorebook) -> list[object]:
 def _changed_entry(before: LoreEntry, now: LoreEntry) -> dict[str, object]:
     """The entry as it stood, with what is different now, where that stood or else belongs."""
     raw = before.raw
-    extensions = values.as_object(raw.get("extensions")) or {}
+    extensions = as_object(raw.get("extensions")) or {}
     in_extensions = changed_keys(CARD_EXTENSIONS, before, now)
     in_card = changed_keys(CARD, before, now)
     for key in ("position", "case_sensitive"):  # both have it: where it stands, it is changed

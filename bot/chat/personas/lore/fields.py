@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
+from bot.chat.personas.documents import as_object
 from bot.chat.personas.lore import values
 from bot.chat.personas.lore.book import JsonObject, Lorebook, LoreEntry
 
@@ -186,15 +187,15 @@ def unknown_keys(table: Iterable[Key], source: JsonObject, *known: str) -> dict[
 
 def packed(extensions: JsonObject, name: str, kept: JsonObject) -> JsonObject:
     """`extensions` with `kept` in our bag, under `name`."""
-    bag = values.as_object(extensions.get(BAG)) or {}
+    bag = as_object(extensions.get(BAG)) or {}
     return {**extensions, BAG: {**bag, name: kept}}
 
 
 def unpacked(extensions: JsonObject, name: str) -> tuple[JsonObject, JsonObject]:
     """What our bag in `extensions` holds under `name`, and the extensions without that."""
-    bag = values.as_object(extensions.get(BAG)) or {}
+    bag = as_object(extensions.get(BAG)) or {}
     if name not in bag:
         return {}, extensions
     rest: dict[str, object] = {key: value for key, value in bag.items() if key != name}
     without = {key: value for key, value in extensions.items() if key != BAG or rest}
-    return values.as_object(bag[name]) or {}, {**without, BAG: rest} if rest else without
+    return as_object(bag[name]) or {}, {**without, BAG: rest} if rest else without

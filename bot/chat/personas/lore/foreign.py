@@ -6,6 +6,7 @@ What they have that no field stands for is kept in the extensions, under `caduce
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bot.chat.personas.documents import as_list, as_object
 from bot.chat.personas.lore import values
 from bot.chat.personas.lore.book import BookKind, JsonObject, Lorebook, LoreEntry
 from bot.chat.personas.lore.fields import BAG
@@ -29,7 +30,7 @@ def read_novelai(document: JsonObject) -> Lorebook:
     }
 
     def fields(raw: JsonObject) -> dict[str, object]:
-        context = values.as_object(raw.get("contextConfig")) or {}
+        context = as_object(raw.get("contextConfig")) or {}
         category = values.text(raw.get("category"))
         return {
             "keys": values.texts(raw.get("keys")),
@@ -132,10 +133,10 @@ def _book(
 
 
 def _objects(value: object) -> Sequence[JsonObject]:
-    listed = values.as_list(value)
+    listed = as_list(value)
     if listed is None:
-        listed = list((values.as_object(value) or {}).values())
-    return [found for found in map(values.as_object, listed) if found is not None]
+        listed = list((as_object(value) or {}).values())
+    return [found for found in map(as_object, listed) if found is not None]
 
 
 def _without_wildcards(key: str) -> str:

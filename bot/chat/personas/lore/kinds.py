@@ -1,16 +1,11 @@
 """What a JSON document is, by its contents alone: which lorebook, or what instead of one."""
 
-from bot.chat.personas.lore import values
+from bot.chat.personas.cards.kinds import FLAT_KEYS, Kind, kind_of
+from bot.chat.personas.documents import as_list, as_object
 from bot.chat.personas.lore.book import BookKind, JsonObject
 
-# Keys that a flat character card has and no lorebook. A book has a name and a description, too.
-_CARD = frozenset(
-    {
-        "char_name", "char_persona", "char_greeting", "world_scenario", "example_dialogue",
-        "personality", "scenario", "first_mes", "mes_example",
-    }
-)  # fmt: skip
-_PRESET = frozenset({"temperature", "temp", "top_p", "top_k", "rep_pen", "prompt_order", "genamt"})
+# Keys that a character card has and no lorebook.
+_CARD = FLAT_KEYS | {"scenario"}
 
 
 def book_kind(document: object) -> BookKind | None:
@@ -19,69 +14,56 @@ def book_kind(document: object) -> BookKind | None:
     A persona card is never one, whatever else it holds: neither by its `spec`, nor with the keys
     of a card beside `entries`.
     """
-    found = values.as_object(document)
-    if found is None or is_card(found):
+    found = as_object(document)
+    if found is None or _is_card(found):
         return None
     spec = found.get("spec")
     if isinstance(spec, str) and spec.lower().startswith("lorebook"):
-        return BookKind.LOREBOOK_V3 if values.as_object(found.get("data")) is not None else None
+        return BookKind.LOREBOOK_V3 if as_object(found.get("data")) is not None else None
     if "lorebookVersion" in found:
         return BookKind.NOVELAI
-    if found.get("type") == "risu" and values.as_list(found.get("data")) is not None:
+    if found.get("type") == "risu" and as_list(found.get("data")) is not None:
         return BookKind.RISU
-    data = values.as_object(found.get("data"))
-    if data is not None and "spec" not in found and values.as_list(data.get("entries")) is not None:
+    data = as_object(found.get("data"))
+    if data is not None and "spec" not in found and as_list(data.get("entries")) is not None:
         return BookKind.LOREBOOK_V3  # somebody left out its spec
     entries = found.get("entries")
-    if found.get("kind") == "memory" and values.as_list(entries) is not None:
+    if found.get("kind") == "memory" and as_list(entries) is not None:
         return BookKind.AGNAI
-    listed = values.as_list(entries)
+    listed = as_list(entries)
     if listed is not None:
         return _kind_of_list(listed)
-    slots = values.as_object(entries)
-    if slots is None or not all(values.as_object(entry) is not None for entry in slots.values()):
+    slots = as_object(entries)
+    if slots is None or not all(as_object(entry) is not None for entry in slots.values()):
         return None
     return BookKind.WORLD_INFO
 
 
-def is_card(document: JsonObject) -> bool:
+def _is_card(document: JsonObject) -> bool:
     """Whether it is a character card of any version, with a book inside or without."""
     spec = document.get("spec")
     if isinstance(spec, str) and spec.lower().startswith("chara_card"):
         return True
-    data = values.as_object(document.get("data"))
+    data = as_object(document.get("data"))
     if data is not None and _CARD & data.keys():
         return True
     return bool(_CARD & document.keys())
 
 
 def what_else(document: object) -> str:
-    """What a document that is no lorebook is, in words: "a character card", "a chat log"."""
-    found = values.as_object(document)
-    if found is None:
-        listed = values.as_list(document)
-        first = values.as_object(listed[0]) if listed else None
-        if first is not None and {"mes", "is_user", "chat_metadata"} & first.keys():
-            return "a chat log"
-        return "a list" if listed is not None else "a single value"
-    if is_card(found):
-        return "a character card"
-    if {"chat_metadata", "user_name"} & found.keys():
-        return "a chat log"
-    if "gamestarted" in found or {"folders", "wifolders_d"} & found.keys():
-        return "a story of KoboldAI"
-    data = values.as_object(found.get("data")) or found
-    if found.get("kind") == "character" or {"name", "description"} <= data.keys():
-        return "a character card" if "entries" not in found else "JSON of another kind"
-    if len(_PRESET & found.keys()) > 1:
-        return "a preset with settings for a model"
-    return "JSON of another kind"
+    """What a document that is no lorebook is, in words: "a V2 character card", "a chat log"."""
+    kind = kind_of(document)
+    if kind is not Kind.OTHER and not kind.is_book:
+        return kind.value
+    if as_object(document) is not None:
+        return "JSON of another kind"
+    return "a list" if as_list(document) is not None else "a single value"
 
 
 def _kind_of_list(entries: list[object]) -> BookKind | None:
     if not entries:
         return BookKind.CHARACTER_BOOK
-    first = values.as_object(entries[0])
+    first = as_object(entries[0])
     if first is None:
         return None
     if "keywords" in first:

@@ -1,25 +1,27 @@
 """From a file, or a value inside a card, to a Lorebook: whichever program wrote it."""
 
-import base64
-import binascii
-import struct
 from collections.abc import Callable, Mapping
 
+from bot.chat.personas.cards.formats.chunks import SIGNATURE, keyword_of, read_chunks, unpack_base64
+from bot.chat.personas.cards.formats.png import CARD_KEYWORDS, NOVELAI_KEYWORD
+from bot.chat.personas.documents import (
+    BOOK,
+    FILE_BYTES,
+    as_list,
+    as_object,
+    decode_utf8,
+    parse_json,
+)
 from bot.chat.personas.lore.book import BookKind, JsonObject, Lorebook
 from bot.chat.personas.lore.character_book import read_character_book, read_lorebook_v3
-from bot.chat.personas.lore.documents import parse_json
 from bot.chat.personas.lore.foreign import read_agnai, read_novelai, read_risu
 from bot.chat.personas.lore.kinds import book_kind, what_else
-from bot.chat.personas.lore.values import as_list, as_object
 from bot.chat.personas.lore.world_info import read_world_info
-from bot.errors import LorebookError
+from bot.errors import LorebookError, PersonaError
 
 MOST_ENTRIES = 20_000  # of one book
 
-_PNG = b"\x89PNG\r\n\x1a\n"
 _ZIP = b"PK\x03\x04"
-_CARD_KEYWORDS = (b"chara", b"ccv3")
-_NOVELAI_KEYWORD = b"naidata"
 _READERS: Mapping[BookKind, Callable[[JsonObject], Lorebook]] = {
     BookKind.CHARACTER_BOOK: read_character_book,
     BookKind.LOREBOOK_V3: read_lorebook_v3,
@@ -35,12 +37,15 @@ def read_lorebook(file_name: str, content: bytes) -> Lorebook:
 
     Blocking: a large book takes a good part of a second.
     """
-    if content.startswith(_PNG):
+    if content.startswith(SIGNATURE):
         content = _novelai_text(file_name, content)
     elif content.startswith(_ZIP):
         said = f"{file_name} is a zip archive, as cards come in, not a lorebook."
         raise LorebookError(said, "A character card is imported with `/persona import`.")
-    return lorebook_of(file_name, parse_json(file_name, content))
+    if len(content) > FILE_BYTES:
+        raise LorebookError(f"{file_name} is larger than 8 MiB.", "Use a smaller lorebook.")
+    text = decode_utf8(file_name, content, kind=BOOK)
+    return lorebook_of(file_name, parse_json(file_name, text, kind=BOOK))
 
 
 def lorebook_of(file_name: str, document: object) -> Lorebook:
@@ -50,7 +55,7 @@ def lorebook_of(file_name: str, document: object) -> Lorebook:
     if kind is None or values is None:
         said = what_else(document)
         fix = "Use a lorebook of SillyTavern (World Info), V3, NovelAI, Agnai or Risu."
-        if said == "a character card":
+        if said.endswith("character card"):
             fix = "A character card is imported with `/persona import`, its own lorebook with it."
         raise LorebookError(f"{file_name} is {said}, not a lorebook.", fix)
     _refuse_many(file_name, values.get("data" if kind is BookKind.RISU else "entries"))
@@ -75,22 +80,27 @@ def _refuse_many(file_name: str, entries: object) -> None:
 
 def _novelai_text(file_name: str, content: bytes) -> bytes:
     """The JSON in a NovelAI picture: base64 in a `tEXt` chunk with the keyword `naidata`."""
-    at, is_card = len(_PNG), False
-    while at + 8 <= len(content):
-        (length,) = struct.unpack(">I", content[at : at + 4])
-        if content[at + 4 : at + 8] == b"tEXt" and length <= len(content) - at - 8:
-            keyword, _, text = content[at + 8 : at + 8 + length].partition(b"\0")
-            if keyword == _NOVELAI_KEYWORD:
-                try:
-                    return base64.b64decode(text, validate=True)
-                except binascii.Error as error:
-                    said = f"{file_name}: the lorebook in this picture is damaged."
-                    raise LorebookError(said, "Export it again.") from error
-            is_card = is_card or keyword.lower() in _CARD_KEYWORDS
-        at += 12 + length
+    is_card = False
+    try:
+        for kind, body in read_chunks(file_name, content):
+            keyword = keyword_of(body).lower() if kind == b"tEXt" else ""
+            if keyword == NOVELAI_KEYWORD:
+                return _unpacked(file_name, body)
+            is_card = is_card or keyword in CARD_KEYWORDS
+    except PersonaError as error:  # said of any picture
+        if not is_card:
+            raise LorebookError(error.message, error.fix) from error
     if is_card:
         raise LorebookError(
             f"{file_name} is a character card as a picture, not a lorebook.",
             "A character card is imported with `/persona import`, its own lorebook with it.",
         )
     raise LorebookError(f"{file_name} is a picture without a lorebook.", "Use the book's own file.")
+
+
+def _unpacked(file_name: str, body: bytes) -> bytes:
+    unpacked = unpack_base64(body.partition(b"\0")[2])
+    if unpacked is None:
+        said = f"{file_name}: the lorebook in this picture is damaged."
+        raise LorebookError(said, "Export it again.")
+    return unpacked

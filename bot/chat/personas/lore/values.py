@@ -5,24 +5,14 @@ Every reader gives None for what cannot be meant; the field then has its default
 
 import math
 import re
-from collections.abc import Mapping
 from typing import cast
 
-from bot.chat.personas.lore.book import JsonObject, Logic, LoreRole, Number, Position
+from bot.chat.personas.documents import as_list
+from bot.chat.personas.lore.book import Logic, LoreRole, Number, Position
 
 _PATTERN = re.compile(r"/[^/]+/[a-z]*")
 _MOST = 1_000_000_000  # of a number that means a count or an order
 _ROLES: tuple[LoreRole, ...] = ("system", "user", "bot")
-
-
-def as_object(value: object) -> JsonObject | None:
-    """`value` if it is a JSON object."""
-    return cast("JsonObject", value) if isinstance(value, Mapping) else None
-
-
-def as_list(value: object) -> list[object] | None:
-    """`value` if it is a JSON list."""
-    return cast("list[object]", value) if isinstance(value, list) else None
 
 
 def text(value: object) -> str | None:

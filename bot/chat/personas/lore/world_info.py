@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import count
 from typing import Any
 
+from bot.chat.personas.documents import as_list, as_object
 from bot.chat.personas.lore import values
 from bot.chat.personas.lore.book import BookKind, JsonObject, Lorebook, LoreEntry
 from bot.chat.personas.lore.fields import (
@@ -49,7 +50,7 @@ def read_world_info(document: JsonObject) -> Lorebook:
         for slot, raw in raw_entries(document)
     )
     found: dict[str, Any] = read_keys((*BOOK_ALIASES, *BOOK), document)
-    extensions = values.as_object(document.get("extensions")) or {}
+    extensions = as_object(document.get("extensions")) or {}
     return Lorebook(
         BookKind.WORLD_INFO, **found, entries=entries, extensions=extensions, raw=document
     )
@@ -58,10 +59,10 @@ def read_world_info(document: JsonObject) -> Lorebook:
 def raw_entries(document: JsonObject) -> Iterator[tuple[str, JsonObject]]:
     """The entries with the keys or numbers under which they stand."""
     entries = document.get("entries")
-    listed = values.as_list(entries)
-    pairs = enumerate(listed) if listed is not None else (values.as_object(entries) or {}).items()
+    listed = as_list(entries)
+    pairs = enumerate(listed) if listed is not None else (as_object(entries) or {}).items()
     for slot, raw in pairs:
-        entry = values.as_object(raw)
+        entry = as_object(raw)
         if entry is not None:
             yield str(slot), entry
 
@@ -69,10 +70,10 @@ def raw_entries(document: JsonObject) -> Iterator[tuple[str, JsonObject]]:
 def read_entry(raw: JsonObject, uid: str) -> LoreEntry:
     """One entry. `selective` is on where it is missing, as in SillyTavern."""
     found: dict[str, Any] = {"selective": True, **read_keys(WORLD_INFO, raw)}
-    extensions = values.as_object(raw.get("extensions")) or {}
+    extensions = as_object(raw.get("extensions")) or {}
     found |= read_keys(_ONLY_IN_CARDS, unpacked(extensions, CARD_BAG)[0])
     found |= read_character_filter(raw) | {"uid": uid}
-    if REGEX_MARK in (values.as_object(extensions.get(BAG)) or {}):
+    if REGEX_MARK in (as_object(extensions.get(BAG)) or {}):
         found["use_regex"] = True
     return LoreEntry(**found, extensions=extensions, raw=raw)
 
@@ -126,7 +127,7 @@ def _changed_entries(book: Lorebook, before: Lorebook) -> object:
         else:
             number = next(free)
             written[str(number)] = _fresh(entry, number, book.kind)
-    is_list = values.as_list(book.raw.get("entries")) is not None
+    is_list = as_list(book.raw.get("entries")) is not None
     return list(written.values()) if is_list else written
 
 
@@ -158,7 +159,7 @@ def _extensions_of(book: Lorebook) -> dict[str, object]:
 
 def read_character_filter(raw: JsonObject) -> dict[str, Any]:
     """Whom an entry is for, nested as in SillyTavern or flat as some programs write it."""
-    nested = values.as_object(raw.get(FILTER))
+    nested = as_object(raw.get(FILTER))
     names, tags, exclude = (
         (nested.get("names"), nested.get("tags"), nested.get("isExclude"))
         if nested is not None

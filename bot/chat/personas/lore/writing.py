@@ -2,9 +2,9 @@
 
 from typing import Literal
 
+from bot.chat.personas.documents import dump_json
 from bot.chat.personas.lore.book import BookKind, Lorebook
 from bot.chat.personas.lore.character_book import write_lorebook_v3
-from bot.chat.personas.lore.documents import dump_json
 from bot.chat.personas.lore.world_info import write_world_info
 
 BookFormat = Literal["v3", "world_info"]
@@ -17,7 +17,7 @@ def write_lorebook(book: Lorebook, book_format: BookFormat) -> bytes:
     keys, their order and that of the entries. In the other one, what only the first has a key for
     stands in `extensions` under `caduceus`, and comes back from there.
     """
-    return dump_json(document_of(book, book_format))
+    return dump_json(document_of(book, book_format), indent=4)
 
 
 def document_of(book: Lorebook, book_format: BookFormat) -> dict[str, object]:

@@ -35,7 +35,8 @@ from bot.chat.personas.cards.formats.chunks import SIGNATURE
 from bot.chat.personas.cards.formats.yaml_file import YAML_BYTES
 from bot.chat.personas.cards.pictures import render
 from bot.chat.personas.cards.preview import preview_of
-from bot.chat.personas.cards.reading import CARD_FILE_BYTES, read_card
+from bot.chat.personas.cards.reading import read_card
+from bot.chat.personas.documents import FILE_BYTES
 from bot.errors import PersonaError
 
 MANY = 2_000_000
@@ -65,7 +66,7 @@ def bomb() -> bytes:
 
 # Made when they are needed: together they are large.
 HOSTILE: dict[str, tuple[Callable[..., bytes], str]] = {
-    "too large a file": (lambda: b"{" + b" " * CARD_FILE_BYTES, "larger than 8 MiB"),
+    "too large a file": (lambda: b"{" + b" " * FILE_BYTES, "larger than 8 MiB"),
     "nested lists": (lambda: b"[" * 4_000_000, "nested too deeply|too many values"),
     "nested objects": (lambda: b'{"a":' * 100_000, "nested too deeply"),
     "nested in an extension": (
@@ -183,7 +184,7 @@ HOSTILE: dict[str, tuple[Callable[..., bytes], str]] = {
         "without a card",
     ),
     "a document larger than a file may be": (
-        lambda: archive({"card.json": as_json(v2(x="x" * CARD_FILE_BYTES))}),
+        lambda: archive({"card.json": as_json(v2(x="x" * FILE_BYTES))}),
         "larger than 8 MiB",
     ),
     "a scenario named many times": (

@@ -17,9 +17,10 @@ from bot.chat.persona import DepthPrompt, PersonaSampling, PersonaText
 from bot.chat.personas.cards.card import Card
 from bot.chat.personas.cards.edits import new_card, renamed, with_persona
 from bot.chat.personas.cards.formats.chunks import read_chunks
-from bot.chat.personas.cards.reading import CARD_FILE_BYTES, read_card
+from bot.chat.personas.cards.reading import read_card
 from bot.chat.personas.cards.versions import Version
 from bot.chat.personas.cards.writing import Format, document_in, safe_file_name, write_card
+from bot.chat.personas.documents import FILE_BYTES
 
 NOW = 1_700_000_000
 
@@ -317,7 +318,7 @@ def test_a_picture_that_packs_badly_leaves_room_for_the_card() -> None:
     for format in (Format.PNG, Format.CHARX):
         content = write_card(card, format, NOW).content
         assert read_card(content, "a").picture is not None
-        assert len(content) < CARD_FILE_BYTES // 2 + 10_000
+        assert len(content) < FILE_BYTES // 2 + 10_000
 
 
 def test_a_charx_goes_out_with_everything_that_it_came_with() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from making_cards import picture_bytes
 
 from bot.chat.personas.lore.book import BookKind, Logic, Lorebook, LoreEntry, Position
 from bot.chat.personas.lore.foreign import read_backyard
@@ -229,6 +230,8 @@ def test_pictures_and_archives_of_cards_are_named() -> None:
     with pytest.raises(LorebookError, match="character card as a picture"):
         read_lorebook("a.png", png(b"Chara", b"e30="))
     with pytest.raises(LorebookError, match="picture without"):
+        read_lorebook("a.png", picture_bytes())
+    with pytest.raises(LorebookError, match="cut off"):
         read_lorebook("a.png", b"\x89PNG\r\n\x1a\n" + b"\xff\xff\xff\xfftEXt")
     with pytest.raises(LorebookError, match="zip archive"):
         read_lorebook("a.charx", b"PK\x03\x04...")
@@ -242,8 +245,8 @@ def test_pictures_and_archives_of_cards_are_named() -> None:
         (b'{"entries": [NaN]}', "number"),
         (b'{"entries": [1e999]}', "number"),
         (b'{"entries": [' + b"9" * 5000 + b"]}", "number"),
-        (b"[" * 200_000, "nested deeper"),
-        (b'{"a":' * 200_000, "nested deeper"),
+        (b"[" * 200_000, "nested too deeply"),
+        (b'{"a":' * 200_000, "nested too deeply"),
         (b'{"entries": [' + b"0," * 1_000_000 + b"0]}", "more than"),
         (b'{"a": "\xff"}', "not UTF-8"),
         (b" " * (8 * 1024 * 1024 + 1), "larger than 8 MiB"),

@@ -3,6 +3,9 @@
 Reads no further than the file goes, whatever a length says, and inflates no more than it is told.
 """
 
+import base64
+import binascii
+import re
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -15,6 +18,7 @@ KEYWORD_BYTES = 79
 TEXT_TYPES = (b"tEXt", b"zTXt", b"iTXt")
 _HEAD = struct.Struct(">I4s")
 _CRC = struct.Struct(">I")
+_BLANKS = re.compile(rb"\s+")
 
 Chunk = tuple[bytes, bytes]  # type and content
 
@@ -78,6 +82,15 @@ def text_of(file_name: str, chunk: Chunk, at_most: int) -> bytes:
         if is_compressed:
             return inflate(file_name, text, at_most)
     return text
+
+
+def unpack_base64(text: bytes) -> bytes | None:
+    """Base64 of either alphabet, with or without its padding, on one line or several."""
+    bare = _BLANKS.sub(b"", text).rstrip(b"=\0").replace(b"-", b"+").replace(b"_", b"/")
+    try:
+        return base64.b64decode(bare + b"=" * (-len(bare) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return None
 
 
 def inflate(

@@ -6,14 +6,14 @@ What a V3 card has no place for is kept in `extensions.caduceus` under the progr
 import posixpath
 import re
 
-from bot.chat.personas.cards.documents import (
+from bot.chat.personas.cards.versions import OURS, Version, convert
+from bot.chat.personas.documents import (
     JsonObject,
     as_list,
     as_object,
     decode,
     parse_json,
 )
-from bot.chat.personas.cards.versions import OURS, Version, convert
 from bot.errors import PersonaError
 
 _MACRO = re.compile(r"(?<!\{)#?\{(character|user)\}(?!\})", re.IGNORECASE)

@@ -3,7 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 from bot.chat.personas.cards.card import Card, Origin, TextChunk
-from bot.chat.personas.cards.documents import (
+from bot.chat.personas.cards.fields import about_name, persona_of
+from bot.chat.personas.cards.formats.foreign import webui_document
+from bot.chat.personas.cards.kinds import Kind, kind_of, refusal
+from bot.chat.personas.cards.versions import V1_KEYS, Version, data_of
+from bot.chat.personas.documents import (
+    FILE_BYTES,
     JsonObject,
     as_list,
     as_object,
@@ -12,15 +17,10 @@ from bot.chat.personas.cards.documents import (
     parse_json,
     shown,
 )
-from bot.chat.personas.cards.fields import about_name, persona_of
-from bot.chat.personas.cards.formats.foreign import webui_document
-from bot.chat.personas.cards.kinds import Kind, kind_of, refusal
-from bot.chat.personas.cards.versions import V1_KEYS, Version, data_of
 from bot.errors import PersonaError
 
 _VERSIONS = {Kind.V1: Version.V1, Kind.V2: Version.V2, Kind.V3: Version.V3}
 _ON_THE_WEB = ("http:", "https:", "ftp:", "//")
-DOCUMENT_BYTES = 8 * 1024 * 1024
 _UNUSED: Mapping[str, str] = {
     "regex_scripts": "Its scripts that rewrite texts (regex_scripts) are kept and not run.",
     "TavernHelper_scripts": "Its scripts (TavernHelper) are kept and not run.",
@@ -30,7 +30,7 @@ _UNUSED: Mapping[str, str] = {
 
 def read_document(file_name: str, content: bytes) -> JsonObject:
     """The JSON object in a card's bytes. Raises PersonaError, for lorebooks and the like too."""
-    if len(content) > DOCUMENT_BYTES:
+    if len(content) > FILE_BYTES:
         raise PersonaError(f"{file_name}: the card in it is larger than 8 MiB.")
     values = parse_json(file_name, decode(file_name, content))
     document = as_object(values)

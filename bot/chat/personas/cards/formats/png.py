@@ -1,7 +1,6 @@
 """Cards in PNG and APNG pictures: the text chunks `ccv3` (V3) and `chara` (V1 and V2, often V3)."""
 
 import base64
-import binascii
 import re
 from dataclasses import dataclass
 
@@ -12,15 +11,15 @@ from bot.chat.personas.cards.formats.chunks import (
     keyword_of,
     read_chunks,
     text_of,
+    unpack_base64,
     write_png,
 )
+from bot.chat.personas.documents import FILE_BYTES
 from bot.errors import PersonaError
 
 CARD_KEYWORDS = ("ccv3", "chara")  # the first one counts
-CARD_BYTES = 8 * 1024 * 1024  # of a card's document, unpacked
 _ASSET = re.compile(r"chara-ext-asset_:?(.+)", re.DOTALL)
-_NOVELAI = "naidata"
-_BLANKS = re.compile(rb"\s+")
+NOVELAI_KEYWORD = "naidata"
 _ENCRYPTED = b"rcc||"
 
 
@@ -53,7 +52,7 @@ def read_png(file_name: str, content: bytes) -> PngParts:
         asset = _ASSET.fullmatch(keyword_of(body))
         if keyword in found:
             found[keyword].append(chunk)
-        elif keyword == _NOVELAI:
+        elif keyword == NOVELAI_KEYWORD:
             raise PersonaError(
                 f"{file_name} is a lorebook of NovelAI in a picture, not a persona.",
                 "A lorebook is imported with `/lore import`.",
@@ -66,7 +65,7 @@ def read_png(file_name: str, content: bytes) -> PngParts:
     faults: list[PersonaError] = []
     for keyword in [keyword for keyword, chunks in found.items() if chunks]:
         try:
-            text = text_of(file_name, found[keyword][0], CARD_BYTES)
+            text = text_of(file_name, found[keyword][0], FILE_BYTES)
             documents[keyword] = _document(file_name, text)
         except PersonaError as error:
             faults.append(error)
@@ -106,13 +105,13 @@ def _text_chunk(keyword: str, content: bytes) -> Chunk:
 def _asset(chunk: Chunk) -> bytes | None:
     """What lies in an asset's chunk. A packed one is left packed: there may be very many."""
     kind, body = chunk
-    return _base64(body.partition(b"\0")[2]) if kind == b"tEXt" else None
+    return unpack_base64(body.partition(b"\0")[2]) if kind == b"tEXt" else None
 
 
 def _document(file_name: str, text: bytes) -> bytes:
     """A chunk's document: base64 of JSON, or the JSON itself. Raises PersonaError."""
     bare = text.lstrip()
-    unpacked = bare if bare.startswith((b"{", _ENCRYPTED)) else _base64(bare)
+    unpacked = bare if bare.startswith((b"{", _ENCRYPTED)) else unpack_base64(bare)
     if unpacked is None:
         raise PersonaError(
             f"{file_name}: the card in this picture is broken: it is not base64.",
@@ -129,12 +128,3 @@ def refuse_encrypted(file_name: str, content: bytes) -> None:
             f"{file_name} is a card that Risu has encrypted, which nobody else can read.",
             "Export it from Risu without a password.",
         )
-
-
-def _base64(text: bytes) -> bytes | None:
-    """Base64 of either alphabet, with or without its padding, on one line or several."""
-    bare = _BLANKS.sub(b"", text).rstrip(b"=\0").replace(b"-", b"+").replace(b"_", b"/")
-    try:
-        return base64.b64decode(bare + b"=" * (-len(bare) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        return None

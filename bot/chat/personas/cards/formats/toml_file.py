@@ -16,10 +16,10 @@ from pydantic import ValidationError
 
 from bot.chat.persona import NAME_CHARACTERS, SUMMARY_CHARACTERS, TEXT_CHARACTERS, PersonaText
 from bot.chat.personas.cards.card import Card
-from bot.chat.personas.cards.documents import MOST_LEVELS, as_object, fault, shown
 from bot.chat.personas.cards.edits import new_card, with_persona
 from bot.chat.personas.cards.fields import CONTROLS, LINE_END, about_name, checked_name
 from bot.chat.personas.cards.formats.json_file import Origin, card_of, read_document
+from bot.chat.personas.documents import MOST_LEVELS, as_object, fault, shown
 from bot.errors import PersonaError
 
 TOML_BYTES = 1024 * 1024

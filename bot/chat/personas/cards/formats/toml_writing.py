@@ -6,9 +6,9 @@ from typing import cast
 
 from bot.chat.persona import PersonaText
 from bot.chat.personas.cards.card import Card
-from bot.chat.personas.cards.documents import JsonObject, as_list, as_object, dump_json
 from bot.chat.personas.cards.edits import new_card
 from bot.chat.personas.cards.formats.toml_file import CARD, TOML_BYTES, parse_toml
+from bot.chat.personas.documents import JsonObject, as_list, as_object, dump_json
 from bot.errors import PersonaError
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")

@@ -21,7 +21,7 @@ from yaml.events import (
     StreamStartEvent,
 )
 
-from bot.chat.personas.cards.documents import JsonObject, as_object, fault, shown
+from bot.chat.personas.documents import JsonObject, as_object, fault, shown
 
 YAML_BYTES = 512 * 1024  # PyYAML reads about a megabyte a second
 MOST_EVENTS = 2_000

@@ -4,15 +4,29 @@ import json
 import math
 import re
 from collections import Counter
+from dataclasses import dataclass
 from typing import cast
 
-from bot.errors import PersonaError
+from bot.errors import LorebookError, PersonaError, UserError
 
+FILE_BYTES = 8 * 1024 * 1024  # of a card's file and of a lorebook's
 MOST_LEVELS = 100  # of objects and lists in each other; real cards have about eight
-MOST_VALUES = 300_000  # in a document: about 60 MB of memory
-MOST_MARKS = 600_000  # brackets and commas, also those in texts
 
 JsonObject = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentKind:
+    """What documents of a kind may hold, and the error that is raised where one cannot be read."""
+
+    error: type[UserError]
+    most_values: int  # 300,000 are about 60 MB of memory
+    most_marks: int  # brackets and commas, also those in texts
+
+
+CARD = DocumentKind(PersonaError, 300_000, 600_000)
+# A book is mostly prose: its texts may be full of any mark, as far as its file goes.
+BOOK = DocumentKind(LorebookError, 600_000, FILE_BYTES)
 
 _TOO_MUCH = "it is nested too deeply, or a number is too long."
 _TEXTS = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
@@ -41,10 +55,12 @@ def shown(text: str, characters: int = 40) -> str:
     return line.encode(errors="backslashreplace").decode()
 
 
-def fault(file_name: str, line: int | None, said: str, fix: str = "") -> PersonaError:
-    """An error that names the file and, if known, the line."""
+def fault(
+    file_name: str, line: int | None, said: str, fix: str = "", *, kind: DocumentKind = CARD
+) -> UserError:
+    """An error of the kind's that names the file and, if known, the line."""
     where = f"{file_name}, line {line}" if line else file_name
-    return PersonaError(f"{where}: {said}", fix)
+    return kind.error(f"{where}: {said}", fix)
 
 
 def decode(file_name: str, content: bytes) -> str:
@@ -54,35 +70,44 @@ def decode(file_name: str, content: bytes) -> str:
         encoding = "utf-16-le"  # as it is saved without a mark
     elif content[:1] == b"\x00" and content[1:2].isascii():
         encoding = "utf-16-be"
+    if encoding == "utf-8-sig":
+        return decode_utf8(file_name, content)
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
-        if encoding != "utf-8-sig":
-            raise fault(
-                file_name, None, "this is not UTF-16, as it begins like.", "Save it as UTF-8."
-            ) from error
+        raise fault(
+            file_name, None, "this is not UTF-16, as it begins like.", "Save it as UTF-8."
+        ) from error
+
+
+def decode_utf8(file_name: str, content: bytes, *, kind: DocumentKind = CARD) -> str:
+    """The text of a file in UTF-8. Raises the kind's error, which names the line."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise fault(file_name, line, "this is not UTF-8.", "Save the file as UTF-8.") from error
+        said, fix = "this is not UTF-8.", "Save the file as UTF-8."
+        raise fault(file_name, line, said, fix, kind=kind) from error
 
 
-def parse_json(file_name: str, text: str) -> object:
+def parse_json(file_name: str, text: str, *, kind: DocumentKind = CARD) -> object:
     """The values of a JSON text, objects in the order in which they came.
 
     Bounded before anything is built. A key that stands twice, NaN and numbers that no program
-    keeps are refused, since they could not go out as they came. Raises PersonaError.
+    keeps are refused, since they could not go out as they came. Raises the kind's error.
     """
-    _refuse_too_much(file_name, text)
+    _refuse_too_much(file_name, text, kind)
     try:
         return json.loads(
             text,
-            object_pairs_hook=lambda pairs: _no_twins(file_name, pairs),
+            object_pairs_hook=lambda pairs: _no_twins(file_name, pairs, kind),
             parse_float=_finite,
             parse_constant=_no_constant,
         )
     except json.JSONDecodeError as error:
-        raise fault(file_name, error.lineno, _json_expectation(error)) from error
+        raise fault(file_name, error.lineno, _json_expectation(error), kind=kind) from error
     except (RecursionError, ValueError) as error:
-        raise fault(file_name, None, _TOO_MUCH) from error
+        raise fault(file_name, None, _TOO_MUCH, kind=kind) from error
 
 
 def dump_json(document: JsonObject, indent: int | None = None) -> bytes:
@@ -107,18 +132,19 @@ def line_in_json(text: str, key: str) -> int | None:
     return None
 
 
-def _refuse_too_much(file_name: str, text: str) -> None:
+def _refuse_too_much(file_name: str, text: str, kind: DocumentKind) -> None:
     marks = sum(text.count(mark) for mark in ",[{")
-    if marks > MOST_MARKS or text.count('"') > 4 * MOST_MARKS:
-        raise fault(file_name, None, "it holds too many values.")
+    if marks > kind.most_marks or text.count('"') > 4 * kind.most_marks:
+        raise fault(file_name, None, "it holds too many values.", kind=kind)
     bare = _TEXTS.sub("", text)
-    if sum(bare.count(mark) for mark in ",[{") > MOST_VALUES:
-        raise fault(file_name, None, f"it holds more than {MOST_VALUES:,} values.")
+    if sum(bare.count(mark) for mark in ",[{") > kind.most_values:
+        raise fault(file_name, None, f"it holds more than {kind.most_values:,} values.", kind=kind)
     level = 0
     for mark in _NO_BRACKETS.sub("", bare):
         level += 1 if mark in "[{" else -1
         if level > MOST_LEVELS:
-            raise fault(file_name, None, f"it is nested too deeply: {MOST_LEVELS} levels at most.")
+            said = f"it is nested too deeply: {MOST_LEVELS} levels at most."
+            raise fault(file_name, None, said, kind=kind)
 
 
 def _finite(written: str) -> float:
@@ -132,11 +158,12 @@ def _no_constant(written: str) -> float:
     raise ValueError(written)
 
 
-def _no_twins(file_name: str, pairs: list[tuple[str, object]]) -> JsonObject:
+def _no_twins(file_name: str, pairs: list[tuple[str, object]], kind: DocumentKind) -> JsonObject:
     found = dict(pairs)
     if len(found) < len(pairs):
         twin, _ = Counter(key for key, _ in pairs).most_common(1)[0]
-        raise PersonaError(f"{file_name}: the key «{shown(twin)}» stands there twice.", "Keep one.")
+        said = f"the key «{shown(twin)}» stands there twice."
+        raise fault(file_name, None, said, "Keep one.", kind=kind)
     return found
 
 

@@ -1,0 +1,1 @@
+"""What commands about personas and about lorebooks have in common."""
