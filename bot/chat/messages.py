@@ -169,7 +169,7 @@ class PastConversation:
     conversation_id: int
     is_current: bool
     turns: int  # that can be seen; one at least
-    first: Turn
+    first: Turn  # of a person's, where there is one
     newest_at: datetime
 
 

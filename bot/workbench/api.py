@@ -268,7 +268,7 @@ class Api:
         settings = await self._settings(room)
         room.hub.publish("settings", settings)
         if key == "persona":
-            await room.tell_snapshot()
+            await room.greet()
         return web.json_response(settings)
 
 

@@ -102,6 +102,12 @@ class PersonaEdit(Form):
     version: Annotated[str, Field(max_length=64)] = ""
 
 
+class PersonaDeletion(Form):
+    """Which persona was shown to who deletes it."""
+
+    version: Annotated[str, Field(max_length=64)]
+
+
 class Take(Form):
     """What becomes of a dropped card: its name, and whether it goes in another one's place."""
 

@@ -1,5 +1,7 @@
 """One chat of the workbench: what the person can do in it."""
 
+from contextlib import suppress
+
 from bot.chat.messages import ChannelKey, IncomingMessage, Speaker, Turn
 from bot.chat.talk.conversations import Conversations
 from bot.errors import NotAllowed, NotFound
@@ -95,14 +97,28 @@ class Room:
 
     async def reset(self) -> int:
         """Begin a new conversation. Returns the old one's id, for :meth:`restore`."""
+        await self._take_back_greeting()  # what it alone stands in is an empty conversation
         old, _new = await self._conversations.reset(self.key)
         self.writer.forget_note()
-        await self.tell_snapshot()
+        await self.greet()
         return old
+
+    async def greet(self) -> None:
+        """The chosen persona says its greeting, once a conversation; pages draw the chat anew.
+
+        A greeting that nobody has answered gives way to it.
+        """
+        try:
+            await self._take_back_greeting()
+            by = Speaker(PERSON_ID, self._person)
+            await self._conversations.greetings.begin(self.key, by)
+        finally:
+            await self.tell_snapshot()
 
     async def restore(self, conversation_id: int) -> None:
         """Go back to an earlier conversation."""
         self.refuse_when_busy()
+        await self._take_back_greeting()
         await self._history.restore(self.key, conversation_id)
         self.writer.forget_note()
         await self.tell_snapshot()
@@ -110,7 +126,11 @@ class Room:
     async def conversations(self) -> list[views.Json]:
         """Every conversation that was had here, the newest first."""
         found = await self._history.list_conversations(self.key)
-        return [views.conversation(one) for one in found]
+        return [
+            views.conversation(one)
+            for one in found
+            if one.turns > 1 or not one.first.is_greeting  # where nobody has said anything
+        ]
 
     async def conversation(self, conversation_id: int) -> views.Json:
         """The newest turns of one of them; the earlier ones as of any other."""
@@ -166,6 +186,12 @@ class Room:
     async def tell_snapshot(self) -> None:
         """Have every page draw this chat anew."""
         self.hub.publish("snapshot", await self.snapshot())
+
+    async def _take_back_greeting(self) -> None:
+        greeting = await self._conversations.greetings.taken_back(self.key)
+        if greeting is not None:
+            with suppress(NotFound):
+                await self._conversations.delete_turn(greeting.turn_id)
 
     def refuse_when_busy(self) -> None:
         """Raises Refused while a reply is being written."""

@@ -185,6 +185,7 @@ def explanation(why: Explanation) -> Json:
         "changed_since": why.changed_since,
         "persona": why.persona.name,
         "persona_since": why.persona_since.value,
+        "kept_version": why.is_kept_version,
         "missing_engine": why.missing_engine,
         "format": prompt.format_name,
         "text": prompt.text,

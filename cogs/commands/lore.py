@@ -4,6 +4,7 @@ import asyncio
 import io
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import discord
 from discord import app_commands
@@ -27,7 +28,6 @@ from cogs.commands.lorebooks.finding import (
     find_book,
     find_place,
     persona_here,
-    require_guild,
     require_keeper,
     require_place,
 )
@@ -40,7 +40,15 @@ from cogs.commands.lorebooks.looks import (
     book_page,
     entries_of,
     list_page,
+    said_places,
     trial_page,
+)
+from cogs.commands.lorebooks.own import (
+    complete_any_book,
+    find_own,
+    own_name,
+    read_own,
+    written_own,
 )
 from cogs.commands.lorebooks.pages import send_pages
 from cogs.commands.personas.finding import complete_persona, find_persona
@@ -53,6 +61,7 @@ FORMATS = [
     app_commands.Choice(name="World Info (SillyTavern)", value="world_info"),
 ]
 _FORMAT_WORDS: dict[BookFormat, str] = {"v3": "a V3 lorebook", "world_info": "World Info"}
+WITH_PERSONA = "wherever this persona speaks: it is part of it"
 _NOT_IN_FILES = re.compile(r"[^\w.-]+")
 
 
@@ -87,20 +96,23 @@ class LoreCommands(commands.GroupCog, group_name="lore", group_description="Lore
 
     @app_commands.command()
     @app_commands.describe(book="Which lorebook")
-    @app_commands.autocomplete(book=complete_book)
+    @app_commands.autocomplete(book=complete_any_book)
     async def show(self, interaction: Interaction, book: str) -> None:
         """Read a lorebook: its entries, their keys, and where it counts."""
-        guild_id = require_guild(interaction)
         await interaction.response.defer(ephemeral=True, thinking=True)
-        kept = await find_book(interaction, book)
-        read = await self._books.read(kept)
+        found = await self._asked_for(interaction, book)
+        kept = None if isinstance(found, Persona) else found
+        if isinstance(found, Persona):
+            name, read, where = own_name(found), await read_own(found), WITH_PERSONA
+        else:
+            name, read = found.name, await self._books.read(found)
+            where = said_places(found, await self._persona_names(found.guild_id))
         preview = await asyncio.to_thread(preview_of_book, read)
-        names = await self._persona_names(guild_id)
         await send_pages(
             interaction,
             len(read.entries),
             ENTRIES_A_PAGE,
-            lambda number: book_page(kept, read, preview, names, number),
+            lambda number: book_page(name, read, preview, where, number, kept),
         )
 
     @app_commands.command(name="import")
@@ -114,26 +126,28 @@ class LoreCommands(commands.GroupCog, group_name="lore", group_description="Lore
 
     @app_commands.command()
     @app_commands.describe(book="Which lorebook", format="As it came, where nothing is chosen")
-    @app_commands.autocomplete(book=complete_book)
+    @app_commands.autocomplete(book=complete_any_book)
     @app_commands.choices(format=FORMATS)
     async def export(self, interaction: Interaction, book: str, format: str | None = None) -> None:
         """Get a lorebook as a file."""
-        require_guild(interaction)
         wanted: BookFormat | None = None
         if format is not None:
             wanted = "world_info" if format == "world_info" else "v3"
         await interaction.response.defer(ephemeral=True, thinking=True)
-        kept = await find_book(interaction, book)
-        content, chosen = await self._books.written(kept, wanted)
+        found = await self._asked_for(interaction, book)
+        if isinstance(found, Persona):
+            name, (content, chosen) = own_name(found), await written_own(found, wanted)
+        else:
+            name, (content, chosen) = found.name, await self._books.written(found, wanted)
         limit = interaction.filesize_limit
         if len(content) > limit:
             raise LorebookError(
-                f"As {_FORMAT_WORDS[chosen]}, «{kept.name}» is larger than the "
+                f"As {_FORMAT_WORDS[chosen]}, «{name}» is larger than the "
                 f"{limit // 2**20} MiB that may be sent here."
             )
-        name = _NOT_IN_FILES.sub("_", kept.name).strip("._") or "lorebook"
-        file = discord.File(io.BytesIO(content), filename=f"{name}.json")
-        said = f"**{plain(kept.name, NAME_CHARACTERS)}** as {_FORMAT_WORDS[chosen]}."
+        stem = _NOT_IN_FILES.sub("_", name).strip("._") or "lorebook"
+        file = discord.File(io.BytesIO(content), filename=f"{stem}.json")
+        said = f"**{plain(name, NAME_CHARACTERS)}** as {_FORMAT_WORDS[chosen]}."
         await interaction.followup.send(said, file=file, ephemeral=True)
 
     @app_commands.command()
@@ -223,6 +237,16 @@ class LoreCommands(commands.GroupCog, group_name="lore", group_description="Lore
             VERDICTS_A_PAGE,
             lambda number: trial_page(trial, text, number),
         )
+
+    async def _asked_for(self, interaction: Interaction, name: str) -> KeptLorebook | Persona:
+        """The server's book of a name, or the persona whose own is meant. Raises NotFound."""
+        persona = await find_own(interaction, name)
+        if persona is None:
+            return await find_book(interaction, name)
+        if interaction.guild_id is not None:
+            with suppress(NotFound):  # a server's book may be called so, too
+                return await find_book(interaction, name)
+        return persona
 
     async def _books_to_try(
         self, interaction: Interaction, name: str | None, persona: Persona

@@ -140,14 +140,22 @@ def _within(lines: Sequence[str]) -> str:
 def what_changed(explanation: Explanation) -> str:
     """What is no longer as it was when the reply was written, "" where nothing is known to be."""
     name = explanation.persona.name
+    changed = explanation.changed_since
     match explanation.persona_since:
+        case PersonaSince.EDITED if explanation.is_kept_version and changed:
+            return (
+                f"{name} has been edited since, and the conversation or the settings have changed: "
+                f"this is the prompt as it would be now, for {name} as it was."
+            )
+        case PersonaSince.EDITED if explanation.is_kept_version:
+            return f"{name} has been edited since: this is the prompt with the version of then."
         case PersonaSince.GONE:
             return f"The persona is gone: this is the prompt as it would be now, for {name}."
-        case PersonaSince.EDITED if explanation.changed_since:
+        case PersonaSince.EDITED if changed:
             return f"{name} has been edited since: this is the prompt as it would be now."
         case PersonaSince.EDITED:
             return f"{name} has been edited since, but this prompt is the same."
-        case PersonaSince.SAME if explanation.changed_since:
+        case PersonaSince.SAME if changed:
             return (
                 "The conversation or the settings have changed since: this is the prompt as it "
                 "would be now."

@@ -12,6 +12,7 @@ class GivenPersonas(PersonaHome):
     def __init__(self, *personas: Persona) -> None:
         self.personas = list(personas)
         self.broken: dict[str, str] = {}
+        self.earlier: list[Persona] = []  # versions that are kept
 
     async def by_id(self, guild_id: str | None, persona_id: str) -> Persona | None:
         return next((each for each in self.personas if each.id == persona_id), None)
@@ -22,6 +23,13 @@ class GivenPersonas(PersonaHome):
 
     async def listed(self, guild_id: str | None) -> list[Persona]:
         return in_order(self.personas)
+
+    async def at_version(
+        self, guild_id: str | None, persona_id: str, version: str
+    ) -> Persona | None:
+        versions = (each for each in self.earlier if each.id == persona_id)
+        kept = next((each for each in versions if each.version == version), None)
+        return kept or await super().at_version(guild_id, persona_id, version)
 
     async def default(self) -> Persona:
         return self.personas[0]

@@ -13,6 +13,7 @@ from workbench_parts import HOSTILE, REPLIES, Bench, Client
 from bot.chat.definitions import DEFINITIONS
 from bot.chat.engines import Engines, NamedEngine, WrittenIn
 from bot.chat.messages import ChannelKey, IncomingMessage, Speaker
+from bot.chat.persona import Persona
 from bot.engine.fake import FakeEngine
 from bot.store.database import Database
 from bot.workbench import views
@@ -300,9 +301,11 @@ async def test_chats_are_apart_and_last(bench: Bench, client: Client) -> None:
 async def test_a_new_conversation_can_be_undone(bench: Bench, client: Client) -> None:
     before = (await client.talked("Hello"))["turns"]
     old = (await client.ok("POST", "api/chats/1/reset"))["conversation_id"]
-    assert (await client.chat())["turns"] == []
+    (greeting,) = (await client.chat())["turns"]
+    assert greeting["text"] == "*The door is open.* Come in, Guest."
     await client.ok("POST", "api/chats/1/restore", {"conversation_id": old})
     assert (await client.chat())["turns"] == before
+    assert len((await client.ok("GET", "api/chats/1/conversations"))["conversations"]) == 1
 
 
 @pytest.mark.parametrize("number", [0, -1, 10**30, "1", None, 999_999])
@@ -495,3 +498,33 @@ async def test_the_list_of_chats_takes_as_many_transactions_however_many_there_a
     monkeypatch.setattr(transactions, "read", counted)
     assert len((await client.ok("GET", "api/chats"))["chats"]) == 5
     assert len(reads) == 2  # which chats there are, and what is in them
+
+
+async def test_who_is_chosen_greets_once_and_alternates_are_swipes(
+    bench: Bench, client: Client
+) -> None:
+    texts = {"greeting": "Ahoy, {{user}}!", "alternate_greetings": ("You again.",)}
+    bench.cast.personas.append(Persona(id="test:nessa", name="Nessa", **texts))
+    choose = "api/chats/1/settings/persona"
+    await client.ok("PUT", choose, {"value": "Nessa"})
+    [greeting] = (await client.chat())["turns"]
+    assert (greeting["name"], greeting["text"], greeting["swipes"]) == ("Nessa", "Ahoy, Guest!", 2)
+    await client.ok("POST", f"api/chats/1/turns/{greeting['id']}/swipe", {"step": 1})
+    turns = (await client.talked("Hello"))["turns"]
+    assert [turn["text"] for turn in turns[:2]] == ["You again.", "Hello"]
+    await client.ok("PUT", choose, {"value": ""})
+    await client.ok("PUT", choose, {"value": "Nessa"})
+    turns = (await client.chat())["turns"]
+    assert [turn["text"] for turn in turns if turn["name"] == "Nessa"].count("Ahoy, Guest!") == 0
+
+
+async def test_an_unanswered_greeting_gives_way_to_the_next_ones(
+    bench: Bench, client: Client
+) -> None:
+    bench.cast.personas.append(Persona(id="test:nessa", name="Nessa", greeting="Ahoy!"))
+    for name in ("Nessa", "Mara", "Nessa"):
+        await client.ok("PUT", "api/chats/1/settings/persona", {"value": name})
+    turns = (await client.chat())["turns"]
+    assert [turn["text"] for turn in turns] == ["Ahoy!"]
+    await client.ok("POST", "api/chats/1/reset")
+    assert (await client.ok("GET", "api/chats/1/conversations"))["conversations"] == []

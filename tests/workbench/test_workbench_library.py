@@ -372,3 +372,23 @@ async def test_a_lorebook_is_not_taken_for_a_persona(client: Client) -> None:
 async def _load(client: Client) -> None:
     """Let the folder be read again, as it is every two seconds."""
     await client.ok("POST", "api/library", {"fields": {"name": "Somebody"}})
+
+
+async def test_a_persona_is_deleted_and_brought_back(client: Client, folder: Path) -> None:
+    before = await asyncio.to_thread((folder / "mara.toml").read_bytes)
+    version = (await shown(client, "file:mara"))["version"]
+    path = "api/library/file:mara"
+    assert (await client.call("POST", f"{path}/restore", {}))[0] == 404
+    assert (await client.call("POST", f"{path}/delete", {"version": "another"}))[0] == 409
+    assert await client.ok("POST", f"{path}/delete", {"version": version}) == {
+        "file": "mara.toml.deleted"
+    }
+    listed = await client.ok("GET", "api/library")
+    assert [one["name"] for one in listed["personas"]] == ["Mira"]
+    assert listed["problems"] == []
+    assert (await client.call("POST", f"{path}/delete", {"version": version}))[0] == 404
+    await client.ok("POST", "api/library", {"fields": {"name": "Mara"}})
+    assert (await client.call("POST", f"{path}/restore", {}))[0] == 409  # its name is taken
+    await asyncio.to_thread((folder / "Mara.toml").unlink)
+    assert (await client.ok("POST", f"{path}/restore", {}))["name"] == "Mara"
+    assert await asyncio.to_thread((folder / "mara.toml").read_bytes) == before

@@ -187,8 +187,9 @@ async def test_a_reset_ends_the_running_reply_first(
         await events.until(TEXT)
         await client.ok("POST", "api/chats/1/reset")
         told = await events.until("snapshot")
-        assert told[-1][1]["turns"] == []
-    assert (await client.idle())["turns"] == []
+        (greeting,) = told[-1][1]["turns"]
+        assert greeting["text"] == "*The door is open.* Come in, Ines."
+    assert (await client.idle())["turns"] == [greeting]
 
 
 async def test_messages_wait_until_the_model_is_ready(

@@ -124,6 +124,17 @@ async def test_a_new_persona_is_made_and_talked_with(visit: Visit, folder: Path)
     assert (await read(folder / "Zoe.toml")).persona.name == "Zoe"  # type: ignore[attr-defined]
 
 
+async def test_a_persona_is_deleted_and_the_undo_brings_it_back(visit: Visit) -> None:
+    await edit(visit, "Nova")
+    await visit.button("Delete Nova").click()
+    await visit.page.locator("#confirm-yes").click()
+    nova = visit.page.locator("#shelf-list button", has_text="Nova")
+    await expect(nova).to_have_count(0)
+    await visit.button("Undo").click()
+    await expect(nova).to_have_count(1)
+    await expect(visit.page.locator("#field-name")).to_have_value("Nova")
+
+
 async def test_what_is_not_saved_is_not_lost_by_closing(visit: Visit) -> None:
     await edit(visit, "Nova")
     await visit.page.locator("#field-scenario").fill("Fog.")

@@ -41,6 +41,7 @@ _ENDINGS = {
     Origin.BYAF: ".byaf",
     Origin.WEBUI: ".yaml",
 }
+_DELETED = ".deleted"  # behind the name of one that was taken out: no persona is read from it
 _ORIGINAL = ".original"  # behind the name of a file that an edit turned into another kind
 
 
@@ -177,6 +178,49 @@ class PersonaFolder:
             if edited.origin is Origin.TOML:
                 content = _comments_above(before) + content
             return self._put_in_place(path, content, ending)
+
+    def delete(self, persona_id: str, version: str) -> Path:
+        """Take a persona out; its file stays under the name that is returned, and is read no more.
+
+        `version` is that of the persona as it was shown. Raises NotFound, PersonaChanged or
+        PersonaError.
+        """
+        with self._changing:
+            self.library.load()
+            path, persona = self.library.file_of(persona_id), self.library.held(persona_id)
+            if path is None or persona is None:
+                raise NotFound("This persona has no file that could be deleted.")
+            if persona.version != version:
+                raise PersonaChanged(
+                    f"{path.name} has been changed since you opened it.",
+                    "Open it again, then delete it.",
+                )
+            aside = _unused(path.with_name(path.name + _DELETED))
+            try:
+                os.replace(path, aside)
+            except OSError as error:
+                raise _unwritable(path, error) from error
+            self.library.load()
+            return aside
+
+    def bring_back(self, aside: Path) -> Written:
+        """Undo :meth:`delete`, which returned `aside`. Raises NotFound, NameTaken, PersonaError."""
+        target = aside.with_name(aside.name.rpartition(_DELETED)[0])
+        with self._changing:
+            self.library.load()
+            if not aside.exists():
+                raise NotFound(f"{aside.name} is no longer in the folder.")
+            card = read_card(read_bytes(aside), target.name)
+            taken = self.library.held_by_name(card.persona.name)
+            if taken is not None and self.library.file_of(taken.id) is not None:
+                raise NameTaken(taken, self.free_name(card.persona.name))
+            if target.exists():
+                raise PersonaError(f"{target.name} is in the way.", "Give it another name first.")
+            try:
+                os.replace(aside, target)
+            except OSError as error:
+                raise _unwritable(target, error) from error
+            return self._loaded(target)
 
     def export(self, persona_id: str, format: Format) -> Exported:
         """A persona as a file in a format. Raises NotFound or PersonaError."""

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 
 from bot.chat.definitions import ChannelSettings
 from bot.chat.engines import Engines, NamedEngine
@@ -49,7 +50,7 @@ class PersonaSince(StrEnum):
 
     SAME = "same"
     EDITED = "edited"
-    GONE = "gone"  # the prompt is rebuilt with the one that speaks there now
+    GONE = "gone"  # the prompt is rebuilt with the one that speaks there now, if nothing is kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Explanation:
     persona_since: PersonaSince = PersonaSince.SAME
     missing_engine: str = ""  # the name of the engine that wrote it, if it is there no more
     lore: Additions = NOTHING  # as it is found now
+    is_kept_version: bool = False  # `persona` is the version of then, though there is another now
 
 
 class Preparer:
@@ -101,6 +103,18 @@ class Preparer:
                 return found
         return await self._settings.persona(channel, settings)
 
+    async def speaking_now(self, turn: Turn) -> Persona:
+        """The same, with the settings as they are."""
+        return await self.persona(turn.channel, await self._settings.resolve(turn.channel), turn)
+
+    async def persona_of_then(self, turn: Turn, record: GenerationRecord) -> Persona | None:
+        """The version of a persona that wrote a reply, where its home still has it."""
+        if not record.persona_id or not record.persona_version:
+            return None
+        return await self._personas.at_version(
+            turn.channel.guild_id, record.persona_id, record.persona_version
+        )
+
     async def questions(self, turn: Turn) -> tuple[Turn, ...]:
         """What a bot's turn answers, oldest first, as far as it is still there."""
         before = await self._history.window(turn.channel, ANSWERED_TURNS, before_turn=turn.turn_id)
@@ -109,8 +123,7 @@ class Preparer:
     async def has_somebody_to_answer(self, turn: Turn) -> bool:
         """Whether the prompt of a bot's turn shows anything that somebody else said."""
         settings = await self._settings.resolve(turn.channel)
-        limit = window_turns(settings)
-        window = await self._history.window(turn.channel, limit, before_turn=turn.turn_id)
+        window = await self._window(turn, settings)
         window = await self._reaching(window, turn, settings, None, None)
         return any(earlier.role == "user" for earlier in window.turns)
 
@@ -126,64 +139,68 @@ class Preparer:
         occasion: Occasion | None = None,
         note: DepthPrompt | None = None,
         written_at: datetime | None = None,
+        persona: Persona | None = None,
     ) -> Prepared:
         """The prompt for a bot's turn and `engine`. Raises EngineError, SettingsError, StoreError.
 
         All of `answers` are among what the model sees, as far as they fit. `first_turn` makes the
         prompt begin with that turn, as it did when it was built first. `given` is not read again.
         `occasion` is what chance and time hang on, `note` an author's note. `written_at` is when it
-        was built first: a format that tells the date tells that one.
+        was built first: a format that tells the date tells that one. `persona` speaks in the place
+        of the one that :meth:`persona` finds.
         """
-        info = engine.info
         occasion = occasion or Occasion(moment=turn.created_at)
-        own = info.sampling_defaults
-        if given is None:
-            stored = await self._settings.stored(turn.channel)
-            settings = self._settings.settle(turn.channel, stored.values, own)
-            persona = await self.persona(turn.channel, settings, turn)
-        else:
-            stored, persona = given.stored, given.persona
-        settings = self._settings.settle(turn.channel, stored.values, own, persona)
-        if given is None:
-            limit = window_turns(settings)
-            window = await self._history.window(turn.channel, limit, before_turn=turn.turn_id)
-        else:
-            window = given.window
+        oldest = min(answers, default=None)
+        stored = await self._settings.stored(turn.channel) if given is None else given.stored
+        known = persona if given is None else given.persona
+        persona, settings = await self._speaking(turn, stored, engine, known)
+        window = await self._window(turn, settings) if given is None else given.window
         messages = _messages_in(window)
-        window = await self._reaching(
-            window, turn, settings, min(answers, default=None), first_turn
-        )
+        window = await self._reaching(window, turn, settings, oldest, first_turn)
         day = written_at.astimezone().date() if written_at else None
-        chosen = await self._formats.choose(engine, info, day)
+        chosen = await self._formats.choose(engine, engine.info, day)
+        noted = None if note is None else note_part(note)
         lore = await self._lore.tell(
             LoreQuestion(
                 turn.channel,
                 persona,
                 window,
                 messages,
-                info.room_tokens,
+                engine.info.room_tokens,
                 occasion,
                 turn.turn_id,
-                None if note is None else note_part(note),
+                noted,
             )
         )
-        prompt = await build_prompt(
-            PromptRequest(
-                persona=persona,
-                window=window,
-                settings=_reaching_back(settings, window, min(answers, default=first_turn)),
-                format=chosen.format,
-                info=info,
-                reply_tokens=min(settings.max_reply_tokens, self._max_reply_tokens),
-                reply_so_far=reply_so_far,
-                thinking_tokens=self._thinking_tokens,
-                lore=lore,
-                occasion=occasion,
-            ),
-            engine.count_tokens,
-            self._counts,
+        request = PromptRequest(
+            persona=persona,
+            window=window,
+            settings=_reaching_back(settings, window, first_turn if oldest is None else oldest),
+            format=chosen.format,
+            info=engine.info,
+            reply_tokens=min(settings.max_reply_tokens, self._max_reply_tokens),
+            reply_so_far=reply_so_far,
+            thinking_tokens=self._thinking_tokens,
+            lore=lore,
+            occasion=occasion,
         )
+        prompt = await build_prompt(request, engine.count_tokens, self._counts)
         return Prepared(prompt, settings, persona, stored.revision, occasion, lore)
+
+    async def _speaking(
+        self, turn: Turn, stored: StoredSettings, engine: NamedEngine, persona: Persona | None
+    ) -> tuple[Persona, ChannelSettings]:
+        """Who speaks in `turn`, and the settings that hold for it, its own sampling among them."""
+        own = engine.info.sampling_defaults
+        if persona is None:
+            settings = self._settings.settle(turn.channel, stored.values, own)
+            persona = await self.persona(turn.channel, settings, turn)
+        return persona, self._settings.settle(turn.channel, stored.values, own, persona)
+
+    async def _window(self, turn: Turn, settings: ChannelSettings) -> HistoryWindow:
+        """What was said before `turn`, as far as the settings let the model see it."""
+        limit = window_turns(settings)
+        return await self._history.window(turn.channel, limit, before_turn=turn.turn_id)
 
     async def _reaching(
         self,
@@ -213,7 +230,8 @@ async def explain(
 ) -> Explanation:
     """Explain a bot's turn, as its active swipe came to be, by the engine that wrote it.
 
-    Where that engine is configured no more, the prompt is the one that a reply would have now.
+    With the version of the persona that wrote it, where that is still kept. Where that engine is
+    configured no more, the prompt is the one that a reply would have now.
     Raises NotFound, and EngineError or SettingsError when the prompt cannot be built any more.
     """
     turn = await history.turn(turn_id)
@@ -225,14 +243,19 @@ async def explain(
     engine = wrote or engines.answering()
     occasion = occasion_of(record)
     at = record.created_at if record is not None else None
-    now = await preparer.prepare(turn, engine, answers=answers, occasion=occasion, written_at=at)
+    speaking = await preparer.speaking_now(turn)
+    since = _persona_since(record, speaking)
+    kept = None
+    if record is not None and since is not PersonaSince.SAME:
+        kept = await preparer.persona_of_then(turn, record)
+    prepare = partial(
+        preparer.prepare, turn, engine, occasion=occasion, written_at=at, persona=kept or speaking
+    )
+    now = await prepare(answers=answers)
     changed_since = record is not None and now.prompt.sha256 != record.prompt_sha256
     if changed_since and record is not None and record.first_turn_id is not None:
         # Turns older than the prompt's first one may have gone: they were not in it anyway.
-        first = record.first_turn_id
-        now = await preparer.prepare(
-            turn, engine, first_turn=first, occasion=occasion, written_at=at
-        )
+        now = await prepare(first_turn=record.first_turn_id)
         changed_since = now.prompt.sha256 != record.prompt_sha256
     return Explanation(
         turn,
@@ -241,9 +264,10 @@ async def explain(
         record,
         changed_since,
         now.persona,
-        _persona_since(record, now.persona),
+        since,
         missing_engine=record.engine if record is not None and wrote is None else "",
         lore=now.lore,
+        is_kept_version=kept is not None,
     )
 
 

@@ -108,6 +108,12 @@ def files(
     return [KeptFile(row.kind, row.name, bytes(row.content)) for row in rows]
 
 
+def has_picture(connection: Connection, digest: str) -> bool:
+    """Whether any persona has a picture with this digest, a deleted one until it is purged."""
+    chosen = select(PersonaRow.id).where(PersonaRow.picture_sha256 == digest)
+    return connection.scalar(chosen.limit(1)) is not None
+
+
 def add(
     connection: Connection, guild_id: str, draft: PersonaDraft, limits: Limits, by: str
 ) -> KeptPersona:

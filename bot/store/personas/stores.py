@@ -16,6 +16,7 @@ class SqlPersonas(OnTransactions):
     all_kept = reads(keeping.all_kept)
     document = reads(keeping.document)
     files = reads(keeping.files)
+    has_picture = reads(keeping.has_picture)
     add = writes(keeping.add)
     change = writes(keeping.change, erases=True)
     remove = writes(keeping.remove)

@@ -10,6 +10,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     bindparam,
+    case,
     delete,
     func,
     literal_column,
@@ -268,13 +269,17 @@ def reset(connection: Connection, channel: ChannelKey) -> tuple[int, int]:
 
 
 def list_conversations(connection: Connection, channel: ChannelKey) -> list[PastConversation]:
-    """Every conversation of a channel in which something was said, the newest first."""
+    """Every conversation of a channel in which something was said, the newest first.
+
+    It is told by what a person said first: many begin with the same greeting.
+    """
+    said = case((TurnRow.role == "user", TurnRow.id))
     rows = connection.execute(
         select(
             ConversationRow.id,
             ConversationRow.is_current,
             func.count(TurnRow.id).label("turns"),
-            func.min(TurnRow.id).label("first"),
+            func.coalesce(func.min(said), func.min(TurnRow.id)).label("first"),
             func.max(TurnRow.created_at).label("newest_at"),
         )
         .join(ChannelRow, ChannelRow.id == ConversationRow.channel_id)

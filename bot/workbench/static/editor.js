@@ -38,7 +38,7 @@ const EMPTY = { fields: { name: "" }, lore: { count: 0, entries: [] }, warnings:
 const LISTED = { lines: ["\n", /\n/], commas: [", ", /,/] };
 
 export class Editor {
-  /** `tell` has what to call: saved, talk, test (with a persona) and back (with nothing). */
+  /** `tell` has what to call: saved, talk, test, remove (with a persona) and back (with nothing). */
   constructor(place, tell) {
     this.place = place;
     this.tell = tell;
@@ -116,6 +116,7 @@ export class Editor {
       el("div", { className: "head-names" }, el("h3", { textContent: fields.name }),
         el("p", { className: "lead", textContent: [file, kind].filter(Boolean).join(" · ") }),
         el("p", { className: "exports" }, el("span", { textContent: "Export" }), ...links)),
+      file ? iconButton("delete", `Delete ${fields.name}`, () => this.tell.remove({ id: this.id, name: fields.name, file, version })) : "",
       el("button", { type: "button", textContent: "Talk", on: { click: () => this.tell.talk({ id: this.id, name: fields.name }) } }));
   }
 

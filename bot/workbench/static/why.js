@@ -43,7 +43,9 @@ function parts(why) {
 }
 
 /** What is no longer as it was when the reply was written, "" where nothing is known to be. */
-function whatChanged({ changed_since: changed, persona, persona_since: since }) {
+function whatChanged({ changed_since: changed, persona, persona_since: since, kept_version: kept }) {
+  if (kept && changed) return `${persona} has been edited since, and the conversation or the settings have changed: this is the prompt as it would be now, for ${persona} as it was.`;
+  if (kept) return `${persona} has been edited since: this is the prompt with the version of then.`;
   if (since === "gone") return `The persona is gone: this is the prompt as it would be now, for ${persona}.`;
   if (since === "edited" && changed) return `${persona} has been edited since: this is the prompt as it would be now.`;
   if (since === "edited") return `${persona} has been edited since, but this prompt is the same.`;

@@ -21,6 +21,7 @@ export class Workshop {
       saved: (persona) => this.refresh(persona.id),
       talk: (persona) => this.leave(() => talk(persona)),
       test: (persona) => (this.tester.use(persona.id), this.tab("lore", true)),
+      remove: (persona) => this.remove(persona),
       back: () => this.select(null),
     });
     this.tester = new LoreTester($("pane-lore"), () => this.dropping.ask());
@@ -102,6 +103,33 @@ export class Workshop {
     if (id === null) return this.editor.clear();
     if (id === "new") return this.editor.begin();
     await this.editor.load(id);
+  }
+
+  async remove({ id, name, file, version }) {
+    if (!(await confirmed(`Delete «${name}»? Its file, ${file}, is put aside in the folder.`, "Delete"))) return;
+    const path = `library/${encodeURIComponent(id)}`;
+    try {
+      const aside = await call("POST", `${path}/delete`, { version });
+      this.editor.discard();
+      this.editor.clear();
+      await this.refresh(null);
+      // In the dialog: a toast lies below it, where it cannot be clicked.
+      $("editor").replaceChildren(el("p", { className: "callout", attrs: { role: "status" } },
+        `«${name}» is deleted. Its file is kept as ${aside.file}. `,
+        el("button", { type: "button", textContent: "Undo", on: { click: () => this.restore(path) } })));
+    } catch (error) {
+      toast(error.message);
+    }
+  }
+
+  async restore(path) {
+    try {
+      const persona = await call("POST", `${path}/restore`, {});
+      await this.refresh();
+      await this.select(persona.id);
+    } catch (error) {
+      toast(error.message);
+    }
   }
 
   async imported(persona) {

@@ -4,6 +4,8 @@ import asyncio
 import json
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 
 from aiohttp import web
@@ -12,10 +14,11 @@ from bot.chat.personas.cards.card import Card
 from bot.chat.personas.cards.pictures import render
 from bot.chat.personas.cards.preview import picture_fault
 from bot.chat.personas.cards.writing import Format
-from bot.chat.personas.folder import NameTaken, PersonaChanged, PersonaFolder, Written
+from bot.chat.personas.folder import NameTaken, PersonaChanged, PersonaFolder
 from bot.errors import PersonaError, UserError
 from bot.workbench.answers import Refused
 from bot.workbench.forms import (
+    PersonaDeletion,
     PersonaEdit,
     Take,
     TextsToCount,
@@ -30,6 +33,7 @@ DRAFT_BYTES = 8 * 1024 * 1024  # of an edited persona as JSON
 PICTURE_SIDE = 512  # of a picture on the page: the longer side
 SMALL_SIDE = 96
 REMEMBERED_PICTURES = 200
+T = TypeVar("T")
 _PERSONA = "/api/library/{persona}"
 _UPLOAD = "/api/uploads/{upload}"
 
@@ -42,6 +46,7 @@ class LibraryApi:
         self._uploads = uploads
         self._counter = counter
         self._decoding = asyncio.Semaphore(1)  # a picture may take 100 MB meanwhile
+        self._deleted: dict[str, Path] = {}  # where the files of persona ids were put aside
         self._small: OrderedDict[tuple[str, str, int], bytes | None] = OrderedDict()
 
     def routes(self) -> list[web.RouteDef]:
@@ -51,6 +56,8 @@ class LibraryApi:
             web.post("/api/library", self.create),
             web.get(_PERSONA, self.show),
             web.put(_PERSONA, self.edit),
+            web.post(f"{_PERSONA}/delete", self.delete),
+            web.post(f"{_PERSONA}/restore", self.restore),
             web.get(f"{_PERSONA}/picture", self.picture),
             web.get(f"{_PERSONA}/export", self.export),
             web.post("/api/tokens", self.count),
@@ -91,6 +98,24 @@ class LibraryApi:
         )
         original = written.original.name if written.original else ""
         return web.json_response(await self._editable(written.persona.id) | {"original": original})
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """Take one out of the folder: its file is put aside."""
+        persona_id = request.match_info["persona"]
+        form = await read_form(request, PersonaDeletion)
+        aside = await self._changed(lambda: self._folder.delete(persona_id, form.version))
+        self._deleted[persona_id] = aside
+        return web.json_response({"file": aside.name})
+
+    async def restore(self, request: web.Request) -> web.Response:
+        """Bring one back that was taken out since the start of the program."""
+        persona_id = request.match_info["persona"]
+        aside = self._deleted.get(persona_id)
+        if aside is None:
+            raise Refused(404, "That persona was not deleted here.", "See the list.")
+        written = await self._changed(lambda: self._folder.bring_back(aside))
+        self._deleted.pop(persona_id, None)
+        return web.json_response(card_views.line(written.persona, self._folder))
 
     async def picture(self, request: web.Request) -> web.Response:
         """The picture of one as a PNG made here; nothing (204) where there is none."""
@@ -202,7 +227,7 @@ class LibraryApi:
             card_views.editable, persona, card, path.name if path else "", cost
         )
 
-    async def _changed(self, change: Callable[[], Written]) -> Written:
+    async def _changed(self, change: Callable[[], T]) -> T:
         try:
             return await asyncio.to_thread(change)
         except NameTaken as error:

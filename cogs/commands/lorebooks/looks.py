@@ -74,14 +74,18 @@ def entries_of(count: int) -> str:
 
 
 def book_page(
-    kept: KeptLorebook,
+    name: str,
     book: Lorebook,
     preview: BookPreview,
-    personas: Mapping[str, str],
+    where: str,
     number: int,
+    kept: KeptLorebook | None = None,
 ) -> discord.Embed:
-    """A page of a book's entries; the first tells of the book, too."""
-    title = plain(kept.name, NAME_CHARACTERS)
+    """A page of a book's entries; the first tells of the book, too.
+
+    `where` says in words where it counts. `kept` is a server's book, not a persona's own.
+    """
+    title = plain(name, NAME_CHARACTERS)
     shown = book.entries[number * ENTRIES_A_PAGE : (number + 1) * ENTRIES_A_PAGE]
     lines = [line for entry in shown for line in _lines_of_entry(entry)]
     embed = discord.Embed(title=title, description="\n".join(lines) or "It has no entries.")
@@ -90,10 +94,10 @@ def book_page(
             embed.add_field(name="Description", value=plain(book.description, 600), inline=False)
         embed.add_field(name="What it is", value=preview.kind)
         embed.add_field(name="Holds", value=holdings(preview), inline=False)
-        embed.add_field(name="Where", value=said_places(kept, personas), inline=False)
+        embed.add_field(name="Where", value=where, inline=False)
         if settings := ", ".join(_settings_of(book)):
             embed.add_field(name="Its own settings", value=settings, inline=False)
-        if kept.created_by.isdecimal():
+        if kept is not None and kept.created_by.isdecimal():
             when = discord.utils.format_dt(kept.created_at, "d")
             embed.add_field(name="Brought", value=f"by <@{kept.created_by}>, {when}")
     return numbered(embed, number, len(book.entries), ENTRIES_A_PAGE)

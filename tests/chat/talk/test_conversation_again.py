@@ -289,6 +289,24 @@ async def test_why_says_that_the_persona_is_another_now_than_the_one_recorded(
     assert (await stage.history.turn(turn.turn_id)).persona == ADA.name
 
 
+async def test_why_shows_the_prompt_with_the_version_that_wrote_it(stage: Stage) -> None:
+    turn = await exchange(stage)
+    was = (await stage.conversations.why(turn.turn_id)).prompt.text
+    stage.personas.personas[0] = ADA.model_copy(update={"description": "{{char}} is muddled."})
+    stage.personas.earlier.append(ADA)
+    explanation = await stage.conversations.why(turn.turn_id)
+    assert (explanation.persona_since, explanation.persona) == (PersonaSince.EDITED, ADA)
+    assert explanation.is_kept_version
+    assert not explanation.changed_since
+    assert explanation.prompt.text == was
+    await regenerate(stage, turn.turn_id)
+    assert "muddled" in stage.prompt  # what is said from now on is the edited one's
+    newest = await stage.conversations.why(turn.turn_id)
+    assert (newest.persona_since, newest.is_kept_version) == (PersonaSince.SAME, False)
+    await stage.conversations.swipe(turn.turn_id, -1)
+    assert (await stage.conversations.why(turn.turn_id)).persona == ADA
+
+
 async def test_a_renamed_persona_writes_its_own_replies_again(stage: Stage) -> None:
     turn = await exchange(stage)
     stage.personas.personas[:] = [BYRON, ADA.model_copy(update={"name": "Countess"})]

@@ -276,6 +276,40 @@ async def test_a_book_goes_out_as_it_came_or_in_the_other_format(tmp_path: Path)
         assert next(entry["keys"] for entry in exported["data"]["entries"]) == ["harbour"]
 
 
+async def test_a_personas_own_book_is_shown_and_goes_out(tmp_path: Path) -> None:
+    entries = [{"keys": ["quay"], "content": "The quay is wet.", "enabled": True, "odd": 1}]
+    values = {"name": "Nessa", "lorebook": {"name": "Lake", "entries": entries, "extensions": {}}}
+    async with talking(tmp_path) as world:
+        await world.bot.desk.workshop.create(str(world.guild.id), values, "1")
+        await world.chief.slash(world.channel, "persona use", name="Nessa")
+        name = "Nessa's own lorebook"
+        offered = await world.alice.autocomplete(world.channel, "lore show", "book", "own")
+        assert [choice["value"] for choice in offered] == [name]
+        said = shown(await world.alice.slash(world.channel, "lore show", book=name))
+        assert "The quay is wet." in said
+        assert "quay" in said
+        assert "wherever this persona speaks" in said
+        result = await world.alice.slash(world.channel, "lore export", book=name)
+        assert result.response is not None
+        document = json.loads(await result.response.attachments[0].read())
+        assert document["spec"] == "lorebook_v3"
+        assert document["data"]["entries"][0]["odd"] == 1
+        await world.alice.slash(world.channel, "lore show", book="Ada's own lorebook")
+        assert refusals(world) == [NotFound]  # Ada has none
+
+
+async def test_a_pasted_chat_is_tried_message_by_message(tmp_path: Path) -> None:
+    one_message = world_info({**HARBOUR, "scanDepth": 1}, name="Coast")
+    async with talking(tmp_path) as world:
+        await bring(world, one_message)
+        chat = "Bob: to the harbour!\nAda: Why?\nBob: To see the sea."
+        result = await world.alice.slash(world.channel, "lore test", text=chat, book="Coast")
+        assert "0 of 1 entry would fire" in shown(result)
+        chat += "\nBob: And the harbour."
+        result = await world.alice.slash(world.channel, "lore test", text=chat, book="Coast")
+        assert "1 of 1 entry would fire" in shown(result)
+
+
 async def test_a_text_is_tried_with_what_counts_here(tmp_path: Path) -> None:
     async with talking(tmp_path) as world:
         await bring(world)

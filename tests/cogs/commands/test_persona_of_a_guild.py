@@ -499,6 +499,23 @@ def test_parts_are_the_text(text: str) -> None:
     assert joined(typed, [gap for _, gap in parts]).strip() == text.strip()
 
 
+async def test_another_picture_takes_the_place_of_the_emoji(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        first = png(card_chunk("chara", NOVA))
+        second = png(card_chunk("chara", NOVA), picture=picture_bytes((9, 9)))
+        await press(world, await bring(world, first), "Import")
+        await world.bob.slash(world.channel, "persona use", name="Nova")
+        await world.ask("hello")
+        [before] = await world.bot.fetch_application_emojis()
+        await press(world, await bring(world, first), "Replace")  # the same one stays
+        assert await world.bot.fetch_application_emojis() == [before]
+        await press(world, await bring(world, second), "Replace")
+        assert await world.bot.fetch_application_emojis() == []
+        await world.ask("hello again")
+        [after] = await world.bot.fetch_application_emojis()
+        assert after.name != before.name
+
+
 async def test_the_picture_becomes_an_emoji_and_goes_with_the_persona(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -140,6 +140,10 @@ class PersonaStore(Protocol):
         """What came with a persona's card, in the order in which it came."""
         ...
 
+    async def has_picture(self, digest: str) -> bool:
+        """Whether any guild's persona has a picture, one whose deletion can be undone too."""
+        ...
+
     async def add(self, guild_id: str, draft: PersonaDraft, limits: Limits, by: str) -> KeptPersona:
         """Keep a new one. Raises PersonaError where the name is taken or the guild has too much."""
         ...

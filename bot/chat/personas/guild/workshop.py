@@ -133,6 +133,7 @@ class PersonaWorkshop:
                     guild_id, persona.id, draft, self._limits, by, revision=kept.revision
                 )
                 if done is not None:
+                    await self._picture_left(kept.picture_digest)
                     return as_persona(card.persona, done.id, guild_id)
         raise _busy(persona.name)
 
@@ -186,8 +187,7 @@ class PersonaWorkshop:
         """Take away for good what was deleted more than ten minutes ago."""
         gone = await self._store.purge(self._clock() - UNDO_FOR)
         for digest in gone.picture_digests:
-            for told in self._on_gone:
-                await told(digest)
+            await self._tell_gone(digest)
         return gone
 
     async def watch(self, interval_seconds: float = PURGE_SECONDS) -> None:
@@ -198,6 +198,15 @@ class PersonaWorkshop:
             except CaduceusError as error:  # another time
                 _log.debug("what was deleted stays for now: %s", error)
             await asyncio.sleep(interval_seconds)
+
+    async def _picture_left(self, digest: str) -> None:
+        """A persona may have another picture now."""
+        if digest and not await self._store.has_picture(digest):
+            await self._tell_gone(digest)
+
+    async def _tell_gone(self, digest: str) -> None:
+        for told in self._on_gone:
+            await told(digest)
 
     async def _refuse_taken(self, guild_id: str, name: str) -> None:
         other = await self._everybody.by_name(guild_id, name)

@@ -51,12 +51,15 @@ def try_text(
     surroundings: Surroundings | None = None,
     expand: Callable[[str], str] = unchanged,
 ) -> tuple[Verdict, ...]:
-    """What would fire if a person wrote `text` as the only message. Blocking.
+    """What would fire if a person wrote `text`, or if it was said before a reply. Blocking.
 
+    A chat as people paste it is read as its messages (:func:`read_chat`), any other text as one.
     Chance is left out: an entry that fires one time in two is said to fire. `surroundings` and
     `expand` are those of a :class:`Request`.
     """
-    turns = (ChatTurn("user", "", text),)
+    turns = read_chat(text, (surroundings or Surroundings()).character_name)
+    if len(turns) < 2:  # a colon in what one person says makes no chat
+        turns = (ChatTurn("user", "", text),)
     request = Request(
         certain_books(books),
         turns,
