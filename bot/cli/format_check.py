@@ -49,8 +49,7 @@ def check_format(settings: FormatSettings, info: ModelInfo) -> list[Finding]:
     if chosen.format.thought is not None:
         budget = f"at most {settings.thinking_tokens:,} tokens long"
         thinks = f" The model thinks first, {budget if settings.thinking_tokens else 'not at all'}."
-    named = str(chosen)
-    text = f"{named[:1].upper()}{named[1:]}{remark}.{thinks}"
+    text = f"Written to as {chosen}{remark}.{thinks}"
     if not chosen.warning:
         return [Finding(Grade.OK, "format", text)]
     return [Finding(Grade.WARN, "format", chosen.warning)]
