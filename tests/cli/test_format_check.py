@@ -19,12 +19,12 @@ def settings(**values: object) -> ProcessSettings:
 def test_the_format_and_where_it_comes_from() -> None:
     (found,) = check_format(settings(), ModelInfo("x", 1, CHATML))
     assert found.grade is Grade.OK
-    assert found.text == "Chatml, from the model's own template."
+    assert found.text == "Written to as chatml, from the model's own template."
 
 
 def test_a_setting_is_spelled_as_it_is() -> None:
     (found,) = check_format(settings(prompt_format="alpaca"), ModelInfo("x", 1))
-    assert found.text == "Alpaca, by PROMPT_FORMAT."
+    assert found.text == "Written to as alpaca, by PROMPT_FORMAT."
 
 
 def test_a_model_that_thinks_is_named_with_its_budget() -> None:

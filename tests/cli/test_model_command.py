@@ -52,7 +52,7 @@ def test_inspecting_tells_the_format_and_the_memory_beside_what_is_free(
     assert command.run(args, settings) == 0
     rows = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     expected = {"auto": "chatml", "alpaca": "alpaca"}[prompt_format]
-    assert rows["format"].lower().startswith(expected)
+    assert rows["format"].startswith(f"Written to as {expected}, ")
     assert re.search(r"GB of the .* GB that are free, for a context of 2,048", rows["here"])
 
 
