@@ -37,6 +37,12 @@ hypothesis.settings.load_profile("caduceus")
 _faults: list[str] = []  # of the running test
 
 
+@pytest.fixture(autouse=True)
+def _text_at_once(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
+    """Scripted replies are short: none is held back until there is more of it to judge."""
+    monkeypatch.setattr("bot.chat.talk.judging.LEAST_UNITS", 0)
+
+
 class NetworkBlockedError(RuntimeError):
     """A test reached for a machine other than this one."""
 

@@ -190,6 +190,24 @@ class LorePast:
     replies: int = 0
 
 
+class Flaw(StrEnum):
+    """Why a reply is written once more before anybody sees it, the worst first."""
+
+    EMPTY = "empty"
+    NAME = "name"  # nothing but somebody's name
+    LOOP = "loop"  # it says the same thing over and over
+    REPEATED = "repeated"  # nearly one of the bot's last replies
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A reply was written twice; people saw the second try, or the first where that was better."""
+
+    flaw: Flaw  # of the first try
+    tokens: int  # of the try that nobody saw, beside those of the record's statistics
+    kept_first: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class RecordedOccasion:
     """What a reply's prompt hung on beside history, settings and persona."""
@@ -199,6 +217,8 @@ class RecordedOccasion:
     trigger: str = "normal"
     lore: tuple[LoreFiring, ...] = ()
     others: tuple[str, ...] = ()  # names of the personas beside the one who spoke
+    characters: tuple[str, ...] = ()  # names of players' characters
+    retry: Retry | None = None
 
 
 @dataclass(frozen=True, slots=True)

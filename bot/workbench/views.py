@@ -215,6 +215,7 @@ def explanation(why: Explanation) -> Json:
 
 def _record(record: GenerationRecord) -> Json:
     statistics = record.statistics
+    retry = record.occasion.retry if record.occasion else None
     return {
         "at": record.created_at.isoformat(),
         "persona": record.persona,
@@ -222,6 +223,7 @@ def _record(record: GenerationRecord) -> Json:
         "engine": record.engine,
         "finish": record.finish.value,
         "prompt_sha256": record.prompt_sha256,
+        "retry": asdict(retry) if retry else None,
         "sampling": asdict(record.sampling) | {"seed": str(statistics.seed)},
         "statistics": {
             "model": statistics.model,

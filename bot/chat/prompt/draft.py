@@ -68,15 +68,19 @@ class Draft:
         self._info = request.info
         special = (*request.info.special_tokens, request.info.eos_token, request.info.bos_token)
         guard = Guard(self._format.headers, [token for token in special if token])
-        # Personas beside this one, whether or not they have spoken: nobody else is called so, and
-        # nobody speaks for them.
-        self._beside = tuple(guard.name(clean_name(name)) for name in request.occasion.others)
+        # Personas beside this one and players' characters, whether or not they have spoken: nobody
+        # speaks for them, and nobody else is called as a persona is.
+        personas, characters = (
+            tuple(guard.name(clean_name(name)) for name in names)
+            for names in (request.occasion.others, request.occasion.characters)
+        )
+        self._beside = (*personas, *characters)
         self.cast: Cast = read_cast(
             request.window,
             request.persona.name,
             request.settings.history_turns,
             nickname=request.persona.nickname,
-            reserved_names=(*self._format.reserved_names, *self._beside),
+            reserved_names=(*self._format.reserved_names, *personas),
             guard=guard,
         )
         names = (*self.cast.names, *self._beside, *self._format.reserved_names)

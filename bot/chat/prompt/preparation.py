@@ -20,6 +20,8 @@ from bot.chat.settings import SettingsCascade
 from bot.errors import NotFound
 
 ANSWERED_TURNS = 200  # before a reply, among which its questions are looked for
+RECENT_REPLIES = 3  # which a reply is not to repeat
+RECENT_TURNS = 24  # among which they are looked for
 MOST_TURNS = 10_000  # looked through for a question that long talk has carried off
 ROUND_POSITION = 1 << 20  # where the prompt does not look for a rounder one to begin at
 
@@ -34,6 +36,7 @@ class Prepared:
     revision: int  # the newest setting change at that time
     occasion: Occasion
     lore: Additions
+    recent: tuple[str, ...] = ()  # what the bot said last in the channel, the newest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +159,7 @@ class Preparer:
         persona, settings = await self._speaking(turn, stored, engine, known)
         window = await self._window(turn, settings) if given is None else given.window
         messages = _messages_in(window)
+        recent = await self._recent_replies(turn, window)
         window = await self._reaching(window, turn, settings, oldest, first_turn)
         day = written_at.astimezone().date() if written_at else None
         chosen = await self._formats.choose(engine, engine.info, day)
@@ -185,7 +189,7 @@ class Preparer:
             occasion=occasion,
         )
         prompt = await build_prompt(request, engine.count_tokens, self._counts)
-        return Prepared(prompt, settings, persona, stored.revision, occasion, lore)
+        return Prepared(prompt, settings, persona, stored.revision, occasion, lore, recent)
 
     async def _speaking(
         self, turn: Turn, stored: StoredSettings, engine: NamedEngine, persona: Persona | None
@@ -196,6 +200,15 @@ class Preparer:
             settings = self._settings.settle(turn.channel, stored.values, own)
             persona = await self.persona(turn.channel, settings, turn)
         return persona, self._settings.settle(turn.channel, stored.values, own, persona)
+
+    async def _recent_replies(self, turn: Turn, window: HistoryWindow) -> tuple[str, ...]:
+        """The bot's last replies before `turn`, also where the settings show fewer turns."""
+        replies = _replies_in(window)
+        if window.skipped and len(replies) < RECENT_REPLIES:
+            before = turn.turn_id
+            longer = await self._history.window(turn.channel, RECENT_TURNS, before_turn=before)
+            replies = _replies_in(longer)
+        return replies
 
     async def _window(self, turn: Turn, settings: ChannelSettings) -> HistoryWindow:
         """What was said before `turn`, as far as the settings let the model see it."""
@@ -276,7 +289,7 @@ def occasion_of(record: GenerationRecord | None) -> Occasion | None:
     if record is None or record.occasion is None:
         return None
     kept = record.occasion
-    return Occasion(kept.seed, kept.moment, kept.trigger, kept.others)
+    return Occasion(kept.seed, kept.moment, kept.trigger, kept.others, kept.characters)
 
 
 def _persona_since(record: GenerationRecord | None, persona: Persona) -> PersonaSince:
@@ -314,6 +327,11 @@ async def concerns_the_bot(
 
 def _is_part(turn: Turn) -> bool:
     return turn.role == "bot" or turn.addressed
+
+
+def _replies_in(window: HistoryWindow) -> tuple[str, ...]:
+    replies = [turn.text for turn in reversed(window.turns) if turn.role == "bot"]
+    return tuple(replies[:RECENT_REPLIES])
 
 
 def _messages_in(window: HistoryWindow) -> int:

@@ -60,6 +60,16 @@ class Generation:
         self._began = time.monotonic()
         self._first_token: float | None = None
 
+    @property
+    def looped(self) -> bool:
+        """Whether the text was ended because it looped."""
+        return self._filter.looped
+
+    @property
+    def may_loop(self) -> bool:
+        """Whether the text repeats something just now, of which more would be a loop."""
+        return self._filter.may_loop
+
     async def stream(self) -> AsyncGenerator[str, None]:
         """New text, piece by piece. Closing it cancels the request. Raises EngineError."""
         self._began = time.monotonic()

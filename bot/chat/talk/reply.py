@@ -11,9 +11,10 @@ from types import TracebackType
 from bot.chat.messages import GenerationRecord, Turn, TurnState
 from bot.chat.ports import History
 from bot.chat.talk.faults import OUR_FAULT
+from bot.chat.talk.generation import Anew
 from bot.chat.talk.tasks import complete
 from bot.chat.talk.unfinished import Abandoned, Finished, Shown, Unfinished
-from bot.chat.talk.writer import Anew, Outcome, ReplyWriter
+from bot.chat.talk.writer import Outcome, ReplyWriter
 from bot.engine.api import FinishReason
 from bot.errors import NotFound, StoreError
 

@@ -1,4 +1,4 @@
-"""Writes one reply: drafts the prompt, calls the engine, and once more when nothing came.
+"""Writes one reply: drafts the prompt, calls the engine, and once more when that came to nothing.
 
 Where the engine is down before the first word, another one is asked, once.
 """
@@ -11,12 +11,14 @@ from datetime import datetime
 from random import Random
 
 from bot.chat.engines import Engines, NamedEngine
-from bot.chat.messages import GenerationRecord, RecordedOccasion, Turn
+from bot.chat.messages import Flaw, GenerationRecord, RecordedOccasion, Turn
 from bot.chat.prompt.additions import Occasion
 from bot.chat.prompt.build import Prompt
 from bot.chat.prompt.preparation import Given, Prepared, Preparer
 from bot.chat.talk.faults import NOTHING_CAME, NOTHING_TO_ADD, line_for
-from bot.chat.talk.generation import Anew, Generation
+from bot.chat.talk.generation import Generation
+from bot.chat.talk.judging import Standards
+from bot.chat.talk.tries import Try, retry_of, statistics_of
 from bot.engine.api import FinishReason, GenerationRequest, GenerationStatistics
 from bot.errors import (
     CaduceusError,
@@ -27,8 +29,8 @@ from bot.errors import (
     RequestTooLarge,
 )
 
-ATTEMPTS = 2
-RETRY_TEMPERATURE = 0.7  # greedy, a second attempt would only say nothing again
+RETRY_TEMPERATURE = 0.7  # greedy, a second try would only say the same again
+COMPARED_SWIPES = 8  # the newest ones
 SEED_BITS = 31  # what every server takes
 ENGINE_IS_DOWN = (EngineUnavailable, EngineFailed, RemoteEngineError)
 
@@ -87,7 +89,7 @@ class ReplyWriter:
         self._occasion = occasion
         self._text_before = text_before
         self._given = given
-        self._generation: Generation | None = None
+        self._tries: tuple[Try, Try | None] | None = None  # whose text is shown, and the other
         self._prepared: Prepared | None = None
 
     def read_again(self) -> None:
@@ -106,6 +108,8 @@ class ReplyWriter:
                 async for piece in pieces:
                     yield piece
         except CaduceusError as error:
+            if self._tries is not None and (held := self._tries[0].take()):
+                yield held
             _log.warning("A reply in %s failed: %s", self._turn.channel, error, exc_info=error)
             self.outcome = Outcome(
                 FinishReason.CANCELLED,
@@ -115,8 +119,9 @@ class ReplyWriter:
 
     async def record(self, created_at: datetime) -> GenerationRecord | None:
         """How the text came to be; None when no prompt was made."""
-        if self._prepared is None or self._generation is None:
+        if self._prepared is None or self._tries is None:
             return None
+        shown, hidden = self._tries
         prompt, persona = self._prepared.prompt, self._prepared.persona
         return GenerationRecord(
             prompt_sha256=prompt.sha256,
@@ -126,9 +131,9 @@ class ReplyWriter:
             persona_version=persona.version,
             first_turn_id=prompt.first_turn_id,
             last_turn_id=prompt.last_turn_id,
-            sampling=self._generation.request.sampling,
-            finish=self._generation.finish,
-            statistics=await self._generation.statistics(),
+            sampling=shown.generation.request.sampling,
+            finish=shown.finish,
+            statistics=await statistics_of(shown, hidden),
             created_at=created_at,
             settings_revision=self._prepared.revision,
             engine=self._engine.name,
@@ -138,6 +143,8 @@ class ReplyWriter:
                 self._occasion.trigger,
                 self._prepared.lore.firings,
                 self._occasion.others,
+                self._occasion.characters,
+                await retry_of(shown, hidden),
             ),
         )
 
@@ -157,7 +164,7 @@ class ReplyWriter:
                 *(self._turn.channel, self._engine.name, other.name, error),
                 exc_info=error,
             )
-            self._engine, self._prepared, self._generation = other, None, None
+            self._engine, self._prepared, self._tries = other, None, None
         else:
             return
         async with aclosing(self._attempts()) as pieces:
@@ -189,34 +196,74 @@ class ReplyWriter:
             given=self._given,
             occasion=self._occasion,
         )
-        for attempt in range(ATTEMPTS):
-            request = self._request(prepared, again=attempt > 0)
-            self._generation = generation = Generation(
-                self._engine, prepared.prompt, request, continues=bool(self._text_before)
-            )
-            came = False
-            async with aclosing(generation.stream()) as pieces:
+        standards = self._standards(prepared)
+        first = self._begin_try(prepared, standards)
+        async with aclosing(first.stream()) as pieces:
+            async for piece in pieces:
+                yield piece
+        if first.flaw is None:
+            await self._end_with(first)
+            return
+        _log.info("The first try at a reply in %s was: %s", self._turn.channel, first.flaw)
+        second = self._begin_try(prepared, standards, first)
+        came = False
+        try:
+            async with aclosing(second.stream()) as pieces:
                 async for piece in pieces:
-                    came = (came and not isinstance(piece, Anew)) or bool(piece.strip())
+                    came = True
                     yield piece
-            if generation.finish is FinishReason.CANCELLED:
-                raise EngineUnavailable("The engine was stopped while it wrote.")
-            statistics = await generation.statistics()
-            if came:
-                self.outcome = Outcome(generation.finish, statistics=statistics)
-                return
-            _log.info("Attempt %d at a reply in %s gave nothing", attempt + 1, self._turn.channel)
-            line = NOTHING_TO_ADD if self._text_before else NOTHING_CAME
-            self.outcome = Outcome(generation.finish, line, statistics)
+        except EngineError:
+            if came or first.flaw is Flaw.EMPTY:
+                raise
+            _log.warning("A second try in %s failed", self._turn.channel, exc_info=True)
+        broke_off = second.finish is FinishReason.CANCELLED
+        if broke_off and (came or first.flaw is Flaw.EMPTY):
+            raise EngineUnavailable("The engine was stopped while it wrote.")
+        is_first_better = not came and (broke_off or first.is_better_than(second))
+        shown = first if is_first_better else second
+        self._tries = (first, second) if is_first_better else (second, first)
+        if shown.flaw is not Flaw.EMPTY and (rest := shown.take()):
+            yield rest
+        await self._end_with(shown, first if shown is second else second)
 
-    def _request(self, prepared: Prepared, *, again: bool) -> GenerationRequest:
+    async def _end_with(self, shown: Try, hidden: Try | None = None) -> None:
+        if shown.finish is FinishReason.CANCELLED:
+            raise EngineUnavailable("The engine was stopped while it wrote.")
+        line = ""
+        if shown.flaw is Flaw.EMPTY:
+            line = NOTHING_TO_ADD if self._text_before else NOTHING_CAME
+        self.outcome = Outcome(shown.finish, line, await statistics_of(shown, hidden))
+
+    def _begin_try(self, prepared: Prepared, standards: Standards, first: Try | None = None) -> Try:
+        generation = Generation(
+            self._engine,
+            prepared.prompt,
+            self._request(prepared, first),
+            continues=bool(self._text_before),
+        )
+        begun = Try(generation, standards, first=first)
+        self._tries = (begun, first)
+        return begun
+
+    def _standards(self, prepared: Prepared) -> Standards:
+        """A new swipe differs from those that there are, and what goes on from what it follows."""
+        if self._text_before:
+            return Standards(recent=prepared.recent, replaced=[self._text_before])
+        return Standards(
+            names=(prepared.prompt.speaker, *prepared.prompt.others),
+            recent=prepared.recent,
+            replaced=[swipe.text for swipe in self._turn.swipes][-COMPARED_SWIPES:],
+        )
+
+    def _request(self, prepared: Prepared, first: Try | None) -> GenerationRequest:
+        again, came_to_nothing = first is not None, first is not None and first.flaw is Flaw.EMPTY
         is_first = not again and not self._text_before
         seed = self._occasion.seed if is_first else self._random.getrandbits(SEED_BITS)
         sampling = prepared.settings.sampling(seed)
         if again and not sampling.temperature:
             sampling = replace(sampling, temperature=RETRY_TEMPERATURE)
         # Where nothing came, a server that writes roles by itself may have thought all the time.
-        is_chat = again and not self._engine.info.takes_prompts
+        is_chat = came_to_nothing and not self._engine.info.takes_prompts
         more = prepared.prompt.thinking_tokens if is_chat else 0
         return GenerationRequest(
             prompt=prepared.prompt.text,
@@ -224,7 +271,7 @@ class ReplyWriter:
             user=self._user,
             max_tokens=prepared.prompt.reply_tokens + more,
             sampling=sampling,
-            stop=_stops(prepared.prompt, again=again),
+            stop=_stops(prepared.prompt, again=came_to_nothing),
             messages=prepared.prompt.messages,
             thinking_tokens=prepared.prompt.thinking_tokens - more,
         )

@@ -46,6 +46,11 @@ class LoopFilter:
         self._is_at_line_start = True
         self._fences = FenceTracker()
 
+    @property
+    def may_loop(self) -> bool:
+        """Whether a stretch comes again just now, of which more would be a loop."""
+        return not self._is_structured and any(length >= _SHORT for length in self._starts)
+
     def decode(self, text: str) -> str:
         """Take new text; return what is certain to be no loop."""
         if self.ended:

@@ -73,6 +73,16 @@ class ReplyFilter:
         return self._stops.stopped or self._lines.ended or self._loops.ended
 
     @property
+    def looped(self) -> bool:
+        """Whether the text was ended because it looped."""
+        return self._loops.ended
+
+    @property
+    def may_loop(self) -> bool:
+        """Whether it repeats something just now, of which more would be a loop."""
+        return self._loops.may_loop
+
+    @property
     def is_thought(self) -> bool:
         """Whether what comes now is a thought."""
         return self._thoughts.is_thought
@@ -167,12 +177,13 @@ class _OwnName:
             if self._closers and not self._close(character):
                 continue
             self._held += character
-            label = self._line.feed(character)
+            is_break = character in "\n\r"
+            label = self._line.end() if is_break else self._line.feed(character)
             if label is Label.OWN:
                 self.was_there = True
                 self._closers = _open_pairs(self._held)
                 self._held, self._line = "", LineBeginning(self._labels)
-            elif label is Label.NONE or character in "\n\r":
+            elif is_break or label is not Label.UNDECIDED:
                 self._line = None
                 held, self._held = self._held, ""
                 return held + text[at + 1 :]

@@ -3,7 +3,9 @@
 «Alex: no» is Alex's line, and so are «ALEX : no», «**Alex:** no», «> [Alex] : no» and
 «★ alex (laughing): no». Case, width, accents, invisible characters, decoration and blanks don't
 count, and any line break begins a line. A format's header counts the same way, with three number
-signs or more where it has them, and then also alone on its line.
+signs or more where it has them, and then also alone on its line, as a name does («### Alex»).
+In a list with bullets that a line ending with a colon begins, and in a text that has headings of
+its own, names are what it is about: «The score:», «- Alex: 3 points».
 """
 
 import re
@@ -22,6 +24,8 @@ LINE_BREAKS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 
 _LINE_BREAK = re.compile(f"[{LINE_BREAKS}]")
 _HEADER = re.compile(r"\n?(?P<signs>#*)[ ]?(?P<word>\w+):")
+_BULLETS = frozenset("-*+\u2022\u2023\u2013\u2014\u00b7\u25aa\u25cf\u25e6")
+_AFTER_TEXT = " \t\u200b*_~`\"'"  # what may follow a line's colon
 _OPENING = frozenset("([{<\u3010\u300c\u300e\u300a\u2039\u00ab")
 _CLOSING = frozenset(")]}>\u3011\u300d\u300f\u300b\u203a\u00bb")
 _MARKDOWN = frozenset("*_~`#>-\"'")
@@ -58,6 +62,7 @@ class Labels:
         """`headers` are stop strings; those that are no label («<|im_end|>») are ignored."""
         self.own = name_key(own)
         self.others = frozenset(map(name_key, others)) - {self.own, ""}
+        self.named = (self.others | {self.own}) - {""}
         found = [match for header in headers if (match := _HEADER.fullmatch(header))]
         self.marked = frozenset(name_key(match["word"]) for match in found if match["signs"])
         self.plain = frozenset(name_key(match["word"]) for match in found if not match["signs"])
@@ -70,7 +75,7 @@ class Labels:
 
     def without_names(self) -> "Labels":
         """The headers alone."""
-        labels = Labels()
+        labels = Labels()  # without anybody, so that no heading is a name either
         labels.marked, labels.plain = self.marked, self.plain
         known = self.marked | self.plain
         labels.beginnings = frozenset(key[:end] for key in known for end in range(len(key) + 1))
@@ -102,7 +107,18 @@ class LineBeginning:
 
     def end(self) -> Label:
         """The line has ended."""
-        return Label.HEADER if self._key in self._labels.marked and self._marked() else Label.NONE
+        if not self._marked():
+            return Label.NONE
+        if self._key in self._labels.marked:
+            return Label.HEADER
+        if self._key in self._labels.others or self._remark_is_over:
+            return Label.OTHER
+        return Label.OWN if self._key and self._key == self._labels.own else Label.NONE
+
+    @property
+    def is_heading(self) -> bool:
+        """Whether it begins with number signs."""
+        return self._number_signs > 0
 
     @property
     def may_be_header(self) -> bool:
@@ -110,6 +126,7 @@ class LineBeginning:
         if self._is_guarded or not self._number_signs:
             return False
         begins = any(word.startswith(self._key) for word in self._labels.marked)
+        begins = begins or self._key in self._labels.named
         return begins and self._number_signs >= (HEADER_SIGNS if self._key else 2)
 
     def _feed(self, part: str) -> Label:
@@ -168,18 +185,22 @@ class SpeakerLines:
     """Passes text through until a line is another speaker's, or a header.
 
     A line is held back while that is open: at most a name, a remark and :data:`DECORATION` signs
-    (blanks and invisible characters don't count). In code blocks a name is a key of data, and
-    headers alone count.
+    (blanks and invisible characters don't count). In code blocks a name is a key of data, in a list
+    it is what the list is about: there headers alone count.
     """
 
     def __init__(self, labels: Labels, *, in_line: bool = False) -> None:
         """`in_line`: the text goes on within a line. The speaker's own lines count as well."""
         self.ended = False
         self._labels = labels
-        self._in_code = labels.without_names()
+        self._headers_alone = labels.without_names()
         self._fences = FenceTracker()
         self._held = ""  # the line's beginning, with the break before it
         self._line = None if in_line else LineBeginning(labels)
+        self._last = ""  # the last sign of the line so far that isn't decoration
+        self._is_item = False  # the line is a list's
+        self._begins_list = False  # the line before ended with a colon, or was a list's
+        self._has_headings = False  # that are nobody's label
 
     def decode(self, text: str) -> str:
         """Take new text; return what is certain to be the speaker's own."""
@@ -207,29 +228,55 @@ class SpeakerLines:
         is_break = character in LINE_BREAKS
         if self._line is None:
             label = Label.NONE
+        elif is_break:
+            label = self._end_line(self._line)
         else:
-            label = self._line.end() if is_break else self._line.feed(character)
+            label = self._feed(self._line, character)
         if label not in (Label.UNDECIDED, Label.NONE):
             self.ended = True
             self._held = ""
             return ""
         if is_break:
-            passed, self._held = self._pass_on(self._held), character
-            self._line = LineBeginning(self._in_code if self._fences.is_open else self._labels)
-            return passed
+            return self._begin_line(character)
         self._held += character
         if label is Label.UNDECIDED:
             return ""
         passed, self._held, self._line = self._held, "", None
         return self._pass_on(passed)
 
+    def _feed(self, line: LineBeginning, character: str) -> Label:
+        if self._begins_list and character in " \t" and self._held.strip() in _BULLETS:
+            self._is_item = True
+            line = self._line = LineBeginning(self._headers_alone)
+        label = line.feed(character)
+        self._has_headings |= label is Label.NONE and line.is_heading
+        return label
+
+    def _end_line(self, line: LineBeginning) -> Label:
+        label = line.end()
+        if label in (Label.OTHER, Label.OWN) and (self._begins_list or self._has_headings):
+            label = Label.NONE
+        self._has_headings |= label is Label.NONE and line.is_heading and bool(self._held.strip())
+        return label
+
+    def _begin_line(self, line_break: str) -> str:
+        passed = self._pass_on(self._held)
+        if self._last:  # blank lines change nothing
+            self._begins_list = self._is_item or self._last in ":\uff1a"
+        self._last, self._is_item = "", False
+        self._held = line_break
+        self._line = LineBeginning(self._headers_alone if self._fences.is_open else self._labels)
+        return passed
+
     def _pass_on(self, text: str) -> str:
         self._fences.feed(text)
+        self._last = text.strip(LINE_BREAKS).rstrip(_AFTER_TEXT)[-1:] or self._last
         return text
 
 
 def _is_word(character: str) -> bool:
-    return unicodedata.category(character)[0] in "LN"
+    category = unicodedata.category(character)
+    return category[0] in "LN" or category == "Mc"  # vowels of the scripts of India
 
 
 def _is_sign(character: str) -> bool:

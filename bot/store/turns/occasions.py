@@ -1,12 +1,15 @@
-"""What a reply hung on, as the JSON of one column: seed, moment, trigger, lore that fired."""
+"""What a reply hung on, as the JSON of one column: seed, moment, lore that fired, a second try."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import cast
 
-from bot.chat.messages import LoreFiring, RecordedOccasion
+from bot.chat.messages import Flaw, LoreFiring, RecordedOccasion, Retry
 from bot.store.columns import storable, utc
+
+_FLAWS = frozenset(Flaw)
 
 
 def write_occasion(occasion: RecordedOccasion | None) -> str | None:
@@ -14,13 +17,17 @@ def write_occasion(occasion: RecordedOccasion | None) -> str | None:
     if occasion is None:
         return None
     fired = [[each.book_id, each.entry, each.at] for each in occasion.lore]
-    kept = {
+    kept: dict[str, object] = {
         "seed": occasion.seed,
         "moment": utc(occasion.moment).isoformat(),
         "trigger": occasion.trigger,
         "lore": fired,
         "others": list(occasion.others),
     }
+    if occasion.characters:
+        kept["characters"] = list(occasion.characters)
+    if occasion.retry is not None:
+        kept["retry"] = asdict(occasion.retry)
     return storable(json.dumps(kept, ensure_ascii=False, separators=(",", ":")))
 
 
@@ -40,15 +47,28 @@ def read_occasion(text: str | None) -> RecordedOccasion | None:
         at = utc(datetime.fromisoformat(moment))
     except ValueError:
         return None
-    others = values.get("others")
-    names = cast("Sequence[object]", others) if isinstance(others, list) else ()
     return RecordedOccasion(
         seed,
         at,
         trigger,
         tuple(_firings(values.get("lore"))),
-        tuple(name for name in names if isinstance(name, str)),
+        _names(values.get("others")),
+        _names(values.get("characters")),
+        _retry(values.get("retry")),
     )
+
+
+def _names(value: object) -> tuple[str, ...]:
+    names = cast("Sequence[object]", value) if isinstance(value, list) else ()
+    return tuple(name for name in names if isinstance(name, str))
+
+
+def _retry(value: object) -> Retry | None:
+    match value:
+        case {"flaw": str(flaw), "tokens": int(tokens), "kept_first": bool(kept)} if flaw in _FLAWS:
+            return Retry(Flaw(flaw), tokens, kept)
+        case _:
+            return None
 
 
 def _firings(lore: object) -> Iterator[LoreFiring]:

@@ -30,6 +30,8 @@ def passed(*chunks: str, labels: Labels = LABELS) -> str:
         "zółw: no", "Mira: no", "_MIRA_ : no", "### Instruction:\nno", " ### Instruction:\nno",
         "###Instruction:\nno", "### instruction :\nno", "### Response\nno", "**### Input:**\nno",
         "#### INPUT\uff1ano", "> ### Response:\nno", "\uff03\uff03\uff03 Instruction:",
+        "### Alex\nno", "#### **Alex**\nno", "### Alex (laughing)\nno", "### Mira\nno", "## Alex: no",  # noqa: E501
+        "\u201cAlex\u201d: no", "\u201eAlex\u201c: no", "\u2018Alex\u2019 : no", "★Alex★: no", "A̸̛l̷͝e̵x̶: no",  # noqa: E501
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("end", [*LINE_BREAKS, "\r\n", "\n\n"])
@@ -47,11 +49,45 @@ def test_every_spelling_is_found(line: str, end: str) -> None:
         "## Response\nhm", "Input: 3", "# Input: a list", "### R\u200besponse:\ncopied",
         "```yaml\nalex: 3\n```", '```json\n{\n  "Alex": 3\n}\n```\nDone.', "-----\n",
         "Alex (who is late, as always, and never, ever calls): no", "", "\n", "Alex (", "🦊🦊🦊",
+        "## Alex\nno", "# Alex\nAge: 30", "### Alexander\nno",
+        "The score:\n- Alex: 3 points\n- Mira: 4 points", "**The score:**\n\n* Alex: 3\n* Sam (2): 4",  # noqa: E501
+        "得点\uff1a\n• Alex: 3", "What you like:\n- milk\n- Alex: bread\n  + Sam (2): jam",
+        "# The party\nAll of you.\n### Alex\nA knight.\n### Mira\nA mage.", "The party:\n### Alex\nA knight.",  # noqa: E501
     ],
 )  # fmt: skip
 def test_nothing_else_is(text: str) -> None:
     assert passed(text) == text
     assert passed(*text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("The score:\nAlex: 3 points", "The score:"),
+        ("The score:\n- Alex: 3\nThat is all.\n- Alex: no", "The score:\n- Alex: 3\nThat is all."),
+        ("The score:\n-Alex: no", "The score:"),
+        ("The score:\n- 1\n\nAlex: no", "The score:\n- 1\n"),
+        ("Yes.\n- Alex: no", "Yes."),
+        ("A list:\n- ### Response:\nno", "A list:"),
+    ],
+)
+def test_only_a_list_is_about_names(text: str, shown: str) -> None:
+    assert passed(text) == shown
+    assert passed(*text) == shown
+
+
+def test_vowel_signs_tell_names_apart() -> None:
+    labels = Labels(("राम",), "Mira")
+    assert passed("हाँ\nरम: ठीक", labels=labels) == "हाँ\nरम: ठीक"
+    assert passed("हाँ\nराम: ठीक", labels=labels) == "हाँ"
+
+
+@pytest.mark.parametrize("name", ["★Mia★", "🌙 Mia 🌙", "M̸̛i̷͝a̵", "「Mia」", "𝓜𝓲𝓪", "xX_Mia_Xx"])  # noqa: RUF001
+def test_a_decorated_name_is_known_with_and_without_its_decoration(name: str) -> None:
+    labels = Labels((name,), "Mira")
+    plain = "xXMiaXx" if name.startswith("x") else "Mia"
+    for spelled in (name, plain, f"**{plain}**", name.upper(), f"[{name}]"):
+        assert passed(f"Yes.\n{spelled}: no", labels=labels) == "Yes."
 
 
 def test_after_a_code_block_lines_count_again() -> None:
@@ -74,7 +110,7 @@ def test_nothing_is_held_back_longer_than_needed() -> None:
 
 PARTS = st.sampled_from(
     ["Alex", "alex", ":", " ", "\n", "\r", "**", "###", "Response", "(", ")", "word", "`", "```",
-     "Mira", "\u200b", "★", "Sam", "2", "\u2028", "é"]
+     "Mira", "\u200b", "★", "Sam", "2", "\u2028", "é", "- ", "### Alex\n", "list:\n", "\n- Alex: "]
 )  # fmt: skip
 TEXTS = st.lists(st.one_of(PARTS, st.text(max_size=2)), max_size=25).map("".join)
 
