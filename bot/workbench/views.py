@@ -11,6 +11,7 @@ from bot.chat.persona import Persona
 from bot.chat.personas.macros import expand_macros
 from bot.chat.settings import MODEL, PERSONA, SettingOrigin
 from bot.chat.talk.conversations import Explanation
+from bot.chat.talk.faults import line_for_retry
 from bot.engine.api import FinishReason, GenerationStatistics
 from bot.invocation import command
 
@@ -223,7 +224,7 @@ def _record(record: GenerationRecord) -> Json:
         "engine": record.engine,
         "finish": record.finish.value,
         "prompt_sha256": record.prompt_sha256,
-        "retry": asdict(retry) if retry else None,
+        "retry": line_for_retry(retry) if retry else "",
         "sampling": asdict(record.sampling) | {"seed": str(statistics.seed)},
         "statistics": {
             "model": statistics.model,

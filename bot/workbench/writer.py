@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from bot.chat.messages import ChannelKey, Turn
 from bot.chat.talk.conversations import Conversations, Reply
-from bot.chat.talk.writer import Anew
+from bot.chat.talk.generation import Anew
 from bot.engine.api import EngineState, FinishReason
 from bot.errors import CaduceusError, NotFound
 from bot.workbench import views

@@ -7,10 +7,10 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.chat.messages import Flaw, GenerationRecord
 from bot.chat.prompt.additions import Additions, LoreNote
 from bot.chat.prompt.build import LeftOut
 from bot.chat.talk.conversations import Explanation, PersonaSince
+from bot.chat.talk.faults import line_for_retry
 from bot.errors import NotFound
 from cogs.client import CaduceusBot
 from cogs.commands.buttons import TurnButton
@@ -25,12 +25,6 @@ from cogs.platform import (
 )
 
 DESCRIPTION_CHARACTERS = 2_400  # an embed has room for 6,000 in all
-FLAWS = {
-    Flaw.EMPTY: "came out empty",
-    Flaw.NAME: "was nothing but a name",
-    Flaw.LOOP: "said the same thing over and over",
-    Flaw.REPEATED: "nearly repeated an earlier reply",
-}
 LORE_CHARACTERS = 700  # of a field; the whole comes as a file
 
 
@@ -97,8 +91,8 @@ def describe(explanation: Explanation) -> discord.Embed:
             f"top_k {sampling.top_k}, min_p {sampling.min_p:g}, "
             f"repetition_penalty {sampling.repetition_penalty:g}, seed {took.seed}",
         )
-        if retry := retried(record):
-            embed.add_field(name="Written twice", value=retry, inline=False)
+        if retry := record.occasion.retry if record.occasion is not None else None:
+            embed.add_field(name="Written twice", value=line_for_retry(retry), inline=False)
         embed.add_field(
             name="Took",
             value=f"{took.first_token_seconds:.1f} s to the first word, {took.reply_tokens} tokens "
@@ -113,15 +107,6 @@ def describe(explanation: Explanation) -> discord.Embed:
     elif since := what_changed(explanation):
         embed.set_footer(text=since)
     return embed
-
-
-def retried(record: GenerationRecord) -> str:
-    """Why a reply was written twice; "" where it was not."""
-    retry = record.occasion.retry if record.occasion is not None else None
-    if retry is None:
-        return ""
-    shown = "the first try was kept" if retry.kept_first else "this is the second try"
-    return f"The first try {FLAWS[retry.flaw]}; {shown}. The other took {retry.tokens} tokens."
 
 
 def lore_text(lore: Additions) -> str:

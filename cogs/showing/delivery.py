@@ -11,7 +11,7 @@ import discord
 
 from bot.chat.messages import ChannelKey, Turn
 from bot.chat.talk.conversations import Reply
-from bot.chat.talk.writer import Anew
+from bot.chat.talk.generation import Anew
 from bot.chat.text.split import MESSAGE_CHARACTERS, split_message
 from cogs.platform import (
     WRITE_ERRORS,

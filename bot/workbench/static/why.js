@@ -135,6 +135,7 @@ function details({ record, stops }) {
     ["Model", record.statistics.model],
     ...(record.engine ? [["Engine", record.engine]] : []),
     ["Persona", record.persona + (record.persona_version ? `, version ${record.persona_version}` : "")],
+    ...(record.retry ? [["Written twice", record.retry]] : []),
     ["Ended because", FINISH[record.finish] ?? record.finish],
     ...Object.entries(record.sampling).map(([key, value]) => [key.replaceAll("_", " "), String(value)]),
     ["Waited in the queue", seconds(record.statistics.queued_seconds)],

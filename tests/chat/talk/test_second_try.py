@@ -7,7 +7,7 @@ import pytest
 from conversing import HERE, Stage, StageMaker, settle, until
 
 from bot.chat.messages import Flaw, GenerationRecord, Retry
-from bot.chat.talk.faults import NOTHING_CAME
+from bot.chat.talk.faults import NOTHING_CAME, line_for_retry
 from bot.chat.talk.judging import LEAST_UNITS, Judge, Standards
 from bot.chat.talk.reply import Reply
 from bot.engine.api import FinishReason, GenerationRequest
@@ -53,7 +53,13 @@ async def test_what_was_said_before_is_not_said_again(set_stage: StageMaker, aga
     assert first.sampling.seed != second.sampling.seed
     assert first.prompt == second.prompt
     tokens = len(tokens_of(again))
-    assert await retry_of(stage, reply) == Retry(Flaw.REPEATED, tokens)
+    retry = await retry_of(stage, reply)
+    assert retry is not None
+    assert retry == Retry(Flaw.REPEATED, tokens)
+    assert line_for_retry(retry) == (
+        "The first try nearly repeated an earlier reply; this is the second try. "
+        f"The other took {tokens} tokens."
+    )
     record = await record_of(stage, reply)
     assert record.sampling.seed == second.sampling.seed
     assert record.statistics.reply_tokens == len(tokens_of(OTHER))

@@ -1,13 +1,14 @@
 """What a reply hung on is kept with it, and its lore is found again."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from store_samples import BOT, CHANNEL, Talk, record
 
-from bot.chat.messages import LorePast, TurnState
+from bot.chat.messages import Flaw, LoreFiring, LorePast, RecordedOccasion, Retry, TurnState
 from bot.store.history import SqlHistory
-from bot.store.turns.occasions import read_occasion
+from bot.store.turns.occasions import read_occasion, write_occasion
 
 
 async def test_the_lore_of_earlier_replies_as_they_stand(history: SqlHistory, talk: Talk) -> None:
@@ -34,6 +35,22 @@ async def test_the_lore_of_earlier_replies_as_they_stand(history: SqlHistory, ta
 @pytest.mark.parametrize("kept", [None, "", "{", "[]", '{"seed":"x"}', '{"seed":1,"moment":"x"}'])
 def test_an_occasion_that_is_none_is_none(kept: str | None) -> None:
     assert read_occasion(kept) is None
+
+
+@pytest.mark.parametrize("retry", [None, Retry(Flaw.REPEATED, 40, kept_first=True)])
+def test_an_occasion_is_read_as_it_was_written(retry: Retry | None) -> None:
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    fired = (LoreFiring("book", "1", 2),)
+    occasion = RecordedOccasion(7, moment, "swipe", fired, ("Byron",), ("Sir Bob", "Bob"), retry)
+    assert read_occasion(write_occasion(occasion)) == occasion
+
+
+@pytest.mark.parametrize("retry", ['"x"', "{}", '{"flaw":"odd","tokens":1,"kept_first":true}'])
+def test_of_an_odd_retry_the_rest_is_kept(retry: str) -> None:
+    moment = '"moment":"2026-01-01T00:00:00+00:00","trigger":"normal"'
+    read = read_occasion(f'{{"seed":1,{moment},"retry":{retry}}}')
+    assert read is not None
+    assert read.retry is None
 
 
 def test_of_odd_lore_the_rest_is_kept() -> None:
