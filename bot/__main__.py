@@ -27,6 +27,7 @@ COMMANDS = {
     "model": "find a model for this machine, download it, use it",
     "persona": "personas without Discord: list, show, check, import, export",
     "db": "the database: upgrade, check, export",
+    "talk": "play written conversations against the engine, and measure them",
     "bench": "how fast the engine is here, beside its floor and generate()",
 }
 # `doctor` says itself what is wrong with them, `model` helps out of a wrong MODEL.

@@ -71,6 +71,7 @@ def test_the_engines_contract_loads_nothing_foreign(module: str) -> None:
         ("bot.cli.db", {"torch", "transformers", "discord"}),
         ("bot.cli.doctor", {"torch", "transformers", "discord"}),
         ("bot.cli.bench", OF_EXTRAS),
+        ("bot.cli.talk", OF_EXTRAS),
         ("bot.cli.model", OF_EXTRAS),
         ("bot.cli.workbench", OF_EXTRAS | {"discord"}),
         ("bot.cli.run", OF_EXTRAS),

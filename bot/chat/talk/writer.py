@@ -29,7 +29,8 @@ from bot.errors import (
     RequestTooLarge,
 )
 
-RETRY_TEMPERATURE = 0.7  # greedy, a second try would only say the same again
+RETRY_TEMPERATURE = 0.7  # greedy, or nearly so, a second try would only say the same again
+STUCK = (Flaw.LOOP, Flaw.REPEATED)
 COMPARED_SWIPES = 8  # the newest ones
 SEED_BITS = 31  # what every server takes
 ENGINE_IS_DOWN = (EngineUnavailable, EngineFailed, RemoteEngineError)
@@ -260,8 +261,9 @@ class ReplyWriter:
         is_first = not again and not self._text_before
         seed = self._occasion.seed if is_first else self._random.getrandbits(SEED_BITS)
         sampling = prepared.settings.sampling(seed)
-        if again and not sampling.temperature:
-            sampling = replace(sampling, temperature=RETRY_TEMPERATURE)
+        if first is not None and (not sampling.temperature or first.flaw in STUCK):
+            warmer = max(sampling.temperature, RETRY_TEMPERATURE)
+            sampling = replace(sampling, temperature=warmer)
         # Where nothing came, a server that writes roles by itself may have thought all the time.
         is_chat = came_to_nothing and not self._engine.info.takes_prompts
         more = prepared.prompt.thinking_tokens if is_chat else 0

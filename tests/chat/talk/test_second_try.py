@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 from conversing import HERE, Stage, StageMaker, settle, until
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot.chat.messages import Flaw, GenerationRecord, Retry
 from bot.chat.talk.faults import NOTHING_CAME, line_for_retry
@@ -267,6 +269,20 @@ def test_nothing_of_a_good_reply_is_lost() -> None:
     assert judged(*OTHER, recent=[FIRST]) == (OTHER, None)
     assert judged(OTHER, recent=[FIRST]) == (OTHER, None)
     assert judged(*(OTHER * 30), recent=[FIRST, OTHER]) == (OTHER * 30, None)
+
+
+@given(
+    st.text(max_size=200), st.lists(st.integers(1, 20)), st.lists(st.text(max_size=90), max_size=3)
+)
+def test_a_try_is_shown_whole_or_not_at_all(
+    text: str, lengths: list[int], recent: list[str]
+) -> None:
+    pieces, rest = [], text
+    for length in lengths:
+        pieces.append(rest[:length])
+        rest = rest[length:]
+    shown, flaw = judged(*pieces, rest, recent=recent)
+    assert shown == ("" if flaw else text)
 
 
 def test_the_last_try_is_shown_although_it_repeats() -> None:

@@ -1,0 +1,1 @@
+"""Written conversations, played through the real core and measured: `python -m bot talk`."""
