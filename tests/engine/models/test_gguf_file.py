@@ -54,6 +54,12 @@ def test_the_quantization_is_named_as_people_know_it(type_number: int, path: Pat
     assert read_gguf_header(unnamed.write(path)).quantization == names[type_number]
 
 
+@pytest.mark.parametrize("said", [float("nan"), float("inf"), 7.5])
+def test_a_quantization_that_is_no_number_is_not_taken(said: float, path: Path) -> None:
+    odd = llama(type_number=F16).having(general__file_type=("float64", said))
+    assert read_gguf_header(odd.write(path)).quantization == "F16"
+
+
 def test_of_several_templates_the_default_is_first(path: Path) -> None:
     header = read(
         path,
