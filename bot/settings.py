@@ -28,6 +28,7 @@ from bot.settings_checks import (
     check_base_url,
     check_database_url,
     check_model,
+    check_path,
     check_persona_folder,
     check_token,
     check_tokenizer,
@@ -208,8 +209,8 @@ class ProcessSettings(BaseModel):
 
     @field_validator("data_dir", "personas_dir", "tokenizer")
     @classmethod
-    def _home(cls, value: Path | None) -> Path | None:
-        return None if value is None else value.expanduser()
+    def _home(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        return None if value is None else check_path(value, str(info.field_name).upper())
 
     @field_validator("personas_dir")
     @classmethod

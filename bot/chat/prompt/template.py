@@ -219,7 +219,7 @@ def _render(
 def _words(error: BaseException) -> str:
     """What went wrong, in one line that may be shown anywhere: a stranger may have written it."""
     said = "".join(c if c.isprintable() else " " for c in str(error)[:2000])
-    return " ".join(said.split())[:200] or type(error).__name__
+    return " ".join(said.split())[:200].rstrip(".") or type(error).__name__
 
 
 def _bound() -> None:
