@@ -2,7 +2,7 @@
 
 import tracemalloc
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import pytest
@@ -176,9 +176,9 @@ def test_a_vocabulary_of_three_hundred_thousand_is_read_in_a_moment(path: Path) 
     )
     table = file.tensors[0].__class__("token_embd.weight", (64, 300_000))
     type(file)(file.metadata, (table, *file.tensors[1:])).write(path)
-    begun = perf_counter()
+    begun = process_time()
     read_gguf_header(path)
-    assert perf_counter() - begun < 2  # a fifth of this where nothing else runs
+    assert process_time() - begun < 2  # a fifth of this where nothing else runs
     tracemalloc.start()
     try:
         read_gguf_header(path)
