@@ -210,12 +210,10 @@ class ProcessSettings(BaseModel):
     @field_validator("data_dir", "personas_dir", "tokenizer")
     @classmethod
     def _home(cls, value: Path | None, info: ValidationInfo) -> Path | None:
-        return None if value is None else check_path(value, str(info.field_name).upper())
-
-    @field_validator("personas_dir")
-    @classmethod
-    def _persona_folder(cls, value: Path) -> Path:
-        return check_persona_folder(value)
+        if value is None:
+            return None
+        path = check_path(value, str(info.field_name).upper())
+        return check_persona_folder(path) if info.field_name == "personas_dir" else path
 
     @field_validator("context_tokens")
     @classmethod
