@@ -186,21 +186,26 @@ class PersonaWorkshop:
             made = None
             if picture is not None:
                 made = await asyncio.to_thread(fitted_picture, file_name, picture)
-            for _ in range(TRIES):
-                kept = await self._store.kept(guild_id, persona.id)
-                card = await self.card(persona)
-                if kept is None:
-                    raise NotFound("That persona is not there any more.", "See `/persona list`.")
-                if made is None and not kept.picture_digest:
-                    return
-                edited = with_picture(card, made, int(time.time()))
-                draft = await asyncio.to_thread(draft_of, edited)
-                done = await self._store.change(
-                    guild_id, persona.id, draft, self._limits, by, revision=kept.revision
-                )
-                if done is not None:
-                    await self._picture_left(kept.picture_digest)
-                    return
+            before = await self._put_picture(guild_id, persona, made, by)
+        await self._picture_left(before)
+
+    async def _put_picture(
+        self, guild_id: str, persona: Persona, made: bytes | None, by: str
+    ) -> str:
+        """Keep a picture in the place of another, whose digest is returned; "" if none changed."""
+        for _ in range(TRIES):
+            kept = await self._store.kept(guild_id, persona.id)
+            if kept is None:
+                raise NotFound("That persona is not there any more.", "See `/persona list`.")
+            if made is None and not kept.picture_digest:
+                return ""
+            edited = with_picture(await self.card(persona), made, int(time.time()))
+            draft = await asyncio.to_thread(draft_of, edited)
+            done = await self._store.change(
+                guild_id, persona.id, draft, self._limits, by, revision=kept.revision
+            )
+            if done is not None:
+                return kept.picture_digest
         raise _busy(persona.name)
 
     async def delete(self, persona: Persona, by: str) -> KeptPersona:
