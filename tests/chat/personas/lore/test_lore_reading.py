@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from making_cards import picture_bytes
+from making_cards import archive, chunk, picture_bytes
+from making_cards import png as picture_png
 
 from bot.chat.personas.lore.book import BookKind, Logic, Lorebook, LoreEntry, Position
 from bot.chat.personas.lore.foreign import read_backyard
@@ -250,7 +251,13 @@ def test_pictures_and_archives_of_cards_are_named() -> None:
         (b'{"entries": [' + b"0," * 1_000_000 + b"0]}", "more than"),
         (b'{"a": "\xff"}', "not UTF-8"),
         (b" " * (8 * 1024 * 1024 + 1), "larger than 8 MiB"),
-        (b"", "not JSON"),
+        (b"", "an empty file"),
+        (b'{\n"entries": [NaN]}', "line 2: «NaN» is no number"),
+        (b"%PDF-1.4", "a PDF document, not a lorebook"),
+        (b"\x1f\x8b\x08\0" + bytes(20), "packed with gzip, not a lorebook"),
+        (b"<!DOCTYPE html>\n<html>", "a web page"),
+        (b"\xff\xd8\xff\xe0", "a picture, not a lorebook"),
+        (picture_bytes(kind="JPEG") + archive({"card.json": b"{}"}), "a zip archive, as cards"),
     ],
 )
 def test_broken_and_hostile_files_have_one_line(content: bytes, said: str) -> None:
@@ -259,6 +266,28 @@ def test_broken_and_hostile_files_have_one_line(content: bytes, said: str) -> No
         read_lorebook("book.json", content)
     assert "\n" not in str(caught.value)
     assert time.perf_counter() - begun < 5  # far less; a shared machine may be slow
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_a_book_is_read_in_whatever_encoding_windows_saved_it(encoding: str) -> None:
+    content = json.dumps(world(content="Дракон"), ensure_ascii=False).encode(encoding)
+    assert read_lorebook("book.json", content).entries[0].content == "Дракон"
+
+
+@pytest.mark.parametrize("kind", [b"tEXt", b"zTXt", b"iTXt"])
+def test_a_card_in_any_text_chunk_is_no_book(kind: bytes) -> None:
+    lead = {b"tEXt": b"chara\0", b"zTXt": b"chara\0\0", b"iTXt": b"chara\0\0\0\0\0"}[kind]
+    with pytest.raises(LorebookError, match="a character card as a picture"):
+        read_lorebook("a.png", picture_png(chunk(kind, lead + b"e30=")))
+
+
+def test_novelais_picture_may_hold_its_book_packed() -> None:
+    text = base64.b64encode(json.dumps({"lorebookVersion": 5, "entries": []}).encode())
+    packed = chunk(b"zTXt", b"naidata\0\0" + zlib.compress(text))
+    assert read_lorebook("a.png", picture_png(packed)).kind is BookKind.NOVELAI
+    bomb = chunk(b"zTXt", b"naidata\0\0" + zlib.compress(bytes(40_000_000)))
+    with pytest.raises(LorebookError, match="unpacks to more than"):
+        read_lorebook("a.png", picture_png(bomb))
 
 
 def test_a_book_of_too_many_entries_is_refused() -> None:

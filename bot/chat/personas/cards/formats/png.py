@@ -35,7 +35,10 @@ class PngParts:
 
 
 def read_png(file_name: str, content: bytes) -> PngParts:
-    """Take a card's PNG apart. Raises PersonaError: broken, encrypted, or no card in it."""
+    """Take a card's PNG apart; without documents there is no card in it.
+
+    Raises PersonaError: broken, encrypted, or something else than a card.
+    """
     found: dict[str, list[Chunk]] = {keyword: [] for keyword in CARD_KEYWORDS}
     files: dict[str, bytes] = {}
     others: list[TextChunk] = []
@@ -72,14 +75,17 @@ def read_png(file_name: str, content: bytes) -> PngParts:
     if faults and not documents:
         raise faults[0]
     warnings += [f"One of its two cards cannot be read: {fault.message}" for fault in faults]
-    if not documents:
-        raise PersonaError(
-            f"{file_name} is a picture without a card in it.",
-            "Programs that shrink or convert pictures lose the card: use the original file.",
-        )
     if any(len({body for _, body in chunks}) > 1 for chunks in found.values()):
         warnings.append("The picture holds several cards of one kind; the first one is used.")
     return PngParts(documents, write_png(pixels), files, tuple(others), tuple(warnings))
+
+
+def no_card_in_picture(file_name: str) -> PersonaError:
+    """The error for a picture that holds no card."""
+    return PersonaError(
+        f"{file_name} is a picture without a card in it.",
+        "Programs that shrink or convert pictures lose the card: use the original file.",
+    )
 
 
 def build_png(
