@@ -17,6 +17,7 @@ from bot.chat.personas.lore.book import BookKind, Logic, Lorebook, LoreEntry, Po
 from bot.chat.personas.lore.foreign import read_backyard
 from bot.chat.personas.lore.kinds import book_kind
 from bot.chat.personas.lore.reading import book_in_card, lorebook_of, read_lorebook
+from bot.chat.personas.lore.writing import write_lorebook
 from bot.errors import LorebookError
 
 
@@ -266,6 +267,16 @@ def test_broken_and_hostile_files_have_one_line(content: bytes, said: str) -> No
         read_lorebook("book.json", content)
     assert "\n" not in str(caught.value)
     assert time.perf_counter() - begun < 5  # far less; a shared machine may be slow
+
+
+def test_halves_of_characters_are_neither_shown_nor_stored() -> None:
+    half = "a\ud800\0b"
+    document = world(uid=half, key=[half], comment=half, content=half) | {"name": half}
+    book = read(document)
+    [entry] = book.entries
+    for text in (book.name, entry.uid, entry.title, entry.content, *entry.keys):
+        assert text == "a\ufffd\ufffdb"
+    assert json.loads(write_lorebook(book, "world_info")) == document
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
