@@ -12,6 +12,7 @@ from bot.chat.personas.cards.formats.chunks import (
     unpack_base64,
 )
 from bot.chat.personas.cards.formats.png import CARD_KEYWORDS, NOVELAI_KEYWORD
+from bot.chat.personas.cards.kinds import kind_of
 from bot.chat.personas.documents import (
     BOOK,
     FILE_BYTES,
@@ -61,10 +62,20 @@ def read_lorebook(file_name: str, content: bytes) -> Lorebook:
 
 
 def lorebook_of(file_name: str, document: object) -> Lorebook:
-    """The book that a parsed JSON document is. Raises LorebookError, which names what it is."""
+    """The book that a parsed JSON document is: a list of entries may stand alone.
+
+    Raises LorebookError, which names what it is.
+    """
+    if kind_of(document).is_book and as_object(document) is None:
+        document = {"entries": document}
     kind = book_kind(document)
     values = as_object(document)
     if kind is None or values is None:
+        if (looks := kind_of(document)).is_book:
+            raise LorebookError(
+                f"{file_name} looks like {looks.value}, but has no entries that can be read.",
+                "Export it again.",
+            )
         said = what_else(document)
         fix = _BOOKS
         if said.endswith("character card"):

@@ -219,7 +219,7 @@ def test_a_novelai_picture() -> None:
         ({"gamestarted": True, "entries": None}, "KoboldAI"),
         ([1, 2], "a list"),
         (3, "single value"),
-        ({"entries": {"0": 1}}, "another kind"),
+        ({"worldInfo": []}, "another kind"),
     ],
 )
 def test_what_is_no_lorebook_is_named(document: object, said: str) -> None:
@@ -267,6 +267,37 @@ def test_broken_and_hostile_files_have_one_line(content: bytes, said: str) -> No
         read_lorebook("book.json", content)
     assert "\n" not in str(caught.value)
     assert time.perf_counter() - begun < 5  # far less; a shared machine may be slow
+
+
+@pytest.mark.parametrize(
+    ("document", "kind"),
+    [
+        ([{"keys": ["dragon"], "content": "Big."}], BookKind.CHARACTER_BOOK),
+        ([{"key": ["dragon"], "content": "Big."}], BookKind.WORLD_INFO),
+    ],
+)
+def test_a_list_of_entries_is_a_book(document: object, kind: BookKind) -> None:
+    book = read(document)
+    assert book.kind is kind
+    assert [one.keys for one in book.entries] == [("dragon",)]
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"spec": "lorebook_v3"}, "a V3 lorebook"),
+        ({"kind": "memory", "name": "x"}, "a memory book of Agnai"),
+        ({"entries": 5}, "World Info"),
+        ({"entries": {"0": 1}}, "World Info"),
+        ({"entries": [1]}, "a character's lorebook"),
+        ({"type": "risu", "data": {}}, "a lorebook of Risu"),
+    ],
+)
+def test_a_broken_book_is_not_sent_from_one_command_to_the_other(
+    document: object, said: str
+) -> None:
+    with pytest.raises(LorebookError, match=f"looks like .*{said}.*, but has no entries"):
+        read(document)
 
 
 def test_halves_of_characters_are_neither_shown_nor_stored() -> None:

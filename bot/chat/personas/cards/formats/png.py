@@ -14,6 +14,7 @@ from bot.chat.personas.cards.formats.chunks import (
     unpack_base64,
     write_png,
 )
+from bot.chat.personas.cards.kinds import BOOK_FIX
 from bot.chat.personas.documents import FILE_BYTES
 from bot.errors import PersonaError
 
@@ -58,7 +59,7 @@ def read_png(file_name: str, content: bytes) -> PngParts:
         elif keyword == NOVELAI_KEYWORD:
             raise PersonaError(
                 f"{file_name} is a lorebook of NovelAI in a picture, not a persona.",
-                "A lorebook is imported with `/lore import`.",
+                BOOK_FIX,
             )
         elif asset and (unpacked := _asset(chunk)) is not None:
             files[asset[1]] = unpacked
