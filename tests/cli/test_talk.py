@@ -149,7 +149,12 @@ def test_from_the_command_line_to_files(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file, out = written(tmp_path), tmp_path / "out.json"
-    monkeypatch.setattr("bot.app.build_engine", lambda _: FakeEngine(["One.", "Two."]))
+    engine = FakeEngine(["One.", "Two."])
+
+    def build(_settings: ProcessSettings) -> FakeEngine:
+        return engine
+
+    monkeypatch.setattr("bot.app.build_engine", build)
     parser = argparse.ArgumentParser()
     talk.add_arguments(parser)
     settings = ProcessSettings(engine="fake", data_dir=tmp_path)

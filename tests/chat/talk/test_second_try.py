@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 from conversing import HERE, Stage, StageMaker, settle, until
-from hypothesis import given
+from hypothesis import given as property_of
 from hypothesis import strategies as st
 
 from bot.chat.messages import Flaw, GenerationRecord, Retry
@@ -226,6 +226,17 @@ async def test_stop_works_in_either_try(set_stage: StageMaker, chunks: int) -> N
     assert stage.conversations.running(HERE) is None
 
 
+@pytest.mark.parametrize(("given", "second"), [(0, 0.7), (0.2, 0.7), (1.1, 1.1)])
+async def test_who_is_stuck_is_shaken(set_stage: StageMaker, given: float, second: float) -> None:
+    stage = set_stage(replies=[FIRST, FIRST, OTHER])
+    await stage.set("temperature", given)
+    await ask(stage)
+    reply = await ask(stage)
+    temperatures = [request.sampling.temperature for request in stage.engine.requests]
+    assert temperatures == [given, given, second]
+    assert (await record_of(stage, reply)).sampling.temperature == second
+
+
 async def test_regenerate_brings_something_new(set_stage: StageMaker) -> None:
     stage = set_stage(replies=["Yes, my dear.", "Yes, my dear.", "No."])
     reply = await ask(stage)
@@ -271,7 +282,7 @@ def test_nothing_of_a_good_reply_is_lost() -> None:
     assert judged(*(OTHER * 30), recent=[FIRST, OTHER]) == (OTHER * 30, None)
 
 
-@given(
+@property_of(
     st.text(max_size=200), st.lists(st.integers(1, 20)), st.lists(st.text(max_size=90), max_size=3)
 )
 def test_a_try_is_shown_whole_or_not_at_all(
