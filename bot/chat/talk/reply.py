@@ -333,6 +333,8 @@ class Reply:
 def continued_record(record: GenerationRecord, before: GenerationRecord | None) -> GenerationRecord:
     """The record of a swipe that has grown: its first prompt, and what both parts took.
 
+    Of parts that were written twice, the newest is told.
+
     The prompt of the second part ends with the first part's text, of which no copy is kept, so
     that only the first prompt can be rebuilt.
     """
@@ -345,4 +347,7 @@ def continued_record(record: GenerationRecord, before: GenerationRecord | None) 
         total_seconds=first.total_seconds + second.total_seconds,
         thinking_tokens=first.thinking_tokens + second.thinking_tokens,
     )
-    return replace(before, finish=record.finish, statistics=statistics)
+    occasion = before.occasion
+    if occasion is not None and record.occasion is not None and record.occasion.retry is not None:
+        occasion = replace(occasion, retry=record.occasion.retry)
+    return replace(before, finish=record.finish, statistics=statistics, occasion=occasion)

@@ -254,6 +254,7 @@ async def test_what_goes_on_may_be_a_name_but_does_not_begin_anew(set_stage: Sta
     assert (await stage.texts())[-1] == f"{FIRST} Ada"
     await stage.show(await stage.conversations.continue_reply(reply.turn.turn_id))
     assert (await stage.texts())[-1] == f"{FIRST} Ada And then it rained again, all night long."
+    assert await retry_of(stage, reply) == Retry(Flaw.REPEATED, len(tokens_of(FIRST)))
 
 
 async def test_the_waiting_time_of_both_tries_is_told(set_stage: StageMaker) -> None:
