@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from bot.chat.text.fences import FenceTracker
 
 TAG_CHARACTERS = 72  # a longer one is none
+_LONGEST_OPENING = len("<| / ")  # before a tag's letters
 _LEAST_BEGINNING = 3  # letters of a tag that the reply's end cuts off
 _PLACE_CHARACTERS = 64
 
@@ -268,7 +269,8 @@ def _may_be_tag(rest: str) -> bool:
     if _ENDS[rest[0]] in rest or "\n" in rest:
         return False
     letters = _LETTERS.search(rest)
-    if letters is None:
-        return len(rest) <= len("< / ")
+    before = len(rest) if letters is None else letters.start()
+    if letters is None or before > _LONGEST_OPENING:
+        return before <= _LONGEST_OPENING
     word = letters[0].lower()
     return any(sought.startswith(word) or word.startswith(sought) for sought in _SOUGHT)

@@ -1,7 +1,7 @@
 """A model's reasoning is kept from its reply."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.chat.text.thinking import ThinkFilter, opens_thought, without_thoughts
@@ -121,6 +121,8 @@ def replaced(*chunks: str, opened: bool) -> str:
 
 
 @given(TEXTS, st.booleans())
+@example(text="<<<<0think", opened=False)
+@example(text="<| / think|>", opened=True)
 def test_whatever_the_chunks_the_result_is_the_same(text: str, opened: bool) -> None:
     assert replaced(*text, opened=opened) == replaced(text, opened=opened)
 
