@@ -12,6 +12,7 @@ from bot.chat.engines import Engines
 from bot.chat.messages import ChannelKey, IncomingMessage, JsonValue, QuotedMessage, Speaker, Turn
 from bot.chat.persona import Persona
 from bot.chat.ports import History, SettingsStore
+from bot.chat.prompt.recollection import MemoryTeller
 from bot.chat.roleplay.lore import LoreShelf
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.casting import Casts
@@ -54,6 +55,7 @@ class Stage:
         self.owner = owner
         self.shelf: LoreShelf | None = None
         self.casts: Casts | None = None
+        self.memory: MemoryTeller | None = None
         self.shown = ""  # what is to be seen of the newest reply
         self.conversations = self.start_again()
 
@@ -70,6 +72,7 @@ class Stage:
             random=Random(1),
             shelf=self.shelf,
             casts=self.casts,
+            memory=self.memory,
         )
         return self.conversations
 

@@ -15,6 +15,13 @@ from bot.chat.prompt.additions import NOTHING, Additions, LoreQuestion, LoreTell
 from bot.chat.prompt.build import Prompt, PromptRequest, Section, build_prompt, window_turns
 from bot.chat.prompt.choosing import FormatChooser
 from bot.chat.prompt.counting import CountCache
+from bot.chat.prompt.recollection import (
+    NOTHING_REMEMBERED,
+    MemoryQuestion,
+    MemoryTeller,
+    NoMemory,
+    Recollection,
+)
 from bot.chat.prompt.system import note_part
 from bot.chat.settings import SettingsCascade
 from bot.errors import NotFound
@@ -34,6 +41,7 @@ class Prepared:
     revision: int  # the newest setting change at that time
     occasion: Occasion
     lore: Additions
+    memory: Recollection
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,7 @@ class Explanation:
     missing_engine: str = ""  # the name of the engine that wrote it, if it is there no more
     lore: Additions = NOTHING  # as it is found now
     is_kept_version: bool = False  # `persona` is the version of then, though there is another now
+    memory: Recollection = NOTHING_REMEMBERED  # as it is now
 
 
 class Preparer:
@@ -82,6 +91,7 @@ class Preparer:
         thinking_tokens: int,
         formats: FormatChooser,
         lore: LoreTeller | None = None,
+        memory: MemoryTeller | None = None,
     ) -> None:
         """`max_reply_tokens` and `thinking_tokens` are the process's."""
         self._history = history
@@ -92,6 +102,7 @@ class Preparer:
         self._formats = formats
         self._counts = CountCache()
         self._lore = lore or NoLore()
+        self._memory = memory or NoMemory()
 
     async def persona(
         self, channel: ChannelKey, settings: ChannelSettings, turn: Turn | None = None
@@ -172,6 +183,11 @@ class Preparer:
                 noted,
             )
         )
+        memory = await self._memory.recollect(
+            MemoryQuestion(
+                turn.channel, persona, settings, window, engine.info.room_tokens, turn.turn_id
+            )
+        )
         request = PromptRequest(
             persona=persona,
             window=window,
@@ -180,12 +196,13 @@ class Preparer:
             info=engine.info,
             reply_tokens=min(settings.max_reply_tokens, self._max_reply_tokens),
             reply_so_far=reply_so_far,
+            parts=memory.parts,
             thinking_tokens=self._thinking_tokens,
             lore=lore,
             occasion=occasion,
         )
         prompt = await build_prompt(request, engine.count_tokens, self._counts)
-        return Prepared(prompt, settings, persona, stored.revision, occasion, lore)
+        return Prepared(prompt, settings, persona, stored.revision, occasion, lore, memory)
 
     async def _speaking(
         self, turn: Turn, stored: StoredSettings, engine: NamedEngine, persona: Persona | None
@@ -268,6 +285,7 @@ async def explain(
         missing_engine=record.engine if record is not None and wrote is None else "",
         lore=now.lore,
         is_kept_version=kept is not None,
+        memory=now.memory,
     )
 
 

@@ -10,6 +10,7 @@ from bot.chat.messages import ChannelKey, IncomingMessage, Turn
 from bot.chat.ports import EngineStatus, History, Personas
 from bot.chat.prompt.choosing import FormatChooser
 from bot.chat.prompt.preparation import Explanation, PersonaSince, Preparer, explain
+from bot.chat.prompt.recollection import MemoryTeller
 from bot.chat.roleplay.lore import LoreReader, LoreShelf
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.casting import Casting, Casts
@@ -68,11 +69,12 @@ class Conversations:
         random: Random | None = None,
         shelf: LoreShelf | None = None,
         casts: Casts | None = None,
+        memory: MemoryTeller | None = None,
     ) -> None:
         """`max_reply_tokens` bounds every channel's own; `random` decides chances and seeds.
 
-        `thinking_tokens` is what a model that thinks before it answers may take for that. `shelf`
-        holds the lorebooks in use beside the personas' own, `casts` who else speaks where.
+        `thinking_tokens` is for a model that thinks before it answers. `shelf` holds the lorebooks
+        in use beside the personas' own, `casts` who else speaks where, `memory` what is remembered.
         """
         settings = settings.with_model(engines.sampling_defaults)
         self.history = history
@@ -92,6 +94,7 @@ class Conversations:
             thinking_tokens=thinking_tokens,
             formats=self.formats,
             lore=LoreReader(history, shelf),
+            memory=memory,
         )
         self.casting = casting = Casting(personas, settings, casts)
         self._replies = Replies(
