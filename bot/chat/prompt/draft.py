@@ -47,6 +47,8 @@ class PromptRequest:
     thinking_tokens: int = 0  # what the model may take for thinking before it answers
     lore: Additions = NOTHING
     occasion: Occasion = field(default_factory=Occasion)
+    players: tuple[str, ...] = ()  # people's characters that say nothing in `window`: raw
+    user_description: str = ""  # of the character that spoke last
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +70,10 @@ class Draft:
         self._info = request.info
         special = (*request.info.special_tokens, request.info.eos_token, request.info.bos_token)
         guard = Guard(self._format.headers, [token for token in special if token])
-        # Personas beside this one, whether or not they have spoken: nobody else is called so, and
-        # nobody speaks for them.
-        self._beside = tuple(guard.name(clean_name(name)) for name in request.occasion.others)
+        # Who is there, whether or not they have spoken, personas and people's characters: nobody
+        # else is called so, and nobody speaks for them.
+        there = (*request.occasion.others, *request.players)
+        self._beside = tuple(guard.name(clean_name(name)) for name in there)
         self.cast: Cast = read_cast(
             request.window,
             request.persona.name,
@@ -288,6 +291,7 @@ def _macro_context(request: PromptRequest, cast: Cast) -> MacroContext:
         cast.user,
         persona=request.persona,
         others=tuple(clean_name(name) for name in occasion.others),
+        user_description=request.user_description,
         conversation=str(request.window.conversation_id),
         seed=occasion.seed,
         moment=local(occasion.moment) if occasion.moment else None,
