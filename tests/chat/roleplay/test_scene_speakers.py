@@ -1,6 +1,7 @@
-"""Who speaks in a scene: by name, by talkativeness, in turn; once to a message, in bounded chains."""
+"""Who speaks in a scene: by name, by talkativeness, in turn; once to a message, chains bounded."""
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -41,7 +42,7 @@ def test_who_is_named_answers_in_the_order_named(mode: Mode) -> None:
 
 def test_where_all_speak_in_turn_names_change_nothing() -> None:
     order = ["mira", "ann", "han", "rus", "mira"]
-    for last, following in zip(order, order[1:], strict=False):
+    for last, following in pairwise(order):
         step = speaks("Mira! Ann!", Rules(Mode.ROUND, last))
         assert step == Next(following, (1,), (1,))
     assert speaks("Hello", Rules(Mode.ROUND, "gone")) == Next("mira", (1,), (1,))
