@@ -80,6 +80,7 @@ class Conversations:
         self.settings = settings
         self.personas = personas
         self.engines = engines
+        self.scenes = scenes
         self._clock = clock
         self._random = random or Random()  # noqa: S311 - nothing secret hangs on it
         self._channels = ChannelStates()
