@@ -8,6 +8,7 @@ from bot.errors import NotAllowed, NotFound
 from bot.workbench import views
 from bot.workbench.answers import Refused
 from bot.workbench.events import Hub
+from bot.workbench.scenes import views as scene_views
 from bot.workbench.writer import ChatWriter, MessageNumbers
 
 PLATFORM = "workbench"
@@ -170,11 +171,13 @@ class Room:
             window = await self._history.window(self.key, WINDOW_TURNS)
             settings = await self._conversations.settings.resolve(self.key)
             persona = await self._conversations.settings.persona(self.key, settings)
+            scene = await self.scene()
             if revision == self.hub.revision:
                 break
         return {
             "chat": self.key.channel_id,
             "persona": views.persona(persona, user=self._person),
+            "scene": scene,
             "turns": [self.writer.view(turn) for turn in window.turns],
             "skipped": window.skipped,
             "busy": self.writer.is_busy,
@@ -182,6 +185,15 @@ class Room:
             "note": self.writer.note,
             "engine": views.engine(self._conversations.engines),
         }
+
+    async def scene(self) -> views.Json | None:
+        """What is played here."""
+        casting = self._conversations.casting
+        scene = await casting.scene(self.key)
+        if scene is None:
+            return None
+        cast = await casting.here(self.key, scene=scene)
+        return scene_views.scene(scene, cast, PERSON_ID)
 
     async def tell_snapshot(self) -> None:
         """Have every page draw this chat anew."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import replace
+from typing import Protocol
 
 from bot.chat.roleplay.scenes.scene import (
     DESCRIPTION_CHARACTERS,
@@ -18,6 +19,14 @@ from bot.chat.roleplay.scenes.scene import (
 from bot.chat.text.guard import fold
 from bot.chat.text.names import clean_name
 from bot.errors import NotAllowed, NotFound
+
+
+class Recast(Protocol):
+    """A change of the cast by one persona, of that name."""
+
+    def __call__(self, scene: Scene, persona_id: str, name: str) -> Scene:
+        """The changed scene."""
+        ...
 
 
 def clean_title(title: str) -> str:
