@@ -1,8 +1,11 @@
 """One chat of the workbench: what the person can do in it."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from bot.chat.messages import ChannelKey, IncomingMessage, Speaker, Turn
+from bot.chat.persona import Persona
+from bot.chat.roleplay.scenes.scene import Scene
 from bot.chat.talk.conversations import Conversations
 from bot.errors import NotAllowed, NotFound
 from bot.workbench import views
@@ -171,13 +174,13 @@ class Room:
             window = await self._history.window(self.key, WINDOW_TURNS)
             settings = await self._conversations.settings.resolve(self.key)
             persona = await self._conversations.settings.persona(self.key, settings)
-            scene = await self.scene()
+            scene, cast = await self._stage()
             if revision == self.hub.revision:
                 break
         return {
             "chat": self.key.channel_id,
-            "persona": views.persona(persona, user=self._person),
-            "scene": scene,
+            "persona": views.persona(cast[0] if cast else persona, user=self._person),
+            "scene": scene_views.scene(scene, cast, PERSON_ID) if scene else None,
             "turns": [self.writer.view(turn) for turn in window.turns],
             "skipped": window.skipped,
             "busy": self.writer.is_busy,
@@ -188,12 +191,14 @@ class Room:
 
     async def scene(self) -> views.Json | None:
         """What is played here."""
+        scene, cast = await self._stage()
+        return None if scene is None else scene_views.scene(scene, cast, PERSON_ID)
+
+    async def _stage(self) -> tuple[Scene | None, Sequence[Persona]]:
+        """What is played here, and who plays."""
         casting = self._conversations.casting
         scene = await casting.scene(self.key)
-        if scene is None:
-            return None
-        cast = await casting.here(self.key, scene=scene)
-        return scene_views.scene(scene, cast, PERSON_ID)
+        return scene, () if scene is None else await casting.here(self.key, scene=scene)
 
     async def tell_snapshot(self) -> None:
         """Have every page draw this chat anew."""

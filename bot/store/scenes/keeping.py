@@ -38,9 +38,7 @@ def start(connection: Connection, scene: Scene) -> Scene:
     """Keep a new scene. NotAllowed where one runs in its channel."""
     channel_id: int = take_channel(connection, scene.channel).id
     if running(connection, scene.channel) is not None:
-        raise NotAllowed(
-            "A scene is played here already.", "End it with `/roleplay end`, then start another."
-        )
+        raise NotAllowed("A scene is played here already.", "End that one first.")
     return add(connection, channel_id, scene)
 
 
@@ -97,7 +95,7 @@ def _taken(connection: Connection, scene_id: int) -> Scene:
     if 0 < scene_id <= LARGEST_ID:
         found = _read(connection, chosen.with_for_update(of=SceneRow))
     if found is None:
-        raise NotFound("That scene has ended.", "Start another with `/roleplay start`.")
+        raise NotFound("That scene has ended.", "Start another one.")
     return found
 
 

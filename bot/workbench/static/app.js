@@ -141,7 +141,8 @@ function update() {
   const { busy, live, persona, engine, connected } = state;
   $("stop").hidden = !busy;
   $("earlier").hidden = !state.skipped;
-  if (persona) greet(persona, transcript.turns.size === 0 || !state.skipped);
+  const opening = transcript.turns.get(transcript.first());
+  if (persona) greet(persona, !opening || (!state.skipped && opening.role !== "bot")); // else it was said
   banner(engine, connected);
   const waits = busy && live === null && engine;
   $("waiting").hidden = !waits;

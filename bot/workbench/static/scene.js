@@ -33,6 +33,7 @@ export class Scene {
     if (scene) {
       $("on-stage").querySelector("strong").textContent = scene.title;
       const names = scene.cast.map((one) => one.name).filter(Boolean).join(", ");
+      $("message").placeholder = `Write in «${scene.title}»`;
       $("on-stage").querySelector("small").textContent = `${scene.is_paused ? "paused" : scene.mode} · ${names}`;
     }
     if (changed && $("scene").open) this.draw();
@@ -80,17 +81,20 @@ export class Scene {
     const boxes = this.personas.map((persona) => el("input", { type: "checkbox", value: persona.id }));
     const cast = el("fieldset", { className: "cast" }, el("legend", { textContent: "Cast: the first one greets" }),
       ...this.personas.map((persona, at) => el("label", {}, boxes[at], el("span", { textContent: persona.name }))));
+    const begin = el("button", { type: "submit", className: "primary", textContent: "Begin" });
     const start = async () => {
       const ids = boxes.filter((box) => box.checked).map((box) => box.value);
       if (!ids.length) return toast("Choose who plays.");
       const body = { title: title.value, cast: ids, scenario: scenario.value, name: this.sidebar.name };
+      begin.disabled = true; // pressed twice, it would be refused the second time
       if (await this.ask("POST", "", body)) ($("scene").close(), $("message").focus());
+      begin.disabled = false;
     };
     return [
       el("p", { className: "lead", textContent: "A scene begins a new conversation here. Everything you say in it is answered, but ((asides)) and lines that begin with //." }),
       el("form", { className: "fields", on: { submit: (event) => (event.preventDefault(), start()) } },
         labelled("Title", title), cast, labelled("What it is about", scenario),
-        el("div", { className: "choices" }, el("button", { type: "submit", className: "primary", textContent: "Begin" }))),
+        el("div", { className: "choices" }, begin)),
     ];
   }
 

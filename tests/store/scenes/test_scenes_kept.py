@@ -38,7 +38,7 @@ async def test_a_scene_is_kept_as_it_is_and_ends(database: Database) -> None:
     assert kept.scene_id
     assert await scenes.running(CHANNEL) == kept
     assert await scenes.running(OTHER_CHANNEL) is None
-    with pytest.raises(NotAllowed, match="/roleplay end"):
+    with pytest.raises(NotAllowed, match="End that one"):
         await scenes.start(SCENE)
     ended = await scenes.end(kept.scene_id)
     assert ended.has_ended
