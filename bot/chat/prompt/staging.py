@@ -29,6 +29,7 @@ class Staging:
     note: DepthPrompt | None = None
     players: Mapping[str, Player] = field(default_factory=dict[str, Player])  # by speakers' ids
     is_scene: bool = False  # all that is said belongs to it, addressed or not
+    has_scenario: bool = False  # among the parts
 
     def cast(self, window: HistoryWindow) -> HistoryWindow:
         """What was said, by the characters that people play."""

@@ -22,7 +22,13 @@ MIRA = Persona(
     greeting="Welcome, {{user}}.",
     talkativeness=1.0,
 )
-BRAM = Persona(id="test:bram", name="Bram", nickname="Skipper", description="{{char}} sails.")
+BRAM = Persona(
+    id="test:bram",
+    name="Bram",
+    nickname="Skipper",
+    description="{{char}} sails.",
+    scenario="A calm sea.",
+)
 NESSA = Persona(id="test:nessa", name="Nessa", description="{{char}} swims.")
 BOB = Speaker("bob", "Bob")
 
@@ -137,6 +143,7 @@ async def test_a_player_is_their_character(stage: Stage) -> None:
     await play.say("Mira, it rains.")
     prompt = stage.prompt
     assert "Mira and Kael wait for the storm." in prompt
+    assert "never speak or act for anybody else" in prompt
     assert "Kael is A smith with one eye." in prompt  # {{persona}} of Mira's own text
     assert "Kael is played by a person. A smith with one eye." in prompt
     assert "Kael: Mira, it rains." in prompt
@@ -144,6 +151,9 @@ async def test_a_player_is_their_character(stage: Stage) -> None:
     assert "\nMira: I say nothing" not in prompt
     stops = stage.engine.requests[-1].stop
     assert {"\nKael:", "\nBruna:"} <= set(stops), "also who has said nothing yet"
+    await play.say("Skipper?")
+    assert "Skipper and Kael wait for the storm." in stage.prompt
+    assert "A calm sea." not in stage.prompt, "the scene's scenario stands for the persona's"
     why = await stage.conversations.why((await stage.turns())[-1].turn_id)
     assert not why.changed_since
     assert {"scenario", "characters"} <= {section.name for section in why.sections}

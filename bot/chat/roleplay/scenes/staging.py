@@ -36,7 +36,13 @@ def staging_of(scene: Scene, context_tokens: int) -> Staging:
         player: Player(clean_name(one.name), one.description)
         for player, one in scene.characters.items()
     }
-    return Staging(tuple(_parts(scene, context_tokens)), note, players, is_scene=True)
+    return Staging(
+        parts=tuple(_parts(scene, context_tokens)),
+        note=note,
+        players=players,
+        is_scene=True,
+        has_scenario=bool(scene.scenario.strip()),
+    )
 
 
 def _parts(scene: Scene, context_tokens: int) -> Iterator[Part]:
