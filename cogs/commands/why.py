@@ -9,6 +9,7 @@ from discord.ext import commands
 
 from bot.chat.prompt.additions import Additions, LoreNote
 from bot.chat.prompt.build import LeftOut
+from bot.chat.prompt.recollection import Recollection
 from bot.chat.talk.conversations import Explanation, PersonaSince
 from bot.errors import NotFound
 from cogs.client import CaduceusBot
@@ -24,7 +25,7 @@ from cogs.platform import (
 )
 
 DESCRIPTION_CHARACTERS = 2_400  # an embed has room for 6,000 in all
-LORE_CHARACTERS = 700  # of a field; the whole comes as a file
+TOLD_CHARACTERS = 500  # of lore or memory in a field; the whole comes as a file
 
 
 class Why(commands.Cog):
@@ -56,6 +57,8 @@ class Why(commands.Cog):
         files = [discord.File(io.BytesIO(prompt), filename="prompt.txt")]
         if lore := lore_text(explanation.lore):
             files.append(discord.File(io.BytesIO(lore.encode()), filename="lore.txt"))
+        if memory := memory_text(explanation.memory):
+            files.append(discord.File(io.BytesIO(memory.encode()), filename="memory.txt"))
         embed, view = describe(explanation), discord.utils.MISSING
         if is_asker(interaction, turn.asked_by):
             # Also where a reply carries no buttons: whoever caused it can take it away.
@@ -74,7 +77,9 @@ def describe(explanation: Explanation) -> discord.Embed:
     if left_out := [_left_out(part) for part in prompt.left_out]:
         embed.add_field(name="Left out", value="\n".join(left_out)[:1024], inline=False)
     for name, notes in _lore(explanation.lore):
-        embed.add_field(name=name, value=_within(notes), inline=False)
+        embed.add_field(name=name, value=_within(notes, "lore.txt"), inline=False)
+    if remembered := _memory(explanation.memory):
+        embed.add_field(name="Memory", value=_within(remembered, "memory.txt"), inline=False)
     record = explanation.record
     if record is not None:
         version = f", version {record.persona_version}" if record.persona_version else ""
@@ -112,6 +117,15 @@ def lore_text(lore: Additions) -> str:
     return "\n\n".join(blocks)
 
 
+def memory_text(memory: Recollection) -> str:
+    """All that was remembered, as a file; "" where nothing was."""
+    return "\n".join(_memory(memory))
+
+
+def _memory(memory: Recollection) -> list[str]:
+    return [f"{note.kind} {note.title} ({note.why})" for note in memory.notes]
+
+
 def _lore(lore: Additions) -> Iterator[tuple[str, list[str]]]:
     said = (
         ("Lore", [_entry(note) for note in lore.fired]),
@@ -125,16 +139,16 @@ def _entry(note: LoreNote) -> str:
     return f"{note.title} ({note.book}): {note.why}"
 
 
-def _within(lines: Sequence[str]) -> str:
-    """As many of the lines as a field may have, and how many more there are."""
+def _within(lines: Sequence[str], file: str) -> str:
+    """As many of the lines as a field may have, and how many more there are in `file`."""
     shown: list[str] = []
     for line in lines:
         short = discord.utils.escape_markdown(line[:200])
-        if sum(map(len, shown)) + len(short) > LORE_CHARACTERS:
+        if sum(map(len, shown)) + len(short) > TOLD_CHARACTERS:
             break
         shown.append(short)
     more = len(lines) - len(shown)
-    return "\n".join([*shown, f"… and {more} more, in lore.txt"] if more else shown)
+    return "\n".join([*shown, f"… and {more} more, in {file}"] if more else shown)
 
 
 def what_changed(explanation: Explanation) -> str:
