@@ -29,6 +29,7 @@ from bot.engine.cuda.prompts import PromptInputs, PromptLayout, prompt_numbers
 from bot.engine.cuda.sampler import SamplerTensors
 from bot.engine.local.memory import give_back_memory, telling_out_of_memory
 from bot.engine.local.runner import Segment
+from bot.engine.local.vocabulary import Vocabulary
 
 PINNED_BUFFERS = 4  # two steps are under way at most, each with one buffer in and one out
 
@@ -132,7 +133,13 @@ class CudaRunner:
     @telling_out_of_memory()
     @torch.inference_mode()
     def sample(
-        self, slot: int, prompt: Sequence[int], sampling: Sampling, seed: int, step: int = 0
+        self,
+        slot: int,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        seed: int,
+        step: int = 0,
+        vocabulary: Vocabulary | None = None,
     ) -> None:
         """See :class:`~bot.engine.local.runner.Runner`."""
         state = self._state
