@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, cast
 
-from bot.engine.api import Sampling
+from bot.chat.messages import Sampling
 
 # Those with a column of their own, from the beginning.
 COLUMNS = {"temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed"}
