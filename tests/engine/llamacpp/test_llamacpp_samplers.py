@@ -5,13 +5,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from bot.engine.models.gguf_file import GgufHeader
 
 from bot.engine.api import GenerationRequest, Sampling
 from bot.engine.llamacpp.banning import vocabulary_of
 from bot.engine.llamacpp.completion import body_of
 from bot.engine.llamacpp.engine import LlamaCppEngine
 from bot.engine.models.gguf.texts import FileVocabulary, Kind, TokenName, read_vocabulary
-from bot.engine.models.gguf_file import GgufHeader
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
