@@ -7,17 +7,25 @@ import os
 import random
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import plain_samplers
 import pytest
 import torch
+from checkpoints import Checkpoint, make_gptq, write_new_layout
 
-from bot.engine.api import DRY_TOKENS, Sampling
+from bot.engine.api import DRY_TOKENS, GenerationRequest, Sampling
+from bot.engine.building import build_runner, load_model
+from bot.engine.local.batch import Batch
+from bot.engine.local.request import Submission
+from bot.engine.local.runner import Runner, RunnerLimits
 from bot.engine.local.vocabulary import Vocabulary
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 pytestmark = [
     pytest.mark.gpu,
+    pytest.mark.timeout(600),  # Marlin is compiled at its first use
     pytest.mark.skipif(
         not (torch.cuda.is_available() or INTERPRETED), reason="there is no CUDA device"
     ),
@@ -86,6 +94,54 @@ def test_what_is_banned_is_never_chosen_and_another_slots_ban_does_not_matter() 
     logits.zero_()
     steer(logits, slots, state)
     assert torch.isfinite(logits).all()
+
+
+@pytest.mark.skipif(INTERPRETED, reason="whole steps need a GPU")
+def test_rows_with_samplers_share_a_batch_and_a_word_that_came_is_chosen_again(
+    tmp_path: Path,
+) -> None:
+    """Three rows the same but for what is on: two of them as long as they would be alone."""
+    runner = build(make_gptq(group_size=64), tmp_path, rows=4)
+    greedy = Sampling(temperature=0.0, repetition_penalty=1.0)
+    prompt = [random.Random(5).randrange(3, 300) for _ in range(70)]
+
+    def replies(samplings: Sequence[Sampling]) -> list[list[int]]:
+        batch = Batch(runner, Numbers(), "m")  # type: ignore[arg-type]
+        for number, sampling in enumerate(samplings):
+            request = GenerationRequest("", f"c{number}", "u", 40, sampling)
+            batch.add(Submission(number, request, tuple(prompt), 7, 0.0))
+        texts: dict[int, str] = {}
+        while not batch.idle:
+            for number, chunk in batch.step():
+                assert not isinstance(chunk, Exception)
+                texts[number] = texts.get(number, "") + chunk.text
+        return [[int(word) for word in texts[n].split()] for n in range(len(samplings))]
+
+    (plain,) = replies([greedy])
+    pair = f" {plain[10]} {plain[11]} "
+    banned = replace(greedy, banned_words=(pair,))
+    dry = replace(greedy, dry_multiplier=3.0, frequency_penalty=0.3)
+    together = replies([greedy, banned, dry])
+    assert together[0] == plain
+    assert together[1][:11] == plain[:11]
+    assert len(together[1]) == 40
+    assert pair not in " " + "".join(f"{token} " for token in together[1])
+    assert together[2] == replies([dry])[0] != plain
+
+
+class Numbers:
+    """Tokens as numbers, without an end of sequence."""
+
+    end_tokens: frozenset[int] = frozenset()
+    vocabulary = Vocabulary([f"{token} ".encode() for token in range(400)])
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        return "".join(f"{token} " for token in tokens)
+
+
+def build(checkpoint: Checkpoint, folder: Path, **limits: int) -> Runner:
+    path = write_new_layout(checkpoint, folder / "model")
+    return build_runner(load_model(str(path), data_dir=folder / "data"), RunnerLimits(**limits))
 
 
 def drawn(draws: int, weights: Sequence[float], **fields: float) -> Counter[int]:
