@@ -217,7 +217,6 @@ class RecordedOccasion:
     trigger: str = "normal"
     lore: tuple[LoreFiring, ...] = ()
     others: tuple[str, ...] = ()  # names of the personas beside the one who spoke
-    characters: tuple[str, ...] = ()  # names of players' characters
     retry: Retry | None = None
 
 

@@ -23,9 +23,6 @@ class Occasion:
     trigger: str = "normal"  # or "swipe", "continue": SillyTavern's words
     # Personas beside the one who speaks, where there are several.
     others: tuple[str, ...] = ()
-    # Players' characters and the players behind them: nobody speaks for these, said they something
-    # or not.
-    characters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

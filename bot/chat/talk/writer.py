@@ -144,7 +144,6 @@ class ReplyWriter:
                 self._occasion.trigger,
                 self._prepared.lore.firings,
                 self._occasion.others,
-                self._occasion.characters,
                 await retry_of(shown, hidden),
             ),
         )

@@ -24,8 +24,6 @@ def write_occasion(occasion: RecordedOccasion | None) -> str | None:
         "lore": fired,
         "others": list(occasion.others),
     }
-    if occasion.characters:
-        kept["characters"] = list(occasion.characters)
     if occasion.retry is not None:
         kept["retry"] = asdict(occasion.retry)
     return storable(json.dumps(kept, ensure_ascii=False, separators=(",", ":")))
@@ -53,7 +51,6 @@ def read_occasion(text: str | None) -> RecordedOccasion | None:
         trigger,
         tuple(_firings(values.get("lore"))),
         _names(values.get("others")),
-        _names(values.get("characters")),
         _retry(values.get("retry")),
     )
 

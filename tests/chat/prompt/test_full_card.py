@@ -183,13 +183,3 @@ async def test_personas_beside_it_have_their_names_and_their_lines_to_themselves
     assert "\nNessa: Help!" not in made.text
     assert {"\nBram:", "\nNessa:"} <= set(made.stops)
     assert made.text.endswith("### Response:\nBo:")
-
-
-async def test_a_players_character_has_its_lines_to_itself_before_it_said_anything() -> None:
-    talk = (said("Alex", "Hi.\nSir Bob: Help!"), said("Sir Bob", "Who?"))
-    scene = Occasion(characters=("Sir Bob", "Lady Ann"))
-    made = await written(request(*talk, persona=Persona(name="Bo")), occasion=scene)
-    assert "\nSir Bob: Who?" in made.text  # the player speaks in the character's name
-    assert "\nSir Bob: Help!" not in made.text
-    assert {"\nSir Bob:", "\nLady Ann:"} <= set(made.stops)
-    assert {"Sir Bob", "Lady Ann"} <= set(made.others)

@@ -41,7 +41,7 @@ def test_an_occasion_that_is_none_is_none(kept: str | None) -> None:
 def test_an_occasion_is_read_as_it_was_written(retry: Retry | None) -> None:
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     fired = (LoreFiring("book", "1", 2),)
-    occasion = RecordedOccasion(7, moment, "swipe", fired, ("Byron",), ("Sir Bob", "Bob"), retry)
+    occasion = RecordedOccasion(7, moment, "swipe", fired, ("Byron",), retry)
     assert read_occasion(write_occasion(occasion)) == occasion
 
 
