@@ -10,7 +10,7 @@ from math import log
 
 from bot.chat.text.search_words import is_beginning
 
-BEGINNING_WEIGHT = 0.5  # of a word that only begins so
+BEGINNING_WEIGHT = 0.6  # of a word that only begins so
 SATURATION = 1.2  # BM25's k1
 LENGTH_SHARE = 0.5  # BM25's b: how much longer turns have to say more
 USUAL_WORDS = 15  # of a turn
@@ -31,7 +31,7 @@ def rarities(hits: Mapping[str, Sequence[int]], turns: int) -> dict[str, float]:
     """How rare each word is among `turns`: 1 where one of them has it, 0 where all do."""
     turns = max(turns, *(len(found) for found in hits.values()), 2) if hits else 2
     most = _rarity(1, turns)
-    return {word: _rarity(len(found), turns) / most for word, found in hits.items()}
+    return {word: _rarity(max(len(found), 1), turns) / most for word, found in hits.items()}
 
 
 def candidates(
