@@ -11,8 +11,8 @@ from checkpoints import logits, make_float, make_gptq, write_new_layout, write_o
 from bot.cli import model as command
 from bot.engine.building import load_model
 from bot.engine.llamacpp.plan import KvCache
-from bot.engine.models.folder import read_model_folder
-from bot.engine.models.quantize import calibration_rows, choose_group_size, read_calibration
+from bot.engine.models.folders.folder import read_model_folder
+from bot.engine.models.gptq.quantize import calibration_rows, choose_group_size, read_calibration
 from bot.errors import ModelError
 
 
@@ -81,6 +81,15 @@ def test_inspecting_a_bad_folder(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "model.safetensors" in said
     assert "problem" in said
     assert "loads" not in said
+
+
+def test_inspecting_shows_no_letters_that_a_terminal_obeys(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, "inspect", "a\n\x1b[31mb.gguf") == command.EXIT_PROBLEMS
+    said = capsys.readouterr().out
+    assert len(said.splitlines()) == 2
+    assert "\x1b" not in said
 
 
 def test_inspecting_without_a_name_takes_the_setting(

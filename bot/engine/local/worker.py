@@ -14,7 +14,7 @@ from bot.engine.local.meter import Meter
 from bot.engine.local.request import Submission
 from bot.engine.local.runner import Runner, RunnerLimits, Segment
 from bot.engine.local.tokens import TextTokens
-from bot.engine.models.generation import end_tokens
+from bot.engine.models.folders.generation import end_tokens
 from bot.errors import CaduceusError, EngineError, EngineFailed, EngineUnavailable
 
 if TYPE_CHECKING:
@@ -152,6 +152,8 @@ class Worker:
         loaded = self._load()
         runner = self._build(loaded, self._limits)
         _warm_up(runner)
+        if self._stopping.is_set():  # while it loaded: nobody may find it ready
+            return
         tokens = TextTokens(loaded.tokenizer, _end_tokens(loaded))
         context = min(loaded.info.context_tokens, runner.context_tokens, runner.room_tokens)
         info = replace(loaded.info, context_tokens=context)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from bot.engine.models.generation import known_sampling
+from bot.engine.models.folders.generation import known_sampling
 from bot.engine.models.gguf import checks, words
 from bot.engine.models.gguf.container import (
     CutOff,
@@ -21,9 +21,9 @@ from bot.engine.models.gguf.container import (
     OtherVersion,
     read_container,
 )
+from bot.engine.models.gguf.memory import MemoryNeed, ModelShape, memory_need
 from bot.engine.models.gguf.shape import Numbers, read_shape
 from bot.engine.models.gguf.weight_types import FILE_TYPES, TENSOR_TYPES
-from bot.engine.models.gguf_memory import MemoryNeed, ModelShape, memory_need
 from bot.errors import ModelError
 
 MAGIC = b"GGUF"
@@ -192,8 +192,9 @@ def _header(path: Path, size: int, contents: GgufContents) -> GgufHeader:
 def _quantization(contents: GgufContents) -> str:
     """As the file names it, else by the kind that most of its weights have."""
     said = contents.metadata.get("general.file_type")
-    if isinstance(said, GgufScalar) and (name := FILE_TYPES.get(int(said.value))):
-        return name
+    number = said.value if isinstance(said, GgufScalar) else None
+    if isinstance(number, int) and number in FILE_TYPES:
+        return FILE_TYPES[number]
     elements: dict[int, int] = {}
     for tensor in contents.tensors.values():
         elements[tensor.type_number] = elements.get(tensor.type_number, 0) + tensor.elements
