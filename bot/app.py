@@ -93,6 +93,7 @@ async def open_app(
             shelf=GuildShelf(desk.lorebooks),
             casts=database.casts,
             memory=JoinedMemory([notebook, Recall(database.search, database.history)]),
+            scenes=database.scenes,
         )
         stack.push_async_callback(conversations.close, 0.0)  # when no front end came so far
         both_here = settings.engine == settings.fallback_engine == "local"

@@ -12,6 +12,7 @@ from bot.store.memory.indexing import Indexing, SqlSearch
 from bot.store.memory.stores import SqlFacts
 from bot.store.personas.stores import SqlCasts, SqlLorebooks, SqlPersonas
 from bot.store.runs import Run
+from bot.store.scenes.stores import SqlScenes
 from bot.store.settings import SqlSettings
 
 
@@ -31,6 +32,7 @@ class Database:
         self.facts = SqlFacts(transactions)
         self.search = SqlSearch(transactions)
         self._indexing = Indexing(self.search)
+        self.scenes = SqlScenes(transactions)
 
     @classmethod
     async def open(cls, url: str) -> "Database":

@@ -196,6 +196,7 @@ def new_bot(
         random=Random(1),
         shelf=GuildShelf(desk.lorebooks),
         memory=JoinedMemory([notebook, Recall(database.search, database.history)]),
+        scenes=database.scenes,
     )
     return build_bot(conversations, desk, notebook, version="0.1.0", pace=pace, data_dir=data_dir)
 
