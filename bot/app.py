@@ -13,6 +13,9 @@ from bot.chat.personas.guild.desk import PersonaDesk, open_desk
 from bot.chat.personas.library import PersonaLibrary
 from bot.chat.ports import Personas
 from bot.chat.prompt.choosing import FormatChooser, check_format_name
+from bot.chat.prompt.recollection import JoinedMemory
+from bot.chat.roleplay.memory.notebook import Notebook
+from bot.chat.roleplay.memory.recall import Recall
 from bot.chat.roleplay.shelf import GuildShelf
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.conversations import Conversations
@@ -38,6 +41,7 @@ class App:
     engines: Engines
     personas: Personas
     desk: PersonaDesk
+    notebook: Notebook
     library: PersonaLibrary  # the owner's folder, one of the homes of `personas`
     engine_start: asyncio.Task[None]  # done when one answers; raises where none could be started
     engine_lost: asyncio.Task[EngineError]  # done when an engine needs another process
@@ -78,6 +82,7 @@ async def open_app(
             metrics = MetricsServer(engines.standings, settings.metrics_port)
             stack.push_async_callback(metrics.close)
             logger.info("metrics at %s", await metrics.start())
+        notebook = Notebook(database.facts)
         conversations = Conversations(
             database.history,
             SettingsCascade(database.settings, personas, owner),
@@ -87,6 +92,7 @@ async def open_app(
             thinking_tokens=settings.thinking_tokens,
             shelf=GuildShelf(desk.lorebooks),
             casts=database.casts,
+            memory=JoinedMemory([notebook, Recall(database.search, database.history)]),
             scenes=database.scenes,
         )
         stack.push_async_callback(conversations.close, 0.0)  # when no front end came so far
@@ -106,6 +112,7 @@ async def open_app(
             engines,
             personas,
             desk,
+            notebook,
             library,
             one_answers,
             lost,

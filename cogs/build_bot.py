@@ -7,6 +7,7 @@ from discord.ext import commands
 
 from bot.chat.personas.guild.desk import PersonaDesk
 from bot.chat.personas.pictures import PersonaPictures
+from bot.chat.roleplay.memory.notebook import Notebook
 from bot.chat.talk.conversations import Conversations
 from bot.chat.talk.directing import Director
 from cogs.client import BotParts, CaduceusBot
@@ -15,6 +16,7 @@ from cogs.commands.chat import ChatCommands
 from cogs.commands.fork import Fork
 from cogs.commands.library.deleting import UndoDeletion
 from cogs.commands.lore import LoreCommands
+from cogs.commands.memory import MemoryCommands
 from cogs.commands.persona import PersonaCommands
 from cogs.commands.personas.pages import PageButton
 from cogs.commands.roleplay import RoleplayCommands
@@ -32,6 +34,7 @@ from cogs.showing.pacing import Pace
 def build_bot(
     conversations: Conversations,
     desk: PersonaDesk,
+    notebook: Notebook,
     *,
     owner_ids: frozenset[int] = frozenset(),
     version: str = "",
@@ -50,6 +53,7 @@ def build_bot(
         conversations,
         parts,
         desk,
+        notebook,
         owner_ids=owner_ids,
         version=version,
         pace=pace,
@@ -65,6 +69,7 @@ def _cogs(bot: CaduceusBot) -> Iterator[commands.Cog]:
     yield ChatCommands(bot)
     yield PersonaCommands(bot)
     yield LoreCommands(bot)
+    yield MemoryCommands(bot)
     yield SettingsCommands(bot)
     yield Status(bot)
     yield Why(bot)

@@ -250,6 +250,11 @@ class ChannelSettings(BaseModel):
         description="How many earlier turns the model sees at most; what fits its context decides "
         "too.",
     )
+    memory_recall: Literal["on", "off"] = Field(
+        "on",
+        description="Whether what was said long ago in the conversation is found again by the "
+        "newest message's words, and told beside the newest turns.",
+    )
     instructions: str = Field(
         "", description="Added to the system text: how the bot should behave here."
     )

@@ -37,6 +37,10 @@ EXPECTED = {
     "persona export",
     "persona import",
     "persona list",
+    "memory add",
+    "memory edit",
+    "memory remove",
+    "memory show",
     "persona remove",
     "persona show",
     "persona use",
@@ -77,7 +81,8 @@ async def test_every_command_is_there_once(tmp_path: Path) -> None:
         assert set(names) == EXPECTED
         assert max(names.values()) == 1
         menus = world.bot.tree.get_commands(type=discord.AppCommandType.message)
-        assert [menu.name for menu in menus] == ["Why this reply?", "Fork from here"]
+        names_of_menus = sorted(menu.name for menu in menus)
+        assert names_of_menus == ["Fork from here", "Remember this", "Why this reply?"]
         assert world.bot.commands == set()  # no prefix commands
 
 

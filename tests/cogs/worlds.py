@@ -20,6 +20,9 @@ from bot.chat.engines import Engines
 from bot.chat.messages import Turn
 from bot.chat.personas.guild.desk import open_desk
 from bot.chat.personas.library import PersonaLibrary
+from bot.chat.prompt.recollection import JoinedMemory
+from bot.chat.roleplay.memory.notebook import Notebook
+from bot.chat.roleplay.memory.recall import Recall
 from bot.chat.roleplay.shelf import GuildShelf
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.conversations import Conversations
@@ -182,6 +185,7 @@ def new_bot(
     library = PersonaLibrary(folder)
     desk = open_desk(library, database.personas, database.lorebooks, database.casts)
     personas = desk.personas
+    notebook = Notebook(database.facts)
     conversations = Conversations(
         database.history,
         SettingsCascade(database.settings, personas),
@@ -191,9 +195,10 @@ def new_bot(
         clock=discord.utils.utcnow,
         random=Random(1),
         shelf=GuildShelf(desk.lorebooks),
+        memory=JoinedMemory([notebook, Recall(database.search, database.history)]),
         scenes=database.scenes,
     )
-    return build_bot(conversations, desk, version="0.1.0", pace=pace, data_dir=data_dir)
+    return build_bot(conversations, desk, notebook, version="0.1.0", pace=pace, data_dir=data_dir)
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ import { LOST, call, listen } from "./api.js";
 import { Composer } from "./composer.js";
 import { Conversations } from "./conversations.js";
 import { Personas } from "./personas.js";
+import { Facts } from "./facts.js";
 import { Scene } from "./scene.js";
 import { Settings } from "./settings.js";
 import { Sidebar } from "./sidebar.js";
@@ -64,7 +65,7 @@ const composer = new Composer((where, text) => {
 const conversations = new Conversations();
 const sidebar = new Sidebar((id) => (location.hash = id), () => show(chat));
 const personas = new Personas(sidebar);
-const settings = new Settings();
+const settings = new Settings(new Facts());
 const scene = new Scene(sidebar);
 const workshop = new Workshop((persona) => personas.choose(persona));
 
