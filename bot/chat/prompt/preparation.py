@@ -1,7 +1,7 @@
 """From a bot's turn to the prompt that it is written from, now or again."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
@@ -25,15 +25,21 @@ from bot.chat.prompt.recollection import (
 )
 from bot.chat.prompt.staging import NoScenes, SceneTeller
 from bot.chat.prompt.system import note_part
+from bot.chat.prompt.windows import (
+    RECENT_REPLIES,
+    beginning_with,
+    messages_in,
+    replies_in,
+    said_to_the_bot,
+    stops_short,
+)
 from bot.chat.settings import SettingsCascade
 from bot.errors import NotFound
 
 ANSWERED_TURNS = 200  # before a reply, among which its questions are looked for
-RECENT_REPLIES = 3  # which a reply is not to repeat
 RECENT_TURNS = 24  # among which they are looked for
 MOST_TURNS = 10_000  # looked through for a question that long talk has carried off
 SWIPES_LOOKED_AT = 4  # for the version of a deleted persona: one that failed has none
-ROUND_POSITION = 1 << 20  # where the prompt does not look for a rounder one to begin at
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +198,7 @@ class Preparer:
         staging = await self._stager.stage(turn, engine.info.room_tokens)
         settings = _as_played(settings) if staging.is_scene else settings
         window = await self._window(turn, settings) if given is None else given.window
-        messages = _messages_in(window)
+        messages = messages_in(window)
         recent = await self._recent_replies(turn, window)
         window = await self._reaching(window, turn, settings, oldest, first_turn)
         window = staging.cast(window)
@@ -246,11 +252,11 @@ class Preparer:
 
     async def _recent_replies(self, turn: Turn, window: HistoryWindow) -> tuple[str, ...]:
         """The bot's last replies before `turn`, also where the settings show fewer turns."""
-        replies = _replies_in(window)
+        replies = replies_in(window)
         if window.skipped and len(replies) < RECENT_REPLIES:
             before = turn.turn_id
             longer = await self._history.window(turn.channel, RECENT_TURNS, before_turn=before)
-            replies = _replies_in(longer)
+            replies = replies_in(longer)
         return replies
 
     async def _window(self, turn: Turn, settings: ChannelSettings) -> HistoryWindow:
@@ -269,13 +275,13 @@ class Preparer:
         """The window before `turn`, back to `oldest` at least, or to `first_turn` exactly."""
         limit = window_turns(settings)
         reach = oldest if first_turn is None else first_turn
-        while reach is not None and _stops_short(window, reach) and limit < MOST_TURNS:
+        while reach is not None and stops_short(window, reach) and limit < MOST_TURNS:
             limit = min(2 * limit + 16, MOST_TURNS)
             window = await self._history.window(turn.channel, limit, before_turn=turn.turn_id)
         if first_turn is None and len(window.turns) > window_turns(settings):
             first_turn = reach  # as far as it must reach, and no further
         if first_turn is not None:
-            window = _beginning_with(window, first_turn)
+            window = beginning_with(window, first_turn)
         if settings.context == "addressed":
             window = await said_to_the_bot(self._history, window)
         return window
@@ -343,62 +349,9 @@ def _persona_since(record: GenerationRecord | None, persona: Persona) -> Persona
     return PersonaSince.EDITED if record.persona_id == persona.id else PersonaSince.GONE
 
 
-async def said_to_the_bot(history: History, window: HistoryWindow) -> HistoryWindow:
-    """A window without what was kept while the channel's `context` was wider than it is now."""
-    known = {message_id: turn for turn in window.turns for message_id in turn.message_ids}
-    kept: list[tuple[int, Turn]] = []
-    for position, turn in window.numbered():
-        quoted = turn.reply_to
-        if _is_part(turn) or (
-            quoted is not None
-            and not turn.speaker.is_bot
-            and await concerns_the_bot(history, turn.channel, quoted.message_id, known)
-        ):
-            kept.append((position, turn))
-    return replace(
-        window,
-        turns=tuple(turn for _, turn in kept),
-        positions=tuple(position for position, _ in kept),
-    )
-
-
-async def concerns_the_bot(
-    history: History, channel: ChannelKey, message_id: str, known: Mapping[str, Turn]
-) -> bool:
-    turn = known.get(message_id) or await history.turn_of_message(channel, message_id)
-    return turn is not None and _is_part(turn)
-
-
-def _is_part(turn: Turn) -> bool:
-    return turn.role == "bot" or turn.addressed
-
-
-def _replies_in(window: HistoryWindow) -> tuple[str, ...]:
-    replies = [turn.text for turn in reversed(window.turns) if turn.role == "bot"]
-    return tuple(replies[:RECENT_REPLIES])
-
-
 def _as_played(settings: ChannelSettings) -> ChannelSettings:
     """In a scene all that is said belongs to it."""
     return settings.model_copy(update={"context": "channel"})
-
-
-def _messages_in(window: HistoryWindow) -> int:
-    """How many messages the conversation has had, those that were taken out among them."""
-    numbered = window.numbered()
-    return numbered[-1][0] + 1 if numbered else window.skipped
-
-
-def _stops_short(window: HistoryWindow, turn_id: int) -> bool:
-    return window.skipped > 0 and (not window.turns or window.turns[0].turn_id > turn_id)
-
-
-def _beginning_with(window: HistoryWindow, turn_id: int) -> HistoryWindow:
-    kept = tuple(turn for turn in window.turns if turn.turn_id >= turn_id)
-    is_from_start = not window.skipped and len(kept) == len(window.turns)
-    if is_from_start:
-        return window
-    return replace(window, turns=kept, skipped=ROUND_POSITION, positions=())
 
 
 def _reaching_back(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from bot.chat.definitions import ChannelSettings
 from bot.chat.messages import IncomingMessage, Turn
 from bot.chat.ports import History
-from bot.chat.prompt.preparation import concerns_the_bot
+from bot.chat.prompt.windows import concerns_the_bot
 from bot.chat.text.asides import is_out_of_character
 from bot.chat.text.words import has_wake_word
 

@@ -123,7 +123,8 @@ def test_rows_with_samplers_share_a_batch_and_a_word_that_came_is_chosen_again(
     dry = replace(greedy, dry_multiplier=3.0, frequency_penalty=0.3)
     together = replies([greedy, banned, dry])
     assert together[0] == plain
-    assert together[1][:11] == plain[:11]
+    at = next(at for at in range(11) if plain[at : at + 2] == plain[10:12])  # it may come before
+    assert together[1][: at + 1] == plain[: at + 1]
     assert len(together[1]) == 40
     assert pair not in " " + "".join(f"{token} " for token in together[1])
     assert together[2] == replies([dry])[0] != plain

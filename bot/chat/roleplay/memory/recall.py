@@ -8,13 +8,13 @@ from typing import Protocol
 from bot.chat.messages import HistoryWindow, Turn
 from bot.chat.ports import History
 from bot.chat.prompt.parts import Part, Place, Priority, TokenBudget
-from bot.chat.prompt.preparation import said_to_the_bot
 from bot.chat.prompt.recollection import (
     NOTHING_REMEMBERED,
     MemoryNote,
     MemoryQuestion,
     Recollection,
 )
+from bot.chat.prompt.windows import said_to_the_bot
 from bot.chat.roleplay.memory.facts import one_line
 from bot.chat.roleplay.memory.ranking import Ranked, candidates, ranked, rarities
 from bot.chat.text.names import clean_name
