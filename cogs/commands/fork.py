@@ -1,7 +1,6 @@
 """The context menu «Fork from here»: go on from a message another way."""
 
 import logging
-from contextlib import suppress
 
 import discord
 from discord import app_commands
@@ -14,7 +13,7 @@ from bot.errors import CaduceusError, NotAllowed, NotFound
 from cogs.client import CaduceusBot
 from cogs.commands.personas.looks import plain
 from cogs.commands.scenes.looks import quoted
-from cogs.commands.scenes.threads import NEEDED, open_beside
+from cogs.commands.scenes.threads import NEEDED, archive, open_beside
 from cogs.commands.undo import undo_view
 from cogs.interactions import Interaction, channel_of, require_reader
 from cogs.platform import WRITE_ERRORS, key_of
@@ -66,8 +65,7 @@ class Fork(commands.Cog):
         try:
             forked = await self._director.fork(turn.turn_id, key_of(thread), by)
         except CaduceusError:
-            with suppress(*WRITE_ERRORS):
-                await thread.delete()
+            await archive(thread, thread.owner_id)
             raise
         await interaction.followup.send(
             f"It goes on in {thread.mention}: {forked.turns} turns are known there.", ephemeral=True

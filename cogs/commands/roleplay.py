@@ -78,14 +78,20 @@ class RoleplayCommands(
             here = channel_of(interaction)
             cast = await find_cast(interaction, persona)
             draft = self._director.drafted(key_of(here), title, cast, by, scenario=scenario)
+            await self._director.require_voice(key_of(here))
             thread = await open_thread(interaction, draft.title)
             if thread is None:
                 require_place(interaction)
                 require_may_send(here)
             place = thread or here
-            scene, greeting = await self._director.start(
-                key_of(place), title, cast, by, scenario=scenario
-            )
+            try:
+                scene, greeting = await self._director.start(
+                    key_of(place), title, cast, by, scenario=scenario
+                )
+            except CaduceusError:
+                if thread is not None:
+                    await archive(thread, thread.owner_id)
+                raise
         begins = opening(scene, cast)
         if thread is not None:
             with suppress(*WRITE_ERRORS):
