@@ -22,7 +22,15 @@ WINDOW_TURNS = 100  # how many turns a page is given at once
 class Room:
     """A chat. What happens is published to :attr:`hub`; the page draws what it is told."""
 
-    def __init__(self, chat_id: str, conversations: Conversations, numbers: MessageNumbers) -> None:
+    def __init__(
+        self,
+        chat_id: str,
+        conversations: Conversations,
+        numbers: MessageNumbers,
+        *,
+        is_new: bool = False,
+    ) -> None:
+        """In one that `is_new` the persona greets the first page that comes."""
         self.key = ChannelKey(PLATFORM, chat_id, is_direct=True)
         self.hub = Hub()
         self.writer = ChatWriter(self.key, conversations, numbers, self.hub)
@@ -30,10 +38,17 @@ class Room:
         self._history = conversations.history
         self._numbers = numbers
         self._person = "Guest"  # what greetings call the person
+        self._is_new = is_new
 
-    def called(self, name: str) -> None:
-        """What the person wants to be called, before they have said anything."""
+    async def enter(self, name: str) -> None:
+        """A page comes, whose person wants to be called so; a new chat begins with a greeting."""
         self._person = name
+        if not self._is_new:
+            return
+        window = await self._history.window(self.key, 1)
+        if not window.turns:
+            await self._conversations.greetings.begin(self.key, Speaker(PERSON_ID, name))
+        self._is_new = False
 
     async def say(self, text: str, name: str) -> views.Json:
         """The person says something; the answer comes by itself."""
@@ -101,7 +116,7 @@ class Room:
 
     async def reset(self) -> int:
         """Begin a new conversation. Returns the old one's id, for :meth:`restore`."""
-        await self._take_back_greeting()  # what it alone stands in is an empty conversation
+        await self.take_back_greeting()  # what it alone stands in is an empty conversation
         old, _new = await self._conversations.reset(self.key)
         self.writer.forget_note()
         await self.greet()
@@ -113,7 +128,7 @@ class Room:
         A greeting that nobody has answered gives way to it.
         """
         try:
-            await self._take_back_greeting()
+            await self.take_back_greeting()
             by = Speaker(PERSON_ID, self._person)
             await self._conversations.greetings.begin(self.key, by)
         finally:
@@ -122,7 +137,7 @@ class Room:
     async def restore(self, conversation_id: int) -> None:
         """Go back to an earlier conversation."""
         self.refuse_when_busy()
-        await self._take_back_greeting()
+        await self.take_back_greeting()
         await self._history.restore(self.key, conversation_id)
         self.writer.forget_note()
         await self.tell_snapshot()
@@ -204,7 +219,8 @@ class Room:
         """Have every page draw this chat anew."""
         self.hub.publish("snapshot", await self.snapshot())
 
-    async def _take_back_greeting(self) -> None:
+    async def take_back_greeting(self) -> None:
+        """Delete the greeting that is all of the present conversation, if it is."""
         greeting = await self._conversations.greetings.taken_back(self.key)
         if greeting is not None:
             with suppress(NotFound):

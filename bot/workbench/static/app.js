@@ -8,7 +8,7 @@ import { Personas } from "./personas.js";
 import { Scene } from "./scene.js";
 import { Settings } from "./settings.js";
 import { Sidebar } from "./sidebar.js";
-import { Transcript, greet } from "./turns.js";
+import { Transcript, listening } from "./turns.js";
 import { Workshop } from "./workshop.js";
 import { explain } from "./why.js";
 
@@ -141,8 +141,7 @@ function update() {
   const { busy, live, persona, engine, connected } = state;
   $("stop").hidden = !busy;
   $("earlier").hidden = !state.skipped;
-  const opening = transcript.turns.get(transcript.first());
-  if (persona) greet(persona, !opening || (!state.skipped && opening.role !== "bot")); // else it was said
+  if (persona) listening(persona, !state.skipped && transcript.first()?.role !== "bot");
   banner(engine, connected);
   const waits = busy && live === null && engine;
   $("waiting").hidden = !waits;
