@@ -33,7 +33,7 @@ from cogs.commands.scenes.finding import (
     own_scene,
     playing,
 )
-from cogs.commands.scenes.looks import MODES, described, files, listed, opening
+from cogs.commands.scenes.looks import MODES, counted, described, files, listed, opening
 from cogs.commands.scenes.threads import archive, open_thread, require_place
 from cogs.interactions import (
     CONTENT_CHARACTERS,
@@ -252,7 +252,7 @@ class RoleplayCommands(
             scene = await own_scene(interaction, self._director)
             transcript = await self._director.end(scene)
         found = files(transcript, f"scene-{scene.scene_id}", interaction.filesize_limit)
-        text = f"**{plain(scene.title, 80)}** ends after {transcript.turns} turns."
+        text = f"**{plain(scene.title, 80)}** ends after {counted(transcript.turns)}."
         if len(found) < 2:
             text += " Not all of the transcript has room in a message: the bot's owner has it."
         await interaction.followup.send(text, files=found)
