@@ -99,7 +99,11 @@ class RoleplayCommands(
             await interaction.followup.send(f"A scene begins in {thread.mention}.")
         else:
             note = "\n-# It is played right here: there can be no thread of its own."
-            await interaction.followup.send(begins[: CONTENT_CHARACTERS - len(note)] + note)
+            said = await interaction.followup.send(
+                begins[: CONTENT_CHARACTERS - len(note)] + note, wait=True
+            )
+            # From here on, what is said while the bot is away is answered when it comes back.
+            await self._bot.conversations.history.note_seen(key_of(here), str(said.id))
         if greeting is not None:
             await self._greet(greeting, place, str(interaction.id))
 

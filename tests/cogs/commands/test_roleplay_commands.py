@@ -146,6 +146,9 @@ async def test_a_scene_in_a_direct_message(tmp_path: Path) -> None:
     async with talking(tmp_path) as world:
         alice = world.alice.user
         await alice.slash("roleplay start", title="Two", persona="Bram")
+        key = ChannelKey("discord", str(alice.dm_channel.id), is_direct=True)
+        history = world.database.history
+        assert key in await history.last_seen("discord"), "what is missed from now on is fetched"
         await alice.slash("roleplay turns", mode="named")
         await alice.send_dm("Anybody?")
         assert not world.engine.requests
@@ -153,8 +156,6 @@ async def test_a_scene_in_a_direct_message(tmp_path: Path) -> None:
         assert len(world.engine.requests) == 1
         question = next(m for m in alice.dm_channel.history() if m.content == "Anybody?")
         await fork_in_private(world, question)
-        key = ChannelKey("discord", str(alice.dm_channel.id), is_direct=True)
-        history = world.database.history
         notice = world.messages(alice.dm_channel)[-1]
         assert "after 1 turn:" in notice.content
         assert [turn.text for turn in await history.export(key)] == ["Anybody?"]
