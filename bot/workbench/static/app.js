@@ -141,7 +141,8 @@ function update() {
   const { busy, live, persona, engine, connected } = state;
   $("stop").hidden = !busy;
   $("earlier").hidden = !state.skipped;
-  if (persona) listening(persona, !state.skipped && transcript.first()?.role !== "bot");
+  const opening = transcript.turns.get(transcript.first());
+  if (persona) listening(persona, !state.skipped && opening?.role !== "bot");
   banner(engine, connected);
   const waits = busy && live === null && engine;
   $("waiting").hidden = !waits;

@@ -110,10 +110,6 @@ export class Transcript {
     return this.turns.size ? Math.min(...this.turns.keys()) : null;
   }
 
-  first() {
-    return this.turns.get(Math.min(...this.turns.keys()));
-  }
-
   last() {
     return this.turns.get(Math.max(...this.turns.keys()));
   }
