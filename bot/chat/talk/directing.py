@@ -124,7 +124,7 @@ class Director:
         if scene.is_paused:
             raise NotAllowed("The scene is paused.", "Let it go on first.")
         await self.require_voice(scene.channel)
-        self._conversations.let_speak(scene.channel, persona.id, by)
+        await self._conversations.let_speak(scene.channel, persona.id, by)
 
     async def recap(self, scene: Scene, user: str) -> str:
         """What has happened so far. Raises EngineError or SettingsError, too."""
