@@ -88,6 +88,13 @@ async def test_a_scene_from_its_start_to_its_end(tmp_path: Path) -> None:
         assert recap.content == "**The light: what has happened so far**\nIt glows."
         assert recap.pinned
 
+        forked = await world.bob.context_menu(thread, "Fork from here", greeting)
+        assert "after 1 turn." in answer(forked)
+        fork = thread_of(world, "The light (fork)")
+        listed = await world.bob.slash(fork, "roleplay cast", action="list")
+        assert "**Kael**" in answer(listed)
+        await world.bob.slash(fork, "roleplay end")  # it is his
+
         ended = await world.alice.slash(thread, "roleplay end")
         assert not ended.ephemeral
         assert ended.response is not None
