@@ -116,7 +116,7 @@ class Room:
 
     async def reset(self) -> int:
         """Begin a new conversation. Returns the old one's id, for :meth:`restore`."""
-        await self._take_back_greeting()  # what it alone stands in is an empty conversation
+        await self.take_back_greeting()  # what it alone stands in is an empty conversation
         old, _new = await self._conversations.reset(self.key)
         self.writer.forget_note()
         await self.greet()
@@ -128,7 +128,7 @@ class Room:
         A greeting that nobody has answered gives way to it.
         """
         try:
-            await self._take_back_greeting()
+            await self.take_back_greeting()
             by = Speaker(PERSON_ID, self._person)
             await self._conversations.greetings.begin(self.key, by)
         finally:
@@ -137,7 +137,7 @@ class Room:
     async def restore(self, conversation_id: int) -> None:
         """Go back to an earlier conversation."""
         self.refuse_when_busy()
-        await self._take_back_greeting()
+        await self.take_back_greeting()
         await self._history.restore(self.key, conversation_id)
         self.writer.forget_note()
         await self.tell_snapshot()
@@ -219,7 +219,8 @@ class Room:
         """Have every page draw this chat anew."""
         self.hub.publish("snapshot", await self.snapshot())
 
-    async def _take_back_greeting(self) -> None:
+    async def take_back_greeting(self) -> None:
+        """Delete the greeting that is all of the present conversation, if it is."""
         greeting = await self._conversations.greetings.taken_back(self.key)
         if greeting is not None:
             with suppress(NotFound):

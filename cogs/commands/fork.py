@@ -1,7 +1,6 @@
 """The context menu «Fork from here»: go on from a message another way."""
 
 import logging
-from contextlib import suppress
 
 import discord
 from discord import app_commands
@@ -13,8 +12,8 @@ from bot.chat.talk.directing import Director
 from bot.errors import CaduceusError, NotAllowed, NotFound
 from cogs.client import CaduceusBot
 from cogs.commands.personas.looks import plain
-from cogs.commands.scenes.looks import quoted
-from cogs.commands.scenes.threads import NEEDED, open_beside
+from cogs.commands.scenes.looks import counted, quoted
+from cogs.commands.scenes.threads import NEEDED, archive, open_beside
 from cogs.commands.undo import undo_view
 from cogs.interactions import Interaction, channel_of, require_reader
 from cogs.platform import WRITE_ERRORS, key_of
@@ -66,11 +65,10 @@ class Fork(commands.Cog):
         try:
             forked = await self._director.fork(turn.turn_id, key_of(thread), by)
         except CaduceusError:
-            with suppress(*WRITE_ERRORS):
-                await thread.delete()
+            await archive(thread, thread.owner_id)
             raise
         await interaction.followup.send(
-            f"It goes on in {thread.mention}: {forked.turns} turns are known there.", ephemeral=True
+            f"It goes on in {thread.mention}, after {counted(forked.turns)}.", ephemeral=True
         )
         if forked.last.role == "bot":
             try:
@@ -82,7 +80,7 @@ class Fork(commands.Cog):
         forked, before = await self._director.fork_here(turn.turn_id, str(interaction.user.id))
         channel = channel_of(interaction)
         lines = [
-            f"We go on from here, after {forked.turns} turns: I no longer see what came then.",
+            f"We go on from here, after {counted(forked.turns)}: I no longer see what came then.",
             *quoted(text_of(turn)),
         ]
         await interaction.followup.send("It goes on from there.", ephemeral=True)

@@ -33,7 +33,7 @@ from cogs.commands.scenes.finding import (
     own_scene,
     playing,
 )
-from cogs.commands.scenes.looks import MODES, described, files, listed, opening
+from cogs.commands.scenes.looks import MODES, counted, described, files, listed, opening
 from cogs.commands.scenes.threads import archive, open_thread, require_place
 from cogs.interactions import (
     CONTENT_CHARACTERS,
@@ -78,14 +78,20 @@ class RoleplayCommands(
             here = channel_of(interaction)
             cast = await find_cast(interaction, persona)
             draft = self._director.drafted(key_of(here), title, cast, by, scenario=scenario)
+            await self._director.require_voice(key_of(here))
             thread = await open_thread(interaction, draft.title)
             if thread is None:
                 require_place(interaction)
                 require_may_send(here)
             place = thread or here
-            scene, greeting = await self._director.start(
-                key_of(place), title, cast, by, scenario=scenario
-            )
+            try:
+                scene, greeting = await self._director.start(
+                    key_of(place), title, cast, by, scenario=scenario
+                )
+            except CaduceusError:
+                if thread is not None:
+                    await archive(thread, thread.owner_id)
+                raise
         begins = opening(scene, cast)
         if thread is not None:
             with suppress(*WRITE_ERRORS):
@@ -93,7 +99,11 @@ class RoleplayCommands(
             await interaction.followup.send(f"A scene begins in {thread.mention}.")
         else:
             note = "\n-# It is played right here: there can be no thread of its own."
-            await interaction.followup.send(begins[: CONTENT_CHARACTERS - len(note)] + note)
+            said = await interaction.followup.send(
+                begins[: CONTENT_CHARACTERS - len(note)] + note, wait=True
+            )
+            # From here on, what is said while the bot is away is answered when it comes back.
+            await self._bot.conversations.history.note_seen(key_of(here), str(said.id))
         if greeting is not None:
             await self._greet(greeting, place, str(interaction.id))
 
@@ -246,7 +256,7 @@ class RoleplayCommands(
             scene = await own_scene(interaction, self._director)
             transcript = await self._director.end(scene)
         found = files(transcript, f"scene-{scene.scene_id}", interaction.filesize_limit)
-        text = f"**{plain(scene.title, 80)}** ends after {transcript.turns} turns."
+        text = f"**{plain(scene.title, 80)}** ends after {counted(transcript.turns)}."
         if len(found) < 2:
             text += " Not all of the transcript has room in a message: the bot's owner has it."
         await interaction.followup.send(text, files=found)

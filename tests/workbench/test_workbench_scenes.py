@@ -12,12 +12,14 @@ NEW = {"title": "The light", "cast": ["test:mara", "test:tobias"], "name": "Ines
 
 
 async def test_a_scene_is_played_and_ended(bench: Bench, client: Client) -> None:
+    mara = bench.cast.personas[0]
+    bench.cast.personas[0] = mara.model_copy(update={"greeting": "Come in, {{user}}."})
     assert (await client.ok("GET", SCENE))["scene"] is None
     told = (await client.ok("POST", SCENE, {**NEW, "scenario": "A storm."}))["scene"]
     assert [one["name"] for one in told["cast"]] == ["Mara", "Tobias"]
     chat = await client.chat()
     assert chat["scene"] == told
-    assert [turn["text"] for turn in chat["turns"]] == ["*The door is open.* Come in, Ines."]
+    assert [turn["text"] for turn in chat["turns"]] == ["Come in, Ines."]
 
     await client.ok("PUT", f"{SCENE}/me", {"name": "Kael", "description": "A smith."})
     await client.ok("PUT", f"{SCENE}/note", {"text": "Be brief.", "depth": 0})

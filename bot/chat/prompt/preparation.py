@@ -160,10 +160,13 @@ class Preparer:
         return tuple(asked for asked in before.turns if asked.answered_by == turn.turn_id)
 
     async def has_somebody_to_answer(self, turn: Turn) -> bool:
-        """Whether the prompt of a bot's turn shows anything that somebody else said."""
+        """Whether the prompt of a bot's turn shows anything that somebody else said.
+
+        In a scene there needs to be nobody: one of the cast may have been told to speak.
+        """
+        if (await self._stager.stage(turn, 0)).is_scene:
+            return True
         settings = await self._settings.resolve(turn.channel)
-        staging = await self._stager.stage(turn, 0)
-        settings = _as_played(settings) if staging.is_scene else settings
         window = await self._window(turn, settings)
         window = await self._reaching(window, turn, settings, None, None)
         return any(earlier.role == "user" for earlier in window.turns)

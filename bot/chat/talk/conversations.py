@@ -271,9 +271,10 @@ class Conversations:
         """
         return await self._replies.begin_next(channel)
 
-    def let_speak(self, channel: ChannelKey, persona_id: str, by: str) -> None:
+    async def let_speak(self, channel: ChannelKey, persona_id: str, by: str) -> None:
         """Somebody wants a persona to speak next there, whether or not anything waits."""
-        self._replies.let_speak(channel, persona_id, by)
+        async with self._intake(channel):
+            self._replies.let_speak(channel, persona_id, by)
 
     def let_go(self, channel: ChannelKey) -> None:
         """Nobody can be answered there now. What waits is, if that changes within ten minutes."""

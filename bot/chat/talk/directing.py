@@ -61,11 +61,21 @@ class Director:
         The first of the cast greets.
         """
         scene = self.drafted(channel, title, cast, by, scenario=scenario)
+        await self.require_voice(channel)
         kept = await self._scenes.start(scene)
         history = self._conversations.history
         if (await history.window(channel, 1)).turns:
             await self._conversations.reset(channel)
         return kept, await self._conversations.greetings.begin(channel, by)
+
+    async def require_voice(self, channel: ChannelKey) -> None:
+        """Raise NotAllowed where the bot answers nobody: a scene changes nothing about that."""
+        settings = await self._conversations.settings.resolve(channel)
+        if settings.trigger == "off":
+            raise NotAllowed(
+                "I am switched off in this channel: its `trigger` is `off`.",
+                "Whoever looks after the channel can change that in its settings.",
+            )
 
     def drafted(
         self,
@@ -113,16 +123,19 @@ class Director:
             raise NotFound(f"{persona.name} does not play in this scene.", "Add it to the cast.")
         if scene.is_paused:
             raise NotAllowed("The scene is paused.", "Let it go on first.")
-        self._conversations.let_speak(scene.channel, persona.id, by)
+        await self.require_voice(scene.channel)
+        await self._conversations.let_speak(scene.channel, persona.id, by)
 
     async def recap(self, scene: Scene, user: str) -> str:
         """What has happened so far. Raises EngineError or SettingsError, too."""
         turns = await self._conversations.history.export(scene.channel)
         return await self._recapper.recap(scene, turns, f"{scene.channel.platform}:{user}")
 
-    async def transcript(self, scene: Scene) -> Transcript:
-        """What was said so far, as files."""
-        turns = await self._conversations.history.export(scene.channel)
+    async def transcript(self, scene: Scene, conversation_id: int | None = None) -> Transcript:
+        """What was said so far, as files; in the current conversation, or in another one."""
+        turns = await self._conversations.history.export(
+            scene.channel, conversation_id=conversation_id
+        )
         names = await self._names(scene)
         return Transcript(
             scene, len(turns), as_markdown(scene, turns, names), as_json(scene, turns, names)
@@ -131,9 +144,8 @@ class Director:
     async def end(self, scene: Scene) -> Transcript:
         """End a scene. What is said after it belongs to a new conversation."""
         ended = await self._scenes.end(scene.scene_id)
-        transcript = await self.transcript(ended)
-        await self._conversations.reset(scene.channel)
-        return transcript
+        played, _ = await self._conversations.reset(scene.channel)  # ends what is being written
+        return await self.transcript(ended, played)
 
     async def fork(self, turn_id: int, target: ChannelKey, by: str) -> Fork:
         """Copy a conversation up to a turn, with its scene, into a channel that is new."""

@@ -44,17 +44,18 @@ class Hearing:
     async def judge(self, message: IncomingMessage) -> Verdict:
         """Whether a message that came is kept, and answered.
 
-        In a scene every message is but asides, unless it is paused or nobody is named who has to
-        be.
+        In a scene every message is but asides, unless it is paused, nobody is named who has to be,
+        or the bot is switched off there.
         """
         scene = await self._casting.scene(message.channel)
+        settings = await self._settings.resolve(message.channel)
         if scene is not None:
             kept = is_played(message)
-            addressed = kept and not scene.is_paused and not message.author.is_bot
+            is_heard = settings.trigger != "off" and not scene.is_paused
+            addressed = kept and is_heard and not message.author.is_bot
             if addressed and scene.mode is Mode.NAMED:
                 addressed = message.replies_to_bot or await self._names_somebody(message, scene)
             return Verdict(kept, addressed)
-        settings = await self._settings.resolve(message.channel)
         names = await self._names(message, settings)
         addressed = is_addressed(message, settings, self._random.random(), names)
         kept = await is_kept(self._history, message, settings, addressed=addressed)
@@ -63,10 +64,11 @@ class Hearing:
     async def is_for_us_since(self, message: IncomingMessage) -> bool:
         """Whether a message is to be answered since its edit, which was not before."""
         scene = await self._casting.scene(message.channel)
-        if scene is not None:
-            waits_for_a_name = scene.mode is Mode.NAMED and not scene.is_paused
-            return waits_for_a_name and await self._names_somebody(message, scene)
         settings = await self._settings.resolve(message.channel)
+        if scene is not None:
+            is_heard = settings.trigger != "off" and not scene.is_paused
+            waits_for_a_name = is_heard and scene.mode is Mode.NAMED
+            return waits_for_a_name and await self._names_somebody(message, scene)
         return is_addressed_since(message, settings, await self._names(message, settings))
 
     async def _names_somebody(self, message: IncomingMessage, scene: Scene) -> bool:

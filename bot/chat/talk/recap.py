@@ -56,14 +56,16 @@ class Recapper:
             raise NotFound("Nothing has happened yet.", "Say something first.")
         engine = self._engines.pick()
         chosen = await self._formats.choose(engine, engine.info)
-        text = f"{scene.scenario}".strip()
+        told = ""
         for piece in (await _pieces(engine, lines))[-MOST_PIECES:]:
-            told = "\n".join(piece)
-            material = _SO_FAR.format(text=text, lines=told) if text else _FIRST.format(lines=told)
-            text = await self._told(engine, chosen.format, material, scene, user) or text
-        if not text:
+            before, came = told or scene.scenario.strip(), "\n".join(piece)
+            material = (
+                _SO_FAR.format(text=before, lines=came) if before else _FIRST.format(lines=came)
+            )
+            told = await self._told(engine, chosen.format, material, scene, user) or told
+        if not told:
             raise EngineUnavailable("The model wrote nothing.", "Try again.")
-        return text
+        return told
 
     async def _told(
         self, engine: NamedEngine, prompt_format: PromptFormat, text: str, scene: Scene, user: str

@@ -156,7 +156,10 @@ class Replies:
         return turn
 
     def let_speak(self, channel: ChannelKey, persona_id: str, by: str) -> None:
-        """Somebody wants a persona to speak next: :meth:`begin_next` gives its reply."""
+        """Somebody wants a persona to speak next: :meth:`begin_next` gives its reply.
+
+        To be called with the channel's intake, or whoever gets the floor just now is not told.
+        """
         self._floors.request(channel, persona_id, by)
 
     async def stop(self, channel: ChannelKey) -> None:

@@ -103,6 +103,9 @@ class ScenesApi:
         room.refuse_when_busy()
         cast = await self._personas(form.cast)
         by = Speaker(PERSON_ID, form.name)
+        self._director.drafted(room.key, form.title, cast, by, scenario=form.scenario)
+        if await self._director.found(room.key) is None:
+            await room.take_back_greeting()
         await self._director.start(room.key, form.title, cast, by, scenario=form.scenario)
         room.writer.forget_note()
         await room.tell_snapshot()

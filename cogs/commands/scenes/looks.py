@@ -53,6 +53,11 @@ def described(scene: Scene, cast: Sequence[Persona]) -> str:
     return "\n".join(lines)[:CONTENT_CHARACTERS]
 
 
+def counted(turns: int) -> str:
+    """How many turns, in words."""
+    return f"{turns} turn{'' if turns == 1 else 's'}"
+
+
 def listed(cast: Sequence[Persona]) -> str:
     """The names of a cast."""
     names = [f"**{plain(persona.name, NAME_SHOWN_CHARACTERS)}**" for persona in cast]

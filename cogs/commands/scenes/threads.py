@@ -90,7 +90,11 @@ async def _beside(
 async def _opened(
     interaction: Interaction, channel: discord.TextChannel, name: str, *, is_private: bool = False
 ) -> discord.Thread | None:
-    kind = discord.ChannelType.private_thread if is_private else discord.ChannelType.public_thread
+    kind = discord.ChannelType.public_thread
+    if channel.is_news():
+        kind = discord.ChannelType.news_thread
+    elif is_private:
+        kind = discord.ChannelType.private_thread
     try:
         thread = await channel.create_thread(name=name[:NAME_CHARACTERS], type=kind)
     except WRITE_ERRORS as error:

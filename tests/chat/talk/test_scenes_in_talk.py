@@ -1,12 +1,13 @@
 """Scenes in the talk: who is answered by whom, what the model is told, and how they end."""
 
+import asyncio
 import json
 from dataclasses import replace
 
 import pytest
 from conversing import HERE, THERE, Stage
 
-from bot.chat.messages import QuotedMessage, Speaker
+from bot.chat.messages import QuotedMessage, Speaker, TurnState
 from bot.chat.persona import Persona
 from bot.chat.roleplay.scenes.changes import paused, resumed, with_note, with_persona
 from bot.chat.roleplay.scenes.scene import Mode, Scene
@@ -74,7 +75,6 @@ class Play:
 
 async def test_every_message_but_asides_is_answered_by_one(stage: Stage) -> None:
     play = Play(stage, {})
-    await stage.set("trigger", "off")
     assert await play.say("Before it") == []
     await play.start()
     assert play.greeting is not None
@@ -188,6 +188,48 @@ async def test_one_of_the_cast_speaks_when_told_to(stage: Stage) -> None:
     scene = await play.director.change(scene, lambda now: with_persona(now, NESSA.id, "Nessa"))
     await play.director.let_speak(scene, NESSA, "bob")
     assert await play.answers() == ["Nessa"]
+
+
+async def test_one_speaks_before_anybody_has_said_anything_and_can_be_asked_again(
+    stage: Stage,
+) -> None:
+    play = Play(stage, {})
+    stage.personas.personas = [BRAM, NESSA]
+    scene, greeting = await play.director.start(HERE, "Sea", [BRAM], BOB, scenario="It is calm.")
+    assert greeting is None
+    await play.director.let_speak(scene, BRAM, "bob")
+    assert await play.answers() == ["Bram"]
+    [turn] = await stage.turns()
+    await stage.show(await stage.conversations.regenerate(turn.turn_id))
+    [turn] = await stage.turns()
+    assert len(turn.swipes) == 2
+
+
+async def test_where_the_bot_is_switched_off_a_scene_changes_nothing(stage: Stage) -> None:
+    play = Play(stage, {})
+    scene = await play.start()
+    await stage.set("trigger", "off")
+    heard = await stage.overhear("Mira?")
+    assert (heard.kept, heard.addressed) == (True, False)
+    with pytest.raises(NotAllowed, match="switched off"):
+        await play.director.let_speak(scene, MIRA, "bob")
+    await play.director.end(scene)
+    with pytest.raises(NotAllowed, match="switched off"):
+        await play.start()
+
+
+async def test_a_reply_being_written_ends_with_its_scene(stage: Stage) -> None:
+    play = Play(stage, {"Skipper": "A long story."})
+    scene = await play.start()
+    await stage.overhear("Skipper?")
+    reply = await stage.conversations.next_reply(HERE)
+    assert reply is not None
+    showing = asyncio.create_task(stage.show(reply))
+    ended = await play.director.end(scene)
+    await showing
+    assert ended.turns == len(json.loads(ended.json)["turns"])
+    assert await stage.turns() == []
+    assert (await stage.history.turn(reply.turn.turn_id)).state is not TurnState.RUNNING
 
 
 async def test_it_survives_a_restart_and_ends_with_a_transcript(stage: Stage) -> None:

@@ -5,7 +5,12 @@ from pathlib import Path
 
 import discord
 import simcord
+from simcord import actors
+from simcord.backend import serializers
+from simcord.enums import AppCommandType, InteractionType
 from worlds import World, labels, talking
+
+from bot.chat.messages import ChannelKey
 
 ADA = 'name = "Ada"\ndescription = "{{char}} counts."\ngreeting = "Welcome, {{user}}."\n'
 
@@ -19,6 +24,19 @@ def thread_of(world: World, name: str) -> simcord.ChannelHandle:
 def answer(result: simcord.InteractionResult) -> str:
     shown = result.response or result.followups[-1]
     return shown.content
+
+
+async def fork_in_private(world: World, message: discord.Message) -> None:
+    """«Fork from here» in a direct message, for which simcord has no word of its own."""
+    alice, dm = world.alice.user, world.alice.user.dm_channel
+    kind = AppCommandType.MESSAGE
+    root = actors._resolve_visible_command(alice, dm.id, "Fork from here", kind)
+    stored = world.env.backend.messages[dm.id][message.id]
+    shown = serializers.message_payload(world.env.backend, stored)
+    data = {"id": root["id"], "name": root["name"], "type": kind, "target_id": str(message.id)}
+    data["resolved"] = {"messages": {str(message.id): dict(shown)}}
+    call = InteractionType.APPLICATION_COMMAND
+    await actors._dispatch_actor_interaction(alice, call, dm, data)
 
 
 async def start(world: World, **options: object) -> simcord.ChannelHandle:
@@ -69,6 +87,13 @@ async def test_a_scene_from_its_start_to_its_end(tmp_path: Path) -> None:
         recap = next(each for each in world.messages(thread) if "has happened" in each.content)
         assert recap.content == "**The light: what has happened so far**\nIt glows."
         assert recap.pinned
+
+        forked = await world.bob.context_menu(thread, "Fork from here", greeting)
+        assert "after 1 turn." in answer(forked)
+        fork = thread_of(world, "The light (fork)")
+        listed = await world.bob.slash(fork, "roleplay cast", action="list")
+        assert "**Kael**" in answer(listed)
+        await world.bob.slash(fork, "roleplay end")  # it is his
 
         ended = await world.alice.slash(thread, "roleplay end")
         assert not ended.ephemeral
@@ -128,12 +153,23 @@ async def test_a_scene_in_a_direct_message(tmp_path: Path) -> None:
     async with talking(tmp_path) as world:
         alice = world.alice.user
         await alice.slash("roleplay start", title="Two", persona="Bram")
+        key = ChannelKey("discord", str(alice.dm_channel.id), is_direct=True)
+        history = world.database.history
+        assert key in await history.last_seen("discord"), "what is missed from now on is fetched"
         await alice.slash("roleplay turns", mode="named")
         await alice.send_dm("Anybody?")
         assert not world.engine.requests
         await alice.send_dm("Bram?")
         assert len(world.engine.requests) == 1
-        await alice.slash("roleplay end")
+        question = next(m for m in alice.dm_channel.history() if m.content == "Anybody?")
+        await fork_in_private(world, question)
+        notice = world.messages(alice.dm_channel)[-1]
+        assert "after 1 turn:" in notice.content
+        assert [turn.text for turn in await history.export(key)] == ["Anybody?"]
+        await alice.click(notice, label="Undo")
+        assert len(await history.export(key)) == 3
+        ended = await alice.slash("roleplay end")
+        assert "ends after 3 turns" in answer(ended)
 
 
 async def test_a_fork_goes_on_by_itself_in_a_thread(tmp_path: Path) -> None:
@@ -144,7 +180,7 @@ async def test_a_fork_goes_on_by_itself_in_a_thread(tmp_path: Path) -> None:
         await world.ask("two")
         result = await world.bob.context_menu(world.channel, "Fork from here", reply)
         assert result.ephemeral
-        assert "2 turns are known there" in answer(result)
+        assert "after 2 turns" in answer(result)
         thread = thread_of(world, "Fork: Second.")
         assert [turn.text for turn in await world.turns(thread)] == ["one", "Second."]
         shown = world.messages(thread)[-1]
