@@ -20,6 +20,7 @@ class HubServer:
     repositories: dict[str, dict[str, bytes]] = field(default_factory=dict)
     token: str = ""  # who does not send it is refused
     refuse: tuple[int, str] | None = None  # status and X-Error-Code of every answer
+    refuse_headers: dict[str, str] = field(default_factory=dict)
     cuts: list[int] = field(default_factory=list)  # after so many bytes, one answer after another
     stalls_after: int | None = None
     ignores_range: bool = False
@@ -60,10 +61,11 @@ class HubServer:
         self.asked.append((request.path, dict(request.headers)))
         if self.refuse is not None:
             status, code = self.refuse
-            return web.Response(status=status, headers={"X-Error-Code": code} if code else {})
+            told = {"X-Error-Code": code} if code else {}
+            return web.Response(status=status, headers=told | self.refuse_headers)
         is_store = request.path.startswith("/store/")
         if is_store and self.store_refuses:
-            return web.Response(status=self.store_refuses)
+            return web.Response(status=self.store_refuses, headers=self.refuse_headers)
         is_known = request.headers.get("Authorization") == f"Bearer {self.token}"
         if self.token and not is_store and not is_known:
             return web.Response(status=401, headers={"X-Error-Code": "GatedRepo"})

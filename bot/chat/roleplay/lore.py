@@ -16,7 +16,7 @@ from bot.chat.ports import History
 from bot.chat.prompt.additions import Additions, LoreNote, LoreQuestion, alone
 from bot.chat.prompt.cast import UNKNOWN_USER
 from bot.chat.roleplay.activation.activate import activate
-from bot.chat.roleplay.activation.outcome import Activation, Fired, Hit, LeftOut
+from bot.chat.roleplay.activation.outcome import TOO_MANY, Activation, Fired, Hit, LeftOut
 from bot.chat.roleplay.activation.parts import lore_parts, outlets
 from bot.chat.roleplay.activation.request import (
     ActivationSettings,
@@ -249,5 +249,8 @@ def _book_title(one: Fired | LeftOut, question: LoreQuestion) -> str:
 
 
 def _given_up(outcome: Activation) -> Iterator[str]:
+    for each in outcome.unread:
+        book = " ".join(each.book_name.split())[:80] or "a lorebook"
+        yield f"{book}: {each.said}, did not count: {TOO_MANY}"
     for one in outcome.given_up[:MOST_TOLD]:
         yield f"«{one.title}»: the key «{one.key[:60]}» was given up: {one.why}"

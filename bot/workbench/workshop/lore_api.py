@@ -115,8 +115,9 @@ def _surroundings(persona: PersonaText | None) -> Surroundings:
 
 
 def _told(activation: Activation, turns: Sequence[ChatTurn]) -> Json:
-    found: list[Fired | LeftOut] = [
+    found: list[Fired | LeftOut | None] = [
         *activation.fired,
+        *(None for _ in activation.unread),  # of many entries, which no one key or text tells
         *activation.left_out,
         *activation.silent,
     ]
@@ -128,8 +129,11 @@ def _told(activation: Activation, turns: Sequence[ChatTurn]) -> Json:
             "why": verdict.why,
             "where": verdict.where,
             "tokens": verdict.tokens,
-            "keys": [{"key": hit.key[:80], "where": hit.where[:120]} for hit in one.hits[:10]],
-            "text": one.entry.content[:TEXT_CHARACTERS],
+            "keys": [
+                {"key": hit.key[:80], "where": hit.where[:120]}
+                for hit in (one.hits[:10] if one else ())
+            ],
+            "text": one.entry.content[:TEXT_CHARACTERS] if one else "",
         }
         for verdict, one in zip(verdicts(activation), found, strict=True)
     ]

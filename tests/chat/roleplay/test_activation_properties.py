@@ -1,9 +1,11 @@
 """What holds of every activation, and what one costs at most."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lore_given import book, chat, entry, fire, fired
@@ -185,3 +187,92 @@ def test_a_text_of_eight_megabytes_in_one_entry_and_one_message() -> None:
     made = timed(entry("e", "dragon", content=large, position=Position.AT_DEPTH), said=large,
                  context_tokens=8_192, seconds=15)  # fmt: skip
     assert fired(made) == []
+
+
+def timed_by_the_processor(*entries: LoreEntry, seconds: float, **given_more: Any) -> Any:
+    begun = time.thread_time()
+    made = fire(*entries, **given_more)
+    assert time.thread_time() - begun < seconds
+    return made
+
+
+MANY = 40_000  # entries of a key each: more than is taken up
+
+
+@pytest.mark.parametrize("kind", ["entries", "keys", "macros", "patterns", "levels", "decorators"])
+def test_more_than_can_be_looked_through_is_named_by_book(kind: str) -> None:
+    word = entry("first", "word", content="A content with other0 in it.")
+    made_by: dict[str, Callable[[], list[LoreEntry]]] = {
+        "entries": lambda: [entry(str(at), f"other{at}") for at in range(MANY)],
+        "keys": lambda: [
+            entry(str(at), *(f"o{at}-{key}" for key in range(100))) for at in range(MANY // 25)
+        ],
+        "macros": lambda: [
+            entry(str(at), *("<user>" * 20 + f"{at}-{key}" for key in range(100)))
+            for at in range(MANY // 200)
+        ],
+        "patterns": lambda: [
+            entry(str(at), *(f"/x{at}y{key}/" for key in range(100))) for at in range(MANY // 100)
+        ],
+        "levels": lambda: [
+            entry(str(at), f"o{at}", delay_until_recursion=1 + at % 90) for at in range(MANY)
+        ],
+        "decorators": lambda: [
+            entry(
+                str(at),
+                "word",
+                content="\n".join(
+                    [f"@@exclude_keys {','.join(f'{at}x{line}y{key}' for key in range(100))}"
+                     for line in range(100)] + ["Text."]
+                ),
+            )
+            for at in range(20)
+        ],
+    }  # fmt: skip
+    others = made_by[kind]()
+    last = entry("last", "word")
+    made = timed_by_the_processor(word, *others, last, said="A word.", seconds=15)
+    assert fired(made)[0] == "first"
+    assert "last" not in fired(made)
+    (unread,) = made.unread
+    at = [one.uid for one in (word, *others, last)].index(unread.entry_id.uid)
+    assert unread.entries == len(others) + 2 - at
+    known = {one.entry.uid for one in (*made.fired, *made.left_out, *made.silent)}
+    assert known == {one.uid for one in (word, *others)[:at]}, "the first ones, each whole"
+
+
+def test_macros_in_what_has_fired_are_bounded_with_what_is_scanned() -> None:
+    expanded: list[int] = []
+
+    def expand(text: str) -> str:
+        expanded.append(len(text))
+        return text.replace("{{nothing}}", "")
+
+    told = [entry(str(at), "word", content="{{nothing}}" * 1_000 + f" next{at}") for at in range(9)]
+    following = [entry(f"n{at}", f"next{at}") for at in range(9)]
+    made = fire(*told, *following, said="word", expand=expand, scan_characters=50_000)
+    assert [one for one in fired(made) if one[0] == "n"] == ["n0", "n1", "n2", "n3"]
+    assert sum(expanded) <= 50_000
+
+
+def test_a_book_that_counts_more_is_taken_up_before_a_giant() -> None:
+    giant = book(
+        *(entry(str(at), f"o{at}") for at in range(MANY)), entry("w", "word"), book_id="a",
+        precedence=1,
+    )  # fmt: skip
+    small, smaller = (
+        book(entry(f"w{at}", "word"), book_id=f"z{at}", precedence=at) for at in (0, 2)
+    )
+    made = fire(smaller, giant, small, said="word")
+    assert fired(made) == ["w0"]
+    assert [one.entry_id.book_id for one in made.unread] == ["a", "z2"]
+
+
+def test_a_large_book_of_a_persons_is_read_to_the_end() -> None:
+    entries = [
+        entry(str(at), *(f"word{at}-{key}" for key in range(8)), f"{{{{char}}}} {at}")
+        for at in range(6_000)
+    ]
+    made = fire(*entries, entry("last", "word"), said="A word and word5999-7.")
+    assert set(fired(made)) == {"5999", "last"}
+    assert made.unread == ()

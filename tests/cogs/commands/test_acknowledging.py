@@ -8,6 +8,7 @@ from typing import Any
 import discord
 import pytest
 from discord import app_commands
+from making_cards import picture_bytes
 from worlds import World, labels, talking
 
 from bot.chat.personas.guild.book_files import read_book_file
@@ -25,6 +26,7 @@ OPTIONS: dict[str, Any] = {
     "key": "top_k",
     "name": "Ada",
     "persona": "Ada",
+    "picture": ("ada.png", picture_bytes()),
     "scope": "channel",
     "text": "harbour",
     "value": "7",

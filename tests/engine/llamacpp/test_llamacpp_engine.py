@@ -169,7 +169,7 @@ async def test_who_goes_away_frees_the_slot_while_the_model_reads_and_while_it_w
     task.cancel()
     await asyncio.wait([task])
     assert engine.status().running == 0
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):  # one step, on a machine that does much besides
         await _until(engine, lambda slots: not any(slot["is_processing"] for slot in slots))
 
 

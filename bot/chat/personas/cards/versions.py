@@ -174,7 +174,8 @@ def _build_v1(data: JsonObject, beside: JsonObject) -> JsonObject:
     rest = {
         key: value
         for key, value in data.items()
-        if key not in (*V1_KEYS, MODIFIED) and value not in _EMPTY
+        if key not in (*V1_KEYS, MODIFIED)
+        and not (value in _EMPTY and (key in _V2_DEFAULTS or key in V3_KEYS))
     }
     lost = {
         key: value

@@ -50,7 +50,7 @@ class _Run:
         settings = request.settings
         self._request = request
         self._patterns = Patterns(settings.regex_match_seconds, settings.regex_scan_seconds, clock)
-        self._all = candidates(request, self._patterns)
+        self._all, self._unread = candidates(request, self._patterns)
         self._out: dict[EntryId, tuple[Reason, str, tuple[Hit, ...]]] = {}
         self._pending: dict[EntryId, Candidate] = {}
         for one in self._all:
@@ -62,9 +62,10 @@ class _Run:
         self._matched: list[Matched] = []  # all that came through, with room or without
         self._shared = Shared([], {}, 0)
         self._told: set[EntryId] = set()  # whose content was taken up
-        self._levels = sorted(
-            {one.entry.delay_until_recursion for one in self._pending.values()} - {0}
-        )
+        self._by_level: dict[int, list[Candidate]] = {}
+        for one in self._pending.values():
+            self._by_level.setdefault(one.entry.delay_until_recursion, []).append(one)
+        self._levels = sorted(self._by_level.keys() - {0})
         self._level = self._levels.pop(0) if self._levels else 0
         self._is_recursing = False
         self._steps = 0
@@ -121,9 +122,10 @@ class _Run:
         found: dict[EntryId, Candidate] = {}
         for matched in content:
             self._told.add(matched.one.entry_id)
-            text = self._scanned_content(matched.one.text)
-            title = matched.one.entry.title
-            for key in self._scan.recall(title, text, self._recalled_patterns):
+            title, text = matched.one.entry.title, matched.one.text
+            for key in self._scan.recall(
+                title, text, self._scanned_content, self._recalled_patterns
+            ):
                 found |= {one.entry_id: one for one in self._by_key.get(key, ())}
         found |= {one.entry_id: one for one in (self._delayed() if everybody else ())}
         asked = [one for one in found.values() if one.entry_id in self._pending]
@@ -137,8 +139,9 @@ class _Run:
         self._recalled_patterns = [one for one in self._by_key if isinstance(one, RegexKey)]
 
     def _delayed(self) -> list[Candidate]:
-        levels = range(1, self._level + 1)
-        return [one for one in self._pending.values() if one.entry.delay_until_recursion in levels]
+        """Those of the level that has come: those below were asked, and are again by their keys."""
+        found = self._by_level.get(self._level, ())
+        return [one for one in found if one.entry_id in self._pending]
 
     def _scanned_content(self, text: str) -> str:
         """What others find in a content: hidden keys, and no comments."""
@@ -263,6 +266,7 @@ class _Run:
             left_out=tuple(left_out),
             silent=tuple(silent),
             given_up=tuple(self._given_up()),
+            unread=tuple(self._unread),
             tokens=self._shared.tokens,
             budget=self._request.settings.budget,
             disabled_prompts=frozenset(

@@ -1,13 +1,17 @@
-"""Entries made ready: decorators read, keys prepared, what is fixed for this reply decided."""
+"""Entries made ready: decorators read, keys prepared, what is fixed for this reply decided.
+
+Of books that hold more than MOST_WORK the first entries are taken up, in their standing; the others
+are named by book. No book that a person wrote comes near it.
+"""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bot.chat.personas.lore.book import LoreEntry, Position
 from bot.chat.personas.lore.decorators import Rules, split_decorators
 from bot.chat.personas.lore.patterns import RegexKey, regex_key
-from bot.chat.roleplay.activation.outcome import Placement, Reason
+from bot.chat.roleplay.activation.outcome import Placement, Reason, Unread
 from bot.chat.roleplay.activation.patterns import Patterns
 from bot.chat.roleplay.activation.request import AttachedBook, EntryId, Request
 from bot.chat.roleplay.activation.timing import Phase, phase_of
@@ -15,6 +19,12 @@ from bot.chat.roleplay.activation.words import KEY_CHARACTERS, Needle, needle
 from bot.chat.text.names import clean_name
 
 MOST_KEYS = 1_000  # of one entry
+# Bounds one activation to about a second of reading, whatever the books hold. The work is counted
+# in plain keys, of which a processor reads some 120,000 a second, so that no clock decides.
+MOST_WORK = 120_000
+ENTRY_WORK = 4
+PATTERN_WORK = 6
+MACRO_WORK = 2  # for each, on top
 _MACRO = re.compile(r"\{\{[^{}]{1,200}\}\}|<(?:user|bot|char)>", re.IGNORECASE)
 KEY_TOO_LONG = f"the key is longer than {KEY_CHARACTERS:,} characters"
 
@@ -89,35 +99,96 @@ class Candidate:
         return Placement(entry.position, entry.depth, role, entry.outlet.strip())
 
 
-def candidates(request: Request, patterns: Patterns) -> list[Candidate]:
-    """All entries of all books, in their standing. The same book counts once."""
+def candidates(request: Request, patterns: Patterns) -> tuple[list[Candidate], list[Unread]]:
+    """The entries of all books, in their standing, and which are too many to be taken up.
+
+    The same book counts once.
+    """
     made: list[Candidate] = []
+    unread: list[Unread] = []
     seen: set[str] = set()
     fired: dict[EntryId, list[int]] = {}
     for past in request.past:
         if past.at < request.messages:
             fired.setdefault(past.entry, []).append(past.at)
+    maker = _Maker(request, patterns, fired)
     for attached in sorted(request.books, key=lambda one: (one.precedence, one.book_id)):
         if attached.book_id in seen:
             continue
         seen.add(attached.book_id)
-        for at, entry in enumerate(attached.book.entries):
-            entry_id = EntryId(attached.book_id, entry.uid)
-            standing = attached.precedence, attached.book_id, at
-            text, rules = split_decorators(entry.content)
-            one = Candidate(entry_id, entry, attached, text.strip(), rules, standing)
-            times = fired.get(entry_id, ())
-            one.fired_before = bool(times)
-            one.phase = phase_of(
-                times, request.messages, sticky=entry.sticky, cooldown=entry.cooldown
-            )
+        entries = attached.book.entries
+        for at, entry in enumerate(entries):
+            one = maker.made(attached, at, entry)
+            if one is None:
+                unread.append(
+                    Unread(
+                        EntryId(attached.book_id, entry.uid),
+                        entry.title,
+                        attached.book.name,
+                        len(entries) - at,
+                    )
+                )
+                break
             made.append(one)
-    bots = request.bot_messages
-    for one in made:
-        one.held = _held_back(one, request, bots)
+    return made, unread
+
+
+class _Maker:
+    """Makes candidates until the work is spent."""
+
+    def __init__(
+        self, request: Request, patterns: Patterns, fired: Mapping[EntryId, Sequence[int]]
+    ) -> None:
+        self._request = request
+        self._patterns = patterns
+        self._fired = fired
+        self._bots = request.bot_messages
+        self._work = MOST_WORK
+
+    def made(self, attached: AttachedBook, at: int, entry: LoreEntry) -> Candidate | None:
+        """An entry made ready; None where its keys, or those before, are too many."""
+        self._work -= ENTRY_WORK
+        if self._work < 0:
+            return None
+        request = self._request
+        entry_id = EntryId(attached.book_id, entry.uid)
+        standing = attached.precedence, attached.book_id, at
+        text, rules = split_decorators(entry.content)
+        one = Candidate(entry_id, entry, attached, text.strip(), rules, standing)
+        times = self._fired.get(entry_id, ())
+        one.fired_before = bool(times)
+        one.phase = phase_of(times, request.messages, sticky=entry.sticky, cooldown=entry.cooldown)
+        one.held = _held_back(one, request, self._bots)
         if one.held is None:
-            _prepare_keys(one, request, patterns)
-    return made
+            self._prepare_keys(one)
+        return one if self._work >= 0 else None
+
+    def _prepare_keys(self, one: Candidate) -> None:
+        entry, rules = one.entry, one.rules
+        one.keys = self._prepared(one, entry.keys)
+        # V3 has it that `use_regex` takes secondary keys out; real books say both and mean both.
+        if entry.selective:
+            one.secondary = self._prepared(one, entry.secondary_keys)
+        additional = tuple(self._prepared(one, group) for group in rules.additional_keys)
+        if one.is_pattern_entry:  # V3: then they are alternatives, and nothing excludes
+            one.keys += tuple(key for group in additional for key in group)
+            return
+        one.additional = additional
+        one.excluding = tuple(self._prepared(one, group) for group in rules.exclude_keys)
+        one.excluding_all = tuple(self._prepared(one, group) for group in rules.exclude_keys_all)
+
+    def _prepared(self, one: Candidate, sources: Sequence[str]) -> tuple[Key, ...]:
+        made: list[Key] = []
+        for source in sources[:MOST_KEYS]:
+            is_pattern = one.is_pattern_entry or source.lstrip()[:1] == "/"
+            macros = source.count("{{") + source.count("<")
+            self._work -= (PATTERN_WORK if is_pattern else 1) + MACRO_WORK * macros
+            if self._work < 0:
+                break
+            key = _key(source, one, self._request, self._patterns)
+            if key is not None:
+                made.append(key)
+        return tuple(made)
 
 
 def _held_back(one: Candidate, request: Request, bots: int) -> tuple[Reason, str] | None:
@@ -167,26 +238,6 @@ def _is_for_character(entry: LoreEntry, name: str, tags: Sequence[str]) -> bool:
     if entry.character_exclude:
         return not is_named and not is_tagged
     return (is_named or not known) and (is_tagged or not wanted)
-
-
-def _prepare_keys(one: Candidate, request: Request, patterns: Patterns) -> None:
-    entry, rules = one.entry, one.rules
-
-    def prepared(sources: Iterable[str]) -> tuple[Key, ...]:
-        made = (_key(source, one, request, patterns) for source in tuple(sources)[:MOST_KEYS])
-        return tuple(key for key in made if key is not None)
-
-    one.keys = prepared(entry.keys)
-    # V3 has it that `use_regex` takes secondary keys out; real books say both and mean both.
-    if entry.selective:
-        one.secondary = prepared(entry.secondary_keys)
-    additional = tuple(prepared(group) for group in rules.additional_keys)
-    if one.is_pattern_entry:  # V3: then they are alternatives, and nothing excludes
-        one.keys += tuple(key for group in additional for key in group)
-        return
-    one.additional = additional
-    one.excluding = tuple(prepared(group) for group in rules.exclude_keys)
-    one.excluding_all = tuple(prepared(group) for group in rules.exclude_keys_all)
 
 
 def _key(source: str, one: Candidate, request: Request, patterns: Patterns) -> Key | None:

@@ -39,6 +39,9 @@ class Reason(StrEnum):
     BUDGET = "no room in the lore's budget"
 
 
+TOO_MANY = "the books hold more entries and keys than are looked through for one reply"
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A key that was found, as its author wrote it, and where."""
@@ -98,6 +101,23 @@ class GivenUp:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """A book's entries from this one on were not taken up: there is too much for one reply."""
+
+    entry_id: EntryId
+    title: str
+    book_name: str
+    entries: int  # how many
+
+    @property
+    def said(self) -> str:
+        """Which, in words for people."""
+        if self.entries == 1:
+            return f"the last entry, «{self.title}»"
+        return f"the last {self.entries:,} entries, from «{self.title}» on"
+
+
+@dataclass(frozen=True, slots=True)
 class Activation:
     """The outcome. `fired` stands in the order in which it is inserted."""
 
@@ -105,6 +125,7 @@ class Activation:
     left_out: tuple[LeftOut, ...] = ()  # matched, or would have but for one thing
     silent: tuple[LeftOut, ...] = ()  # the others: no key found, disabled, empty
     given_up: tuple[GivenUp, ...] = ()
+    unread: tuple[Unread, ...] = ()  # one a book
     tokens: int = 0  # of what counts against the budget
     budget: int | None = None
     disabled_prompts: frozenset[str] = frozenset()  # @@disable_ui_prompt

@@ -1,6 +1,6 @@
 """Where keys are: in the newest messages, in what else an entry scans, in what has fired."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from bot.chat.personas.lore.patterns import RegexKey
 from bot.chat.roleplay.activation.candidates import Candidate, Key, texts_around
@@ -47,13 +47,18 @@ class Scan:
         self._recalled_characters = request.settings.scan_characters
         self._pattern_hits: dict[tuple[RegexKey, int], bool] = {}  # in so many messages
 
-    def recall(self, title: str, text: str, patterns: Iterable[RegexKey]) -> set[Needle | RegexKey]:
+    def recall(
+        self, title: str, text: str, expand: Callable[[str], str], patterns: Iterable[RegexKey]
+    ) -> set[Needle | RegexKey]:
         """Take up the content of an entry that fired. Returns the keys that are new by it.
 
-        `patterns` are those that content may trigger.
+        `expand` makes of the text what is scanned, which costs by the text's own length. `patterns`
+        are those that content may trigger.
         """
-        text = text[: max(self._recalled_characters, 0)]
-        self._recalled_characters -= len(text)
+        left = self._recalled_characters
+        read = text[:left]
+        text = expand(read)[:left]
+        self._recalled_characters -= max(len(read), len(text))
         there: set[Needle | RegexKey] = set(self.finder.find(Haystack([text])))
         seen = PatternText([text]).text
         there |= {

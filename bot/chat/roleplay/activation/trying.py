@@ -6,7 +6,15 @@ from dataclasses import dataclass, replace
 
 from bot.chat.personas.lore.book import LoreEntry, Position
 from bot.chat.roleplay.activation.activate import activate
-from bot.chat.roleplay.activation.outcome import Activation, Cause, Fired, Hit, LeftOut, Placement
+from bot.chat.roleplay.activation.outcome import (
+    TOO_MANY,
+    Activation,
+    Cause,
+    Fired,
+    Hit,
+    LeftOut,
+    Placement,
+)
 from bot.chat.roleplay.activation.request import (
     ActivationSettings,
     AttachedBook,
@@ -97,9 +105,16 @@ def read_chat(pasted: str, bot_name: str = "") -> tuple[ChatTurn, ...]:
 
 
 def verdicts(activation: Activation) -> tuple[Verdict, ...]:
-    """One for every entry: those that fire, in order, then what was left out, then the rest."""
+    """One for every entry: those that fire, in order, then what was left out, then the rest.
+
+    What was not taken up stands behind those that fire, as one for each book.
+    """
     given_up = {one.entry_id: one for one in reversed(activation.given_up)}
     said = [_of_fired(one) for one in activation.fired]
+    said += [
+        Verdict(one.entry_id, one.said, one.book_name, fires=False, why=TOO_MANY)
+        for one in activation.unread
+    ]
     for one in (*activation.left_out, *activation.silent):
         verdict = _of_left_out(one)
         if one.entry_id in given_up:

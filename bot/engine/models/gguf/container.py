@@ -138,7 +138,7 @@ def read_container(stream: BinaryIO, size: int) -> GgufContents:
     """
     reader = _Reader(stream, size)
     version = reader.number("I")
-    if version & 0xFFFF == 0:
+    if version and version & 0xFFFF == 0:  # 3 with its bytes in the other order
         raise OtherEndian
     if version not in VERSIONS:
         raise OtherVersion(version)

@@ -34,7 +34,8 @@ _AS_GGUF = "Get the model as safetensors or GGUF."
 _BEGINNING_BYTES = 64
 # What other files begin with, what they are, and what to do.
 _FOREIGN: tuple[tuple[bytes, str, str], ...] = (
-    (b"FUGG", "a big-endian GGUF, made for other processors", _LITTLE_ENDIAN),
+    # Big-endian files begin with GGUF, too: only their numbers are turned round.
+    (b"FUGG", "a GGUF with its bytes in the wrong order, which nothing reads", _DOWNLOAD_AGAIN),
     (b"<", "a web page, not the model", "Download the file itself, by its link «download»."),
     (
         b"version https://git-lfs",

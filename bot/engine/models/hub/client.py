@@ -20,7 +20,7 @@ import aiohttp
 from yarl import URL
 
 from bot.engine.models.hub.listing import MOST_FILES, Listing, RepoFile, read_info, read_tree
-from bot.engine.models.hub.refusals import TransferBrokenError, refusal, unreachable
+from bot.engine.models.hub.refusals import TransferBrokenError, busy, refusal, unreachable
 from bot.engine.models.hub.store import home_folder
 from bot.errors import ModelError
 from bot.invocation import command
@@ -179,9 +179,7 @@ class HubClient:
                 if response.status not in REDIRECTS:
                     if response.status >= 300 and response.status != 416:
                         if url.origin() != home:  # it knows nothing of models and rights
-                            raise TransferBrokenError(
-                                f"the store of its files answers with error {response.status}"
-                            )
+                            raise busy(response, "the store of its files answers")
                         raise refusal(
                             hub_id,
                             response,

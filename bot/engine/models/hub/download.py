@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bot.engine.models.hub.client import Body, HubClient, Patience
 from bot.engine.models.hub.listing import RepoFile, in_words
-from bot.engine.models.hub.refusals import TransferBrokenError
+from bot.engine.models.hub.refusals import TransferBrokenError, try_again
 from bot.errors import ModelError
 
 BLOCK_BYTES = 1 << 20
@@ -60,14 +60,16 @@ async def bring(
         except TransferBrokenError as error:
             after = await _now(partial)
             failures = 1 if after > before else failures + 1
-            if failures >= patience.attempts:
+            # A server that asks for more than our pauses is not asked again before.
+            if failures >= patience.attempts or error.wait_seconds > MOST_PAUSE_SECONDS:
+                when = f"{try_again(error)}: it" if error.wait_seconds else "Run this again: it"
                 of = f" of {in_words(file.size)}" if file.size else ""
                 raise ModelError(
                     f"{file.path} broke off after {in_words(after)}{of}: {error}.",
-                    "Run this again: it goes on where it stopped.",
+                    f"{when} goes on where it stopped.",
                 ) from error
             pause = patience.pause_seconds * 2 ** (failures - 1)
-            await asyncio.sleep(min(pause, MOST_PAUSE_SECONDS))
+            await asyncio.sleep(min(max(pause, error.wait_seconds), MOST_PAUSE_SECONDS))
 
 
 async def _attempt(

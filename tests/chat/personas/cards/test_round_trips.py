@@ -404,6 +404,14 @@ def test_a_files_name_is_one_that_every_system_takes(name: str, file: str) -> No
     assert safe_file_name(name) == file
 
 
+def test_empty_keys_that_nobody_knows_go_through_v1_and_back() -> None:
+    empty = {"character_book": None, "theirs": "", "list": [], "nothing": None, "object": {}}
+    document = v2(description="d", **empty)
+    flat_card = read(exported(read(document), Version.V1))
+    back = exported(flat_card, Version.V2)["data"]
+    assert {key: back.get(key, "lost") for key in empty} == empty
+
+
 def test_what_stands_beside_data_and_differs_goes_through_v1_and_back() -> None:
     document = {**v2(description="d"), "description": "other", "talkativeness": "0.5", "fav": True}
     card = read(document)

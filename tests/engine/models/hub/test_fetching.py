@@ -16,6 +16,7 @@ from bot.engine.models.hub import fetching
 from bot.engine.models.hub.client import Patience
 from bot.engine.models.hub.fetching import ask_for, fetch_model
 from bot.engine.models.hub.names import HubName
+from bot.engine.models.hub.refusals import wait_seconds
 from bot.engine.models.hub.store import Found, find, folder_of, locked
 from bot.engine.models.progress import no_progress
 from bot.errors import ModelError
@@ -307,6 +308,43 @@ def test_what_the_hub_refuses_is_said(
     if status in (401, 403, 404):
         assert "HF_TOKEN=" in caught.value.fix
     assert not folder_of(tmp_path, FILE).exists()
+
+
+@pytest.mark.parametrize(
+    ("headers", "when"),
+    [
+        ({"Retry-After": "45"}, "Try again in 45 seconds"),
+        ({"Retry-After": "300"}, "Try again in 5 minutes"),
+        ({"RateLimit": '"api";r=0;t=61'}, "Try again in 61 seconds"),
+        ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, "Try again later"),
+        ({"Retry-After": "soon"}, "Try again later"),
+        ({"Retry-After": "999999999"}, "Try again later"),
+        ({}, "Try again later"),
+    ],
+)
+def test_a_hub_that_is_asked_too_often_says_when_to_try_again(
+    headers: dict[str, str], when: str, hub: HubServer, tmp_path: Path
+) -> None:
+    hub.refuse, hub.refuse_headers = (429, ""), headers
+    with pytest.raises(ModelError, match="too many requests") as caught:
+        get(tmp_path)
+    assert caught.value.fix == f"{when}."
+
+
+def test_a_store_that_wants_to_wait_is_not_asked_again_before(
+    hub: HubServer, tmp_path: Path
+) -> None:
+    hub.store_refuses, hub.refuse_headers = 429, {"Retry-After": "120"}
+    with pytest.raises(ModelError, match="error 429") as caught:
+        get(tmp_path)
+    assert caught.value.fix == "Try again in 2 minutes: it goes on where it stopped."
+    assert sum(path.startswith("/store/") for path, _ in hub.asked) == 1
+
+
+def test_a_date_to_wait_for_is_understood() -> None:
+    date = "Fri, 31 Dec 1999 23:59:59 GMT"
+    assert wait_seconds(date, 946_684_799 - 30) == 30
+    assert wait_seconds(date, 946_684_900) == 0
 
 
 @pytest.mark.parametrize("status", [403, 404, 503])
