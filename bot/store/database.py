@@ -8,6 +8,7 @@ from bot.store.connecting.reclaiming import Reclaiming
 from bot.store.connecting.transactions import Transactions, open_transactions
 from bot.store.history import SqlHistory
 from bot.store.locks import locks_for
+from bot.store.memory.summaries import SqlSummaries
 from bot.store.personas.stores import SqlCasts, SqlLorebooks, SqlPersonas
 from bot.store.runs import Run
 from bot.store.settings import SqlSettings
@@ -26,6 +27,7 @@ class Database:
         self.personas = SqlPersonas(transactions)
         self.lorebooks = SqlLorebooks(transactions)
         self.casts = SqlCasts(transactions)
+        self.summaries = SqlSummaries(transactions)
 
     @classmethod
     async def open(cls, url: str) -> "Database":

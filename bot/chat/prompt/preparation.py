@@ -185,7 +185,13 @@ class Preparer:
         )
         memory = await self._memory.recollect(
             MemoryQuestion(
-                turn.channel, persona, settings, window, engine.info.room_tokens, turn.turn_id
+                turn.channel,
+                persona,
+                settings,
+                window,
+                engine.info.room_tokens,
+                turn.turn_id,
+                occasion.moment,
             )
         )
         request = PromptRequest(

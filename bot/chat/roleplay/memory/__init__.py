@@ -1,0 +1,1 @@
+"""What a conversation remembers beside its newest turns."""
