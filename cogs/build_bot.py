@@ -7,12 +7,14 @@ from discord.ext import commands
 
 from bot.chat.personas.guild.desk import PersonaDesk
 from bot.chat.personas.pictures import PersonaPictures
+from bot.chat.roleplay.memory.summary import SummaryDesk
 from bot.chat.talk.conversations import Conversations
 from cogs.client import BotParts, CaduceusBot
 from cogs.commands.buttons import TurnButton
 from cogs.commands.chat import ChatCommands
 from cogs.commands.library.deleting import UndoDeletion
 from cogs.commands.lore import LoreCommands
+from cogs.commands.memory import MemoryCommands
 from cogs.commands.persona import PersonaCommands
 from cogs.commands.personas.pages import PageButton
 from cogs.commands.settings import SettingsCommands
@@ -30,6 +32,7 @@ def build_bot(
     conversations: Conversations,
     desk: PersonaDesk,
     *,
+    summaries: SummaryDesk,
     owner_ids: frozenset[int] = frozenset(),
     version: str = "",
     pace: Pace | None = None,
@@ -47,6 +50,7 @@ def build_bot(
         conversations,
         parts,
         desk,
+        summaries=summaries,
         owner_ids=owner_ids,
         version=version,
         pace=pace,
@@ -62,6 +66,7 @@ def _cogs(bot: CaduceusBot) -> Iterator[commands.Cog]:
     yield ChatCommands(bot)
     yield PersonaCommands(bot)
     yield LoreCommands(bot)
+    yield MemoryCommands()
     yield SettingsCommands(bot)
     yield Status(bot)
     yield Why(bot)

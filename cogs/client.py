@@ -16,6 +16,7 @@ from discord.ext import commands
 from bot.chat.messages import Turn
 from bot.chat.personas.guild.desk import PersonaDesk
 from bot.chat.personas.pictures import PersonaPictures
+from bot.chat.roleplay.memory.summary import SummaryDesk
 from bot.chat.talk.conversations import Conversations
 from cogs.platform import NOBODY, PLATFORM, Channel
 from cogs.showing.pacing import Pace
@@ -53,6 +54,7 @@ class CaduceusBot(commands.Bot):
         parts: BotParts,
         desk: PersonaDesk,
         *,
+        summaries: SummaryDesk,
         owner_ids: frozenset[int] = frozenset(),
         version: str = "",
         pace: Pace | None = None,
@@ -82,6 +84,7 @@ class CaduceusBot(commands.Bot):
         )
         self.conversations = conversations
         self.desk = desk
+        self.summaries = summaries
         self._gone_pictures: list[str] = []
         self.version = version
         self.voices = Voices(

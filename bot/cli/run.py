@@ -41,6 +41,7 @@ def run(_args: argparse.Namespace, settings: ProcessSettings) -> int:
         bot = build_bot(
             app.conversations,
             app.desk,
+            summaries=app.summaries,
             owner_ids=settings.owner_ids,
             version=__version__,
             data_dir=settings.data_dir,

@@ -37,6 +37,7 @@ EXPECTED = {
     "persona export",
     "persona import",
     "persona list",
+    "memory summary",
     "persona remove",
     "persona show",
     "persona use",

@@ -20,6 +20,7 @@ from bot.chat.engines import Engines
 from bot.chat.messages import Turn
 from bot.chat.personas.guild.desk import open_desk
 from bot.chat.personas.library import PersonaLibrary
+from bot.chat.roleplay.memory.summary import SummaryDesk, SummaryTeller
 from bot.chat.roleplay.shelf import GuildShelf
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.conversations import Conversations
@@ -191,8 +192,18 @@ def new_bot(
         clock=discord.utils.utcnow,
         random=Random(1),
         shelf=GuildShelf(desk.lorebooks),
+        memory=SummaryTeller(database.summaries),
     )
-    return build_bot(conversations, desk, version="0.1.0", pace=pace, data_dir=data_dir)
+    summaries = SummaryDesk(
+        database.summaries,
+        conversations.settings,
+        conversations.engines,
+        clock=discord.utils.utcnow,
+        stir=lambda _channel: None,
+    )
+    return build_bot(
+        conversations, desk, summaries=summaries, version="0.1.0", pace=pace, data_dir=data_dir
+    )
 
 
 @asynccontextmanager
