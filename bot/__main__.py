@@ -16,7 +16,7 @@ from types import ModuleType, TracebackType
 from typing import NoReturn
 
 from bot import __version__
-from bot.engine.models.threads import set_wait_policy
+from bot.engine.machine.threads import set_wait_policy
 from bot.errors import CaduceusError, UserError
 from bot.invocation import program
 

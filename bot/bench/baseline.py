@@ -114,11 +114,11 @@ def load_reference(model: str, data_dir: Path, progress: Progress) -> "tuple[Pre
 
     For a GPU: there the engine keeps the weights in a form of its own. Raises ModelError.
     """
-    from bot.engine.models.config import transformers_config
-    from bot.engine.models.quiet import silence_libraries
+    from bot.engine.models.folders.config import transformers_config
+    from bot.engine.models.folders.tokenizers import load_tokenizer
+    from bot.engine.models.gptq.quiet import silence_libraries
+    from bot.engine.models.gptq.staging import stage
     from bot.engine.models.source import fetch, identify
-    from bot.engine.models.staging import stage
-    from bot.engine.models.tokenizers import load_tokenizer
     from bot.engine.portable.loading import choose_device, load_folder
 
     silence_libraries()

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 
-from bot.engine.models.making_folder import making_folder
+from bot.engine.models.folders.making import making_folder
 
 BITS = 4
 UNKNOWN = "t0"

@@ -13,7 +13,7 @@ from bot.bench.load import median
 
 if TYPE_CHECKING:
     from bot.engine.local.loaded_model import LoadedModel
-    from bot.engine.models.folder import ModelFolder
+    from bot.engine.models.folders.folder import ModelFolder
 
 COPY_BYTES_CPU = 256 << 20  # far more than caches hold
 COPY_BYTES_GPU = 2 << 30

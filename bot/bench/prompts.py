@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 from typing import Protocol
 
-from bot.engine.models.quantize import CALIBRATION_FILE
+from bot.engine.models.gptq.quantize import CALIBRATION_FILE
 
 FILLER = " a"  # a token of its own nearly everywhere
 FILLERS_MAXIMUM = 8

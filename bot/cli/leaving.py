@@ -10,8 +10,8 @@ from typing import NoReturn, TypeVar
 
 import psutil
 
-from bot.engine.models.making_folder import remove_unfinished
-from bot.engine.models.marlin import forget_build
+from bot.engine.models.folders.making import remove_unfinished
+from bot.engine.models.gptq.marlin import forget_build
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from bot.cli.findings import Finding, Grade
+from bot.engine.machine.hardware import nvidia_smi
+from bot.engine.machine.threads import choose_threads
 from bot.engine.models.extras import is_installed, missing_gpu_libraries
-from bot.engine.models.machine import nvidia_smi
-from bot.engine.models.marlin import marlin_is_compiled, marlin_is_there
-from bot.engine.models.threads import choose_threads
+from bot.engine.models.gptq.marlin import marlin_is_compiled, marlin_is_there
 from bot.invocation import setup
 
 LITTLE_DISK_BYTES = 2_000_000_000

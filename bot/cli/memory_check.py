@@ -5,10 +5,10 @@ from typing import Protocol
 
 from bot.cli.findings import Finding, Grade, from_error
 from bot.engine.llamacpp.plan import KvCache, make_plan
-from bot.engine.models.gguf_file import read_gguf_header
+from bot.engine.machine.hardware import Machine, look_at_machine
+from bot.engine.machine.threads import choose_threads
+from bot.engine.models.gguf.file import read_gguf_header
 from bot.engine.models.inspection import Inspection
-from bot.engine.models.machine import Machine, look_at_machine
-from bot.engine.models.threads import choose_threads
 from bot.errors import ModelError
 from bot.settings import DEMO_MODEL
 

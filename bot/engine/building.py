@@ -20,14 +20,18 @@ from bot.engine.llamacpp.plan import KvCache
 from bot.engine.local.engine import LocalEngine
 from bot.engine.local.loaded_model import LoadedModel
 from bot.engine.local.runner import Runner, RunnerLimits
+from bot.engine.machine.threads import choose_threads
 from bot.engine.models.architectures import check_runs, why_not_fast
-from bot.engine.models.config import context_length, transformers_config
 from bot.engine.models.embedded import find_embedded
-from bot.engine.models.folder import ModelFolder
-from bot.engine.models.generation import sampling_defaults
-from bot.engine.models.gguf_file import read_gguf_header
+from bot.engine.models.folders.config import context_length, transformers_config
+from bot.engine.models.folders.folder import ModelFolder
+from bot.engine.models.folders.generation import sampling_defaults
+from bot.engine.models.folders.templates import default_template
+from bot.engine.models.folders.tokenizers import fit_vocabulary, load_tokenizer, special_tokens
+from bot.engine.models.gguf.file import read_gguf_header
+from bot.engine.models.gptq.quiet import silence_libraries
+from bot.engine.models.gptq.staging import stage
 from bot.engine.models.progress import Progress, no_progress
-from bot.engine.models.quiet import silence_libraries
 from bot.engine.models.source import (
     ModelSource,
     SourceKind,
@@ -36,10 +40,6 @@ from bot.engine.models.source import (
     identify,
     require_libraries,
 )
-from bot.engine.models.staging import stage
-from bot.engine.models.templates import default_template
-from bot.engine.models.threads import choose_threads
-from bot.engine.models.tokenizers import fit_vocabulary, load_tokenizer, special_tokens
 from bot.errors import ModelError
 
 if TYPE_CHECKING:  # transformers is imported late, once it has been silenced

@@ -11,8 +11,8 @@ import pytest
 
 from bot.cli import leaving
 from bot.cli.leaving import run_interruptibly
-from bot.engine.models.making_folder import making_folder, remove_unfinished
-from bot.engine.models.marlin import BUILDS_VARIABLE, forget_build
+from bot.engine.models.folders.making import making_folder, remove_unfinished
+from bot.engine.models.gptq.marlin import BUILDS_VARIABLE, forget_build
 from bot.errors import ModelError
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ STUCK = """
 import sys, threading, time
 from pathlib import Path
 from bot.engine.models import source
-from bot.engine.models.making_folder import making_folder
+from bot.engine.models.folders.making import making_folder
 
 def read(path, weights=None):
     with making_folder(Path(sys.argv[1]) / "models" / "whole") as making:

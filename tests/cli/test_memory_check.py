@@ -7,8 +7,8 @@ from gguf_files import llama
 
 from bot.cli.findings import Grade
 from bot.cli.memory_check import check_memory
+from bot.engine.machine.hardware import Machine
 from bot.engine.models.embedded import find_embedded
-from bot.engine.models.machine import Machine
 from bot.settings import ProcessSettings
 
 GB = 10**9

@@ -17,7 +17,7 @@ from hub_server import HubServer, serving
 
 from bot import __main__ as program
 from bot.cli.model import suggesting
-from bot.engine.models.machine import Gpu, Machine
+from bot.engine.machine.hardware import Gpu, Machine
 from bot.engine.models.suggest.catalogue import catalogue, named
 from bot.engine.models.suggest.fit import Pace, Place, fit, order, pick
 

@@ -11,8 +11,8 @@ from checkpoints import logits, make_float, make_gptq, write_new_layout, write_o
 from bot.cli import model as command
 from bot.engine.building import load_model
 from bot.engine.llamacpp.plan import KvCache
-from bot.engine.models.folder import read_model_folder
-from bot.engine.models.quantize import calibration_rows, choose_group_size, read_calibration
+from bot.engine.models.folders.folder import read_model_folder
+from bot.engine.models.gptq.quantize import calibration_rows, choose_group_size, read_calibration
 from bot.errors import ModelError
 
 

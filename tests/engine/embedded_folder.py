@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from bot.engine.models.embedded import find_embedded
-from bot.engine.models.folder import WEIGHTS_NAME
-from bot.engine.models.making_folder import making_folder
+from bot.engine.models.folders.folder import WEIGHTS_NAME
+from bot.engine.models.folders.making import making_folder
 
 VERSION = 1  # of how the folder is made
 
@@ -33,7 +33,7 @@ def embedded_folder() -> Path:
 
 
 def _convert(path: Path, target: Path) -> None:
-    from bot.engine.models.quiet import silence_libraries
+    from bot.engine.models.gptq.quiet import silence_libraries
 
     silence_libraries()
     import torch

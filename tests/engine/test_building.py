@@ -17,7 +17,7 @@ from bot.engine.building import load_model, local_engine
 from bot.engine.llamacpp.engine import LlamaCppEngine
 from bot.engine.local.engine import LocalEngine
 from bot.engine.models.embedded import find_embedded
-from bot.engine.models.folder import read_model_folder
+from bot.engine.models.folders.folder import read_model_folder
 from bot.errors import ModelError
 
 

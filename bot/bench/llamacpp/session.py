@@ -17,7 +17,7 @@ from bot.bench.machine import LLAMA_CPP_PACKAGES, describe_processor, load_avera
 from bot.bench.prompts import PromptMaker, fixed_text
 from bot.engine.api import Engine
 from bot.engine.building import local_engine
-from bot.engine.models.threads import choose_threads
+from bot.engine.machine.threads import choose_threads
 from bot.errors import EngineFailed, SettingsError
 
 ATTEMPTS = 5  # at a round whose replies are about as long as they were to be

@@ -136,7 +136,7 @@ def _load(*, is_mending: bool) -> ModelSettings:
 
 
 def _quantize(args: argparse.Namespace, data_dir: Path, console: Console) -> int:
-    from bot.engine.models.quantize import QuantizeRequest, quantize_model
+    from bot.engine.models.gptq.quantize import QuantizeRequest, quantize_model
 
     request = QuantizeRequest(
         model=args.model,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bot.engine.machine.hardware import Gpu, Machine, look_at_machine
 from bot.engine.models.extras import missing_gpu_libraries
 from bot.engine.models.hub.store import find
-from bot.engine.models.machine import Gpu, Machine, look_at_machine
 from bot.engine.models.suggest.catalogue import Suggestion, catalogue
 from bot.engine.models.suggest.fit import Fit, Place, fit, order, pick
 from bot.errors import CaduceusError, ModelError

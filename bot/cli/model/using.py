@@ -7,9 +7,9 @@ from rich.console import Console
 
 from bot.cli.model.env_file import write_setting
 from bot.cli.model.fetching import meant
-from bot.engine.models.gguf_file import read_gguf_header
+from bot.engine.machine.hardware import Machine, look_at_machine
+from bot.engine.models.gguf.file import read_gguf_header
 from bot.engine.models.inspection import inspect_model
-from bot.engine.models.machine import Machine, look_at_machine
 from bot.engine.models.source import (
     DEMO,
     ModelSource,

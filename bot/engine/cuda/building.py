@@ -15,8 +15,8 @@ from bot.engine.cuda.llama import LlamaDecoder, LlamaShape
 from bot.engine.cuda.runner import CudaRunner
 from bot.engine.local.memory import with_growing_reserve
 from bot.engine.local.runner import RunnerLimits, RunnerOutOfMemory
-from bot.engine.models.folder import ModelFolder
-from bot.engine.models.marlin import marlin_is_there
+from bot.engine.models.folders.folder import ModelFolder
+from bot.engine.models.gptq.marlin import marlin_is_there
 from bot.engine.models.progress import Progress
 from bot.errors import ModelError
 

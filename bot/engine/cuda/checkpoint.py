@@ -28,7 +28,7 @@ from bot.engine.cuda.linear import (
     many_rows_from,
 )
 from bot.engine.cuda.llama import LlamaDecoder, LlamaLayer, LlamaShape
-from bot.engine.models.folder import ModelFolder
+from bot.engine.models.folders.folder import ModelFolder
 from bot.engine.models.progress import Progress
 
 VOCABULARY_MULTIPLE = 64  # cuBLAS wants rows of whole tiles

@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 
 from bot.engine.cuda.gptq import BITS, BLOCK_INPUTS, GptqTensors, dequantize, multiply
-from bot.engine.models.quiet import import_gptqmodel
+from bot.engine.models.gptq.quiet import import_gptqmodel
 
 
 class Linear(Protocol):

@@ -14,9 +14,9 @@ from bot.engine.api import ModelInfo
 from bot.engine.llamacpp.log import logger as child_logger
 from bot.engine.llamacpp.plan import KvCache, Plan, describe, make_plan
 from bot.engine.llamacpp.process import Abilities, LlamaProcess
-from bot.engine.models.cgroups import read_limits
-from bot.engine.models.gguf_file import GgufHeader
-from bot.engine.models.threads import choose_threads
+from bot.engine.machine.cgroups import read_limits
+from bot.engine.machine.threads import choose_threads
+from bot.engine.models.gguf.file import GgufHeader
 from bot.engine.remote.apis import COUNTING_APIS, MOST_TOKENS
 from bot.engine.remote.counting import ServerCounter
 from bot.engine.remote.link import Link

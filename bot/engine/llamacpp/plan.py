@@ -7,8 +7,8 @@ from math import ceil, floor
 from pathlib import Path
 from typing import Any, Literal
 
-from bot.engine.models.gguf_file import GgufHeader
-from bot.engine.models.gguf_memory import MemoryNeed, memory_need
+from bot.engine.models.gguf.file import GgufHeader
+from bot.engine.models.gguf.memory import MemoryNeed, memory_need
 from bot.errors import ModelError
 
 log = logging.getLogger(__name__)

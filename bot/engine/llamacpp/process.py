@@ -20,7 +20,7 @@ CHILD = Path(__file__).with_name("child.py")
 MOST_LINE_BYTES = 1 << 16
 KILLED = 9  # SIGKILL, which Windows' module `signal` does not know
 # Threads that wait for work look for it a moment, as there are hundreds of waits a token, and then
-# let their core go: see bot.engine.models.threads. With GNU's OpenMP, which the prebuilt wheels
+# let their core go: see bot.engine.machine.threads. With GNU's OpenMP, which the prebuilt wheels
 # have, it is the spin count that counts.
 WAIT_POLICY: Mapping[str, str] = {
     "OMP_WAIT_POLICY": "PASSIVE",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bot.engine.api import ModelInfo
-from bot.engine.models.folder import ModelFolder
+from bot.engine.models.folders.folder import ModelFolder
 from bot.engine.models.progress import Progress
 
 if TYPE_CHECKING:  # importing this loads neither

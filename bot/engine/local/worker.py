@@ -14,7 +14,7 @@ from bot.engine.local.meter import Meter
 from bot.engine.local.request import Submission
 from bot.engine.local.runner import Runner, RunnerLimits, Segment
 from bot.engine.local.tokens import TextTokens
-from bot.engine.models.generation import end_tokens
+from bot.engine.models.folders.generation import end_tokens
 from bot.errors import CaduceusError, EngineError, EngineFailed, EngineUnavailable
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Any, cast
 
-from bot.engine.models.config import JsonObject, transformers_config, whole_number
-from bot.engine.models.folder import ModelFolder
-from bot.engine.models.gptq_layout import GptqLayout
-from bot.engine.models.quiet import silence_libraries
-from bot.engine.models.tokenizers import check_tokenizer_file
+from bot.engine.models.folders.config import JsonObject, transformers_config, whole_number
+from bot.engine.models.folders.folder import ModelFolder
+from bot.engine.models.folders.tokenizers import check_tokenizer_file
+from bot.engine.models.gptq.layout import GptqLayout
+from bot.engine.models.gptq.quiet import silence_libraries
 from bot.errors import ModelError
 
 

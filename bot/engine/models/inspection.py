@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.engine.models.architectures import check_runs, why_not_fast
-from bot.engine.models.config import context_length
 from bot.engine.models.embedded import CREDIT
-from bot.engine.models.folder import ModelFolder, read_model_folder
-from bot.engine.models.gguf_file import read_gguf_header
+from bot.engine.models.folders.config import context_length
+from bot.engine.models.folders.folder import ModelFolder, read_model_folder
+from bot.engine.models.folders.templates import read_template
+from bot.engine.models.gguf.file import read_gguf_header
 from bot.engine.models.hub.fetching import ask_for
 from bot.engine.models.source import (
     ModelSource,
@@ -16,7 +17,6 @@ from bot.engine.models.source import (
     locate,
     require_libraries,
 )
-from bot.engine.models.templates import read_template
 from bot.errors import ModelError
 from bot.invocation import command
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bot.engine.models import embedded
 from bot.engine.models.extras import OR_GGUF, missing_gpu_libraries, require_gpu_libraries
-from bot.engine.models.folder import (
+from bot.engine.models.folders.folder import (
     PICKLE_SUFFIXES,
     WEIGHTS_NAME,
     ModelFolder,
@@ -17,7 +17,7 @@ from bot.engine.models.folder import (
     read_model_folder,
 )
 from bot.engine.models.gguf.checks import is_part
-from bot.engine.models.gguf_file import is_gguf_inside
+from bot.engine.models.gguf.file import is_gguf_inside
 from bot.engine.models.hub.fetching import fetch_model
 from bot.engine.models.hub.names import HubName, parse_name
 from bot.engine.models.hub.store import Found, find

@@ -23,10 +23,10 @@ import psutil
 import torch
 from torch import nn
 
-from bot.engine.models.folder import ModelFolder
-from bot.engine.models.gptq_layout import GptqLayout
+from bot.engine.models.folders.folder import ModelFolder
+from bot.engine.models.gptq.layout import GptqLayout
+from bot.engine.models.gptq.quiet import import_gptqmodel
 from bot.engine.models.progress import Progress
-from bot.engine.models.quiet import import_gptqmodel
 from bot.errors import ModelError
 from bot.invocation import command
 

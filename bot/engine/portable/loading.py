@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import psutil
 import torch
 
-from bot.engine.models.folder import ModelFolder
+from bot.engine.models.folders.folder import ModelFolder
 from bot.engine.models.progress import Progress
 from bot.engine.portable import gptq_loading
 from bot.errors import ModelError

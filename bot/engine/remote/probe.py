@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 
-from bot.engine.models.generation import known_sampling
+from bot.engine.models.folders.generation import known_sampling
 from bot.engine.remote.apis import (
     CONTEXT_APIS,
     COUNTING_APIS,

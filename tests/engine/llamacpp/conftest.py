@@ -9,7 +9,7 @@ from bot.engine.api import Chunk, GenerationRequest, Sampling
 from bot.engine.llamacpp.engine import LlamaCppEngine
 from bot.engine.llamacpp.loading import Prepared
 from bot.engine.models.embedded import NAME, find_embedded
-from bot.engine.models.gguf_file import GgufHeader, read_gguf_header
+from bot.engine.models.gguf.file import GgufHeader, read_gguf_header
 
 GREEDY = Sampling(temperature=0, top_p=1, repetition_penalty=1)
 

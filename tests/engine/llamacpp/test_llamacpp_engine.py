@@ -16,7 +16,7 @@ from bot.engine.api import Chunk, EngineState, FinishReason, GenerationRequest, 
 from bot.engine.llamacpp.engine import LlamaCppEngine, ProcessEnded
 from bot.engine.llamacpp.loading import Prepared
 from bot.engine.llamacpp.process import LlamaProcess
-from bot.engine.models.gguf_file import GgufHeader
+from bot.engine.models.gguf.file import GgufHeader
 from bot.engine.remote.link import Link
 from bot.errors import EngineError, EngineUnavailable, ModelError, RequestTooLarge
 

@@ -15,7 +15,7 @@ from bot.engine.api import EngineState, GenerationRequest
 from bot.engine.llamacpp.engine import LlamaCppEngine
 from bot.engine.llamacpp.loading import Prepared, launch
 from bot.engine.llamacpp.process import LlamaProcess
-from bot.engine.models.gguf_file import read_gguf_header
+from bot.engine.models.gguf.file import read_gguf_header
 from bot.errors import EngineError, ModelError
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]

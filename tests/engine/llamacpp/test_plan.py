@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.engine.llamacpp.plan import SLOTS, USED_SHARE, Asks, describe, make_plan
-from bot.engine.models.gguf_file import GgufHeader
-from bot.engine.models.gguf_memory import ModelShape
+from bot.engine.models.gguf.file import GgufHeader
+from bot.engine.models.gguf.memory import ModelShape
 from bot.errors import ModelError
 
 GB = 10**9

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from bot.engine.building import load_model
 from bot.engine.models.architectures import ARCHITECTURES, check_portable, why_not_fast
-from bot.engine.models.config import transformers_config
-from bot.engine.models.gptq_layout import GptqLayout
+from bot.engine.models.folders.config import transformers_config
+from bot.engine.models.gptq.layout import GptqLayout
 from bot.engine.models.inspection import inspect_model
 from bot.errors import ModelError
 

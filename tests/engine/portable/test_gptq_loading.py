@@ -18,9 +18,9 @@ from checkpoints import (
 from safetensors.torch import save_file
 
 from bot.engine.building import load_model
-from bot.engine.models.folder import read_model_folder
+from bot.engine.models.folders.folder import read_model_folder
+from bot.engine.models.gptq.staging import stage
 from bot.engine.models.inspection import inspect_model
-from bot.engine.models.staging import stage
 from bot.engine.portable import gptq_loading
 from bot.errors import ModelError
 

@@ -8,7 +8,7 @@ from checkpoints import logits, make_float, make_gptq, write_new_layout, write_o
 
 from bot.engine import building
 from bot.engine.building import load_model
-from bot.engine.models.folder import read_model_folder
+from bot.engine.models.folders.folder import read_model_folder
 from bot.engine.portable import gptq_loading
 from bot.engine.portable.gptq_loading import CUDA_KERNELS, Kernel
 

@@ -26,10 +26,10 @@ from bot.engine.models.gguf.known import (
     TEXT_ARCHITECTURES,
     TOKENIZER_MODELS,
 )
+from bot.engine.models.gguf.memory import ModelShape
 from bot.engine.models.gguf.shape import Numbers
 from bot.engine.models.gguf.weight_types import WEIGHT_TYPES
 from bot.engine.models.gguf.words import text_of
-from bot.engine.models.gguf_memory import ModelShape
 from bot.errors import ModelError
 
 _PART_NAME = re.compile(r"-(\d{5})-of-(\d{5})\.gguf", re.IGNORECASE)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from bot.engine.models.gguf.container import Damaged, GgufArray, GgufScalar, GgufValue
 from bot.engine.models.gguf.known import WINDOW_PERIODS
-from bot.engine.models.gguf_memory import ModelShape
+from bot.engine.models.gguf.memory import ModelShape
 
 MOST_LAYERS = 512  # LLAMA_MAX_LAYERS
 LARGEST_NUMBER = 1 << 24  # of any size that counts here; the largest known are a hundredth of it

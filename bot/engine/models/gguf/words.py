@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 
-from bot.engine.models.generation import END_NAMES
+from bot.engine.models.folders.generation import END_NAMES
 from bot.engine.models.gguf.container import (
     TEMPLATE_KEY,
     TOKEN_TYPES_KEY,

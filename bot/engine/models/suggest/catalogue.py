@@ -6,7 +6,7 @@ from importlib.resources import files
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bot.engine.models.gguf_memory import ModelShape, memory_need
+from bot.engine.models.gguf.memory import ModelShape, memory_need
 from bot.engine.models.hub.names import HubName
 
 # What the engine for GPTQ takes of a card beside weights and cache: 12 and 24 GB had room for 4,672

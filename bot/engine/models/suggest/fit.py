@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bot.engine.models.machine import Gpu, Machine
+from bot.engine.machine.hardware import Gpu, Machine
 from bot.engine.models.suggest.catalogue import Suggestion
 
 LONG_TALK_TOKENS = 8192

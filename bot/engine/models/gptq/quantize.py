@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from bot.engine.models.extras import require_gpu_libraries
-from bot.engine.models.folder import ModelFolder, read_model_folder
-from bot.engine.models.gptq_layout import BITS
-from bot.engine.models.making_folder import making_folder
+from bot.engine.models.folders.folder import ModelFolder, read_model_folder
+from bot.engine.models.folders.making import making_folder
+from bot.engine.models.gptq.layout import BITS
 from bot.engine.models.progress import Progress
 from bot.engine.models.source import fetch, identify
 from bot.errors import ModelError
@@ -118,7 +118,7 @@ def calibration_rows(tokens: Sequence[int], row_tokens: int = ROW_TOKENS) -> lis
 
 def _import_gptqmodel(logs: Path) -> None:
     """Import it silently; its logs go to `logs`, not into the working directory."""
-    from bot.engine.models.quiet import import_gptqmodel, silence_libraries
+    from bot.engine.models.gptq.quiet import import_gptqmodel, silence_libraries
 
     silence_libraries()  # before the first import of transformers
     import_gptqmodel()
@@ -139,8 +139,8 @@ def _quantize(
     import torch
     from gptqmodel import BACKEND, GPTQModel, QuantizeConfig
 
-    from bot.engine.models.config import transformers_config
-    from bot.engine.models.tokenizers import load_tokenizer
+    from bot.engine.models.folders.config import transformers_config
+    from bot.engine.models.folders.tokenizers import load_tokenizer
 
     progress("Loading the model", 0.0)
     tokenizer = load_tokenizer(folder.path, transformers_config(folder.path, folder.config))

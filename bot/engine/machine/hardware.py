@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psutil
 
-from bot.engine.models.cgroups import read_limits
-from bot.engine.models.threads import count_cores
+from bot.engine.machine.cgroups import read_limits
+from bot.engine.machine.threads import count_cores
 
 # Linux under Windows has the driver's tools here, and not always on the PATH.
 WSL_NVIDIA_SMI = Path("/usr/lib/wsl/lib/nvidia-smi")

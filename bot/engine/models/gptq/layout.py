@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bot.engine.models.config import JsonObject, whole_number
-from bot.engine.models.weight_files import TensorEntry, read_integers
+from bot.engine.models.folders.config import JsonObject, whole_number
+from bot.engine.models.folders.weight_files import TensorEntry, read_integers
 from bot.errors import ModelError
 
 BITS = (2, 3, 4, 8)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-from bot.engine.models.config import JsonObject, read_json_object
+from bot.engine.models.folders.config import JsonObject, read_json_object
 from bot.errors import ModelError
 
 log = logging.getLogger(__name__)

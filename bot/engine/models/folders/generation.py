@@ -7,7 +7,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, cast
 
-from bot.engine.models.config import read_json_object
+from bot.engine.models.folders.config import read_json_object
 from bot.errors import ModelError
 
 log = logging.getLogger(__name__)

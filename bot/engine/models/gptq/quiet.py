@@ -11,7 +11,7 @@ from contextlib import redirect_stdout
 from importlib import import_module
 from io import StringIO
 
-from bot.engine.models.threads import set_wait_policy
+from bot.engine.machine.threads import set_wait_policy
 
 _CHATTY_LOGGERS = (
     "accelerate",

@@ -13,7 +13,7 @@ from gguf_files import ARRAY, STRING, GgufFile, Tensor, llama, text
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.engine.models.gguf_file import read_gguf_header
+from bot.engine.models.gguf.file import read_gguf_header
 from bot.errors import ModelError
 
 HUGE = (1 << 62) + 5

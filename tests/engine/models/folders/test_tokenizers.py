@@ -11,8 +11,8 @@ from transformers.convert_slow_tokenizer import import_protobuf
 
 from bot.engine.building import load_model
 from bot.engine.local.tokens import TextTokens
-from bot.engine.models import tokenizers
-from bot.engine.models.tokenizers import load_tokenizer
+from bot.engine.models.folders import tokenizers
+from bot.engine.models.folders.tokenizers import load_tokenizer
 from bot.engine.remote.counting import FolderCounter
 from bot.errors import ModelError
 

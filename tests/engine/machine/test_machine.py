@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.engine.models import machine
-from bot.engine.models.cgroups import Limits, read_limits
-from bot.engine.models.machine import Gpu, look_at_machine, read_nvidia_answer
+from bot.engine.machine import hardware
+from bot.engine.machine.cgroups import Limits, read_limits
+from bot.engine.machine.hardware import Gpu, look_at_machine, read_nvidia_answer
 
 MIB = 1 << 20
 RAM, FREE = 16 << 30, 8 << 30
@@ -155,7 +155,7 @@ def tool(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_drivers_tool_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tool(tmp_path, 'echo "0, GPU-a, 8192, 8000, $1"', monkeypatch)
     (gpu,) = look_at_machine().gpus
-    assert gpu == Gpu(machine.NVIDIA_QUERY[0][:60], 8192 * MIB, 8000 * MIB)
+    assert gpu == Gpu(hardware.NVIDIA_QUERY[0][:60], 8192 * MIB, 8000 * MIB)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_the_drivers_tool_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_tool_that_hangs_or_floods_costs_a_moment(
     script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine, "NVIDIA_SECONDS", 0.3)
+    monkeypatch.setattr(hardware, "NVIDIA_SECONDS", 0.3)
     tool(tmp_path, script, monkeypatch)
     started = time.monotonic()
     assert look_at_machine().gpus == ()
@@ -175,7 +175,7 @@ def test_a_tool_that_hangs_or_floods_costs_a_moment(
 def test_the_tool_of_linux_under_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tool(tmp_path, 'echo "0, GPU-a, 8192, 8000, RTX"', monkeypatch)
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    monkeypatch.setattr(machine, "WSL_NVIDIA_SMI", tmp_path / "nvidia-smi")
+    monkeypatch.setattr(hardware, "WSL_NVIDIA_SMI", tmp_path / "nvidia-smi")
     assert [gpu.name for gpu in look_at_machine().gpus] == ["RTX"]
 
 
@@ -183,15 +183,15 @@ def test_a_containers_limits_bound_what_is_told(monkeypatch: pytest.MonkeyPatch)
     whole = look_at_machine()
     assert 0 < whole.memory_free_bytes <= whole.memory_bytes <= psutil.virtual_memory().total
     assert whole.cores >= 1
-    monkeypatch.setattr(machine, "read_limits", lambda: Limits(300 * MIB, 100 * MIB))
+    monkeypatch.setattr(hardware, "read_limits", lambda: Limits(300 * MIB, 100 * MIB))
     small = look_at_machine()
     assert (small.memory_bytes, small.memory_free_bytes) == (300 * MIB, 100 * MIB)
 
 
 def test_a_macs_gpu_has_most_of_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "nvidia_smi", lambda: None)
-    monkeypatch.setattr(machine.platform, "system", lambda: "Darwin")
-    monkeypatch.setattr(machine.platform, "machine", lambda: "arm64")
+    monkeypatch.setattr(hardware, "nvidia_smi", lambda: None)
+    monkeypatch.setattr(hardware.platform, "system", lambda: "Darwin")
+    monkeypatch.setattr(hardware.platform, "machine", lambda: "arm64")
     found = look_at_machine()
     (gpu,) = found.gpus
     assert gpu.shares_memory

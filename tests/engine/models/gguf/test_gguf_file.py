@@ -9,7 +9,7 @@ import pytest
 from gguf_files import F16, Q4_0, Q8_0, llama
 
 from bot.engine.models.embedded import find_embedded
-from bot.engine.models.gguf_file import GgufHeader, read_gguf_header
+from bot.engine.models.gguf.file import GgufHeader, read_gguf_header
 
 
 @pytest.fixture

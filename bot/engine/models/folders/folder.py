@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from bot.engine.models.config import (
+from bot.engine.models.folders.config import (
     JsonObject,
     read_config,
     read_json_object,
     text_part,
     whole_number,
 )
-from bot.engine.models.gptq_layout import GptqLayout, read_gptq_layout, without_empty_g_idx
-from bot.engine.models.weight_files import TensorEntry, read_weight_file
+from bot.engine.models.folders.weight_files import TensorEntry, read_weight_file
+from bot.engine.models.gptq.layout import GptqLayout, read_gptq_layout, without_empty_g_idx
 from bot.errors import ModelError
 
 WEIGHTS_NAME = "model.safetensors"

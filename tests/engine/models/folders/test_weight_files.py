@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.engine.models.weight_files import read_weight_file
+from bot.engine.models.folders.weight_files import read_weight_file
 from bot.errors import ModelError
 
 

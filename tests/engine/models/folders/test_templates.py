@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.engine.models.templates import TEMPLATE_BYTES, default_template, read_template
+from bot.engine.models.folders.templates import TEMPLATE_BYTES, default_template, read_template
 
 NAMED = [{"name": "tool_use", "template": "tools"}, {"name": "default", "template": "talk"}]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.engine.models import threads
-from bot.engine.models.cgroups import Limits
-from bot.engine.models.threads import choose_threads
+from bot.engine.machine import threads
+from bot.engine.machine.cgroups import Limits
+from bot.engine.machine.threads import choose_threads
 
 ROOT = Path(__file__).parents[3]
 

@@ -4,8 +4,8 @@ import pytest
 from gguf_files import llama
 
 from bot.engine.models.embedded import find_embedded
-from bot.engine.models.gguf_file import read_gguf_header
-from bot.engine.models.gguf_memory import ModelShape, memory_need
+from bot.engine.models.gguf.file import read_gguf_header
+from bot.engine.models.gguf.memory import ModelShape, memory_need
 
 MB = 1 << 20
 LLAMA_3_8B = ModelShape(

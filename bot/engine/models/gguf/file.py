@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from bot.engine.models.generation import known_sampling
+from bot.engine.models.folders.generation import known_sampling
 from bot.engine.models.gguf import checks, words
 from bot.engine.models.gguf.container import (
     CutOff,
@@ -21,9 +21,9 @@ from bot.engine.models.gguf.container import (
     OtherVersion,
     read_container,
 )
+from bot.engine.models.gguf.memory import MemoryNeed, ModelShape, memory_need
 from bot.engine.models.gguf.shape import Numbers, read_shape
 from bot.engine.models.gguf.weight_types import FILE_TYPES, TENSOR_TYPES
-from bot.engine.models.gguf_memory import MemoryNeed, ModelShape, memory_need
 from bot.errors import ModelError
 
 MAGIC = b"GGUF"

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from bot.engine.building import load_model
-from bot.engine.models.folder import read_model_folder
+from bot.engine.models.folders.folder import read_model_folder
+from bot.engine.models.folders.weight_files import read_weight_file
 from bot.engine.models.inspection import inspect_model
-from bot.engine.models.weight_files import read_weight_file
 from bot.errors import ModelError
 
 

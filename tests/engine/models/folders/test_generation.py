@@ -11,7 +11,7 @@ from bot.engine.building import load_model
 from bot.engine.local.request import AdmittedRequest, Submission
 from bot.engine.local.tokens import TextTokens
 from bot.engine.local.worker import _end_tokens
-from bot.engine.models.generation import sampling_defaults
+from bot.engine.models.folders.generation import sampling_defaults
 
 REPLY = "Hello!<|im_end|>\n<|im_start|>user\nand you?<|im_end|>\n"
 

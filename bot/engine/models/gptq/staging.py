@@ -13,15 +13,15 @@ import struct
 from collections.abc import Mapping
 from pathlib import Path
 
-from bot.engine.models.folder import (
+from bot.engine.models.folders.folder import (
     INDEX_NAME,
     QUANTIZE_CONFIG_NAME,
     ModelFolder,
     read_model_folder,
 )
-from bot.engine.models.gptq_layout import GptqLayout, in_features
-from bot.engine.models.making_folder import making_folder
-from bot.engine.models.weight_files import TensorEntry
+from bot.engine.models.folders.making import making_folder
+from bot.engine.models.folders.weight_files import TensorEntry
+from bot.engine.models.gptq.layout import GptqLayout, in_features
 from bot.errors import ModelError
 
 G_IDX_NAME = "caduceus-g_idx.safetensors"

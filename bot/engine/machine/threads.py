@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from math import ceil
 from pathlib import Path
 
-from bot.engine.models.cgroups import read_limits
+from bot.engine.machine.cgroups import read_limits
 
 CPUS = Path("/sys/devices/system/cpu")
 

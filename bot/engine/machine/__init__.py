@@ -1,0 +1,1 @@
+"""What this machine has: memory, cores, cards, and what of it may be used. No torch."""

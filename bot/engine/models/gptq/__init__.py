@@ -1,0 +1,1 @@
+"""GPTQ: the layouts its weights lie in, how they are staged, made and multiplied."""
