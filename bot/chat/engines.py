@@ -181,6 +181,9 @@ class NamedEngine:
         if self._start_error and status.state is not EngineState.READY:
             error = status.last_error or self._start_error
             return replace(status, state=EngineState.STOPPED, last_error=error)
+        if self._aside and not self._people:
+            # Whoever asks now does not wait for that.
+            status = replace(status, expected_wait_seconds=0.0)
         waited = self._silent_seconds()
         if waited > status.expected_wait_seconds:
             return replace(status, expected_wait_seconds=waited)

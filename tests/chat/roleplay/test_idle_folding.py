@@ -100,8 +100,9 @@ async def test_where_people_talk_nothing_is_folded(model: Model, begin: Maker) -
 
 @pytest.mark.parametrize("outcome", [Folded.GAVE_WAY, Folded.CHANGED])
 async def test_what_gave_way_or_was_thrown_away_is_done_again(
-    model: Model, begin: Maker, outcome: Folded
+    model: Model, begin: Maker, outcome: Folded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("bot.chat.roleplay.memory.idle.FIRST_WAIT_SECONDS", MOMENT)
     model.outcomes = [outcome]
     begin(MOMENT).stir(HERE)
     assert await model.after(2) == [HERE, HERE]

@@ -87,19 +87,25 @@ class IdleFolding:
             try:
                 folded = await self._fold(channel)
             except CaduceusError as error:
-                self._failures[channel] = failures = self._failures.get(channel, 0) + 1
-                seconds = wait_after(failures)
+                seconds = self._wait_after_failure(channel)
                 _log.warning(
                     "The summary in %s is tried again in %g s: %s", channel, seconds, error,
                     exc_info=error,
                 )  # fmt: skip
                 self._put_off(channel, seconds)
                 continue
+            if folded is Folded.CHANGED:  # where that goes on and on, not at the model's cost
+                self._put_off(channel, self._wait_after_failure(channel))
+                continue
             self._failures.pop(channel, None)
             if folded is Folded.DONE and channel not in self._waits:
                 self._ready.put_nowait(channel)  # after the others
-            elif folded in (Folded.GAVE_WAY, Folded.CHANGED):
+            elif folded is Folded.GAVE_WAY:
                 self._put_off(channel, self._quiet_seconds)
+
+    def _wait_after_failure(self, channel: ChannelKey) -> float:
+        self._failures[channel] = self._failures.get(channel, 0) + 1
+        return wait_after(self._failures[channel])
 
     def _put_off(self, channel: ChannelKey, seconds: float) -> None:
         if channel not in self._waits:

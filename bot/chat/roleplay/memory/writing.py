@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TypeAlias
 
 from bot.chat.definitions import ChannelSettings
@@ -237,4 +237,13 @@ def cleaned(written: WrittenAside, *, opened: bool = False) -> str:
         ends = [match.end() for match in _SENTENCE_ENDS.finditer(text)]
         if ends and ends[-1] >= len(text) // 2:
             text = text[: ends[-1]]
-    return text
+    return _each_once(text)
+
+
+def _each_once(text: str) -> str:
+    """A text without the sentences that it has had already: small models say much twice."""
+    starts = [0, *(match.end() for match in _SENTENCE_ENDS.finditer(text)), len(text)]
+    sentences = [text[start:end] for start, end in pairwise(starts)]
+    known = {" ".join(each.casefold().split()): each for each in reversed(sentences)}
+    kept = [each for each in sentences if known.pop(" ".join(each.casefold().split()), None)]
+    return "".join(kept).strip()
