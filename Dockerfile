@@ -38,7 +38,8 @@ COPY LICENSE NOTICE alembic.ini requirements.lock ./
 COPY bot ./bot
 COPY cogs ./cogs
 COPY migrations ./migrations
-COPY personas ./personas
+# Theirs too: the page changes personas, and a volume begins with what is here.
+COPY --chown=caduceus:caduceus personas ./personas
 RUN python -m compileall -q bot cogs migrations
 ENV PATH=/opt/caduceus/bin:$PATH \
     PYTHONUNBUFFERED=1 \
@@ -49,7 +50,7 @@ USER caduceus
 VOLUME ["/data", "/app/models", "/app/personas"]
 # The metrics answer from the start on, also while a model loads: this asks whether the program lives.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as u; port = os.environ['METRICS_PORT']; port == '0' or u.urlopen(f'http://127.0.0.1:{port}/metrics', timeout=4).read()"]
+    CMD ["python", "-c", "import os, urllib.request as u; port = os.environ['METRICS_PORT']; port in ('', '0') or u.urlopen(f'http://127.0.0.1:{port}/metrics', timeout=4).read()"]
 # tini hands SIGTERM on and buries dead children. Running replies get 20 s: stop with a longer patience
 # than Docker's ten seconds (`docker stop -t 30`; compose.yaml says so).
 STOPSIGNAL SIGTERM

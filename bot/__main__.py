@@ -127,8 +127,13 @@ def build_parser(command: str, module: ModuleType | None) -> argparse.ArgumentPa
 
 def _end(error: CaduceusError, code: int) -> int:
     logging.getLogger(__name__).debug("where it happened:", exc_info=error)
-    print(f"caduceus: {error}", file=sys.stderr)
+    print(_one_line(f"caduceus: {error}"), file=sys.stderr)
     return code
+
+
+def _one_line(text: str) -> str:
+    """Without what a terminal obeys: names and values come from files, servers and slips."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def leave(code: int) -> None:
@@ -148,11 +153,11 @@ def report_fault(
     """What nobody foresaw: the traceback goes into the log at debug, people get one line."""
     logging.getLogger(__name__).debug("where it happened:", exc_info=(kind, error, traceback))
     said = str(error).strip().splitlines()
-    print(
+    line = (
         f"caduceus: this is a fault of Caduceus: {kind.__name__}{f': {said[0]}' if said else ''}. "
-        "Start again with LOG_LEVEL=debug to see where, and report it with those lines.",
-        file=sys.stderr,
+        "Start again with LOG_LEVEL=debug to see where, and report it with those lines."
     )
+    print(_one_line(line), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from bot.settings_checks import (
     check_base_url,
     check_database_url,
     check_model,
+    check_path,
     check_persona_folder,
     check_token,
     check_tokenizer,
@@ -208,13 +209,11 @@ class ProcessSettings(BaseModel):
 
     @field_validator("data_dir", "personas_dir", "tokenizer")
     @classmethod
-    def _home(cls, value: Path | None) -> Path | None:
-        return None if value is None else value.expanduser()
-
-    @field_validator("personas_dir")
-    @classmethod
-    def _persona_folder(cls, value: Path) -> Path:
-        return check_persona_folder(value)
+    def _home(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is None:
+            return None
+        path = check_path(value, str(info.field_name).upper())
+        return check_persona_folder(path) if info.field_name == "personas_dir" else path
 
     @field_validator("context_tokens")
     @classmethod

@@ -143,6 +143,24 @@ def _check_folder(folder: Path, setting: str) -> None:
     raise SettingsError(f"{setting} is a folder that is no model, {folder}: {lacking}.", fix)
 
 
+def check_path(path: Path, setting: str) -> Path:
+    """With its `~` written out; it need not be there, but it must be possible to look."""
+    try:
+        path = path.expanduser()
+        path.exists()
+    except RuntimeError:
+        raise SettingsError(
+            f"{setting} lies with a user who is not known here: {shown(path)}.",
+            "Write the path in full.",
+        ) from None
+    except OSError as error:
+        raise SettingsError(
+            f"{setting} cannot be looked at, {shown(path)}: {error.strerror or error}.",
+            "Name a place that this user may use, and whose name is right.",
+        ) from None
+    return path
+
+
 def check_tokenizer(folder: Path) -> None:
     """A folder with a tokenizer's files."""
     if not folder.is_dir():

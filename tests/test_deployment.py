@@ -1,9 +1,11 @@
 """Container files and the systemd unit name what is there, and the page about them names them."""
 
 import configparser
+import json
 import re
 import shutil
 import subprocess
+import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -42,6 +44,7 @@ def test_what_the_image_copies_is_there_and_not_kept_out() -> None:
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     let_in = [line[1:] for line in ignored if line.startswith("!")]
     copies = [line.split()[1:] for line in instructions() if line.startswith("COPY ")]
+    copies = [[word for word in words if "--chown=" not in word] for words in copies]
     sources = [word for words in copies for word in words[:-1] if "--from" not in words[0]]
     assert len(sources) >= 10
     for source in sources:
@@ -130,3 +133,18 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     )
     assert "caduceus.service" not in told.stderr, told.stderr
     assert told.returncode == 0, told.stderr
+
+
+def test_the_page_may_change_the_personas_in_an_image() -> None:
+    (line,) = (line for line in instructions() if line.endswith("personas ./personas"))
+    assert "--chown=caduceus:caduceus" in line
+
+
+def test_metrics_that_are_off_are_not_asked_for_health() -> None:
+    (command,) = (line for line in instructions() if line.startswith("HEALTHCHECK"))
+    program = json.loads(command[command.index("[") :])[2]
+    for off in ("0", ""):
+        ran = subprocess.run(
+            [sys.executable, "-c", program], env={"METRICS_PORT": off}, check=False, timeout=60
+        )
+        assert ran.returncode == 0

@@ -231,6 +231,17 @@ def test_a_value_that_does_not_do_names_its_setting(name: str, value: str) -> No
     assert "hidden" not in said
 
 
+@pytest.mark.parametrize("name", ["MODEL", "DATA_DIR", "PERSONAS_DIR", "TOKENIZER"])
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [("x" * 300, "File name too long"), ("~nobody-of-that-name/x", "not known here")],
+)
+def test_a_place_where_nothing_can_be_is_named(name: str, path: str, said: str) -> None:
+    refused = refusal({name: path})
+    assert name in refused
+    assert said in refused
+
+
 def test_a_model_has_to_be_one(tmp_path: Path) -> None:
     for missing in (str(tmp_path / "no"), "./models/nous-hermes", "demos"):
         assert "There is no model folder" in refusal({"MODEL": missing})

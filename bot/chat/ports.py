@@ -388,7 +388,7 @@ class Personas(Protocol):
     async def at_version(
         self, guild_id: str | None, persona_id: str, version: str
     ) -> Persona | None:
-        """A persona as it was in an earlier version, where that is still kept."""
+        """A persona as it was in a version, where that is still kept, though it may be deleted."""
         ...
 
     async def default(self) -> Persona:

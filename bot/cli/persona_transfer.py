@@ -9,8 +9,9 @@ from bot.chat.personas.cards.fields import checked_name
 from bot.chat.personas.cards.preview import Preview, picture_fault, preview_of
 from bot.chat.personas.cards.reading import read_card
 from bot.chat.personas.cards.writing import Format
+from bot.chat.personas.file_writing import write_file
 from bot.chat.personas.files import read_bytes
-from bot.chat.personas.folder import NameTaken, PersonaFolder, write_file
+from bot.chat.personas.folder import NameTaken, PersonaFolder
 from bot.errors import PersonaError
 
 NOTES_CHARACTERS = 2_000  # of the creator's notes, that a preview shows

@@ -117,7 +117,7 @@ class Api:
     async def events(self, request: web.Request) -> web.StreamResponse:
         """A snapshot, and then everything that happens, as server-sent events."""
         room = self._room(request)
-        room.called(read_query(request, WhoAsks).name)
+        await room.enter(read_query(request, WhoAsks).name)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         snapshot = await room.snapshot()

@@ -18,7 +18,15 @@ WINDOW_TURNS = 100  # how many turns a page is given at once
 class Room:
     """A chat. What happens is published to :attr:`hub`; the page draws what it is told."""
 
-    def __init__(self, chat_id: str, conversations: Conversations, numbers: MessageNumbers) -> None:
+    def __init__(
+        self,
+        chat_id: str,
+        conversations: Conversations,
+        numbers: MessageNumbers,
+        *,
+        is_new: bool = False,
+    ) -> None:
+        """In one that `is_new` the persona greets the first page that comes."""
         self.key = ChannelKey(PLATFORM, chat_id, is_direct=True)
         self.hub = Hub()
         self.writer = ChatWriter(self.key, conversations, numbers, self.hub)
@@ -26,10 +34,17 @@ class Room:
         self._history = conversations.history
         self._numbers = numbers
         self._person = "Guest"  # what greetings call the person
+        self._is_new = is_new
 
-    def called(self, name: str) -> None:
-        """What the person wants to be called, before they have said anything."""
+    async def enter(self, name: str) -> None:
+        """A page comes, whose person wants to be called so; a new chat begins with a greeting."""
         self._person = name
+        if not self._is_new:
+            return
+        window = await self._history.window(self.key, 1)
+        if not window.turns:
+            await self._conversations.greetings.begin(self.key, Speaker(PERSON_ID, name))
+        self._is_new = False
 
     async def say(self, text: str, name: str) -> views.Json:
         """The person says something; the answer comes by itself."""

@@ -28,7 +28,7 @@ class Rooms:
         await self._conversations.history.serve(PLATFORM, "", self._answer)
         await self._find()
         if not self._rooms:
-            self._add("1")
+            self._add("1", is_new=True)
 
     def all(self) -> list[Room]:
         """Every chat, the oldest first."""
@@ -60,7 +60,7 @@ class Rooms:
         await self._find()  # or it would be given the number of another page's chat
         if len(self._rooms) >= MOST_CHATS:
             raise Refused(409, f"There are {MOST_CHATS} chats already.", "Go on in one of them.")
-        room = self._add(str(max(map(int, self._rooms)) + 1))
+        room = self._add(str(max(map(int, self._rooms)) + 1), is_new=True)
         await self._conversations.history.note_seen(room.key, self._numbers.next())
         return room
 
@@ -76,7 +76,7 @@ class Rooms:
             room = self._rooms.get(key.channel_id) or self._add(key.channel_id)
             room.writer.write()
 
-    def _add(self, chat_id: str) -> Room:
-        room = Room(chat_id, self._conversations, self._numbers)
+    def _add(self, chat_id: str, *, is_new: bool = False) -> Room:
+        room = Room(chat_id, self._conversations, self._numbers, is_new=is_new)
         self._rooms[chat_id] = room
         return room

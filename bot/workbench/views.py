@@ -79,7 +79,6 @@ def persona(persona: Persona, *, user: str) -> Json:
         "name": persona.name,
         "summary": persona.summary,
         "description": expand_macros(persona.description, char=persona.name, user=user),
-        "greeting": expand_macros(persona.greeting, char=persona.name, user=user),
     }
 
 

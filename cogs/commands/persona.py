@@ -13,7 +13,8 @@ from cogs.commands.greeting import greet
 from cogs.commands.library.deleting import persona_deletion
 from cogs.commands.library.importing import PendingImports
 from cogs.commands.personas.costs import costs_of
-from cogs.commands.personas.editor import CreateForm, offer_copy, show_editor
+from cogs.commands.personas.creating import CreateForm, offer_copy
+from cogs.commands.personas.editor import show_editor
 from cogs.commands.personas.exporting import send_export
 from cogs.commands.personas.finding import (
     complete_cast,
@@ -27,6 +28,7 @@ from cogs.commands.personas.finding import (
 from cogs.commands.personas.importing import CARD_FILES, CardReader, show_import
 from cogs.commands.personas.looks import describe, large_picture, picture_file, plain
 from cogs.commands.personas.pages import page_of
+from cogs.commands.personas.picture import KINDS, PICTURE_FILES, try_picture
 from cogs.interactions import Interaction, answering, channel_of
 from cogs.platform import key_of
 
@@ -125,23 +127,33 @@ class PersonaCommands(
         await interaction.followup.send(f"**{shown}** no longer speaks here beside the main one.")
 
     @app_commands.command()
-    async def create(self, interaction: Interaction) -> None:
+    @app_commands.describe(picture=f"Its picture: {KINDS}")
+    async def create(
+        self, interaction: Interaction, picture: discord.Attachment | None = None
+    ) -> None:
         """Make a persona of this server's own."""
         require_editor(interaction)
-        await interaction.response.send_modal(CreateForm())
+        if picture is not None:
+            PICTURE_FILES.refuse_large(picture)
+        await interaction.response.send_modal(CreateForm(picture))
 
     @app_commands.command()
-    @app_commands.describe(name="Which persona")
+    @app_commands.describe(name="Which persona", picture=f"Another picture: {KINDS}")
     @app_commands.autocomplete(name=complete_persona)
-    async def edit(self, interaction: Interaction, name: str) -> None:
+    async def edit(
+        self, interaction: Interaction, name: str, picture: discord.Attachment | None = None
+    ) -> None:
         """Change a persona of this server's own."""
         require_editor(interaction)
+        if picture is not None:
+            PICTURE_FILES.refuse_large(picture)
         await interaction.response.defer(ephemeral=True, thinking=True)
         persona = await find_persona(interaction, name)
         if persona.guild_id is None:
-            await offer_copy(interaction, persona)
+            await offer_copy(interaction, persona, picture)
         else:
-            await show_editor(interaction, persona)
+            said = await try_picture(interaction, persona, picture)
+            await show_editor(interaction, persona, said)
 
     @app_commands.command()
     @app_commands.describe(name="Which of this server's own personas")

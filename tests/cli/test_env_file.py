@@ -41,6 +41,14 @@ def test_nothing_else_changes(before: str, after: str) -> None:
     assert with_setting(before, "MODEL", "new/m:f.gguf") == after
 
 
+@pytest.mark.parametrize(
+    ("before", "value"), [('TOKEN="open\n', 'a/"b"'), ("TOKEN='open\nMODEL=old\n", "a b")]
+)
+def test_what_would_not_be_read_there_is_left_to_its_owner(before: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=r"not closed\. .* by hand"):
+        with_setting(before, "MODEL", value)
+
+
 LINES = st.sampled_from(
     [
         "DISCORD_TOKEN='s e c\\'ret'",

@@ -177,6 +177,16 @@ def test_what_is_no_command_is_a_users_mistake(
     assert fix in last
 
 
+def test_the_last_line_is_one_line_whatever_it_names(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = SettingsError("MODEL is «a\n\x1b[31mb\u202e».", "Take another.")
+    replace_command(monkeypatch, "workbench", error)
+    assert command_line.main(["workbench"]) == 2
+    said = capsys.readouterr().err
+    assert said.splitlines()[-1] == "caduceus: MODEL is «a  [31mb ». Take another."
+
+
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         command_line.main(["--version"])

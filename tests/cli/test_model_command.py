@@ -83,6 +83,15 @@ def test_inspecting_a_bad_folder(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "loads" not in said
 
 
+def test_inspecting_shows_no_letters_that_a_terminal_obeys(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, "inspect", "a\n\x1b[31mb.gguf") == command.EXIT_PROBLEMS
+    said = capsys.readouterr().out
+    assert len(said.splitlines()) == 2
+    assert "\x1b" not in said
+
+
 def test_inspecting_without_a_name_takes_the_setting(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -47,7 +47,6 @@ async def start_bench(tmp_path: Path) -> AsyncIterator[StartBench]:
                     name="Mara",
                     summary="Keeps a lighthouse",
                     description="{{char}} keeps the light.",
-                    greeting="*The door is open.* Come in, {{user}}.",
                 ),
                 Persona(id="test:tobias", name="Tobias", summary="A ferryman"),
                 Persona(id="test:hostile", name=HOSTILE[:80], greeting=HOSTILE, summary=HOSTILE),

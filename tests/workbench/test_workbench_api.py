@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection
-from workbench_parts import HOSTILE, REPLIES, Bench, Client
+from workbench_parts import HOSTILE, REPLIES, Bench, Client, Events
 
 from bot.chat.definitions import DEFINITIONS
 from bot.chat.engines import Engines, NamedEngine, WrittenIn
@@ -20,11 +20,16 @@ from bot.workbench import views
 from bot.workbench.forms import MESSAGE_CHARACTERS
 
 
-async def test_the_first_visit_finds_one_empty_chat_with_a_greeting(client: Client) -> None:
+def welcoming(bench: Bench, *others: str) -> None:
+    """Mara has a greeting."""
+    texts = {"greeting": "*The door is open.* Come in, {{user}}.", "alternate_greetings": others}
+    bench.cast.personas[0] = bench.cast.personas[0].model_copy(update=texts)
+
+
+async def test_the_first_visit_finds_one_empty_chat(client: Client) -> None:
     assert [chat["id"] for chat in (await client.ok("GET", "api/chats"))["chats"]] == ["1"]
     chat = await client.chat()
     assert chat["turns"] == []
-    assert chat["persona"]["greeting"] == "*The door is open.* Come in, Guest."
     assert chat["engine"]["state"] == "ready"
     assert not chat["busy"]
 
@@ -276,9 +281,11 @@ async def test_the_chosen_persona_speaks(bench: Bench, client: Client) -> None:
 
 async def test_personas_and_broken_files_are_listed(bench: Bench, client: Client) -> None:
     bench.cast.broken = {"bad.toml": "line 3: no closing quote"}
+    texts = {"description": "{{char}} keeps the light for {{user}}."}
+    bench.cast.personas[0] = bench.cast.personas[0].model_copy(update=texts)
     answer = await client.ok("GET", "api/personas?name=Zo%C3%AB")
     assert [one["id"] for one in answer["personas"]] == ["test:hostile", "test:mara", "test:tobias"]
-    assert answer["personas"][1]["greeting"] == "*The door is open.* Come in, Zoë."
+    assert answer["personas"][1]["description"] == "Mara keeps the light for Zoë."
     assert answer["problems"] == [{"file": "bad.toml", "problem": "line 3: no closing quote"}]
 
 
@@ -300,6 +307,7 @@ async def test_chats_are_apart_and_last(bench: Bench, client: Client) -> None:
 
 async def test_a_new_conversation_can_be_undone(bench: Bench, client: Client) -> None:
     before = (await client.talked("Hello"))["turns"]
+    welcoming(bench)
     old = (await client.ok("POST", "api/chats/1/reset"))["conversation_id"]
     (greeting,) = (await client.chat())["turns"]
     assert greeting["text"] == "*The door is open.* Come in, Guest."
@@ -498,6 +506,39 @@ async def test_the_list_of_chats_takes_as_many_transactions_however_many_there_a
     monkeypatch.setattr(transactions, "read", counted)
     assert len((await client.ok("GET", "api/chats"))["chats"]) == 5
     assert len(reads) == 2  # which chats there are, and what is in them
+
+
+async def test_a_new_chat_begins_with_the_greeting_stored_once(
+    bench: Bench, client: Client
+) -> None:
+    welcoming(bench, "Mind the step.")
+    await client.ok("POST", "api/chats")
+    for chat in (1, 2):
+        seen: list[dict] = []
+        for _ in range(2):  # pages
+            async with client.listen(chat) as response:
+                told = await Events(response).until("snapshot")
+                seen += told[-1][1]["turns"]
+        greeting, again = seen
+        assert greeting == again
+        assert (greeting["role"], greeting["name"], greeting["swipes"]) == ("bot", "Mara", 2)
+        assert greeting["text"] == "*The door is open.* Come in, Ines."
+    swipe = f"api/chats/2/turns/{greeting['id']}/swipe"
+    await client.ok("POST", swipe, {"step": 1})
+    await client.say("Hello", chat=2)
+    turns = (await client.idle(2))["turns"]
+    assert [turn["text"] for turn in turns[:2]] == ["Mind the step.", "Hello"]
+    assert "Mind the step." in bench.engine.requests[-1].prompt
+    await client.ok("DELETE", f"api/chats/1/turns/{(await client.chat())['turns'][0]['id']}")
+    async with client.listen() as response:
+        told = await Events(response).until("snapshot")
+    assert told[-1][1]["turns"] == [], "who takes the greeting out does not get it again"
+
+
+async def test_a_chat_of_a_persona_without_a_greeting_begins_empty(client: Client) -> None:
+    async with client.listen() as response:
+        told = await Events(response).until("snapshot")
+    assert told[-1][1]["turns"] == []
 
 
 async def test_who_is_chosen_greets_once_and_alternates_are_swipes(

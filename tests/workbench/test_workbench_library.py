@@ -392,3 +392,43 @@ async def test_a_persona_is_deleted_and_brought_back(client: Client, folder: Pat
     await asyncio.to_thread((folder / "Mara.toml").unlink)
     assert (await client.ok("POST", f"{path}/restore", {}))["name"] == "Mara"
     assert await asyncio.to_thread((folder / "mara.toml").read_bytes) == before
+
+
+async def test_a_picture_is_sent_shown_and_removed(client: Client, folder: Path) -> None:
+    before = await shown(client, "file:mara")
+    path = "api/library/file:mara/picture"
+    query = {"version": before["version"], "name": "me.jpg"}
+    jpeg = io.BytesIO(picture_bytes((60, 80), "JPEG"))
+    status, saved = await client.call("POST", path, data=jpeg, headers=FILE, params=query)
+    assert status == 200
+    assert (saved["file"], saved["original"]) == ("mara.png", "mara.toml.original")
+    assert (saved["has_picture"], saved["version"]) == (True, before["version"])
+    assert saved["stamp"] != before["stamp"], "the page asks for it anew"
+    assert (await card_in(folder / "mara.png")).persona.description == "{{char}} keeps the light."
+    status, gone = await client.call("DELETE", path, params=query)
+    assert (status, gone["has_picture"], gone["file"]) == (200, False, "mara.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status", "part"),
+    [
+        (b"hello", FILE, 400, "not a picture"),
+        (b"x" * (FILE_BYTES + 1), FILE, 413, "larger than 8 MiB"),
+        (picture_bytes(), {"Content-Type": "text/plain"}, 415, "as it is"),
+    ],
+    ids=["text", "large", "form"],
+)
+async def test_what_is_no_picture_is_refused(
+    client: Client, folder: Path, content: bytes, headers: dict[str, str], status: int, part: str
+) -> None:
+    query = {"version": (await shown(client, "file:mara"))["version"]}
+    got, answer = await client.call(
+        "POST",
+        "api/library/file:mara/picture",
+        data=io.BytesIO(content),
+        headers=headers,
+        params=query,
+    )
+    assert got == status
+    assert part in answer["error"]
+    assert (folder / "mara.toml").exists()

@@ -185,6 +185,8 @@ async def test_a_reset_ends_the_running_reply_first(
         await client.say("Hello")
         gate.release()
         await events.until(TEXT)
+        texts = {"greeting": "*The door is open.* Come in, {{user}}."}
+        bench.cast.personas[0] = bench.cast.personas[0].model_copy(update=texts)
         await client.ok("POST", "api/chats/1/reset")
         told = await events.until("snapshot")
         (greeting,) = told[-1][1]["turns"]

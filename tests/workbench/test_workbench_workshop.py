@@ -34,6 +34,20 @@ DROP = """async ([name, content]) => {
   return overlay.matches(":popover-open") ? "overlay stays" : "dropped";
 }"""
 
+DROP_ON_HEAD = """async (content) => {
+  const bytes = Uint8Array.from(atob(content), (character) => character.charCodeAt(0));
+  const data = new DataTransfer();
+  data.items.add(new File([bytes], "face.jpg"));
+  const head = document.querySelector("#editor .head");
+  const overlay = document.getElementById("drop");
+  const send = (kind) => head.querySelector(".avatar").dispatchEvent(
+    new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }));
+  send("dragover");
+  const isOver = head.classList.contains("over") && !overlay.matches(":popover-open");
+  send("drop");
+  return isOver && !head.classList.contains("over") ? "over the head alone" : "elsewhere";
+}"""
+
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium was found: apt install chromium"),
@@ -108,6 +122,35 @@ async def test_greetings_and_lists_are_edited(visit: Visit, folder: Path) -> Non
     persona = (await read(folder / "nova.json")).persona  # type: ignore[attr-defined]
     assert persona.alternate_greetings == ("Ho.",)
     assert persona.tags == ("sea", "storm")
+
+
+async def test_a_picture_is_chosen_dropped_and_removed_and_nothing_typed_is_lost(
+    visit: Visit, folder: Path
+) -> None:
+    await edit(visit, "Nova")
+    page, state = visit.page, visit.page.locator(".save .state")
+    picture = page.locator(".head .avatar img.shown")
+    await page.locator("#field-scenario").fill("Fog.")
+    async with page.expect_file_chooser() as chosen:
+        await visit.button("Choose a picture").click()
+    await (await chosen.value).set_files(
+        {"name": "n.png", "mimeType": "image/png", "buffer": picture_bytes((60, 80))}
+    )
+    await expect(state).to_contain_text("kept as nova.json.original")
+    await expect(picture).to_have_js_property("naturalWidth", 60)
+    await expect(page.locator("#shelf-list [aria-current] img.shown")).to_have_count(1)
+    content = base64.b64encode(picture_bytes((30, 20), "JPEG")).decode()
+    assert await page.evaluate(DROP_ON_HEAD, content) == "over the head alone"
+    await expect(picture).to_have_js_property("naturalWidth", 30)
+    await expect(page.locator("#field-scenario")).to_have_value("Fog.")
+    await visit.button("Save").click()
+    await expect(state).to_have_text("Saved")
+    card = await read(folder / "nova.png")
+    assert card.persona.scenario == "Fog."  # type: ignore[attr-defined]
+    await visit.button("Remove the picture").click()
+    await visit.button("Remove it").click()
+    await expect(visit.button("Choose a picture")).to_be_visible()
+    await expect(picture).to_have_count(0)
 
 
 async def test_a_new_persona_is_made_and_talked_with(visit: Visit, folder: Path) -> None:

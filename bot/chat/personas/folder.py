@@ -7,17 +7,15 @@ is blocking.
 
 import contextlib
 import os
-import secrets
-import shutil
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bot.chat.persona import NAME_CHARACTERS, Persona, PersonaText
 from bot.chat.personas.cards.card import Card, Origin
-from bot.chat.personas.cards.edits import new_card, renamed, with_persona
+from bot.chat.personas.cards.edits import new_card, renamed, with_persona, with_picture
 from bot.chat.personas.cards.fields import checked_name
 from bot.chat.personas.cards.reading import read_card
 from bot.chat.personas.cards.writing import (
@@ -27,7 +25,15 @@ from bot.chat.personas.cards.writing import (
     safe_file_name,
     write_card,
 )
+from bot.chat.personas.file_writing import (
+    followed,
+    unused,
+    unwritable,
+    write_file,
+    write_new,
+)
 from bot.chat.personas.files import read_bytes, read_card_file
+from bot.chat.personas.guild.packing import fitted_picture
 from bot.chat.personas.guild.workshop import checked_text
 from bot.chat.personas.homes import persona_key
 from bot.chat.personas.library import MOST_FILES, PersonaLibrary
@@ -126,7 +132,7 @@ class PersonaFolder:
                 return self._added(card.persona.name, ending, content)
             target = old.with_suffix(ending)
             if target == old or not target.exists():
-                _write(_followed(old, self._folder) if target == old else target, content)
+                write_file(followed(old, self._folder) if target == old else target, content)
                 if target != old:
                     old.unlink(missing_ok=True)
                 return self._loaded(target)
@@ -154,18 +160,7 @@ class PersonaFolder:
         """
         with self._changing:
             self.library.load()
-            path = self.library.file_of(persona_id)
-            if path is None:
-                raise NotFound(
-                    "This persona has no file that could be edited.", "Make a new one of it."
-                )
-            before = read_bytes(path)
-            card = read_card(before, path.name)
-            if Persona(**dict(card.persona)).version != version:
-                raise PersonaChanged(
-                    f"{path.name} has been changed since you opened it.",
-                    "Open it again, then make your change.",
-                )
+            path, before, card = self._opened(persona_id, version)
             text = checked_text(dict(card.persona), changes)
             edited = with_persona(card, text, int(self._clock()))
             if edited is card:
@@ -178,6 +173,23 @@ class PersonaFolder:
             if edited.origin is Origin.TOML:
                 content = _comments_above(before) + content
             return self._put_in_place(path, content, ending)
+
+    def set_picture(self, persona_id: str, picture: bytes | None, version: str) -> Written:
+        """Give a persona another picture, a file as somebody brought it, or none.
+
+        A card in a kind of file that holds no picture goes into a PNG, and out of it again where
+        it has none any more. `version` as in :meth:`edit`, which tells what is raised.
+        """
+        made = None if picture is None else fitted_picture("The picture", picture)
+        with self._changing:
+            self.library.load()
+            path, _, card = self._opened(persona_id, version)
+            if made is None and card.picture is None:
+                return self._loaded(path)
+            edited = with_picture(card, made, int(self._clock()))
+            if card.origin not in (Origin.CHARX, Origin.BYAF):
+                edited = replace(edited, origin=Origin.PNG if made else Origin.JSON)
+            return self._put_in_place(path, *self._rewritten(edited))
 
     def delete(self, persona_id: str, version: str) -> Path:
         """Take a persona out; its file stays under the name that is returned, and is read no more.
@@ -195,11 +207,11 @@ class PersonaFolder:
                     f"{path.name} has been changed since you opened it.",
                     "Open it again, then delete it.",
                 )
-            aside = _unused(path.with_name(path.name + _DELETED))
+            aside = unused(path.with_name(path.name + _DELETED))
             try:
                 os.replace(path, aside)
             except OSError as error:
-                raise _unwritable(path, error) from error
+                raise unwritable(path, error) from error
             self.library.load()
             return aside
 
@@ -219,12 +231,28 @@ class PersonaFolder:
             try:
                 os.replace(aside, target)
             except OSError as error:
-                raise _unwritable(target, error) from error
+                raise unwritable(target, error) from error
             return self._loaded(target)
 
     def export(self, persona_id: str, format: Format) -> Exported:
         """A persona as a file in a format. Raises NotFound or PersonaError."""
         return write_card(self.card(persona_id), format, int(self._clock()))
+
+    def _opened(self, persona_id: str, version: str) -> tuple[Path, bytes, Card]:
+        """The file of a persona to be changed, what is in it, and the card of that."""
+        path = self.library.file_of(persona_id)
+        if path is None:
+            raise NotFound(
+                "This persona has no file that could be edited.", "Make a new one of it."
+            )
+        content = read_bytes(path)
+        card = read_card(content, path.name)
+        if Persona(**dict(card.persona)).version != version:
+            raise PersonaChanged(
+                f"{path.name} has been changed since you opened it.",
+                "Open it again, then make your change.",
+            )
+        return path, content, card
 
     def _rewritten(self, card: Card) -> tuple[bytes, str]:
         """The file of a changed card and its ending, once it was seen that it reads as the card."""
@@ -238,7 +266,7 @@ class PersonaFolder:
 
     def _put_in_place(self, path: Path, content: bytes, ending: str) -> Written:
         if path.suffix.lower() == ending or (ending == ".png" and path.suffix.lower() == ".apng"):
-            _write(_followed(path, self._folder), content)
+            write_file(followed(path, self._folder), content)
             return self._loaded(path)
         target = path.with_suffix(ending)
         if target.exists():
@@ -246,8 +274,8 @@ class PersonaFolder:
                 f"{target.name} is in the way: the edited card would be written there.",
                 f"Take one of {path.name} and {target.name} out of the folder.",
             )
-        original = _unused(path.with_name(path.name + _ORIGINAL))
-        _write_new(target, content)
+        original = unused(path.with_name(path.name + _ORIGINAL))
+        write_new(target, content)
         os.replace(path, original)
         written = self._loaded(target)
         return Written(written.persona, written.path, original)
@@ -261,7 +289,7 @@ class PersonaFolder:
         while True:
             target = self._folder / f"{self._free_stem(safe_file_name(name))}{ending}"
             try:
-                _write_new(target, content)
+                write_new(target, content)
             except FileExistsError:
                 continue  # somebody else has just made it
             return self._loaded(target)
@@ -290,77 +318,6 @@ class PersonaFolder:
 def text_of(persona: PersonaText) -> PersonaText:
     """A persona without its identity."""
     return PersonaText(**{field: getattr(persona, field) for field in PersonaText.model_fields})
-
-
-def write_file(target: Path, content: bytes) -> None:
-    """Write a file so that nobody ever reads half of it. Raises PersonaError."""
-    _write(target, content)
-
-
-def _write(target: Path, content: bytes) -> None:
-    with _draft(target, content) as draft:
-        with contextlib.suppress(FileNotFoundError):
-            shutil.copymode(target, draft)
-        os.replace(draft, target)
-
-
-def _write_new(target: Path, content: bytes) -> None:
-    """The same for a file that is not there yet. Raises FileExistsError if it is, PersonaError."""
-    with _draft(target, content) as draft:
-        try:
-            os.link(draft, target)
-        except FileExistsError:
-            raise
-        except OSError:  # a disk without links
-            with open(target, "xb"):
-                pass
-            os.replace(draft, target)
-
-
-@contextlib.contextmanager
-def _draft(target: Path, content: bytes) -> Generator[Path]:
-    draft = target.with_name(f".{secrets.token_hex(8)}.draft")
-    try:
-        _make_folder(target.parent)
-        with open(draft, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        yield draft
-    except FileExistsError:
-        raise
-    except OSError as error:
-        raise _unwritable(target, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError as error:  # a file has its name
-        raise _unwritable(folder, error) from error
-
-
-def _unwritable(path: Path, error: OSError) -> PersonaError:
-    return PersonaError(
-        f"{path} cannot be written: {error.strerror}.", "Check the folder and its rights."
-    )
-
-
-def _followed(path: Path, folder: Path) -> Path:
-    """The file itself where `path` is a link; those that lead out of the folder are not read."""
-    found = path.resolve()
-    return found if found.is_relative_to(folder.resolve()) else path
-
-
-def _unused(path: Path) -> Path:
-    number, found = 1, path
-    while found.exists():
-        number += 1
-        found = path.with_name(f"{path.name}-{number}")
-    return found
 
 
 def _comments_above(content: bytes) -> bytes:

@@ -123,6 +123,12 @@ class PersonaLibrary(PersonaHome):
         name = self._snapshot.files.get(persona_key(persona_id))
         return None if name is None else self._folder / name
 
+    def stamp_of(self, persona_id: str) -> str:
+        """What is another one whenever the file of a persona is; "" without a file."""
+        name = self._snapshot.files.get(persona_key(persona_id))
+        file = None if name is None else self._files.get(name)
+        return "" if file is None else "-".join(f"{part:x}" for part in file.stamp)
+
     async def default(self) -> Persona:
         """The persona that speaks where none is chosen; a built-in one if its file is gone."""
         chosen = await self.find(None, self._default)

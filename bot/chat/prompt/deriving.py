@@ -6,6 +6,7 @@ was derived is then compared with what the template makes of other conversations
 which no such format can be cut is :class:`~bot.chat.prompt.probes.UncuttableError`.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -51,6 +52,9 @@ _PLAIN_TRIALS = ("U >", "U A U >", "U A U A U A U A U >")
 # Texts that some templates change, as Falcon's takes out empty lines: what is said stays as it is.
 ODD_TURNS, _ODD = "S U A U >", ("Be brief.", "a\n\n\nb  c", "d\n\ne\r\nf", "g")
 
+# Templates for models that look at pictures take a content apart; some take no plain text at all.
+_TAKES_PARTS = re.compile(r"""\[\s*['"]text['"]\s*\]|\.text\b""")
+
 Renderer = Callable[[Template, Sequence[Conversation]], list[Rendered]]
 
 
@@ -75,6 +79,21 @@ def derive_format(
     `first_tokens` is what the tokenizer may put before a prompt by itself, spelled out. `thinks`
     False: of a model that may think before it answers, the way in which it does not.
     """
+    try:
+        return _derive(template, special_tokens, first_tokens, thinks, render)
+    except UncuttableError:
+        if not _TAKES_PARTS.search(template.source):
+            raise
+    return _derive(replace(template, in_parts=True), special_tokens, first_tokens, thinks, render)
+
+
+def _derive(
+    template: Template,
+    special_tokens: Sequence[str],
+    first_tokens: Sequence[str],
+    thinks: bool,
+    render: Renderer,
+) -> Derived:
     if not thinks:
         template = replace(template, flags=QUIET)
     quiet = replace(template, flags=QUIET)

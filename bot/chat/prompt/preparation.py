@@ -28,6 +28,7 @@ from bot.errors import NotFound
 
 ANSWERED_TURNS = 200  # before a reply, among which its questions are looked for
 MOST_TURNS = 10_000  # looked through for a question that long talk has carried off
+SWIPES_LOOKED_AT = 4  # for the version of a deleted persona: one that failed has none
 ROUND_POSITION = 1 << 20  # where the prompt does not look for a rounder one to begin at
 
 
@@ -107,12 +108,26 @@ class Preparer:
     async def persona(
         self, channel: ChannelKey, settings: ChannelSettings, turn: Turn | None = None
     ) -> Persona:
-        """Who spoke in `turn`; where nobody did, or that one is gone, who speaks in `channel`."""
-        for reference in (turn.persona_id, turn.persona) if turn else ():
-            found = await self._personas.find(channel.guild_id, reference) if reference else None
-            if found is not None:
-                return found
-        return await self._settings.persona(channel, settings)
+        """Who spoke in `turn`; where nobody did, or that one is gone, who speaks in `channel`.
+
+        One that was deleted speaks on in its turns, as it was, while its versions are kept.
+        """
+        find, guild_id = self._personas.find, channel.guild_id
+        found = None
+        if turn is not None and turn.persona_id:
+            found = await find(guild_id, turn.persona_id) or await self._deleted(turn)
+        if found is None and turn is not None and turn.persona:
+            found = await find(guild_id, turn.persona)
+        return found or await self._settings.persona(channel, settings)
+
+    async def _deleted(self, turn: Turn) -> Persona | None:
+        """The version that wrote the swipe, or the one before where it is being written."""
+        newest = turn.active_swipe
+        for swipe in range(newest, max(newest - SWIPES_LOOKED_AT, -1), -1):
+            record = await self._history.generation(turn.turn_id, swipe)
+            if record is not None:
+                return await self.persona_of_then(turn, record)
+        return None
 
     async def speaking_now(self, turn: Turn) -> Persona:
         """The same, with the settings as they are."""

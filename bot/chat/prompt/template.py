@@ -60,6 +60,7 @@ class Template:
     eos_token: str = ""
     day: date = date(2024, 7, 26)  # what `strftime_now` tells: at midnight, so that prompts stay
     flags: tuple[tuple[str, bool], ...] = ()  # such as `enable_thinking`
+    in_parts: bool = False  # contents are lists of parts, as for models that look at pictures
 
     def render(self, conversations: Sequence[Conversation]) -> list[Rendered]:
         """Every conversation, in a process of its own. Blocks. Raises TemplateError."""
@@ -74,7 +75,7 @@ class Template:
             },
             "day": self.day.isoformat(),
             "conversations": [
-                [list(conversation.messages), conversation.opens_reply]
+                [self.messages_of(conversation), conversation.opens_reply]
                 for conversation in conversations
             ],
         }
@@ -82,6 +83,15 @@ class Template:
         if isinstance(answer, str):
             raise TemplateError(answer)
         return [Rendered(*row) for row in answer]
+
+    def messages_of(self, conversation: Conversation) -> list[Mapping[str, object]]:
+        """The messages in the shape that the template takes."""
+        if not self.in_parts:
+            return list(conversation.messages)
+        return [
+            {**message, "content": [{"type": "text", "text": message["content"]}]}
+            for message in conversation.messages
+        ]
 
 
 def _ask_child(job: bytes) -> str | list[tuple[str, str]]:
@@ -125,12 +135,12 @@ def render_here(template: Template, conversations: Sequence[Conversation]) -> li
         **dict(template.flags),
     }
     return [
-        Rendered(*render(variables, list(conversation.messages), conversation.opens_reply))
+        Rendered(*render(variables, template.messages_of(conversation), conversation.opens_reply))
         for conversation in conversations
     ]
 
 
-Render = Callable[[Mapping[str, object], Sequence[Message], bool], tuple[str, str]]
+Render = Callable[[Mapping[str, object], Sequence[Mapping[str, object]], bool], tuple[str, str]]
 
 
 def compile_template(source: str, day: date) -> Render:
@@ -198,7 +208,7 @@ def _render(
     template: "jinja2.Template",
     errors: tuple[type[Exception], ...],
     variables: Mapping[str, object],
-    messages: Sequence[Message],
+    messages: Sequence[Mapping[str, object]],
     opens_reply: bool,
 ) -> tuple[str, str]:
     pieces: list[str] = []
@@ -219,7 +229,7 @@ def _render(
 def _words(error: BaseException) -> str:
     """What went wrong, in one line that may be shown anywhere: a stranger may have written it."""
     said = "".join(c if c.isprintable() else " " for c in str(error)[:2000])
-    return " ".join(said.split())[:200] or type(error).__name__
+    return " ".join(said.split())[:200].rstrip(".") or type(error).__name__
 
 
 def _bound() -> None:

@@ -85,7 +85,8 @@ class Markup:
         for start, end in _between(code_blocks, len(text)):
             self._read(start, end)
         self._read_end(code_blocks)
-        if goes_on and (code := _CODE_BEGUN.match(text)):
+        in_block = bool(code_blocks) and code_blocks[0][0] == 0
+        if goes_on and not in_block and (code := _CODE_BEGUN.match(text)):
             self._keep_ticks(len(code["ticks"]), len(text))
             self._places.insert(1, len(code["ticks"]))
             self._stacks[1:] = [(*styles, code["ticks"])] * len(self._stacks)
@@ -139,6 +140,9 @@ class Markup:
         closing = re.compile(f"(?<!`){ticks}(?!`)").search(self._text, at, end)
         self._keep_ticks(at, closing.start() if closing else end)
         if closing is None:
+            if end < len(self._text):  # a block begins: code within a line ends before it
+                self._stack.pop()
+                self._note(end, self._stack)
             return end
         self._stack.pop()
         self._keep_whole(closing.start() - 1, closing.end())

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bot.chat.text.fences import FENCE
-from bot.chat.text.markup import SPOILER, Markup, longest_room
+from bot.chat.text.markup import CODE, SPOILER, Markup, longest_room
 
 # Discord's own OpenAPI document: `maxLength` of a message's content. JSON Schema counts Unicode
 # code points, as `len` does.
@@ -101,7 +101,7 @@ class MessageSplitter:
         Looks at no more of the text than had to be there to know that, so that it makes no
         difference how the text arrives.
         """
-        self._swallow_closing()
+        self._settle_opening()
         opened = self._open
         opening = opened.text
         seen = longest_room(opening + self._rest[: self._limit + 1], self._limit) - len(opening)
@@ -126,11 +126,14 @@ class MessageSplitter:
             self._rest = self._rest.lstrip()
         return Piece(opening, body, self._open.closing(body))
 
-    def _swallow_closing(self) -> None:
-        """The fence that was reopened has nothing in it: it stays closed as it was."""
+    def _settle_opening(self) -> None:
+        """What was reopened and has nothing in it stays closed as it was: a fence, inline code."""
         if self._open.fence and self._rest.lstrip().startswith(FENCE):
             self._rest = self._rest.lstrip()[len(FENCE) :].lstrip()
             self._open = replace(self._open, fence="")
+        elif self._rest.startswith(FENCE):  # before a block, where code within a line ends
+            styles = tuple(style for style in self._open.styles if style not in CODE)
+            self._open = replace(self._open, styles=styles)
 
     def _last_piece(self) -> Piece | None:
         if not self._rest.strip():

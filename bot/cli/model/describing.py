@@ -20,9 +20,9 @@ def describe(found: Inspection, findings: Sequence[Finding] = ()) -> list[str]:
         ("template", "has a chat template" if found.has_chat_template else ""),
         *((_LABELS.get(one.subject, one.subject), _said(one)) for one in findings),
     ]
-    lines = [f"{label:<10}{value}" for label, value in rows if value]
-    lines += [f"{'note':<10}{note}" for note in found.notes]
-    lines += [f"{'problem':<10}{problem}" for problem in found.problems]
+    rows += [("note", note) for note in found.notes]
+    rows += [("problem", problem) for problem in found.problems]
+    lines = [f"{label:<10}{plain(value)}" for label, value in rows if value]
     if found.loads and found.parameters:
         lacks_room = any(one.subject == "memory" and one.grade is Grade.WARN for one in findings)
         lines.append(f"It looks as if it loads{', but see `here`' if lacks_room else ''}.")
@@ -30,7 +30,7 @@ def describe(found: Inspection, findings: Sequence[Finding] = ()) -> list[str]:
 
 
 def _said(finding: Finding) -> str:
-    return plain(f"{finding.text} {finding.fix}".strip())
+    return f"{finding.text} {finding.fix}".strip()
 
 
 _LABELS = {"memory": "here"}  # `memory` is the file's own need, whatever the machine

@@ -22,8 +22,21 @@ def with_setting(text: str, name: str, value: str) -> str:
     """The text of an `.env` in which `name` is `value`. Pure.
 
     The last line that sets it is changed; else it comes after the line that names it as a comment,
-    as in `.env.example`; else at the end.
+    as in `.env.example`; else at the end. Raises SettingsError where it would not be read there, as
+    after a quote that nobody closed.
     """
+    changed = _with_line(text, name, value)
+    bindings = parse_stream(StringIO(changed.removeprefix(BYTE_ORDER_MARK), newline=""))
+    read = [binding.value for binding in bindings if (binding.key or "").upper() == name]
+    if read[-1:] != [value]:
+        raise SettingsError(
+            ".env has a line before it that is no setting, or a quote that is not closed.",
+            f"Put that right, or put {name}={_written(value)} into it by hand.",
+        )
+    return changed
+
+
+def _with_line(text: str, name: str, value: str) -> str:
     mark = BYTE_ORDER_MARK if text.startswith(BYTE_ORDER_MARK) else ""
     body = text.removeprefix(BYTE_ORDER_MARK)
     written = _written(value)

@@ -41,7 +41,7 @@ def main() -> None:
     print(json.dumps(told), file=tell, flush=True)
     if server is not None:
         threading.Event().wait()
-    os._exit(1)
+    end_with_the_log()
 
 
 def end_with_parent(parent: int) -> None:
@@ -54,6 +54,16 @@ def end_with_parent(parent: int) -> None:
         if os.getppid() != parent:  # it died before the kernel knew
             os._exit(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this
+
+
+def end_with_the_log() -> None:
+    """End as a C program does, which writes what llama.cpp's own thread has yet to log: why.
+
+    Python's end would wait for the thread that reads standard input.
+    """
+    if os.name == "posix":
+        ctypes.CDLL(None).exit(1)
+    os._exit(1)
 
 
 def wait_for_end(stream: IO[bytes]) -> None:

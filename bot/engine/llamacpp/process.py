@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -18,6 +19,7 @@ from bot.errors import EngineFailed
 
 CHILD = Path(__file__).with_name("child.py")
 MOST_LINE_BYTES = 1 << 16
+LAST_WORDS_SECONDS = 5.0  # for a child that has said what is wrong to end
 KILLED = 9  # SIGKILL, which Windows' module `signal` does not know
 # Threads that wait for work look for it a moment, as there are hundreds of waits a token, and then
 # let their core go: see bot.engine.machine.threads. With GNU's OpenMP, which the prebuilt wheels
@@ -102,7 +104,10 @@ class LlamaProcess:
         said = await self._said.get()
         if said is None:
             raise EngineFailed(self._why(self.how_it_ended))
-        if "error" in said:
+        if "error" in said:  # it ends now, and by then all of its log has been read
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS_SECONDS):
+                    await self.ended.wait()
             raise EngineFailed(self._why(str(said["error"])))
         return said
 

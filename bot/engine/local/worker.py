@@ -152,6 +152,8 @@ class Worker:
         loaded = self._load()
         runner = self._build(loaded, self._limits)
         _warm_up(runner)
+        if self._stopping.is_set():  # while it loaded: nobody may find it ready
+            return
         tokens = TextTokens(loaded.tokenizer, _end_tokens(loaded))
         context = min(loaded.info.context_tokens, runner.context_tokens, runner.room_tokens)
         info = replace(loaded.info, context_tokens=context)

@@ -66,21 +66,43 @@ def identify(model: str) -> ModelSource:
         raise ModelError(
             "MODEL is empty.", "Set it to `demo`, a model's folder, or a Hugging Face id."
         )
-    path = Path(model).expanduser()
-    if path.is_dir():
-        return _folder_source(path)
-    if path.is_file():
-        return _file_source(path)
+    path = _expanded(model)
+    try:
+        if path.is_dir():
+            return _folder_source(path)
+        if path.is_file():
+            return _file_source(path)
+        is_there = path.exists()
+    except OSError as error:  # a folder on the way that is not for us, or a name too long for any
+        raise ModelError(
+            f"{_shown(str(path))} cannot be looked at: {error.strerror or error}.",
+            "Name a model that this user may read, and whose name is right.",
+        ) from error
+    if is_there:
+        raise ModelError(
+            f"{_shown(str(path))} is neither a file nor a folder.",
+            "Set MODEL to a model's folder or GGUF file.",
+        )
     suggested = named(model)
     on_hub = parse_name(model) if suggested is None else suggested.hub_name
     is_file = path.suffix.lower() in (".gguf", ".safetensors")
     if on_hub and (on_hub.file or not is_file):
         return ModelSource(SourceKind.HUB, str(on_hub), None, hub=on_hub)
     raise ModelError(
-        f"There is no {'file' if is_file else 'model folder'} {path}.",
+        f"There is no {'file' if is_file else 'model folder'} {_shown(str(path))}.",
         f"Set MODEL to a {'file' if is_file else 'folder'} that is there, to `demo`, or to a "
         "Hugging Face id (owner/name).",
     )
+
+
+def _expanded(model: str) -> Path:
+    """A path with its `~` written out. Raises ModelError for a user who is not there."""
+    try:
+        return Path(model).expanduser()
+    except RuntimeError as error:
+        raise ModelError(
+            f"{_shown(model)} lies with a user who is not known here.", "Write the path in full."
+        ) from error
 
 
 def fetch(source: ModelSource, *, data_dir: Path, progress: Progress) -> ModelFolder:

@@ -77,12 +77,15 @@ def all_kept(connection: Connection, guild_id: str) -> list[KeptPersona]:
 def document(
     connection: Connection, guild_id: str, persona_id: str, version: str = ""
 ) -> KeptDocument | None:
-    """A persona's document; of an earlier version, where that is still kept."""
-    persona = kept(connection, guild_id, persona_id)
-    if persona is None:
+    """A persona's document; of a version, where that is still kept, also of a deleted one."""
+    number = number_of(persona_id, GUILD_ID)
+    look = _row_until_purged if version else _row
+    found = look(connection, guild_id, number) if number else None
+    if found is None:
         return None
+    persona = to_persona(found)
     chosen = select(PersonaVersionRow.__table__).where(
-        PersonaVersionRow.persona_id == number_of(persona_id, GUILD_ID),
+        PersonaVersionRow.persona_id == number,
         PersonaVersionRow.version == (version or persona.version),
     )
     row = connection.execute(chosen).first()
@@ -195,10 +198,7 @@ def restore(connection: Connection, guild_id: str, persona_id: str, since: datet
     """Undo the deletion of one that was deleted at `since` or later."""
     lock_guilds(connection)
     number = number_of(persona_id, GUILD_ID)
-    chosen = select(PersonaRow.__table__).where(
-        PersonaRow.id == number, PersonaRow.guild_id == guild_id
-    )
-    row = connection.execute(chosen).first()
+    row = _row_until_purged(connection, guild_id, number)
     if row is None or (row.deleted_at is not None and row.deleted_at < since):
         raise NotFound("That persona is gone for good.", "Import or create it again.")
     if row.deleted_at is None:  # pressed twice
@@ -240,6 +240,14 @@ def to_persona(row: AnyRow) -> KeptPersona:
 
 def _row(connection: Connection, guild_id: str, number: int) -> AnyRow | None:
     chosen = select(PersonaRow.__table__).where(is_there(PersonaRow, guild_id, number))
+    return connection.execute(chosen).first()
+
+
+def _row_until_purged(connection: Connection, guild_id: str, number: int) -> AnyRow | None:
+    """A persona that may have been deleted."""
+    chosen = select(PersonaRow.__table__).where(
+        PersonaRow.id == number, PersonaRow.guild_id == guild_id
+    )
     return connection.execute(chosen).first()
 
 

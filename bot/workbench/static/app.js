@@ -7,7 +7,7 @@ import { Conversations } from "./conversations.js";
 import { Personas } from "./personas.js";
 import { Settings } from "./settings.js";
 import { Sidebar } from "./sidebar.js";
-import { Transcript, greet } from "./turns.js";
+import { Transcript, listening } from "./turns.js";
 import { Workshop } from "./workshop.js";
 import { explain } from "./why.js";
 
@@ -126,7 +126,7 @@ function update() {
   const { busy, live, persona, engine, connected } = state;
   $("stop").hidden = !busy;
   $("earlier").hidden = !state.skipped;
-  if (persona) greet(persona, transcript.turns.size === 0 || !state.skipped);
+  if (persona) listening(persona, !state.skipped && transcript.first()?.role !== "bot");
   banner(engine, connected);
   const waits = busy && live === null && engine;
   $("waiting").hidden = !waits;

@@ -8,8 +8,11 @@ const MOST_BYTES = 8 * 1024 * 1024;
 const MOST_FILES = 20; // at once
 
 export class Dropping {
-  /** `imported` is called with a persona that was taken, `book` with a lorebook that is held. */
-  constructor({ imported, book }) {
+  /**
+   * `imported` is called with a persona that was taken, `book` with a lorebook that is held,
+   * `picture` with a file that was dropped on the head of a persona.
+   */
+  constructor({ imported, book, picture }) {
     this.imported = imported;
     this.book = book;
     this.isOn = false;
@@ -21,7 +24,7 @@ export class Dropping {
       if (!hasFiles(event)) return;
       event.preventDefault();
       event.dataTransfer.dropEffect = "copy";
-      if (!$("drop").matches(":popover-open")) $("drop").showPopover();
+      this.mark(headBelow(event));
     });
     addEventListener("dragleave", (event) => {
       if (event.relatedTarget === null) this.hide();
@@ -30,7 +33,9 @@ export class Dropping {
       this.hide();
       if (!hasFiles(event)) return;
       event.preventDefault();
-      this.add([...event.dataTransfer.files]);
+      const [file] = event.dataTransfer.files;
+      if (headBelow(event) && file) picture(file);
+      else this.add([...event.dataTransfer.files]);
     });
     $("file").addEventListener("change", () => {
       this.add([...$("file").files]);
@@ -38,7 +43,14 @@ export class Dropping {
     });
   }
 
+  /** Show where a file would go: to the head of a persona, or else to the page. */
+  mark(head) {
+    for (const node of document.querySelectorAll(".takes-picture")) node.classList.toggle("over", node === head);
+    if ($("drop").matches(":popover-open") === Boolean(head)) $("drop").togglePopover();
+  }
+
   hide() {
+    for (const node of document.querySelectorAll(".takes-picture.over")) node.classList.remove("over");
     if ($("drop").matches(":popover-open")) $("drop").hidePopover();
   }
 
@@ -111,6 +123,11 @@ export class Dropping {
       }, { once: true });
     });
   }
+}
+
+/** The head of the persona in the editor, if something is dragged over it. */
+function headBelow(event) {
+  return event.target.closest?.(".takes-picture") ?? null;
 }
 
 function radio(group, value, text, small = "") {

@@ -1,7 +1,8 @@
 /* One persona's fields, with what each costs in tokens while they are written. */
 
 import { $, el, icon, iconButton, portrait, toast } from "./dom.js";
-import { call, download } from "./api.js";
+import { call, download, send } from "./api.js";
+import { MOST_BYTES, pictureLine } from "./picture.js";
 import { LABELS, counted, meter, number, swatch } from "./meter.js";
 
 const COUNT_MILLISECONDS = 350;
@@ -94,8 +95,9 @@ export class Editor {
     this.gauge = el("div", { className: "gauge" });
     this.state = el("span", { className: "state", attrs: { role: "status" } });
     this.saves = el("button", { type: "submit", className: "primary", textContent: persona.version ? "Save" : "Make it" });
+    this.top = this.head(persona);
     const form = el("form", { attrs: { novalidate: "", autocomplete: "off" }, on: { submit: (event) => (event.preventDefault(), this.save()) } },
-      this.head(persona), this.gauge,
+      this.top, this.gauge,
       persona.warnings.length ? el("ul", { className: "callout warnings" }, ...persona.warnings.map((text) => el("li", { textContent: text }))) : "",
       ...GROUPS.map((group) => this.group(group)), this.lore(persona.lore),
       el("div", { className: "save" }, this.state, this.saves));
@@ -105,19 +107,47 @@ export class Editor {
     this.showState();
   }
 
-  head({ fields, file, kind, version }) {
+  head({ fields, file, kind, version, stamp, has_picture: hasPicture }) {
     const path = `library/${encodeURIComponent(this.id ?? "")}`;
     const back = iconButton("back", "Back to the list", () => this.tell.back());
     back.classList.add("only-narrow");
     if (!version) return el("header", { className: "head" }, back, el("h3", { textContent: "A new persona" }));
     const links = this.persona.formats.map((format) => this.exported(path, format));
-    return el("header", { className: "head" }, back,
-      portrait(fields.name, `/api/${path}/picture?${version}`),
+    return el("header", { className: file ? "head takes-picture" : "head" }, back,
+      portrait(fields.name, `/api/${path}/picture?${stamp}`),
       el("div", { className: "head-names" }, el("h3", { textContent: fields.name }),
         el("p", { className: "lead", textContent: [file, kind].filter(Boolean).join(" · ") }),
-        el("p", { className: "exports" }, el("span", { textContent: "Export" }), ...links)),
+        el("p", { className: "exports" }, el("span", { textContent: "Export" }), ...links),
+        file ? pictureLine(fields.name, hasPicture, (picture) => this.picture(picture)) : ""),
       file ? iconButton("delete", `Delete ${fields.name}`, () => this.tell.remove({ id: this.id, name: fields.name, file, version })) : "",
       el("button", { type: "button", textContent: "Talk", on: { click: () => this.tell.talk({ id: this.id, name: fields.name }) } }));
+  }
+
+  /** Give the persona a picture (a file), or none (null), at once; what was typed stays unsaved. */
+  async picture(file) {
+    if (file && file.size > MOST_BYTES) return toast(`${file.name} is larger than 8 MiB. Take a smaller picture.`);
+    const { id, persona } = this;
+    const path = `library/${encodeURIComponent(id)}/picture?version=${encodeURIComponent(persona.version)}`;
+    this.showState(file ? "The picture is being saved …" : "");
+    try {
+      const saved = file ? await send(`${path}&name=${encodeURIComponent(file.name.slice(0, 200))}`, file) : await call("DELETE", path);
+      this.tell.saved(saved);
+      if (this.id !== id || this.persona !== persona) return; // another one is shown by now
+      this.persona = saved;
+      const head = this.head(saved);
+      this.top.replaceWith(head);
+      this.top = head;
+      const said = file ? "The picture is saved" : "The picture is removed";
+      this.showState(saved.original ? `${said}. The file as it came is kept as ${saved.original}.` : said);
+    } catch (error) {
+      this.fault(error);
+    }
+  }
+
+  fault(error) {
+    this.showState();
+    this.state.classList.add("error");
+    this.state.textContent = error.message;
   }
 
   /** A link that saves the persona in a format, by a click or dragged out of the window. */
@@ -278,9 +308,7 @@ export class Editor {
       this.showState(saved.original ? `Saved. The file as it came is kept as ${saved.original}.` : "Saved");
       this.tell.saved(saved);
     } catch (error) {
-      this.showState();
-      this.state.classList.add("error");
-      this.state.textContent = error.message;
+      this.fault(error);
     }
   }
 

@@ -1,4 +1,4 @@
-/* The conversation as it is drawn: turns, the running reply, the greeting. */
+/* The conversation as it is drawn: turns, the running reply, who listens. */
 
 import { $, avatar, el, iconButton } from "./dom.js";
 import { tooLong } from "./composer.js";
@@ -108,6 +108,10 @@ export class Transcript {
 
   first() {
     return this.turns.size ? Math.min(...this.turns.keys()) : null;
+  }
+
+  first() {
+    return this.turns.get(Math.min(...this.turns.keys()));
   }
 
   last() {
@@ -276,14 +280,13 @@ export class Transcript {
   }
 }
 
-/** What a persona says before anyone has spoken. */
-export function greet(persona, isBeginning) {
+/** What stands above a conversation that no greeting begins. */
+export function listening(persona, isShown) {
   const place = $("greeting");
-  place.hidden = !isBeginning;
+  place.hidden = !isShown;
   if (place.hidden) return;
-  const text = el("div", { className: "text" }, render(persona.greeting || `${persona.name} is listening.`));
-  const head = el("div", { className: "head" }, el("span", { className: "who", textContent: persona.name }),
-    el("span", { className: "aside", textContent: "opening words" }));
+  const text = el("div", { className: "text" }, render(`${persona.name} is listening.`));
+  const head = el("div", { className: "head" }, el("span", { className: "who", textContent: persona.name }));
   place.className = "turn bot";
   place.replaceChildren(el("article", {}, avatar(persona.name), el("div", { className: "body" }, head, text)));
 }

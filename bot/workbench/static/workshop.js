@@ -16,6 +16,7 @@ export class Workshop {
     this.dropping = new Dropping({
       imported: (persona) => this.imported(persona),
       book: (upload) => this.tryBook(upload),
+      picture: (file) => this.editor.picture(file),
     });
     this.editor = new Editor($("editor"), {
       saved: (persona) => this.refresh(persona.id),
@@ -85,7 +86,7 @@ export class Workshop {
 
   line(persona, isCurrent) {
     const button = el("button", { type: "button", on: { click: () => this.select(persona.id) } },
-      portrait(persona.name, `/api/library/${encodeURIComponent(persona.id)}/picture?small&${persona.version}`),
+      portrait(persona.name, `/api/library/${encodeURIComponent(persona.id)}/picture?small&${persona.stamp}`),
       el("strong", { textContent: persona.name }), el("small", { textContent: persona.file || "built in" }));
     if (isCurrent) button.setAttribute("aria-current", "true");
     return el("li", { attrs: { "data-persona": persona.id } }, button);

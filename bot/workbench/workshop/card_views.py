@@ -33,16 +33,20 @@ def line(persona: Persona, folder: PersonaFolder) -> Json:
         "summary": persona.summary or persona.description[:140],
         "file": path.name if path else "",
         "version": persona.version,
+        "stamp": folder.library.stamp_of(persona.id),
     }
 
 
-def editable(persona: Persona, card: Card, file_name: str, cost: Cost) -> Json:
+def editable(persona: Persona, card: Card, folder: PersonaFolder, cost: Cost) -> Json:
     """A persona with all that the editor changes, and what it only shows."""
     texts = card.persona.model_dump(mode="json", exclude={"lorebook", "sampling"})
     own = card.persona.sampling
+    path = folder.library.file_of(persona.id)
+    file_name = path.name if path else ""
     return {
         "id": persona.id,
         "version": Persona(**dict(card.persona)).version,
+        "stamp": folder.library.stamp_of(persona.id),
         "file": file_name,
         "kind": preview_of(card).kind if file_name else "built in",
         "has_picture": card.picture is not None,

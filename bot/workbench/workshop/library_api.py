@@ -14,7 +14,7 @@ from bot.chat.personas.cards.card import Card
 from bot.chat.personas.cards.pictures import render
 from bot.chat.personas.cards.preview import picture_fault
 from bot.chat.personas.cards.writing import Format
-from bot.chat.personas.folder import NameTaken, PersonaChanged, PersonaFolder
+from bot.chat.personas.folder import NameTaken, PersonaChanged, PersonaFolder, Written
 from bot.errors import PersonaError, UserError
 from bot.workbench.answers import Refused
 from bot.workbench.forms import (
@@ -59,6 +59,8 @@ class LibraryApi:
             web.post(f"{_PERSONA}/delete", self.delete),
             web.post(f"{_PERSONA}/restore", self.restore),
             web.get(f"{_PERSONA}/picture", self.picture),
+            web.post(f"{_PERSONA}/picture", self.set_picture),
+            web.delete(f"{_PERSONA}/picture", self.remove_picture),
             web.get(f"{_PERSONA}/export", self.export),
             web.post("/api/tokens", self.count),
             web.post("/api/uploads", self.upload),
@@ -93,9 +95,28 @@ class LibraryApi:
         """Change fields of one."""
         persona_id = request.match_info["persona"]
         form = await read_form(request, PersonaEdit, DRAFT_BYTES)
-        written = await self._changed(
-            lambda: self._folder.edit(persona_id, form.fields, form.version)
+        return await self._edited(
+            await self._changed(lambda: self._folder.edit(persona_id, form.fields, form.version))
         )
+
+    async def set_picture(self, request: web.Request) -> web.Response:
+        """Give one the picture that is sent."""
+        content = await self._uploads.content(request)
+        return await self._pictured(request, content)
+
+    async def remove_picture(self, request: web.Request) -> web.Response:
+        """Take the picture of one away."""
+        return await self._pictured(request, None)
+
+    async def _pictured(self, request: web.Request, content: bytes | None) -> web.Response:
+        persona_id, version = request.match_info["persona"], request.query.get("version", "")
+        async with self._decoding:
+            written = await self._changed(
+                lambda: self._folder.set_picture(persona_id, content, version)
+            )
+        return await self._edited(written)
+
+    async def _edited(self, written: Written) -> web.Response:
         original = written.original.name if written.original else ""
         return web.json_response(await self._editable(written.persona.id) | {"original": original})
 
@@ -222,10 +243,7 @@ class LibraryApi:
             raise Refused(404, "There is no such persona any more.", "Choose one from the list.")
         texts = await asyncio.to_thread(card_views.counted_texts, card.persona)
         cost = await self._counter.cost(texts, char=persona.nickname or persona.name)
-        path = self._folder.library.file_of(persona_id)
-        return await asyncio.to_thread(
-            card_views.editable, persona, card, path.name if path else "", cost
-        )
+        return await asyncio.to_thread(card_views.editable, persona, card, self._folder, cost)
 
     async def _changed(self, change: Callable[[], T]) -> T:
         try:

@@ -44,11 +44,7 @@ class Uploads:
 
     async def receive(self, request: web.Request) -> Upload:
         """Read the body of a call and hold it. Raises Refused, PersonaError or LorebookError."""
-        file_name = shown(request.query.get("name", ""), NAME_CHARACTERS) or "The file"
-        if request.content_type != FILE_TYPE or "Content-Encoding" in request.headers:
-            raise Refused(415, "A file must come as it is.", f"Send Content-Type: {FILE_TYPE}.")
-        if (request.content_length or 0) > FILE_BYTES:
-            raise _too_large(file_name)
+        file_name = _checked_name(request)
         async with self._reading:
             content = await _read(request, file_name)
             card, book = await asyncio.to_thread(_card_or_book, content, file_name)
@@ -57,6 +53,12 @@ class Uploads:
         while len(self._held) > MOST_HELD:
             self._held.popitem(last=False)
         return upload
+
+    async def content(self, request: web.Request) -> bytes:
+        """Read the body of a call without holding it. Raises Refused."""
+        file_name = _checked_name(request)
+        async with self._reading:
+            return await _read(request, file_name)
 
     def get(self, upload_id: str) -> Upload:
         """One that is held. Raises Refused."""
@@ -69,6 +71,16 @@ class Uploads:
     def drop(self, upload_id: str) -> None:
         """Hold it no longer."""
         self._held.pop(upload_id, None)
+
+
+def _checked_name(request: web.Request) -> str:
+    """What the file of a call is called. Raises Refused for one that is not even read."""
+    file_name = shown(request.query.get("name", ""), NAME_CHARACTERS) or "The file"
+    if request.content_type != FILE_TYPE or "Content-Encoding" in request.headers:
+        raise Refused(415, "A file must come as it is.", f"Send Content-Type: {FILE_TYPE}.")
+    if (request.content_length or 0) > FILE_BYTES:
+        raise _too_large(file_name)
+    return file_name
 
 
 async def _read(request: web.Request, file_name: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Controls that are for the person who asked for them, and for a while."""
+"""Controls that are for the person who asked for them, and for a while; forms that tell."""
 
 import contextlib
 from typing import Any
@@ -41,3 +41,12 @@ class AskerView(discord.ui.View):
             await tell(interaction, line_of(error))
         else:
             await super().on_error(interaction, error, item)
+
+
+class TellingForm(discord.ui.Modal):
+    """A form whose failure is told."""
+
+    async def on_error(self, interaction: Interaction, error: Exception, /) -> None:
+        """Say that it failed; the log has the cause."""
+        await super().on_error(interaction, error)
+        await tell(interaction, "Something went wrong. The bot's owner finds the cause in the log.")

@@ -11,9 +11,9 @@ import discord
 
 from bot.chat.personas.documents import FILE_BYTES
 from bot.errors import UserError
-from cogs.commands.library.asking import AskerView
+from cogs.commands.library.asking import AskerView, TellingForm
 from cogs.commands.personas.looks import plain
-from cogs.interactions import Interaction, tell, told
+from cogs.interactions import Interaction, told
 from cogs.platform import WRITE_ERRORS
 
 READ_SECONDS = 60.0
@@ -172,7 +172,7 @@ class ImportView(AskerView, ABC, Generic[_Found]):
         self.add_item(button)
 
 
-class NameForm(discord.ui.Modal, title="Import under another name"):
+class NameForm(TellingForm, title="Import under another name"):
     """Asks for a name."""
 
     def __init__(self, view: ImportView[Any], free: str) -> None:
@@ -187,8 +187,3 @@ class NameForm(discord.ui.Modal, title="Import under another name"):
         """Take it under that name."""
         await interaction.response.defer()
         await self._view.take_as(interaction, self.name.value.strip())
-
-    async def on_error(self, interaction: Interaction, error: Exception, /) -> None:
-        """Say that it failed; the log has the cause."""
-        await super().on_error(interaction, error)
-        await tell(interaction, "Something went wrong. The bot's owner finds the cause in the log.")

@@ -1,27 +1,27 @@
 """The editor of a server's own persona: choose what to change, and a form opens with it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import discord
 
 from bot.chat.persona import Persona
 from bot.errors import CaduceusError, PersonaError
-from cogs.commands.library.asking import AskerView
+from cogs.commands.library.asking import AskerView, TellingForm
 from cogs.commands.personas.costs import costs_of
 from cogs.commands.personas.fields import (
     BY_KEY,
     CHOICES,
     GREETING,
     LONG,
-    SHORT,
     Choice,
     long_change,
     long_text,
 )
 from cogs.commands.personas.finding import require_editor
-from cogs.commands.personas.looks import describe, plain
+from cogs.commands.personas.looks import PICTURE, describe, picture_file
 from cogs.commands.personas.parts import INPUTS, joined, parts_of, units_of
+from cogs.commands.personas.picture import PictureForm, set_picture
 from cogs.interactions import Interaction, bot_of, line_of, tell, told
 
 GREETINGS_SHOWN = 24  # of 25 options; the last adds one
@@ -31,9 +31,10 @@ KEPT = "What you typed stands in the form when you open it again."
 class PersonaEditor(AskerView):
     """What can be changed of a persona, and what was typed that could not be taken."""
 
-    def __init__(self, asked: Interaction, persona: Persona) -> None:
+    def __init__(self, asked: Interaction, persona: Persona, *, has_picture: bool) -> None:
         super().__init__(asked)
         self.persona = persona
+        self.has_picture = has_picture
         self.unsaved: dict[str, dict[str, str]] = {}  # by the form
         self._pages_of = ""  # the long text whose pages are offered
         self.build()
@@ -46,6 +47,9 @@ class PersonaEditor(AskerView):
         if self._pages_of:
             pages = pages_of(long_text(self.persona, self._pages_of))
             self.add_item(_PageSelect(self._pages_of, pages))
+        self.add_item(_PictureButton("Change its picture" if self.has_picture else "Add a picture"))
+        if self.has_picture:
+            self.add_item(_RemovalButton())
 
     async def open(self, interaction: Interaction, key: str) -> None:
         """Open the form of a choice, or offer the pages of a text that is too long for one."""
@@ -81,9 +85,20 @@ class PersonaEditor(AskerView):
             await tell(interaction, f"{line_of(error)} {KEPT}")
             return
         self.unsaved.pop(form, None)
+        await self._show(interaction, "Saved.")
+
+    async def save_picture(self, interaction: Interaction, file: discord.Attachment | None) -> None:
+        """Give it this picture, or none, and show it anew. Raises PersonaError or NotFound."""
+        await set_picture(interaction, self.persona, file)
+        await self._look_again(interaction)
+        await self._show(interaction, "Saved." if file else "The picture is removed.")
+
+    async def _show(self, interaction: Interaction, said: str) -> None:
+        embed, files = await look_of(interaction, self.persona)
+        self.has_picture = bool(files)
         self.build()
         await interaction.edit_original_response(
-            content="Saved.", embed=await embed_of(interaction, self.persona), view=self
+            content=said, embed=embed, attachments=files, view=self
         )
 
     async def _look_again(self, interaction: Interaction) -> None:
@@ -93,12 +108,18 @@ class PersonaEditor(AskerView):
         self.persona = now or self.persona
 
 
-async def embed_of(interaction: Interaction, persona: Persona) -> discord.Embed:
-    """A persona as the editor shows it."""
+async def look_of(
+    interaction: Interaction, persona: Persona
+) -> tuple[discord.Embed, list[discord.File]]:
+    """A persona as the editor shows it, and its picture for the embed where it has one."""
     bot = bot_of(interaction)
     costs = await costs_of(bot.conversations.engines, persona)
     kept = await bot.desk.workshop.kept(persona)
-    return describe(persona, costs, kept, has_picture=False)
+    embed = describe(persona, costs, kept, has_picture=False)
+    picture = await bot.desk.thumbnails.of(persona)
+    if picture is None:
+        return embed, []
+    return embed.set_thumbnail(url=f"attachment://{PICTURE}"), [picture_file(picture)]
 
 
 def pages_of(text: str) -> int:
@@ -159,16 +180,35 @@ class _PageSelect(discord.ui.Select[PersonaEditor]):
         await interaction.response.send_modal(form)
 
 
-class _Form(discord.ui.Modal):
-    """A form whose failure is told."""
+class _PictureButton(discord.ui.Button[PersonaEditor]):
+    def __init__(self, label: str) -> None:
+        super().__init__(custom_id="persona-picture", label=label)
 
-    async def on_error(self, interaction: Interaction, error: Exception, /) -> None:
-        """Say that it failed; the log has the cause."""
-        await super().on_error(interaction, error)
-        await tell(interaction, "Something went wrong. The bot's owner finds the cause in the log.")
+    async def callback(self, interaction: Interaction) -> None:
+        assert self.view is not None  # noqa: S101 - a button stands in a view
+        await interaction.response.send_modal(PictureForm(self.view.save_picture))
 
 
-class ShortForm(_Form):
+class _RemovalButton(discord.ui.Button[PersonaEditor]):
+    """Removes the picture when it is pressed a second time: that cannot be undone."""
+
+    def __init__(self) -> None:
+        super().__init__(custom_id="persona-no-picture", label="Remove its picture")
+        self._is_sure = False
+
+    async def callback(self, interaction: Interaction) -> None:
+        assert self.view is not None  # noqa: S101
+        if not self._is_sure:
+            self._is_sure = True
+            self.label, self.style = "Remove it for good", discord.ButtonStyle.danger
+            await interaction.response.edit_message(view=self.view)
+            return
+        await interaction.response.defer()
+        async with told(interaction):
+            await self.view.save_picture(interaction, None)
+
+
+class ShortForm(TellingForm):
     """Several short fields."""
 
     def __init__(self, editor: PersonaEditor, choice: Choice) -> None:
@@ -213,7 +253,7 @@ class ShortForm(_Form):
             await self._editor.save(interaction, self._choice.key, typed, changes)
 
 
-class LongForm(_Form):
+class LongForm(TellingForm):
     """A long text, or a page of it, in parts."""
 
     def __init__(self, editor: PersonaEditor, key: str, page: int) -> None:
@@ -258,95 +298,13 @@ class LongForm(_Form):
             await self._editor.save(interaction, self._form, typed, changes)
 
 
-class CreateForm(_Form, title="A new persona"):
-    """The fields that a persona begins with; the editor has the others."""
-
-    FIELDS: Sequence[tuple[str, str, int]] = (
-        ("name", "Name", 80),
-        ("description", "Description: who it is", LONG),
-        ("personality", "Personality", LONG),
-        ("scenario", "Scenario", LONG),
-        ("greeting", "Greeting: what it says first", LONG),
-    )
-
-    def __init__(self, typed: Mapping[str, str] | None = None) -> None:
-        super().__init__()
-        self._inputs: dict[str, discord.ui.TextInput[Any]] = {}
-        for field, label, most in self.FIELDS:
-            self._inputs[field] = discord.ui.TextInput(
-                label=label,
-                custom_id=field,
-                default=(typed or {}).get(field) or None,
-                max_length=most,
-                required=field == "name",
-                style=discord.TextStyle.long if most > SHORT else discord.TextStyle.short,
-            )
-            self.add_item(self._inputs[field])
-
-    async def on_submit(self, interaction: Interaction, /) -> None:
-        """Make it, and offer the editor. What cannot be taken is kept for another try."""
-        await interaction.response.defer(ephemeral=True, thinking=True)
-        typed = {field: entry.value for field, entry in self._inputs.items()}
-        try:
-            guild_id = require_editor(interaction)
-            by = str(interaction.user.id)
-            made = await bot_of(interaction).desk.workshop.create(guild_id, typed, by)
-        except CaduceusError as error:
-            await interaction.followup.send(
-                f"{line_of(error)} {KEPT}", view=RetryView(interaction, typed), ephemeral=True
-            )
-            return
-        await show_editor(interaction, made, "It is one of this server's personas now. ")
-
-
-class RetryView(AskerView):
-    """Opens the form again with what was typed."""
-
-    def __init__(self, asked: Interaction, typed: Mapping[str, str]) -> None:
-        super().__init__(asked)
-        self._typed = typed
-
-    @discord.ui.button(label="Open the form again")
-    async def again(self, interaction: Interaction, _button: discord.ui.Button[Any]) -> None:
-        """Open it."""
-        await interaction.response.send_modal(CreateForm(self._typed))
-
-
-class CopyView(AskerView):
-    """Makes a copy of the owner's persona, which can be edited."""
-
-    def __init__(self, asked: Interaction, persona: Persona) -> None:
-        super().__init__(asked)
-        self._persona = persona
-
-    @discord.ui.button(label="Make a copy for this server")
-    async def copy(self, interaction: Interaction, _button: discord.ui.Button[Any]) -> None:
-        """Make it, and open the editor."""
-        await interaction.response.defer(ephemeral=True, thinking=True)
-        async with told(interaction):
-            guild_id = require_editor(interaction)
-            workshop = bot_of(interaction).desk.workshop
-            card = await workshop.card(self._persona)
-            name = await workshop.free_name(guild_id, self._persona.name)
-            made = await workshop.take(guild_id, card, str(interaction.user.id), name)
-            self.stop()
-            await show_editor(interaction, made, f"**{plain(made.name, 200)}** is a copy. ")
-
-
-async def offer_copy(interaction: Interaction, persona: Persona) -> None:
-    """Say that a persona is the owner's, and offer a copy of it."""
-    await interaction.followup.send(
-        f"**{plain(persona.name, 200)}** belongs to the bot's owner and is not changed here.",
-        view=CopyView(interaction, persona),
-        ephemeral=True,
-    )
-
-
 async def show_editor(interaction: Interaction, persona: Persona, said: str = "") -> None:
     """Show a persona with what can be changed of it. The interaction is acknowledged already."""
+    embed, files = await look_of(interaction, persona)
     await interaction.followup.send(
         f"{said}What is edited here changes nothing that was said before.",
-        embed=await embed_of(interaction, persona),
-        view=PersonaEditor(interaction, persona),
+        embed=embed,
+        files=files,
+        view=PersonaEditor(interaction, persona, has_picture=bool(files)),
         ephemeral=True,
     )

@@ -20,10 +20,10 @@ import aiohttp
 import discord
 
 from bot.chat.persona import Persona
+from bot.chat.personas.cards.pictures import emoji_picture
 from bot.chat.personas.pictures import PersonaPictures, Picture
 from bot.errors import CaduceusError
 from cogs.platform import WRITE_ERRORS
-from cogs.showing.webhooks.emoji_image import emoji_image
 
 EMOJIS = 2_000  # Discord's most
 FREED_AT_ONCE = 20
@@ -139,7 +139,8 @@ class Avatars:
             async with self._one_at_a_time:
                 await self._list()
                 if name not in self._emojis:
-                    image = await asyncio.to_thread(emoji_image, await picture.read())
+                    content = await picture.read()
+                    image = await asyncio.to_thread(emoji_picture, "The picture", content)
                     await self._create(name, image)
             self._failed.pop(name, None)
         except _FAULTS as error:

@@ -5,7 +5,17 @@ import threading
 from pathlib import Path
 
 import pytest
-from making_cards import archive, as_json, card_chunk, png, shared_cards, text_chunk, v2, v3
+from making_cards import (
+    archive,
+    as_json,
+    card_chunk,
+    picture_bytes,
+    png,
+    shared_cards,
+    text_chunk,
+    v2,
+    v3,
+)
 
 from bot.chat.persona import NAME_CHARACTERS, Persona
 from bot.chat.personas.cards.reading import read_card
@@ -188,3 +198,57 @@ def test_real_cards_are_edited_without_loss(folder: PersonaFolder) -> None:
         assert Persona(**dict(folder.card(after.persona.id).persona)).version == (
             after.persona.version
         ), path
+
+
+CHARX = archive(
+    {
+        "card.json": as_json(
+            v3(name="P", assets=[{"type": "icon", "uri": "embeded://i.png", "name": "main"}])
+        ),
+        "i.png": picture_bytes((7, 7)),
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "pictured", "bare"),
+    [
+        (b'# Keep me.\nname = "P"\nsummary = "s"\n', "P.png", "P.json"),
+        (as_json(v2(name="P", extensions={"x": [1]})), "P.png", "P.json"),
+        (png(card_chunk("chara", v2(name="P")), text_chunk("a", b"b")), "P.png", "P.json"),
+        (CHARX, "P.charx", "P.charx"),
+    ],
+    ids=["toml", "json", "png", "charx"],
+)
+def test_a_picture_is_set_and_removed_in_the_kind_of_file_that_holds_one(
+    folder: PersonaFolder, content: bytes, pictured: str, bare: str
+) -> None:
+    before = taken(folder, content)
+    card = read_card_file(before.path)
+    jpeg = picture_bytes((30, 50), "JPEG", comment=b"secret place")
+    done = folder.set_picture(before.persona.id, jpeg, before.persona.version)
+    assert (done.path.name, done.persona) == (pictured, before.persona)
+    with_one = read_card_file(done.path)
+    assert with_one.document.keys() >= card.document.keys()
+    assert with_one.chunks == card.chunks
+    assert with_one.picture is not None
+    assert b"secret" not in done.path.read_bytes()
+    if done.original is not None:
+        assert done.original.read_bytes() == content
+    done = folder.set_picture(before.persona.id, None, before.persona.version)
+    assert (done.path.name, done.persona) == (bare, before.persona)
+    assert read_card_file(done.path).picture is None
+    assert folder.set_picture(before.persona.id, None, before.persona.version).original is None
+
+
+def test_a_picture_that_cannot_be_shown_or_comes_too_late_changes_no_file(
+    folder: PersonaFolder,
+) -> None:
+    made = taken(folder, as_json(v2(name="P"))).persona
+    with pytest.raises(PersonaError, match="not a picture"):
+        folder.set_picture(made.id, b"hello", made.version)
+    with pytest.raises(PersonaChanged):
+        folder.set_picture(made.id, picture_bytes(), "another")
+    with pytest.raises(NotFound):
+        folder.set_picture(FALLBACK.id, picture_bytes(), FALLBACK.version)
+    assert files(folder) == ["P.json"]

@@ -101,6 +101,30 @@ def test_whether_roles_must_take_turns_is_found_out(name: str) -> None:
     assert derived(name).format.alternates == FAMILIES[name].alternates
 
 
+PICTURES = (
+    "<|im_start|>{% for m in messages %}{{ m['role'] | capitalize }}"
+    "{{ ':' if m['content'][0]['type'] == 'image' else ': ' }}"
+    "{% for part in m['content'] %}{% if part['type'] == 'text' %}{{ part['text'] }}{% endif %}"
+    "{% endfor %}<end_of_utterance>\n{% endfor %}"
+    "{% if add_generation_prompt %}Assistant:{% endif %}"
+)
+
+
+def test_one_that_takes_contents_in_parts_alone_is_given_parts() -> None:
+    template = Template(PICTURES, "<|im_start|>", "<end_of_utterance>")
+    found = derive_format(template, first_tokens=("<|im_start|>",), render=render_here).format
+    letters, contents = "S U A U >", ["Be brief.", "Hi!", "Fine.", "A\n\nb"]
+    (made,) = render_here(replace(template, in_parts=True), [conversation(letters, contents)])
+    assert f"<|im_start|>{compose(found, letters, contents)}".rstrip() == made.text
+    assert "<end_of_utterance>" in found.stops
+
+
+def test_what_no_shape_suits_is_said_as_of_plain_texts() -> None:
+    refusing = "{{ raise_exception('not ' ~ messages[0].content.text) }}"
+    with pytest.raises(UncuttableError, match="refuses"):
+        derive_format(Template(refusing), render=render_here)
+
+
 @pytest.mark.parametrize(
     ("name", "stops", "note"),
     [

@@ -4,7 +4,7 @@ import re
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.chat.text.split import LEAST_LIMIT, MESSAGE_CHARACTERS, MessageSplitter, split_message
@@ -136,6 +136,9 @@ def test_whatever_the_chunks_the_messages_are_the_same(text: str, lengths: list[
 
 
 @given(TEXTS)
+@example("``" + "w" * 70 + "```" + "w" * 70)  # inline code never ends, and a block begins
+@example("``" + "w" * 60 + "```" + "w" * 70)
+@example("```\n``" + "w" * 70)  # a block in which something looks like inline code
 def test_every_message_fits_and_is_never_empty(text: str) -> None:
     for piece in split_message(text, LIMIT):
         assert len(piece) <= LIMIT

@@ -154,6 +154,23 @@ async def test_a_deletion_can_be_undone_until_it_is_purged(database: Database) -
     assert await store.purge(moment() + SOON) == Purged()
 
 
+async def test_a_deleted_ones_versions_are_read_until_it_is_purged(database: Database) -> None:
+    store = database.personas
+    kept = await store.add(GUILD, draft(), LIMITS, "ann")
+    newer = draft(version="v-2", document=b"{}", files=None)
+    await store.change(GUILD, kept.id, newer, LIMITS, "ben", revision=1)
+    await store.remove(GUILD, kept.id, "ben")
+    for version, text in (("v-1", draft().document), ("v-2", b"{}")):
+        found = await store.document(GUILD, kept.id, version)
+        assert found is not None
+        assert found.document == text
+    assert await store.document(GUILD, kept.id) is None
+    assert await store.document(GUILD, kept.id, "v-3") is None
+    assert await store.document(OTHER, kept.id, "v-1") is None
+    await store.purge(moment() + SOON)
+    assert await store.document(GUILD, kept.id, "v-1") is None
+
+
 async def test_a_picture_that_another_has_too_is_not_told_to_be_gone(database: Database) -> None:
     store = database.personas
     kept = await store.add(GUILD, draft(files=[PICTURE], digest="d1"), LIMITS, "ann")

@@ -4,15 +4,22 @@ Only what was changed is written into the document, at the place where it is; ev
 as it came.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import cast
 
 from pydantic import BaseModel
 
 from bot.chat.persona import PersonaText
-from bot.chat.personas.cards.card import Card, Origin
+from bot.chat.personas.cards.card import Asset, Card, Origin
 from bot.chat.personas.cards.fields import LISTS, TEXTS
+from bot.chat.personas.cards.formats.charx import (
+    ICON_ASSET,
+    ICON_FILE,
+    embedded_file,
+    embedded_path,
+    icon_of,
+)
 from bot.chat.personas.cards.versions import (
     MODIFIED,
     OURS,
@@ -22,7 +29,7 @@ from bot.chat.personas.cards.versions import (
     put,
     put_extension,
 )
-from bot.chat.personas.documents import JsonObject, as_object
+from bot.chat.personas.documents import JsonObject, as_list, as_object
 
 # Our fields that stand in `extensions.caduceus`, since no card has a place for them.
 _OWN_FIELDS = ("summary", "sampling", "stop_words")
@@ -62,6 +69,38 @@ def with_persona(card: Card, persona: PersonaText, now: int | None = None) -> Ca
 def renamed(card: Card, name: str, now: int | None = None) -> Card:
     """The card under another name."""
     return with_persona(card, card.persona.model_copy(update={"name": name}), now)
+
+
+def with_picture(card: Card, picture: bytes | None, now: int | None = None) -> Card:
+    """The card with another main picture, a PNG, or with none.
+
+    Where the picture is one of the card's files, that file goes, and a V3 card's list of assets
+    names the new one in its place. `now` as in :func:`with_persona`.
+    """
+    document, files = card.document, dict(card.files)
+    icon = icon_of(card.assets)
+    if icon is not None and embedded_file(icon, files) is not None:
+        assets = as_list(card.data.get("assets")) or []
+        others = [each for each in assets if not _names(each, icon)]
+        if not any(asset.uri == icon.uri for asset in card.assets if asset.type != "icon"):
+            files = _without(files, icon)
+        if picture is not None:
+            files[ICON_FILE] = picture
+            others.insert(0, {**ICON_ASSET})
+        document = put(card.version, document, "assets", others)
+    if now is not None and card.version is Version.V3:
+        document = put(card.version, document, MODIFIED, now)
+    return replace(card, document=document, picture=picture, files=files)
+
+
+def _names(entry: object, asset: Asset) -> bool:
+    found = as_object(entry) or {}
+    return found.get("type") == asset.type and found.get("uri") == asset.uri
+
+
+def _without(files: Mapping[str, bytes], asset: Asset) -> dict[str, bytes]:
+    path = (embedded_path(asset) or "").lower()
+    return {name: content for name, content in files.items() if name.lower() != path}
 
 
 def _put_field(version: Version, document: JsonObject, field: str, value: object) -> JsonObject:

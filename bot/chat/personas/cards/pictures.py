@@ -96,7 +96,11 @@ def emoji_picture(file_name: str, content: bytes) -> bytes:
 
     Of a tall picture the upper part: that is where the face is. Raises PersonaError.
     """
-    picture = _decode(file_name, content, 2 * _EMOJI_SIDES[0])
+    facts = look_at(file_name, content)
+    sides = sorted((facts.width, facts.height)) if facts else [1, 1]
+    # Of a long one, the shorter side is to stay as long as the emoji's.
+    most_side = min(2 * _EMOJI_SIDES[0] * (sides[1] // sides[0]), PERSONA_SIDE)
+    picture = _decode(file_name, content, most_side)
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 5
     square = picture.crop((left, top, left + side, top + side))

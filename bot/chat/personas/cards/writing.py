@@ -7,6 +7,7 @@ from enum import Enum
 
 from bot.chat.personas.cards.card import Asset, Card, Origin
 from bot.chat.personas.cards.formats.charx import (
+    ICON_ASSET,
     ICON_FILE,
     build_charx,
     embedded_file,
@@ -207,13 +208,10 @@ def _charx(card: Card, now: int, told: list[str]) -> bytes:
 def _with_icon(document: JsonObject, icon: Asset | None) -> JsonObject:
     """The document with the picture as its main icon."""
     data = as_object(document.get("data")) or {}
-    entry: JsonObject = {
-        "type": "icon", "uri": f"embeded://{ICON_FILE}", "name": "main", "ext": "png",
-    }  # fmt: skip
     assets = [
         each
         for each in as_list(data.get("assets")) or []
         if icon is None or (as_object(each) or {}).get("uri") != icon.uri
         or (as_object(each) or {}).get("type") != "icon"
     ]  # fmt: skip
-    return put(Version.V3, document, "assets", [entry, *assets])
+    return put(Version.V3, document, "assets", [{**ICON_ASSET}, *assets])

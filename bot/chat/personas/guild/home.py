@@ -70,7 +70,7 @@ class GuildPersonas(PersonaHome):
     async def at_version(
         self, guild_id: str | None, persona_id: str, version: str
     ) -> Persona | None:
-        """A persona as it was: a number of earlier versions is kept."""
+        """A persona as it was: some earlier versions are kept, and a deleted one's for a while."""
         key = persona_key(persona_id)
         if guild_id is None or not key.startswith(_BEGINNING):
             return None

@@ -111,7 +111,8 @@ class Purged:
 class PersonaStore(Protocol):
     """Keeps guilds' personas. Each method is one transaction: durable when it returns.
 
-    What was deleted is found by nobody but :meth:`restore`, until :meth:`purge` takes it away.
+    What was deleted is found by nobody but :meth:`restore`, and its versions by their names, until
+    :meth:`purge` takes it away.
     """
 
     async def kept(self, guild_id: str, persona_id: str) -> KeptPersona | None:
@@ -133,7 +134,7 @@ class PersonaStore(Protocol):
     async def document(
         self, guild_id: str, persona_id: str, version: str = ""
     ) -> KeptDocument | None:
-        """A persona's document; of an earlier version, where that is still kept."""
+        """A persona's document; of a version, where that is kept, also of a deleted one."""
         ...
 
     async def files(self, guild_id: str, persona_id: str, *, picture_only: bool) -> list[KeptFile]:

@@ -76,17 +76,22 @@ def as_persona(text: PersonaText, persona_id: str, guild_id: str) -> Persona:
     return Persona(id=persona_id, guild_id=guild_id, **dict(text))
 
 
-def kept_picture(content: bytes) -> bytes | None:
-    """A picture as it is kept: a PNG of at most 4 MiB, without metadata; None if it is broken."""
+def fitted_picture(file_name: str, content: bytes) -> bytes:
+    """A picture as it is kept: a PNG of at most 4 MiB, without metadata. Raises PersonaError."""
     side = PERSONA_SIDE
+    made = render(file_name, content)
+    while len(made) > PICTURE_BYTES:
+        side //= 2
+        made = render(file_name, content, side)
+    return made
+
+
+def kept_picture(content: bytes) -> bytes | None:
+    """The same of a card's picture; None if it is broken."""
     try:
-        made = render("The picture", content)
-        while len(made) > PICTURE_BYTES:
-            side //= 2
-            made = render("The picture", content, side)
+        return fitted_picture("The picture", content)
     except PersonaError:
         return None
-    return made
 
 
 def picture_digest(content: bytes) -> str:

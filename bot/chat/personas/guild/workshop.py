@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from bot.chat.persona import NAME_CHARACTERS, Persona, PersonaText
 from bot.chat.personas.cards.card import Card
-from bot.chat.personas.cards.edits import new_card, renamed, with_persona
+from bot.chat.personas.cards.edits import new_card, renamed, with_persona, with_picture
 from bot.chat.personas.cards.fields import checked_name
 from bot.chat.personas.guild.kept import KeptPersona, Limits, PersonaStore, Purged
-from bot.chat.personas.guild.packing import as_persona, card_of_kept, draft_of
+from bot.chat.personas.guild.packing import as_persona, card_of_kept, draft_of, fitted_picture
 from bot.chat.personas.homes import PersonaHome, persona_key
 from bot.chat.personas.library import PersonaLibrary
 from bot.errors import CaduceusError, NotAllowed, NotFound, PersonaError
@@ -171,6 +171,41 @@ class PersonaWorkshop:
             )
             if done is not None:
                 return as_persona(edited.persona, persona.id, guild_id)
+        raise _busy(persona.name)
+
+    async def set_picture(
+        self, persona: Persona, picture: bytes | None, by: str, *, file_name: str = "The picture"
+    ) -> None:
+        """Give a guild's own persona another picture, or none; its texts stay as they are.
+
+        `picture` is a file as somebody brought it: it is looked at, decoded and written anew.
+        Raises PersonaError for one that cannot be shown, NotFound where the persona is gone.
+        """
+        guild_id = own_guild(persona)
+        async with self._one_at_a_time:
+            made = None
+            if picture is not None:
+                made = await asyncio.to_thread(fitted_picture, file_name, picture)
+            before = await self._put_picture(guild_id, persona, made, by)
+        await self._picture_left(before)
+
+    async def _put_picture(
+        self, guild_id: str, persona: Persona, made: bytes | None, by: str
+    ) -> str:
+        """Keep a picture in the place of another, whose digest is returned; "" if none changed."""
+        for _ in range(TRIES):
+            kept = await self._store.kept(guild_id, persona.id)
+            if kept is None:
+                raise NotFound("That persona is not there any more.", "See `/persona list`.")
+            if made is None and not kept.picture_digest:
+                return ""
+            edited = with_picture(await self.card(persona), made, int(time.time()))
+            draft = await asyncio.to_thread(draft_of, edited)
+            done = await self._store.change(
+                guild_id, persona.id, draft, self._limits, by, revision=kept.revision
+            )
+            if done is not None:
+                return kept.picture_digest
         raise _busy(persona.name)
 
     async def delete(self, persona: Persona, by: str) -> KeptPersona:

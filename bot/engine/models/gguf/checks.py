@@ -6,7 +6,7 @@ build that :mod:`bot.engine.models.gguf.known` names.
 
 import re
 from collections.abc import Mapping
-from math import isfinite
+from math import isfinite, prod
 from pathlib import Path
 
 from bot.engine.models.gguf.container import (
@@ -28,7 +28,7 @@ from bot.engine.models.gguf.known import (
 )
 from bot.engine.models.gguf.memory import ModelShape
 from bot.engine.models.gguf.shape import Numbers
-from bot.engine.models.gguf.weight_types import WEIGHT_TYPES
+from bot.engine.models.gguf.weight_types import FLOAT32, WEIGHT_TYPES
 from bot.engine.models.gguf.words import text_of
 from bot.errors import ModelError
 
@@ -40,6 +40,7 @@ _NOT_MODELS = {
     "imatrix": "a record for quantizing (imatrix)",
     "vocab": "a vocabulary alone",
 }
+_ROWS = ("_norm.weight", "_norm_2.weight")
 _ROPE_TYPES = ("none", "linear", "yarn", "longrope")
 _MOST_EXPERTS = 1024  # LLAMA_MAX_EXPERTS
 # llama.cpp ends its process where these have no experts or sections, and insists that the whole of
@@ -228,5 +229,8 @@ def check_weights(contents: GgufContents, shape: ModelShape) -> None:
 
 
 def _check_type(name: str, tensor: GgufTensor) -> None:
-    if tensor.type_number not in WEIGHT_TYPES and name.endswith((".weight", ".bias")):
+    # What is added to or scales a whole row is never rounded: llama.cpp aborts at anything else.
+    is_row = name.endswith((*_ROWS, ".bias")) and prod(tensor.shape[1:]) == 1
+    is_wrong = tensor.type_number not in WEIGHT_TYPES and name.endswith((".weight", ".bias"))
+    if is_wrong or (is_row and tensor.type_number != FLOAT32):
         raise Damaged(f"has weights of a kind that cannot be computed with («{shown(name)}»)")

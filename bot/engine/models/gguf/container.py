@@ -27,7 +27,7 @@ MOST_TEMPLATES = 16
 MOST_NAME_BYTES = 63  # of a tensor: GGML_MAX_NAME with its zero
 MOST_DIMENSIONS = 4  # GGML_MAX_DIMS
 MOST_KEPT_NUMBERS = 4096  # of a list: one a layer, at most 512 of them
-DEFAULT_ALIGNMENT = 32
+DEFAULT_ALIGNMENT = LEAST_ALIGNMENT = 32  # llama.cpp's TENSOR_ALIGNMENT, which it asserts
 
 TOKENS_KEY = "tokenizer.ggml.tokens"
 TOKEN_TYPES_KEY = "tokenizer.ggml.token_type"  # noqa: S105
@@ -170,6 +170,8 @@ def _alignment(metadata: Mapping[str, GgufValue]) -> int:
     value = found.value if isinstance(found, GgufScalar) and found.kind == "uint32" else 0
     if not isinstance(value, int) or not 0 < value <= 1 << 20 or value & (value - 1):
         raise Damaged("has an alignment that is no power of two")
+    if value % LEAST_ALIGNMENT:
+        raise Damaged(f"has its weights at places where they cannot be computed with ({value})")
     return value
 
 

@@ -192,8 +192,9 @@ def _header(path: Path, size: int, contents: GgufContents) -> GgufHeader:
 def _quantization(contents: GgufContents) -> str:
     """As the file names it, else by the kind that most of its weights have."""
     said = contents.metadata.get("general.file_type")
-    if isinstance(said, GgufScalar) and (name := FILE_TYPES.get(int(said.value))):
-        return name
+    number = said.value if isinstance(said, GgufScalar) else None
+    if isinstance(number, int) and number in FILE_TYPES:
+        return FILE_TYPES[number]
     elements: dict[int, int] = {}
     for tensor in contents.tensors.values():
         elements[tensor.type_number] = elements.get(tensor.type_number, 0) + tensor.elements

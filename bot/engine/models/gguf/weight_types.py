@@ -17,6 +17,7 @@ class TensorType:
     block_bytes: int
 
 
+FLOAT32 = 0
 TENSOR_TYPES: Mapping[int, TensorType] = {
     0: TensorType("F32", 1, 4),
     1: TensorType("F16", 1, 2),

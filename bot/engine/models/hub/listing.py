@@ -193,6 +193,8 @@ def _best(name: HubName, ggufs: Sequence[RepoFile]) -> RepoFile:
     suggested = [file for file in ggufs if quantization(file.path) == SUGGESTED_QUANTIZATION]
     if len(suggested) == 1:
         return _in_one_piece(suggested[0], ggufs)
+    if all(is_split(file.path) for file in ggufs):
+        return _in_one_piece(ggufs[0], ggufs)
     raise ModelError(
         f"{name.id} has several files: {_listed(ggufs)}.",
         _how(name),

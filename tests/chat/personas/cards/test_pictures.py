@@ -1,6 +1,7 @@
 """Pictures of cards: looked at first, decoded with a bound, written anew without metadata."""
 
 from io import BytesIO
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -83,15 +84,40 @@ def test_a_large_picture_is_made_smaller_and_a_huge_one_refused() -> None:
         render("it", picture_bytes((MOST_PIXELS // 1_000 + 1, 1_001), mode="1"))
 
 
-@pytest.mark.parametrize("size", [(300, 500), (500, 300), (10, 10), (3, 900)])
-def test_an_emoji_is_square_and_small(size: tuple[int, int]) -> None:
-    noise = Image.effect_noise(size, 100).convert("RGBA")
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP"])
+@pytest.mark.parametrize("size", [(300, 500), (2_000, 10), (3, 900), (1, 1)])
+def test_an_emoji_is_square_and_small(kind: str, size: tuple[int, int]) -> None:
+    made = emoji_picture("it", picture_bytes(size, kind))
+    assert len(made) <= EMOJI_BYTES
+    image = opened(made)
+    assert (image.format, image.size) == ("PNG", (256, 256))
+    assert not image.info
+
+
+def test_noise_is_made_smaller_until_it_fits_an_emoji() -> None:
+    noise = Image.frombytes("RGBA", (256, 256), Random(1).randbytes(256 * 256 * 4))
     file = BytesIO()
     noise.save(file, "PNG")
     made = emoji_picture("it", file.getvalue())
     assert len(made) <= EMOJI_BYTES
     width, height = opened(made).size
-    assert width == height
+    assert width == height < 256
+
+
+def test_an_emoji_is_the_upper_middle_as_sharp_as_it_came() -> None:
+    noise = Image.effect_noise((256, 1_024), 60).convert("RGB")
+    file = BytesIO()
+    noise.save(file, "PNG")
+    made = opened(emoji_picture("it", file.getvalue()))
+    assert made.tobytes() == noise.crop((0, 153, 256, 409)).tobytes()
+
+
+def test_what_is_transparent_stays_so_in_an_emoji() -> None:
+    file = BytesIO()
+    Image.new("RGBA", (64, 64), (1, 2, 3, 0)).save(file, "PNG")
+    made = opened(emoji_picture("it", file.getvalue()))
+    assert made.mode == "RGBA"
+    assert made.getpixel((9, 9))[3] == 0  # type: ignore[index]
 
 
 def test_a_jpeg_that_would_be_gone_over_again_and_again_is_not_decoded() -> None:

@@ -15,8 +15,9 @@ from PIL import Image
 
 from bot.chat.persona import DepthPrompt, PersonaSampling, PersonaText
 from bot.chat.personas.cards.card import Card
-from bot.chat.personas.cards.edits import new_card, renamed, with_persona
+from bot.chat.personas.cards.edits import new_card, renamed, with_persona, with_picture
 from bot.chat.personas.cards.formats.chunks import read_chunks
+from bot.chat.personas.cards.pictures import render
 from bot.chat.personas.cards.reading import read_card
 from bot.chat.personas.cards.versions import Version
 from bot.chat.personas.cards.writing import Format, document_in, safe_file_name, write_card
@@ -347,6 +348,51 @@ def test_a_pictures_card_takes_its_picture_into_a_charx(assets: list[object] | N
     assert back.picture is not None
     assert len(back.assets) == 1
     assert back.warnings == ()
+
+
+ICON = {"type": "icon", "uri": "embeded://i.jpg", "name": "main", "ext": "jpg"}
+HAPPY = {"type": "emotion", "uri": "embeded://h.png", "name": "happy", "ext": "png"}
+
+
+@pytest.mark.parametrize("other", [None, picture_bytes((9, 9))], ids=["none", "other"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        as_json(v3(extensions={"a": 1})),
+        png(card_chunk("ccv3", v3(assets=[{"type": "icon", "uri": "ccdefault:", "name": "main"}]))),
+        archive(
+            {
+                "card.json": as_json(v3(assets=[HAPPY, ICON])),
+                "i.jpg": picture_bytes(kind="JPEG"),
+                "h.png": picture_bytes((7, 7)),
+            }
+        ),
+    ],
+    ids=["json", "png", "charx"],
+)
+def test_another_picture_goes_out_in_the_place_of_the_first(
+    content: bytes, other: bytes | None
+) -> None:
+    card = with_picture(read_card(content, "a"), other, NOW)
+    assert card.data["modification_date"] == NOW
+    written = write_card(card, Format.CHARX, NOW)
+    back = read_card(written.content, written.file_name)
+    assert back.persona == card.persona
+
+    assert (back.picture is None) == (other is None)
+    if other is not None:
+        assert back.picture is not None
+        assert render("it", back.picture) == render("it", other)
+    assert back.files.get("h.png") == card.files.get("h.png")
+    assert "i.jpg" not in back.files
+
+
+def test_a_file_that_is_more_than_the_picture_stays() -> None:
+    assets = [ICON, {**ICON, "type": "background", "name": "wall"}]
+    files = {"card.json": as_json(v3(assets=assets)), "i.jpg": picture_bytes(kind="JPEG")}
+    card = with_picture(read_card(archive(files), "a"), None)
+    assert card.files == {"i.jpg": files["i.jpg"]}
+    assert [asset.type for asset in card.assets] == ["background"]
 
 
 @pytest.mark.parametrize(

@@ -246,6 +246,104 @@ async def test_a_deletion_can_be_undone_for_ten_minutes(shop: Shop) -> None:
     assert gone == [picture.digest]
 
 
+async def test_a_picture_is_set_changed_and_removed(shop: Shop) -> None:
+    gone: list[str] = []
+
+    async def told(digest: str) -> None:
+        gone.append(digest)
+
+    shop.workshop.on_picture_gone(told)
+    made = await shop.take(as_json(v2(name="Nova", extensions={"x": 1})))
+    digests: list[str] = []
+    secret = picture_bytes((40, 60), "JPEG", comment=b"secret place")
+    for content in (secret, picture_bytes((50, 30), "WEBP")):
+        await shop.workshop.set_picture(made, content, "ben")
+        found = await shop.pictures.find(made)
+        assert found is not None
+        kept = await found.read()
+        assert kept.startswith(b"\x89PNG")
+        assert b"secret" not in kept
+        digests.append(found.digest)
+    assert gone == digests[:1], "the emoji of the old one is free"
+    row = await shop.workshop.kept(made)
+    assert row is not None
+    assert (row.revision, row.edited_by, row.version) == (3, "ben", made.version)
+    assert await shop.everybody.find(GUILD, "nova") == made, "its texts are the same version"
+    assert (await shop.workshop.card(made)).document == v2(name="Nova", extensions={"x": 1})
+    for _ in range(2):
+        await shop.workshop.set_picture(made, None, "ben")
+    assert await shop.pictures.find(made) is None
+    assert gone == digests
+    kept_now = await shop.workshop.kept(made)
+    assert kept_now is not None
+    assert kept_now.revision == 4, "there was nothing more to remove"
+
+
+async def test_a_picture_that_two_have_stays(shop: Shop) -> None:
+    gone: list[str] = []
+
+    async def told(digest: str) -> None:
+        gone.append(digest)
+
+    shop.workshop.on_picture_gone(told)
+    first = await shop.workshop.create(GUILD, {"name": "Ann"}, "ann")
+    second = await shop.workshop.create(GUILD, {"name": "Ben"}, "ann")
+    for each in (first, second):
+        await shop.workshop.set_picture(each, picture_bytes(), "ann")
+    await shop.workshop.set_picture(first, None, "ann")
+    assert gone == []
+    assert await shop.pictures.find(second) is not None
+
+
+async def test_a_picture_and_an_edit_at_once_both_count(shop: Shop) -> None:
+    made = await shop.workshop.create(GUILD, {"name": "Nova"}, "ann")
+    await asyncio.gather(
+        *(shop.workshop.edit(made, {field: "x"}, "ann") for field in ("description", "scenario")),
+        shop.workshop.set_picture(made, picture_bytes(), "ben"),
+    )
+    found = await shop.everybody.find(GUILD, made.id)
+    assert found is not None
+    assert (found.description, found.scenario) == ("x", "x")
+    assert await shop.pictures.find(made) is not None
+
+
+def claimed(width: int, height: int) -> bytes:
+    """A picture that says that it is larger than it is."""
+    content = bytearray(picture_bytes((8, 8), mode="1"))
+    content[16:24] = width.to_bytes(4, "big") + height.to_bytes(4, "big")
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        (b"hello", "not a picture"),
+        (claimed(60_000, 60_000), "million are the limit"),
+        (picture_bytes((30, 30))[:-40], "broken"),
+    ],
+    ids=["text", "bomb", "cut off"],
+)
+async def test_a_picture_that_cannot_be_shown_changes_nothing(
+    shop: Shop, content: bytes, part: str
+) -> None:
+    made = await shop.take(png(card_chunk("chara", v2(name="Nova"))))
+    before = await shop.pictures.find(made)
+    with pytest.raises(PersonaError, match=part) as refused:
+        await shop.workshop.set_picture(made, content, "ann", file_name="me.png")
+    assert "me.png" in str(refused.value)
+    after = await shop.pictures.find(made)
+    assert before is not None
+    assert after is not None
+    assert after.digest == before.digest
+    with pytest.raises(NotAllowed):
+        ada = await shop.everybody.find(GUILD, "Ada")
+        assert ada is not None
+        await shop.workshop.set_picture(ada, picture_bytes(), "ann")
+    await shop.workshop.delete(made, "ann")
+    with pytest.raises(NotFound):
+        await shop.workshop.set_picture(made, picture_bytes(), "ann")
+
+
 async def test_a_reply_reads_a_large_persona_once(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

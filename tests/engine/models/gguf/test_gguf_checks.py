@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any
 
 import pytest
-from gguf_files import ARRAY, STRING, GgufFile, Tensor, llama, text
+from gguf_files import ARRAY, F16, Q8_0, STRING, GgufFile, Tensor, llama, text
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -152,6 +152,8 @@ def array(key: str, kind: int, count: int, content: bytes = b"") -> bytes:
         (llama().having(general__alignment=("uint32", 0)), "no power of two"),
         (llama().having(general__alignment=("uint32", 48)), "no power of two"),
         (llama().having(general__alignment=("uint64", 32)), "no power of two"),
+        (llama().having(general__alignment=("uint32", 1)), "at places where they cannot"),
+        (llama().having(general__alignment=("uint32", 16)), "at places where they cannot"),
     ],
 )
 def test_a_header_that_lies_is_refused(file: GgufFile, said: str, path: Path) -> None:
@@ -178,6 +180,11 @@ def with_tensor(*more: Tensor, without: str = "") -> GgufFile:
         (with_tensor(Tensor("x", (64,), offset=1 << 40)), "overlap or leave gaps"),
         (with_tensor(without="token_embd.weight"), "lacks the weights of its vocabulary"),
         (with_tensor(Tensor("x.weight", (64,), 26)), "cannot be computed"),
+        (with_tensor(Tensor("blk.0.attn_q.bias", (64,), F16)), "cannot be computed"),
+        (
+            with_tensor(Tensor("output_norm.weight", (64,), Q8_0), without="output_norm.weight"),
+            "cannot be computed with («output_norm.weight»)",
+        ),
         (replace(llama(), tensors=()), "a vocabulary and no weights"),
         (llama().having(llama__block_count=("uint32", 3)), "1 of its 3 layers"),
         (

@@ -73,6 +73,35 @@ def test_a_file_that_is_not_there_is_called_a_file(tmp_path: Path) -> None:
         identify(str(tmp_path / "other.gguf"))
 
 
+@pytest.mark.parametrize("name", ["x" * 300, f"{'x' * 300}.gguf", f"./{'x' * 300}"])
+def test_a_name_too_long_for_any_file_is_no_fault_of_ours(name: str) -> None:
+    with pytest.raises(ModelError, match="cannot be looked at: File name too long"):
+        identify(name)
+
+
+def test_a_folder_that_is_not_for_us_is_no_fault_of_ours(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_path: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_dir", refuse)  # as where a folder on the way is another's
+    (problem,) = inspect_model(str(folder / "tiny.gguf"), data_dir=Path("nowhere")).problems
+    assert "cannot be looked at: Permission denied" in problem
+
+
+def test_the_home_of_nobody_is_said() -> None:
+    with pytest.raises(ModelError, match="not known here"):
+        identify("~nobody-of-that-name/model.gguf")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes with names")
+def test_a_pipe_is_never_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.gguf")
+    with pytest.raises(ModelError, match=r"pipe\.gguf is neither a file nor a folder"):
+        identify(str(tmp_path / "pipe.gguf"))
+
+
 def test_a_short_name_is_what_suggest_means_by_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -452,6 +452,15 @@ def test_a_list_without_sizes_is_asked_for_again(hub: HubServer, tmp_path: Path)
     assert len(hub.asked_for("/tree/")) == 3
 
 
+def test_a_model_that_is_only_there_in_parts_is_none_to_name(
+    hub: HubServer, tmp_path: Path
+) -> None:
+    hub.repositories[GGUFS] = {f"big-0000{n}-of-00002.gguf": WEIGHTS for n in (1, 2)}
+    with pytest.raises(ModelError, match="one part of a model in several") as caught:
+        get(tmp_path, HubName(GGUFS))
+    assert caught.value.fix == "Take another model."
+
+
 def test_what_is_meant_is_asked_where_several_fit(hub: HubServer, tmp_path: Path) -> None:
     del hub.repositories[GGUFS][FILE.file]
     hub.repositories[GGUFS]["tiny-Q5_K_M.gguf"] = WEIGHTS

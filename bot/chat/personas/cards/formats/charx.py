@@ -9,6 +9,9 @@ from bot.chat.personas.cards.card import Asset, Card
 
 CARD_FILE = "card.json"
 ICON_FILE = "assets/icon/image/main.png"
+ICON_ASSET: Mapping[str, str] = {
+    "type": "icon", "uri": f"embeded://{ICON_FILE}", "name": "main", "ext": "png",
+}  # fmt: skip
 _EMBEDDED = re.compile(r"(?:embedd?ed://|__asset:)(.+)", re.IGNORECASE | re.DOTALL)
 _UNDATED = (1980, 1, 1, 0, 0, 0)  # as zips say it
 
