@@ -13,8 +13,11 @@ from bot.chat.personas.guild.desk import PersonaDesk, open_desk
 from bot.chat.personas.library import PersonaLibrary
 from bot.chat.ports import Personas
 from bot.chat.prompt.choosing import FormatChooser, check_format_name
+from bot.chat.prompt.recollection import JoinedMemory
 from bot.chat.roleplay.memory.folder import Folder
 from bot.chat.roleplay.memory.idle import IdleFolding
+from bot.chat.roleplay.memory.notebook import Notebook
+from bot.chat.roleplay.memory.recall import Recall
 from bot.chat.roleplay.memory.summary import SummaryDesk, SummaryTeller
 from bot.chat.roleplay.shelf import GuildShelf
 from bot.chat.settings import SettingsCascade
@@ -42,6 +45,7 @@ class App:
     engines: Engines
     personas: Personas
     desk: PersonaDesk
+    notebook: Notebook
     summaries: SummaryDesk
     library: PersonaLibrary  # the owner's folder, one of the homes of `personas`
     engine_start: asyncio.Task[None]  # done when one answers; raises where none could be started
@@ -83,6 +87,8 @@ async def open_app(
             metrics = MetricsServer(engines.standings, settings.metrics_port)
             stack.push_async_callback(metrics.close)
             logger.info("metrics at %s", await metrics.start())
+        notebook = Notebook(database.facts)
+        recall = Recall(database.search, database.history)
         channels = ChannelStates()
         conversations = Conversations(
             database.history,
@@ -93,7 +99,7 @@ async def open_app(
             thinking_tokens=settings.thinking_tokens,
             shelf=GuildShelf(desk.lorebooks),
             casts=database.casts,
-            memory=SummaryTeller(database.summaries),
+            memory=JoinedMemory([notebook, SummaryTeller(database.summaries), recall]),
             channels=channels,
         )
         folding = _fold_when_idle(conversations, database, settings.thinking_tokens)
@@ -116,6 +122,7 @@ async def open_app(
             engines,
             personas,
             desk,
+            notebook,
             SummaryDesk(
                 database.summaries,
                 conversations.settings,

@@ -7,6 +7,7 @@ from discord.ext import commands
 
 from bot.chat.personas.guild.desk import PersonaDesk
 from bot.chat.personas.pictures import PersonaPictures
+from bot.chat.roleplay.memory.notebook import Notebook
 from bot.chat.roleplay.memory.summary import SummaryDesk
 from bot.chat.talk.conversations import Conversations
 from cogs.client import BotParts, CaduceusBot
@@ -31,6 +32,7 @@ from cogs.showing.pacing import Pace
 def build_bot(
     conversations: Conversations,
     desk: PersonaDesk,
+    notebook: Notebook,
     *,
     summaries: SummaryDesk,
     owner_ids: frozenset[int] = frozenset(),
@@ -50,6 +52,7 @@ def build_bot(
         conversations,
         parts,
         desk,
+        notebook,
         summaries=summaries,
         owner_ids=owner_ids,
         version=version,
@@ -66,7 +69,7 @@ def _cogs(bot: CaduceusBot) -> Iterator[commands.Cog]:
     yield ChatCommands(bot)
     yield PersonaCommands(bot)
     yield LoreCommands(bot)
-    yield MemoryCommands()
+    yield MemoryCommands(bot)
     yield SettingsCommands(bot)
     yield Status(bot)
     yield Why(bot)

@@ -16,6 +16,7 @@ from discord.ext import commands
 from bot.chat.messages import Turn
 from bot.chat.personas.guild.desk import PersonaDesk
 from bot.chat.personas.pictures import PersonaPictures
+from bot.chat.roleplay.memory.notebook import Notebook
 from bot.chat.roleplay.memory.summary import SummaryDesk
 from bot.chat.talk.conversations import Conversations
 from cogs.platform import NOBODY, PLATFORM, Channel
@@ -53,6 +54,7 @@ class CaduceusBot(commands.Bot):
         conversations: Conversations,
         parts: BotParts,
         desk: PersonaDesk,
+        notebook: Notebook,
         *,
         summaries: SummaryDesk,
         owner_ids: frozenset[int] = frozenset(),
@@ -84,6 +86,7 @@ class CaduceusBot(commands.Bot):
         )
         self.conversations = conversations
         self.desk = desk
+        self.notebook = notebook
         self.summaries = summaries
         self._gone_pictures: list[str] = []
         self.version = version

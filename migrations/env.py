@@ -8,7 +8,8 @@ from alembic import context
 from sqlalchemy import Connection, TypeDecorator
 
 from bot.store.connecting.connection import MAINTENANCE_PRAGMAS, parse_url, prepare_file, run_once
-from bot.store.personas.tables import Base  # with every table
+from bot.store.connecting.migrate import is_ours
+from bot.store.every_table import Base
 
 
 def as_plain_type(kind: str, item: object, _context: object) -> str | bool:
@@ -23,6 +24,7 @@ def migrate(connection: Connection) -> None:
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
+        include_name=is_ours,
         render_as_batch=True,  # SQLite alters a table by rebuilding it
         render_item=as_plain_type,
     )

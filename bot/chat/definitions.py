@@ -203,6 +203,11 @@ class ChannelSettings(BaseModel):
         description="Whether what no longer fits the model's context is folded into a summary, "
         "while nobody asks for anything.",
     )
+    memory_recall: Literal["on", "off"] = Field(
+        "on",
+        description="Whether what was said long ago in the conversation is found again by the "
+        "newest message's words, and told beside the newest turns.",
+    )
     instructions: str = Field(
         "", description="Added to the system text: how the bot should behave here."
     )

@@ -41,6 +41,7 @@ def run(_args: argparse.Namespace, settings: ProcessSettings) -> int:
         bot = build_bot(
             app.conversations,
             app.desk,
+            app.notebook,
             summaries=app.summaries,
             owner_ids=settings.owner_ids,
             version=__version__,

@@ -8,6 +8,8 @@ from bot.store.connecting.reclaiming import Reclaiming
 from bot.store.connecting.transactions import Transactions, open_transactions
 from bot.store.history import SqlHistory
 from bot.store.locks import locks_for
+from bot.store.memory.indexing import Indexing, SqlSearch
+from bot.store.memory.stores import SqlFacts
 from bot.store.memory.summaries import SqlSummaries
 from bot.store.personas.stores import SqlCasts, SqlLorebooks, SqlPersonas
 from bot.store.runs import Run
@@ -27,6 +29,9 @@ class Database:
         self.personas = SqlPersonas(transactions)
         self.lorebooks = SqlLorebooks(transactions)
         self.casts = SqlCasts(transactions)
+        self.facts = SqlFacts(transactions)
+        self.search = SqlSearch(transactions)
+        self._indexing = Indexing(self.search)
         self.summaries = SqlSummaries(transactions)
 
     @classmethod
@@ -45,6 +50,7 @@ class Database:
             locks = await asyncio.to_thread(locks_for, parsed, database.run.wake)
             await database.run.begin(locks)
             database._reclaiming.begin()
+            database._indexing.begin()
         except BaseException:  # also cancelled: what was opened is closed, by nobody else
             await database.close()
             raise
@@ -60,6 +66,7 @@ class Database:
 
     async def close(self) -> None:
         """End this run, and close every connection. Idempotent."""
+        await self._indexing.close()
         await self._reclaiming.close()
         await self.run.close()
         await self._transactions.close()

@@ -15,6 +15,7 @@ from bot.errors import StoreError, WrongDatabase
 from bot.invocation import command
 from bot.store.connecting.connection import is_sqlite, parse_url, run_once, sqlite_file
 from bot.store.connecting.migrate import newest_revision, read_chain, stored_revision
+from bot.store.memory.facts import exported_facts
 from bot.store.personas import exporting
 from bot.store.tables import (
     ChannelRow,
@@ -121,6 +122,7 @@ def _write_all(
     _write_list(writer, "personas", exporting.personas(connection))
     _write_list(writer, "lorebooks", exporting.lorebooks(connection))
     _write_list(writer, "casts", exporting.casts(connection))
+    _write_list(writer, "facts", exported_facts(connection))
     writer.write("]}\n")
 
 

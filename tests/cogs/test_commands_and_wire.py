@@ -37,6 +37,10 @@ EXPECTED = {
     "persona export",
     "persona import",
     "persona list",
+    "memory add",
+    "memory edit",
+    "memory remove",
+    "memory show",
     "memory summary",
     "persona remove",
     "persona show",
@@ -68,7 +72,7 @@ async def test_every_command_is_there_once(tmp_path: Path) -> None:
         assert set(names) == EXPECTED
         assert max(names.values()) == 1
         menus = world.bot.tree.get_commands(type=discord.AppCommandType.message)
-        assert [menu.name for menu in menus] == ["Why this reply?"]
+        assert sorted(menu.name for menu in menus) == ["Remember this", "Why this reply?"]
         assert world.bot.commands == set()  # no prefix commands
 
 

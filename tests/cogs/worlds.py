@@ -20,6 +20,9 @@ from bot.chat.engines import Engines
 from bot.chat.messages import Turn
 from bot.chat.personas.guild.desk import open_desk
 from bot.chat.personas.library import PersonaLibrary
+from bot.chat.prompt.recollection import JoinedMemory
+from bot.chat.roleplay.memory.notebook import Notebook
+from bot.chat.roleplay.memory.recall import Recall
 from bot.chat.roleplay.memory.summary import SummaryDesk, SummaryTeller
 from bot.chat.roleplay.shelf import GuildShelf
 from bot.chat.settings import SettingsCascade
@@ -183,6 +186,7 @@ def new_bot(
     library = PersonaLibrary(folder)
     desk = open_desk(library, database.personas, database.lorebooks, database.casts)
     personas = desk.personas
+    notebook = Notebook(database.facts)
     conversations = Conversations(
         database.history,
         SettingsCascade(database.settings, personas),
@@ -192,7 +196,13 @@ def new_bot(
         clock=discord.utils.utcnow,
         random=Random(1),
         shelf=GuildShelf(desk.lorebooks),
-        memory=SummaryTeller(database.summaries),
+        memory=JoinedMemory(
+            [
+                notebook,
+                SummaryTeller(database.summaries),
+                Recall(database.search, database.history),
+            ]
+        ),
     )
     summaries = SummaryDesk(
         database.summaries,
@@ -202,7 +212,13 @@ def new_bot(
         stir=lambda _channel: None,
     )
     return build_bot(
-        conversations, desk, summaries=summaries, version="0.1.0", pace=pace, data_dir=data_dir
+        conversations,
+        desk,
+        notebook,
+        summaries=summaries,
+        version="0.1.0",
+        pace=pace,
+        data_dir=data_dir,
     )
 
 

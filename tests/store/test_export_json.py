@@ -93,6 +93,7 @@ async def test_many_pages_in_order_and_memory_stays_flat(
     talk = Talk(database.history)
     for _ in range(4):
         await asyncio.gather(*(talk.mention(f"{number} " * 5_000) for number in range(50)))
+    await database.search.index_all()  # which would else go on meanwhile
     seen: list[tuple[int, int]] = []
     stream = Counting()
     tracemalloc.start()

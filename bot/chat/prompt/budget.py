@@ -4,7 +4,7 @@ Of the history the newest turns fit, from a place that stays the same for many r
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from bot.chat.prompt.counting import PromptCounter
@@ -59,7 +59,6 @@ class Budget:
         self._core = self._reply = self._newest = self._newest_quoted = 0
         self._parts: list[int] = []  # 0 for those that nothing hangs on
         self._headings: dict[str, int] = {}
-        self._over_budget: frozenset[int] = frozenset()
         self._order = giving_up_order(draft.parts)
         # Of the lines before the newest: plain and with their quote. Uncounted ones are missing
         # at the front: ``_counted_from`` is the first that was counted.
@@ -92,7 +91,6 @@ class Budget:
         self._parts = [of_parts.get(index, 0) for index in range(len(draft.parts))]
         of_headings = counts[len(fixed) + len(parts) :]
         self._headings = dict(zip(filter(None, headings), of_headings, strict=True))
-        self._over_budget = frozenset(over_budget(draft.parts, self._parts))
         room = self.context_tokens - self._core - self._reply - self._newest
         while self._counted_from > 0 and (left := room - sum(self._plain)) >= 0:
             await self._measure_history(counter, left, [])
@@ -127,10 +125,29 @@ class Budget:
         self._tightened += tokens
 
     def choose(self) -> Choice:
-        """The most that fits. Raises RequestTooLarge."""
+        """The most that fits, nothing of it twice. Raises RequestTooLarge."""
+        choice = self._choose(frozenset())
+        repeated = self._repeated(choice)
+        if not repeated:
+            return choice
+        again = self._choose(repeated)
+        # There may be room for older turns now, which other parts repeat: those stand instead.
+        return replace(again, start=max(choice.start, again.start))
+
+    def _repeated(self, choice: Choice) -> frozenset[int]:
+        """The parts that repeat a turn which is shown."""
+        parts = enumerate(self._draft.parts)
+        repeating = {index: part.turn_id for index, part in parts if part.turn_id is not None}
+        if not repeating:
+            return frozenset()
+        shown = set(self._draft.turn_ids(choice))
+        return frozenset(index for index, turn_id in repeating.items() if turn_id in shown)
+
+    def _choose(self, repeated: frozenset[int]) -> Choice:
         quote, reply, room = self._fixed()
         parts = self._draft.parts
-        stays = [index for index in self._order if index not in self._over_budget]
+        over = frozenset(over_budget(parts, self._parts, repeated))
+        stays = [index for index in self._order if index not in over | repeated]
         important = [index for index in stays if parts[index].priority > Priority.HISTORY]
         spare = [index for index in stays if parts[index].priority < Priority.HISTORY]
         quoted = self._newest_quoted - self._newest if quote else 0
@@ -147,14 +164,17 @@ class Budget:
             cost_from=lambda start: self._cost_from(start, quote=quote),
         )
         dropped = frozenset(self._order).difference(kept)
-        return Choice(self._counted_from + start, dropped, reply, newest_quote=quote)
+        start += self._counted_from
+        return Choice(start, dropped, reply, quote, over, repeated)
 
     def left_out(self, choice: Choice) -> tuple[LeftOut, ...]:
         """What a choice leaves out, and why."""
         return (
             *self._history_left_out(choice),
-            *self._parts_left_out(choice.dropped - self._over_budget, Reason.CONTEXT),
-            *self._parts_left_out(self._over_budget, Reason.BUDGET),
+            *self._parts_left_out(
+                choice.dropped - choice.over_budget - choice.repeated, Reason.CONTEXT
+            ),
+            *self._parts_left_out(choice.over_budget, Reason.BUDGET),
             *self._quote_left_out(choice),
         )
 

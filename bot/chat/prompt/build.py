@@ -12,6 +12,7 @@ from bot.chat.prompt.budget import MINIMUM_REPLY_TOKENS, Budget, LeftOut
 from bot.chat.prompt.counting import Count, CountCache
 from bot.chat.prompt.draft import Draft, PromptRequest
 from bot.chat.prompt.formats import Thought
+from bot.chat.prompt.parts import Part
 from bot.engine.api import ChatMessage
 
 DRAFTED_AT_ONCE = 20_000  # characters of a persona's texts; macros in them take about 15 ms
@@ -61,6 +62,7 @@ class Prompt:
     thinking_tokens: int = 0  # how many the model may take for thinking, also unasked
     room_tokens: int = 0  # for thought and reply together
     knows_thought: bool = False  # the format says how the model thinks, be it that it does not now
+    parts: tuple[Part, ...] = ()  # those that it shows
 
     @property
     def sha256(self) -> str:
@@ -129,6 +131,7 @@ async def build_prompt(
         thinking_tokens=budget.thinking_tokens if draft.thought else request.thinking_tokens,
         room_tokens=budget.context_tokens + budget.thinking_tokens - tokens,
         knows_thought=request.format.thought is not None,
+        parts=tuple(part for at, part in enumerate(draft.parts) if at not in choice.dropped),
     )
 
 

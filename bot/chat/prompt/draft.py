@@ -57,6 +57,9 @@ class Choice:
     dropped: frozenset[int]  # indexes of parts
     reply_tokens: int
     newest_quote: bool = True
+    # Of those dropped: without room in their own budgets, and repeating what is shown.
+    over_budget: frozenset[int] = frozenset()
+    repeated: frozenset[int] = frozenset()
 
 
 class Draft:

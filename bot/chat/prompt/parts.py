@@ -4,7 +4,7 @@ A feature that tells the model something appends a :class:`Part` to the request;
 budgeted, written and explained like all others.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, auto
 from typing import Literal
@@ -74,6 +74,8 @@ class Part:
     # Written by the persona's author or a moderator: macros are replaced, and it may hold lines
     # with a speaker's name in the system text.
     is_trusted: bool = False
+    # It repeats this turn, and stands only where the turn itself is not shown.
+    turn_id: int | None = None
 
     @property
     def is_droppable(self) -> bool:
@@ -87,10 +89,13 @@ def giving_up_order(parts: Sequence[Part]) -> list[int]:
     return sorted(droppable, key=lambda index: (parts[index].priority, parts[index].rank, index))
 
 
-def over_budget(parts: Sequence[Part], tokens: Sequence[int]) -> Iterator[int]:
+def over_budget(
+    parts: Sequence[Part], tokens: Sequence[int], without: Collection[int] = ()
+) -> Iterator[int]:
     """The indexes of the droppable parts that have no room in their own budgets.
 
-    What doesn't fit is passed over: a shorter one that matters less may still stand.
+    What doesn't fit is passed over: a shorter one that matters less may still stand. Those
+    `without` which the prompt is anyway take no room, and are not among them.
     """
     left: dict[TokenBudget, int] = {}
     for part, cost in zip(parts, tokens, strict=True):
@@ -99,7 +104,7 @@ def over_budget(parts: Sequence[Part], tokens: Sequence[int]) -> Iterator[int]:
             left[part.budget] -= 0 if part.is_droppable else cost
     for index in reversed(giving_up_order(parts)):
         budget = parts[index].budget
-        if budget is None:
+        if budget is None or index in without:
             continue
         if tokens[index] > left[budget]:
             yield index

@@ -21,6 +21,7 @@ from bot.chat.prompt.recollection import (
     MemoryTeller,
     NoMemory,
     Recollection,
+    standing,
 )
 from bot.chat.prompt.system import note_part
 from bot.chat.settings import SettingsCascade
@@ -306,7 +307,7 @@ async def explain(
         missing_engine=record.engine if record is not None and wrote is None else "",
         lore=now.lore,
         is_kept_version=kept is not None,
-        memory=now.memory,
+        memory=standing(now.memory, now.prompt.parts),
     )
 
 

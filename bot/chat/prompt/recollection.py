@@ -4,8 +4,8 @@ The records are neutral, so that the prompt knows nothing of how it is kept or f
 does that behind :class:`MemoryTeller`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -35,6 +35,7 @@ class MemoryNote:
     kind: str  # «Fact», «Summary», «Said earlier»
     title: str  # which one it is: «3: Ann is allergic to nuts.»
     why: str  # «pinned to this channel», «for the words «dragon», «cave»»
+    part: Part | None = None  # told of only where this one stands in the prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +83,9 @@ class JoinedMemory:
             tuple(part for each in told for part in each.parts),
             tuple(note for each in told for note in each.notes),
         )
+
+
+def standing(memory: Recollection, parts: Collection[Part]) -> Recollection:
+    """What of it is to be told of where these parts stand in the prompt."""
+    notes = (note for note in memory.notes if note.part is None or note.part in parts)
+    return replace(memory, notes=tuple(notes))

@@ -7,6 +7,9 @@ taken out and put back, a few hundred at a time, which empties the pages that th
 at the edge of such a piece keeps a row of the next; a second pass, with other edges, has it in the
 middle of one. Indexes of anything but numbers are written anew one by one.
 
+What turns are found by (`turn_search`, FTS5) marks what is deleted, and drops it when it merges its
+pieces: a pass ends in merging them all. It never held any text.
+
 How far it has come is kept, so that a restart goes on. `VACUUM` does the same at once, and holds
 up every writer meanwhile.
 """
@@ -18,6 +21,8 @@ from sqlalchemy import Connection
 ROWS_A_STEP = 200
 LARGE_ROWS_A_STEP = 2  # of tables whose rows have up to 8 MiB
 LARGE = ("guild_persona_versions", "guild_persona_files", "lorebooks")
+SEARCH = "turn_search"
+PAGES_A_STEP = 100  # that FTS5 merges, of 4 KiB
 CLEAN = 0  # PRAGMA user_version, which SQLite leaves to the program: two bits
 TRACES = 1  # something was erased since the last pass began
 PASSING = 2  # a pass is under way
@@ -58,7 +63,9 @@ def reclaim_step(connection: Connection) -> bool:
     if stage not in stages:  # of an older version's tables
         stage, after = stages[0], 0
     kind, name = stage.split(" ", 1)
-    if kind == "index":
+    if kind == "merge":
+        reached = _merge(connection, after)
+    elif kind == "index":
         connection.exec_driver_sql(f"REINDEX {_quoted(name)}")
         reached = None
     else:
@@ -86,11 +93,28 @@ def _stages(connection: Connection) -> Iterator[str]:
         " AND (type = 'index' OR name NOT LIKE 'sqlite\\_%' ESCAPE '\\') ORDER BY name"
     ).all()
     tables = [row.name for row in found if row.type == "table" and row.name != "reclaiming"]
+    # Of the search's own tables, one holds rows as others do.
+    own = [name for name in tables if name.startswith(f"{SEARCH}_")]
+    tables = [name for name in tables if name not in own or name == f"{SEARCH}_content"]
     for kind in ("rows", "again"):
         yield from (f"{kind} {name}" for name in tables)
     for row in found:
         if row.type == "index" and _holds_text(connection, row.name):
             yield f"index {row.name}"
+    if own:
+        yield f"merge {SEARCH}"
+
+
+def _merge(connection: Connection, before: int) -> int | None:
+    """Merge a little of what turns are found by; None once all of it is one piece."""
+    driver = connection.connection.dbapi_connection
+    changed = 0 if driver is None else driver.total_changes
+    pages = PAGES_A_STEP if before else -PAGES_A_STEP  # below 0, all pieces are to become one
+    merge = f"INSERT INTO {SEARCH} ({SEARCH}, rank) VALUES ('merge', ?)"  # noqa: S608 - ours
+    connection.exec_driver_sql(merge, (pages,))
+    # FTS5 says by a change alone that it has done nothing more.
+    is_done = driver is None or driver.total_changes - changed < 2
+    return None if is_done else before + 1
 
 
 def _holds_text(connection: Connection, index: str) -> bool:

@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, select, update
 
 from bot.chat.personas.guild.kept import GUILD_ID, LORE_ID, Purged
+from bot.store.memory.upkeep import forget_facts_of_guild, forget_facts_of_personas
 from bot.store.personas.access import KeptRows, lock_guilds
 from bot.store.personas.tables import (
     CastRow,
@@ -40,6 +41,7 @@ def remove_guild(connection: Connection, guild_id: str) -> Purged:
     personas = _numbers(connection, PersonaRow, PersonaRow.guild_id == guild_id)
     books = _numbers(connection, LorebookRow, LorebookRow.guild_id == guild_id)
     connection.execute(delete(CastRow).where(CastRow.guild_id == guild_id))
+    forget_facts_of_guild(connection, guild_id)
     return _take_away(connection, personas, books)
 
 
@@ -72,6 +74,7 @@ def _take_away(connection: Connection, personas: list[int], books: list[int]) ->
         )
         ids = [GUILD_ID.format(number) for number in piece]
         connection.execute(delete(CastRow).where(CastRow.persona_id.in_(ids)))
+        forget_facts_of_personas(connection, ids)
         connection.execute(
             delete(LorebookPlaceRow).where(
                 LorebookPlaceRow.scope == "persona", LorebookPlaceRow.scope_id.in_(ids)

@@ -26,6 +26,12 @@ from sqlalchemy.orm import aliased
 from bot.chat.messages import ChannelKey, Speaker, Turn
 from bot.errors import NotFound
 from bot.store.columns import RowId
+from bot.store.memory.upkeep import (
+    forget_facts_of,
+    update_facts_of,
+    words_changed,
+    words_due,
+)
 from bot.store.tables import (
     ChannelRow,
     ConversationRow,
@@ -174,7 +180,9 @@ _NEW_TURN = insert(TurnRow).values(position=func.coalesce(_NEXT_POSITION, 0)).re
 def new_turn(connection: Connection, values: dict[str, Any]) -> int:
     """Append a turn; returns its number."""
     values = {**values, "within": values["conversation_id"]}
-    return connection.execute(_NEW_TURN, values).scalar_one()
+    number: int = connection.execute(_NEW_TURN, values).scalar_one()
+    words_due(connection, number)
+    return number
 
 
 def new_bot_turn(
@@ -314,7 +322,8 @@ def remove_turns(connection: Connection, channel_id: int, turn_ids: Sequence[int
 
 
 def forget_quotes(connection: Connection, channel_id: int, message_ids: Sequence[str]) -> None:
-    """Take out what turns of this channel quote of these messages."""
+    """Take out what turns of this channel quote of these messages, and what was pinned of them."""
+    forget_facts_of(connection, channel_id, message_ids)
     for piece in batches(message_ids):
         forget_quotes_where(connection, channel_id, TurnRow.quoted_message_id.in_(piece))
 
@@ -364,16 +373,22 @@ _STALE = (
 def mark_stale(connection: Connection, turn_ids: Sequence[int]) -> None:
     """What these turns say, or whether they are seen, changes: so does what came from them.
 
-    Its text goes at once: it may tell what is to be told no more.
+    Its text goes at once: it may tell what is to be told no more. Nor are the turns found by their
+    words, until those are looked at again.
     """
     for piece in batches(turn_ids):
         connection.execute(_STALE, {"turn_ids": piece})
+    words_changed(connection, turn_ids)
 
 
 def replace_quotes(
     connection: Connection, channel_id: int, message_ids: Sequence[str], text: str
 ) -> bool:
-    """Let turns that quote these messages quote the new text. Whether there were any."""
+    """Let turns that quote these messages quote the new text. Whether there were any.
+
+    What was pinned of them says it too.
+    """
+    update_facts_of(connection, channel_id, message_ids, text)
     changed = 0
     for piece in batches(message_ids):
         quoting = TurnRow.quoted_message_id.in_(piece)

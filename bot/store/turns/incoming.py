@@ -7,6 +7,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from bot.chat.messages import ChannelKey, IncomingMessage, QuotedMessage, Speaker, Turn
 from bot.store.columns import storable, utc
+from bot.store.memory.upkeep import hold_on_to_turn, let_go_of_turn
 from bot.store.tables import ChannelRow, MessageRow, SeenRow, SwipeRow, TurnRow
 from bot.store.turns.access import (
     better_key,
@@ -77,11 +78,13 @@ def renew_message(connection: Connection, message: IncomingMessage, *, heard_by:
     before = turn_id_of_message(connection, channel.id, message.message_id)
     if before is not None:
         mark_stale(connection, [before])
+        let_go_of_turn(connection, before, message.message_id)
         connection.execute(delete(TurnRow).where(TurnRow.id == before))
         replace_quotes(connection, channel.id, [message.message_id], message.text)
     turn = add_message(connection, message, addressed=True, heard_by=heard_by)
     if turn is None:
         raise turn_gone()
+    hold_on_to_turn(connection, channel.id, message.message_id, turn.turn_id)
     return turn
 
 

@@ -203,6 +203,7 @@ def shorten_reply(
     `text_left` is given the text, how many messages it stood in, and which of them go.
     """
     row = take_turn(connection, turn_id, role="bot")
+    mark_stale(connection, [turn_id])
     before = message_ids_of(connection, [turn_id])
     gone = [place for place, message_id in enumerate(before) if message_id in message_ids]
     swipe = seen_swipe(connection, row)

@@ -7,6 +7,7 @@ from typing import TypeAlias
 from bot.chat.roleplay.memory.sections import FoldingState, Section, folded_up_to, standing
 
 SUMMARY_SHARE = 10  # the whole summary has at most a tenth of the context
+HEADING_TOKENS = 16  # of that, for the line above it
 SECTION_SHARE = 3  # of which one section has at most a third
 LEAST_SECTION_TOKENS = 32
 MOST_SECTION_TOKENS = 400
@@ -56,7 +57,7 @@ Step: TypeAlias = Remove | Refold | Merge | FoldTurns
 
 def budget_for(context_tokens: int) -> Budget:
     """The room of a summary in a context of so many tokens."""
-    summary = context_tokens // SUMMARY_SHARE
+    summary = max(context_tokens // SUMMARY_SHARE - HEADING_TOKENS, 0)
     section = max(summary // SECTION_SHARE, min(summary, LEAST_SECTION_TOKENS))
     return Budget(summary, min(section, MOST_SECTION_TOKENS))
 

@@ -50,10 +50,9 @@ class SummaryTeller:
         known = as_of(found, before_turn=question.before_turn, moment=question.moment)
         told = [section for section in standing(known) if section.text.strip()]
         budget = TokenBudget(PART, budget_for(question.context_tokens).summary)
-        return Recollection(
-            tuple(_part(section, rank, budget) for rank, section in enumerate(told)),
-            tuple(_note(section) for section in told),
-        )
+        parts = [_part(section, rank, budget) for rank, section in enumerate(told)]
+        notes = [_note(section, part) for section, part in zip(told, parts, strict=True)]
+        return Recollection(tuple(parts), tuple(notes))
 
 
 def _part(section: Section, rank: int, budget: TokenBudget) -> Part:
@@ -69,11 +68,11 @@ def _part(section: Section, rank: int, budget: TokenBudget) -> Part:
     )
 
 
-def _note(section: Section) -> MemoryNote:
+def _note(section: Section, part: Part) -> MemoryNote:
     text = " ".join(section.text.split())
     short = text if len(text) <= TITLE_CHARACTERS else text[: TITLE_CHARACTERS - 1] + "…"
     why = "written by hand" if section.by_hand else "of what no longer fits"
-    return MemoryNote("Summary", short, why)
+    return MemoryNote("Summary", short, why, part)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,113 @@
+"""The words that a text is found by again, in every script.
+
+Where a script parts words by blanks, its words are taken, without case, accents and the commonest
+English endings; beside a long word, its beginning stands for all that begins so («allerg» for
+«allergic» and «allergy»), which serves other languages' endings too. Where a script does not, every
+two neighbouring signs are a word.
+"""
+
+import base64
+import hashlib
+import unicodedata
+from functools import lru_cache
+from itertools import pairwise
+
+import regex
+
+MOST_WORDS = 400  # of one text: what follows is not found by
+TEXT_CHARACTERS = 8_000  # of a text, which are looked at
+BEGINNING = 5  # letters that stand for a longer word
+_BEGINS = "<"  # marks a beginning: no word has it in it
+_DIGEST_BYTES = 5  # eight signs: among a million words, two of the same mark are a rarity
+
+# Without blanks between words; Korean's are there, but its endings grow on the words.
+_PACKED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
+_RUNS = regex.compile(
+    rf"(?P<packed>(?:{_PACKED}[\p{{M}}ー]*)+)|(?P<word>[\p{{L}}\p{{N}}][\p{{L}}\p{{N}}\p{{M}}]*"
+    r"(?:['\u2019][\p{L}\p{M}]+)*)"
+)
+_ACCENTS = regex.compile(r"[\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0670]+")
+_POSSESSIVE = regex.compile(r"['\u2019].*$")
+# Without these, long messages would ask for nothing but them. How rare the others are, a
+# conversation itself tells.
+_EMPTY = frozenset((
+    "a", "an", "and", "are", "as", "at", "be", "been", "but", "by", "can", "could", "did", "do",
+    "does", "for", "from", "had", "has", "have", "he", "her", "hers", "him", "his", "how", "i",
+    "if", "in", "into", "is", "it", "its", "me", "my", "of", "on", "or", "our", "ours", "she",
+    "should", "so", "than", "that", "the", "their", "them", "then", "there", "these", "they",
+    "this", "those", "to", "us", "was", "we", "were", "what", "when", "where", "which", "who",
+    "whom", "whose", "why", "will", "with", "would", "you", "your", "yours", "am", "not", "no",
+    "yes", "oh", "ok", "okay", "just", "about", "up", "out",
+))  # fmt: skip
+
+
+def search_words(text: str) -> list[str]:
+    """The words of a text, each once, in their order; beginnings of longer ones are among them."""
+    found: dict[str, None] = {}
+    folded = unicodedata.normalize("NFKC", text[:TEXT_CHARACTERS]).casefold()
+    for run in _RUNS.finditer(folded):
+        if packed := run.group("packed"):
+            signs = [*packed]
+            pairs = pairwise(signs)
+            found |= {"".join(pair): None for pair in pairs} or {packed: None}
+        else:
+            word = _bare(run.group("word"))
+            if word not in _EMPTY:
+                found |= dict.fromkeys(_forms(_stem(word)))
+        if len(found) >= MOST_WORDS:
+            break
+    return list(found)[:MOST_WORDS]
+
+
+def is_beginning(word: str) -> bool:
+    """Whether one of :func:`search_words` stands for all that begins so."""
+    return word.startswith(_BEGINS)
+
+
+@lru_cache(maxsize=4096)
+def mark(word: str) -> str:
+    """What stands for a word in an index: eight small letters and digits, and not the word itself.
+
+    So what was forgotten cannot be read in what a database has not overwritten yet.
+    """
+    digest = hashlib.blake2b(word.encode("utf-8", "replace"), digest_size=_DIGEST_BYTES).digest()
+    return base64.b32encode(digest).decode().lower()
+
+
+def _bare(word: str) -> str:
+    """Without accents, and without what is written after an apostrophe."""
+    plain = _ACCENTS.sub("", unicodedata.normalize("NFD", word))
+    return unicodedata.normalize("NFC", _POSSESSIVE.sub("", plain)) or word
+
+
+def _forms(stem: str) -> list[str]:
+    if len(stem) > BEGINNING and not stem.isnumeric():
+        return [stem, _BEGINS + stem[:BEGINNING]]
+    # A short word is the beginning of longer ones: «sail» and «sailing», «paint» and «painter».
+    return [stem, _BEGINS + stem] if len(stem) == BEGINNING else [stem]
+
+
+def _stem(word: str) -> str:
+    """Without the commonest English endings, where enough is left."""
+    if not word.isascii() or len(word) < 4 or not word.isalpha():
+        return word
+    for ending, instead in (
+        ("ies", "y"),
+        ("sses", "ss"),
+        ("ing", ""),
+        ("ed", ""),
+        ("es", "e"),
+        ("s", ""),
+    ):
+        if word.endswith(ending) and not word.endswith(("ss", "us", "is")):
+            stem = word.removesuffix(ending) + instead
+            if len(stem) >= 3:
+                return _ended(stem)
+    return _ended(word)
+
+
+def _ended(stem: str) -> str:
+    """One form of «stop», «stopped» and «stopping», of «bake», «bakes» and «baking»."""
+    if len(stem) > 3 and stem[-1] == stem[-2] and stem[-1] not in "lsz":
+        stem = stem[:-1]
+    return stem.removesuffix("e") if len(stem) > 3 else stem

@@ -1,0 +1,7 @@
+"""The tables of every room, for what works with all of them."""
+
+from bot.store.memory import tables as of_memory
+from bot.store.personas import tables as of_personas
+from bot.store.tables import Base
+
+__all__ = ["Base", "of_memory", "of_personas"]
