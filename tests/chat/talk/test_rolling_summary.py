@@ -8,8 +8,10 @@ import pytest
 from conversing import HERE, Stage, StageMaker
 
 from bot.chat.engines import Engines
+from bot.chat.messages import ChannelKey
 from bot.chat.prompt.choosing import FormatChooser
 from bot.chat.roleplay.memory.folder import Folded, Folder
+from bot.chat.roleplay.memory.idle import IdleFolding
 from bot.chat.roleplay.memory.sections import standing
 from bot.chat.roleplay.memory.summary import HEADING, SummaryDesk, SummaryTeller
 from bot.engine.api import GenerationRequest
@@ -328,3 +330,24 @@ async def test_undo_and_bringing_back_count_as_changes(memory: Memory) -> None:
     assert folded == 0
     await memory.stage.history.unhide(hidden[-1])
     assert (await memory.desk.show(HERE)).unfinished, "what is back is in no section yet"
+
+
+async def test_it_is_folded_by_itself_once_the_channel_is_quiet(memory: Memory) -> None:
+    await memory.talk(25)
+    looked = asyncio.Event()
+
+    async def nothing() -> list[ChannelKey]:
+        looked.set()
+        return []
+
+    folding = IdleFolding(memory.folder.fold, nothing, quiet_seconds=0.01)
+    folding.start()
+    await looked.wait()
+    channels = memory.stage.conversations._channels  # pyright: ignore[reportPrivateUsage]
+    channels.on_left.append(folding.stir)
+    await memory.talk(1, 25)
+    async with asyncio.timeout(20):
+        while (await memory.desk.show(HERE)).unfinished:  # noqa: ASYNC110 - no event for it
+            await asyncio.sleep(0.01)
+    await folding.close()
+    assert await memory.is_told()
