@@ -210,6 +210,18 @@ async def test_where_it_is_off_nothing_is_folded_or_told(memory: Memory) -> None
     assert not await memory.is_told()
 
 
+async def test_what_the_model_sees_again_is_not_summed_up_too(memory: Memory) -> None:
+    await memory.talk(25)
+    await memory.fold_all()
+    assert await memory.is_told()
+    memory.stage.engine = FakeEngine(answers, context_tokens=20 * CONTEXT)
+    memory.stage.start_again()
+    assert not await memory.is_told()
+    shown = await memory.desk.show(HERE)
+    await memory.desk.rewrite(HERE, shown, "They all went home.")
+    assert await memory.is_told()
+
+
 async def test_an_engine_that_fails_is_told_to_nobody(memory: Memory) -> None:
     await memory.talk(25)
     memory.stage.engine.fail_with = EngineFailed("It broke.")

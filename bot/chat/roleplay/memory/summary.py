@@ -65,6 +65,8 @@ def _part(section: Section, rank: int, budget: TokenBudget) -> Part:
         heading=HEADING,
         joint="\n",
         budget=budget,
+        # Where the model sees its first turn, it sees all of them.
+        turn_id=None if section.by_hand else section.first_turn,
     )
 
 
