@@ -1,24 +1,31 @@
 """`python -m bot persona import` and `export`: cards into the owner's folder, and out of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from shlex import quote
 
 from bot.chat.persona import Persona
 from bot.chat.personas.cards.fields import checked_name
-from bot.chat.personas.cards.preview import Preview, picture_fault, preview_of
+from bot.chat.personas.cards.preview import (
+    NOT_ALWAYS,
+    Preview,
+    picture_fault,
+    preview_of,
+    prompt_texts,
+)
 from bot.chat.personas.cards.reading import read_card
 from bot.chat.personas.cards.writing import Format
 from bot.chat.personas.file_writing import write_file
 from bot.chat.personas.files import read_bytes
 from bot.chat.personas.folder import NameTaken, PersonaFolder
+from bot.chat.roleplay.activation.request import estimate_tokens
 from bot.errors import PersonaError
 
 NOTES_CHARACTERS = 2_000  # of the creator's notes, that a preview shows
 
 
-def preview_lines(preview: Preview) -> Iterable[str]:
-    """What there is to know of a card before it is taken."""
+def preview_lines(preview: Preview, tokens: Mapping[str, int]) -> Iterable[str]:
+    """What there is to know of a card before it is taken. `tokens` are those of each text."""
     nickname = f", called «{preview.nickname}»" if preview.nickname else ""
     yield f"«{preview.name}»{nickname} ({preview.kind})"
     if preview.creator:
@@ -30,7 +37,10 @@ def preview_lines(preview: Preview) -> Iterable[str]:
     yield f"greetings: {preview.greetings}{group}"
     yield f"lore entries: {preview.lore_entries}"
     for field, count in preview.characters.items():
-        yield f"  {field.replace('_', ' ')}: {count:,} characters"
+        about = f"{count:,} characters, about {tokens[field]:,} tokens"
+        yield f"  {field.replace('_', ' ')}: {about}"
+    always = sum(count for field, count in tokens.items() if field not in NOT_ALWAYS)
+    yield f"in every prompt: about {always:,} tokens of the model's context"
     if preview.notes:
         notes = preview.notes
         yield f"notes: {notes[:NOTES_CHARACTERS]}{'…' if len(notes) > NOTES_CHARACTERS else ''}"
@@ -46,7 +56,9 @@ def import_file(folder: PersonaFolder, path: Path, name: str | None, *, replace:
     """
     content = read_bytes(path)
     card = read_card(content, path.name)
-    for line in preview_lines(preview_of(card)):
+    texts = prompt_texts(card.persona)
+    tokens = {field: estimate_tokens(text) for field, text in texts.items()}
+    for line in preview_lines(preview_of(card), tokens):
         print(line)
     if fault := picture_fault(card):
         print(f"! {fault}")

@@ -49,7 +49,8 @@ def test_an_import_shows_the_card_and_puts_it_in_as_it_came(
     said = capsys.readouterr().out
     for part in (
         "«Mira»", "V2", "picture: yes", "greetings: 2", "lore entries: 1", "Mira.png",
-        "description: 1,234 characters", "notes: Enjoy!", "! Its scripts",
+        "description: 1,234 characters, about 309 tokens",
+        "in every prompt: about 309 tokens", "notes: Enjoy!", "! Its scripts",
     ):  # fmt: skip
         assert part in said
     assert (folder / "Mira.png").read_bytes() == content

@@ -197,7 +197,7 @@ async def test_where_the_name_is_taken_it_is_asked(client: Client, folder: Path)
         (picture_bytes(), "without a card"),
         (b"PK\x03\x04" + b"\0" * 50, "archive|zip|broken"),
         (as_json({"chat_metadata": {}}), "chat log"),
-        (b"MZ\0\0", "not a persona file"),
+        (b"MZ\0\0", "a program for Windows, not a persona"),
     ],
 )
 async def test_what_is_no_card_is_refused_in_one_line(
@@ -367,6 +367,15 @@ async def test_a_lorebook_is_not_taken_for_a_persona(client: Client) -> None:
     status, refused = await client.call("POST", f"api/uploads/{answer['id']}/take", {})
     assert status == 400
     assert "lorebook" in refused["error"]
+
+
+async def test_a_lorebook_is_read_in_any_encoding_and_a_broken_one_is_said_to_be(
+    client: Client,
+) -> None:
+    _, answer = await upload(client, json.dumps(BOOK).encode("utf-16"), "world.json")
+    assert answer["is"] == "lorebook"
+    status, refused = await upload(client, b'{"spec": "lorebook_v3"}', "world.json")
+    assert (status, "looks like a V3 lorebook" in refused["error"]) == (400, True)
 
 
 async def _load(client: Client) -> None:

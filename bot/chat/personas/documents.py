@@ -63,21 +63,20 @@ def fault(
     return kind.error(f"{where}: {said}", fix)
 
 
-def decode(file_name: str, content: bytes) -> str:
-    """A text file's text: UTF-8, or UTF-16 as Windows saves it. Raises PersonaError."""
+def decode(file_name: str, content: bytes, *, kind: DocumentKind = CARD) -> str:
+    """A text file's text: UTF-8, or UTF-16 as Windows saves it. Raises the kind's error."""
     encoding = next((name for bom, name in _BOMS if content.startswith(bom)), "utf-8-sig")
     if content[1:2] == b"\x00" and content[:1].isascii() and content[:1] != b"\x00":
         encoding = "utf-16-le"  # as it is saved without a mark
     elif content[:1] == b"\x00" and content[1:2].isascii():
         encoding = "utf-16-be"
     if encoding == "utf-8-sig":
-        return decode_utf8(file_name, content)
+        return decode_utf8(file_name, content, kind=kind)
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
-        raise fault(
-            file_name, None, "this is not UTF-16, as it begins like.", "Save it as UTF-8."
-        ) from error
+        said, fix = "this is not UTF-16, as it begins like.", "Save it as UTF-8."
+        raise fault(file_name, None, said, fix, kind=kind) from error
 
 
 def decode_utf8(file_name: str, content: bytes, *, kind: DocumentKind = CARD) -> str:
@@ -106,6 +105,11 @@ def parse_json(file_name: str, text: str, *, kind: DocumentKind = CARD) -> objec
         )
     except json.JSONDecodeError as error:
         raise fault(file_name, error.lineno, _json_expectation(error), kind=kind) from error
+    except _NoNumberError as error:
+        written = shown(str(error))
+        line = _line_of_number(text, str(error))
+        said = f"«{written}» is no number that JSON has."
+        raise fault(file_name, line, said, "Write a number or null there.", kind=kind) from error
     except (RecursionError, ValueError) as error:
         raise fault(file_name, None, _TOO_MUCH, kind=kind) from error
 
@@ -147,15 +151,26 @@ def _refuse_too_much(file_name: str, text: str, kind: DocumentKind) -> None:
             raise fault(file_name, None, said, kind=kind)
 
 
+class _NoNumberError(Exception):
+    """A number that is none, or is larger than programs can keep; the message is as it stands."""
+
+
+def _line_of_number(text: str, written: str) -> int | None:
+    """The first line where it stands outside of a text."""
+    for found in re.finditer(rf"[:,\[]\s*+({re.escape(written)})(?![\w.])", text):
+        return text.count("\n", 0, found.start(1)) + 1
+    return None
+
+
 def _finite(written: str) -> float:
     value = float(written)
     if math.isinf(value):
-        raise ValueError(written[:40])
+        raise _NoNumberError(written[:40])
     return value
 
 
 def _no_constant(written: str) -> float:
-    raise ValueError(written)
+    raise _NoNumberError(written)
 
 
 def _no_twins(file_name: str, pairs: list[tuple[str, object]], kind: DocumentKind) -> JsonObject:

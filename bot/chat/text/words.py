@@ -74,7 +74,9 @@ def _takes_particles(character: str) -> bool:
 
 
 def _fold(text: str) -> str:
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    # In Turkish, both forms of I have a dot, or neither: «İ» is folded to i and a dot.
+    return text.replace("i\u0307", "i").replace("\u0131", "i")
 
 
 def _apart(left: str, right: str) -> bool:

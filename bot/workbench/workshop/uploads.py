@@ -10,6 +10,7 @@ import aiohttp
 from aiohttp import web
 
 from bot.chat.personas.cards.card import Card
+from bot.chat.personas.cards.kinds import BOOK_FIX
 from bot.chat.personas.cards.reading import read_card
 from bot.chat.personas.documents import FILE_BYTES, shown
 from bot.chat.personas.lore.book import Lorebook
@@ -105,13 +106,14 @@ def _too_large(file_name: str) -> Refused:
 
 
 def _card_or_book(content: bytes, file_name: str) -> tuple[Card | None, Lorebook | None]:
-    """What a file is. One that is neither is refused as a card would be. Blocking."""
+    """What a file is. One that is neither is refused as a card would be. Blocking.
+
+    Of a lorebook that cannot be read, it is said why. Raises PersonaError or LorebookError.
+    """
     try:
         return read_card(content, file_name), None
     except PersonaError as refusal:
-        if content.lstrip()[:1] not in (b"{", b"[", b"\x89", b"\xef"):
-            raise
         try:
             return None, read_lorebook(file_name, content)
-        except LorebookError:
-            raise refusal from None
+        except LorebookError as fault:
+            raise (fault if refusal.fix == BOOK_FIX else refusal) from None

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 from bot.chat.engines import Engines
 from bot.chat.persona import PersonaText
-from bot.chat.personas.cards.preview import prompt_texts
+from bot.chat.personas.cards.preview import NOT_ALWAYS, prompt_texts
 from bot.errors import EngineError
 
 COUNT_SECONDS = 5.0
 COUNTED_CHARACTERS = 40_000  # of one text; a longer one is counted in part
 CHARACTERS_A_TOKEN = 4  # in a guess
-NOT_ALWAYS = ("greeting", "example_dialogue", "lorebook")
 
 
 @dataclass(frozen=True, slots=True)

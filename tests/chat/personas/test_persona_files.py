@@ -139,7 +139,7 @@ def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
          r"a\.json, line 4: expected a comma before this \(perhaps at the end of the line above\)"),
         ("a.json", '{\n "name": "A",\n}', r"a\.json, line 3: expected a key in double quotes"),
         ("a.json", '{\n "name": "A', r"a\.json, line 2: this is not JSON: unterminated string"),
-        ("a.json", "", r"a\.json, line 1: this is not JSON: expected value"),
+        ("a.json", "", r"a\.json is an empty file, not a persona"),
         ("a.json", "[1]", r"a\.json is no character card: expected a card with a name"),
         ("a.json", "{ invalid", r"a\.json, line 1: this is not JSON: expected a key in double"),
         ("a.json", '{"description": "x"}', r"a\.json: expected the key «name» \(or «char_"),

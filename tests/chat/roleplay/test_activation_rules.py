@@ -242,6 +242,10 @@ def test_risus_decorators_and_hidden_keys() -> None:
     hidden = entry("one", "dragon", content="Scales. {{hidden_key:eld}}{{// cold}}")
     assert fired(fire(hidden, TWO, THREE, said="dragon")) == ["one", "two", "three"]
     assert fired(fire(hidden, entry("no", "cold"), said="dragon")) == ["one"]
+    clinging = entry("one", "dragon", content="Scales{{hidden_key:eld}} shine.")
+    assert fired(fire(clinging, TWO, entry("four", "Scales"), said="dragon")) == [
+        "one", "two", "four",
+    ]  # fmt: skip
     closed = entry("two", "eld", content="@@no_recursive_search\nx")
     assert fired(fire(ONE, closed, said="dragon")) == ["one"]
     silent = entry("one", "dragon", content="@@unrecursive\nEld.")

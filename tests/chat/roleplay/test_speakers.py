@@ -23,6 +23,7 @@ CAST = (
     Member("kor", ("미라",)),
     Member("thai", ("มะลิ",)),
     Member("rus", ("Анна",)),
+    Member("tur", ("İrem I\u015f\u0131k",)),
 )
 
 
@@ -31,6 +32,7 @@ CAST = (
     [
         ("Hello there", ("main",)),
         ("ann, hello", ("ann",)),
+        ("merhaba irem \u0131\u015f\u0131k", ("tur",)),
         ("Ann Lee, hello", ("lee",)),
         ("Ann Lee and ann!", ("lee", "ann")),
         ("Annabel and Planning", ("main",)),

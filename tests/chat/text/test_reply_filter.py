@@ -108,7 +108,8 @@ def test_whatever_the_chunks_the_text_is_the_same(
     assert filtered(*chunks, rest, continuing=continuing) == filtered(raw, continuing=continuing)
 
 
-@given(st.text(st.characters(exclude_characters=":#<*"), max_size=60))
+# Without what may begin a name, a header or a thought, which an unfinished one is held back for.
+@given(st.text(st.characters(exclude_characters=":#<*[\u25c1"), max_size=60))
 def test_nothing_of_an_honest_reply_is_lost(raw: str) -> None:
     assert filtered(*raw) == raw.strip()
 

@@ -43,6 +43,7 @@ class Kind(Enum):
 
 
 _CARDS = frozenset({Kind.V1, Kind.V2, Kind.V3, Kind.WEBUI})
+BOOK_FIX = "A lorebook is imported with `/lore import`."  # what to do with a file of these
 _BOOKS = frozenset(
     {
         Kind.V3_BOOK, Kind.BOOK, Kind.WORLD_INFO, Kind.NOVELAI_BOOK, Kind.AGNAI_BOOK,
@@ -91,7 +92,7 @@ def refusal(file_name: str, kind: Kind) -> PersonaError:
     said = f"{file_name} is {kind.value}, not a persona."
     match kind:
         case _ if kind.is_book:
-            return PersonaError(said, "A lorebook is imported with `/lore import`.")
+            return PersonaError(said, BOOK_FIX)
         case Kind.AGNAI_CHARACTER:
             return PersonaError(said, "Export it from Agnai in the format of SillyTavern.")
         case Kind.OTHER:

@@ -10,6 +10,7 @@ from bot.chat.personas.documents import as_list, as_object
 from bot.errors import PersonaError
 
 _LOOK_SIDE = 64
+NOT_ALWAYS = ("greeting", "example_dialogue", "lorebook")  # fields that are not in every prompt
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,18 @@ from bot.chat.personas.cards.formats.charx import CARD_FILE, embedded_file, icon
 from bot.chat.personas.cards.formats.chunks import SIGNATURE
 from bot.chat.personas.cards.formats.foreign import ByafArchive
 from bot.chat.personas.cards.formats.json_file import card_of, read_document
-from bot.chat.personas.cards.formats.png import PngParts, read_png, refuse_encrypted
+from bot.chat.personas.cards.formats.png import (
+    PngParts,
+    no_card_in_picture,
+    read_png,
+    refuse_encrypted,
+)
 from bot.chat.personas.cards.formats.toml_file import parse_toml
 from bot.chat.personas.cards.formats.yaml_file import parse_yaml
 from bot.chat.personas.cards.kinds import Kind, kind_of, refusal
 from bot.chat.personas.cards.pictures import look_at
 from bot.chat.personas.documents import FILE_BYTES, decode, shown
+from bot.chat.personas.signatures import is_picture, what_it_is
 from bot.errors import PersonaError
 
 ENDINGS = (
@@ -35,23 +41,27 @@ def read_card(content: bytes, file_name: str) -> Card:
     """
     file_name = shown(file_name, 100) or "The file"
     if len(content) > FILE_BYTES:
-        raise PersonaError(f"{file_name} is larger than 8 MiB.", "Take a smaller picture.")
+        fix = "Take a smaller picture." if is_picture(content) else "Use a smaller file."
+        raise PersonaError(f"{file_name} is larger than 8 MiB.", fix)
     if content.startswith(SIGNATURE):
         return _read_png(file_name, content)
-    if content.startswith(b"PK") or (_is_binary(content) and find_archive(content) is not None):
+    if content.startswith(b"PK") or find_archive(content) is not None:
         return _read_archive(file_name, content)
-    if look_at(file_name, content) is not None:
-        raise PersonaError(
-            f"{file_name} is a picture without a card in it.",
-            "Programs that shrink or convert pictures lose the card: use the original file.",
-        )
+    if look_at(file_name, content) is not None or is_picture(content):
+        raise no_card_in_picture(file_name)
     refuse_encrypted(file_name, content)
+    if said := what_it_is(content):
+        raise PersonaError(f"{file_name} is {said}, not a persona.", _FORMATS)
     return _read_text(file_name, content)
 
 
 def _read_png(file_name: str, content: bytes) -> Card:
     look_at(file_name, content)  # too large a picture is refused before anything else
     parts = read_png(file_name, content)
+    if not parts.documents:
+        if find_archive(content) is not None:  # a CHARX behind its picture
+            return _read_archive(file_name, content)
+        raise no_card_in_picture(file_name)
     first, *others = parts.documents
     try:
         card = _png_card(file_name, parts, first)

@@ -53,7 +53,7 @@ def _is_card(document: JsonObject) -> bool:
 def what_else(document: object) -> str:
     """What a document that is no lorebook is, in words: "a V2 character card", "a chat log"."""
     kind = kind_of(document)
-    if kind is not Kind.OTHER and not kind.is_book:
+    if kind is not Kind.OTHER:
         return kind.value
     if as_object(document) is not None:
         return "JSON of another kind"

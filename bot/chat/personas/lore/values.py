@@ -11,14 +11,15 @@ from bot.chat.personas.documents import as_list
 from bot.chat.personas.lore.book import Logic, LoreRole, Number, Position
 
 _PATTERN = re.compile(r"/[^/]+/[a-z]*")
+_UNUSABLE = re.compile("[\0\ud800-\udfff]")
 _MOST = 1_000_000_000  # of a number that means a count or an order
 _ROLES: tuple[LoreRole, ...] = ("system", "user", "bot")
 
 
 def text(value: object) -> str | None:
-    """A text, or a number as one."""
+    """A text, or a number as one. What no program can show or store of it is U+FFFD here."""
     if isinstance(value, str):
-        return value
+        return value if value.isascii() and "\0" not in value else _UNUSABLE.sub("\ufffd", value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return str(value)

@@ -36,7 +36,7 @@ _COMMENT = re.compile(r"\{\{\s*(?://|comment\s*:)[^{}]{0,2000}\}\}", re.IGNORECA
 _QUIET = frozenset({Reason.DISABLED, Reason.EMPTY, Reason.NO_KEYS, Reason.NO_MATCH})
 
 
-def activate(request: Request, clock: Callable[[], float] = time.perf_counter) -> Activation:
+def activate(request: Request, clock: Callable[[], float] = time.thread_time) -> Activation:
     """What of the books is told to the model for the next reply.
 
     Blocking: for a worker thread. The same request has the same outcome, save where a pattern runs
@@ -142,7 +142,9 @@ class _Run:
 
     def _scanned_content(self, text: str) -> str:
         """What others find in a content: hidden keys, and no comments."""
-        text = _COMMENT.sub("", _HIDDEN.sub(r"\1", text))
+        # A hidden key is no part of the word that it is written to.
+        hidden = _HIDDEN.findall(text)
+        text = "\n".join((_COMMENT.sub("", _HIDDEN.sub("", text)), *hidden))
         return self._request.expand(text)
 
     def _step(self, consider: Iterable[Candidate]) -> list[Matched]:

@@ -1,7 +1,8 @@
 """Patterns in texts, within a time: for one match, and for all of an activation together.
 
-The time is the only thing here that depends on the machine. A pattern that ran out of it is not
-tried again in the same activation.
+The time is the only thing here that depends on the machine, and only on how fast it is: it is
+that of the processor, so a busy machine gives nothing up that another one would find. A pattern
+that ran out of it is not tried again in the same activation.
 """
 
 import time
@@ -45,7 +46,7 @@ class Patterns:
         self,
         match_seconds: float,
         scan_seconds: float,
-        clock: Callable[[], float] = time.perf_counter,
+        clock: Callable[[], float] = time.thread_time,
     ) -> None:
         self._match_seconds = match_seconds
         # Reading all patterns and matching them have a time each, or the last ones read would

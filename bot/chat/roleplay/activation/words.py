@@ -24,6 +24,8 @@ _FEW = 200  # keys that are looked for one by one
 _REMEMBERED = 40_000
 _REMEMBERED_CHARACTERS = 60
 _GAP = "\x01"
+# In Turkish, both forms of I have a dot, or neither: «İ» is folded to i and a dot.
+_DOTTED, _DOTLESS = ("i\u0307", "i"), ("\u0131", "i")
 
 # Scripts that are written without spaces, and Korean.
 _UNSPACED = "".join(
@@ -73,7 +75,7 @@ def normalized(text: str, *, case_sensitive: bool) -> str:
     """`text` as it is compared: composed, blanks as one space, nothing unseen; perhaps folded."""
     text = unicodedata.normalize("NFC", text).translate(_UNSEEN)
     if not case_sensitive:
-        text = unicodedata.normalize("NFC", text.casefold())
+        text = unicodedata.normalize("NFC", text.casefold()).replace(*_DOTTED).replace(*_DOTLESS)
     return " ".join(text.split()).replace(_GAP, "")
 
 

@@ -345,9 +345,32 @@ def test_other_files_are_called_what_they_are() -> None:
         assert "picture without a card" in refusal(picture_bytes(kind=kind))
     assert "NovelAI in a picture" in refusal(png(text_chunk("naidata", b"e30=")))
     assert "archive without a card" in refusal(archive({"word/document.xml": b"x"}))
-    assert "not a persona file" in refusal(b"\x7fELF\0\0\0\0" + bytes(500))
+    assert "is a program, not a persona" in refusal(b"\x7fELF\0\0\0\0" + bytes(500))
+    assert "is a 7-Zip archive" in refusal(b"7z\xbc\xaf\x27\x1c" + bytes(50))
+    assert "is a PDF document" in refusal(b"%PDF-1.4\n", "card.json")
+    assert "is a web page (HTML)" in refusal(b"\n<!DOCTYPE html><html>", "card.json")
+    assert "is a file packed with gzip" in refusal(b"\x1f\x8b\x08\0" + bytes(20), "card.json")
+    assert "is a program for Windows" in refusal(b"MZ\x90\0\3", "card.png")
+    assert "is an empty file" in refusal(b" \n", "card.json")
+    assert "picture without a card" in refusal(b"\xff\xd8\xff\xe0 broken", "card.jpg")
     assert "not a persona file" in refusal(b"Dear diary", "notes.md")
     assert "names no character" in refusal(archive({"manifest.json": b"{}"}))
+
+
+def test_a_text_may_begin_as_a_program_does() -> None:
+    assert read_card(b"MZ: 1\nname: Mira\ncontext: x", "a.yaml").persona.name == "Mira"
+
+
+@pytest.mark.parametrize("before", [picture_bytes(), picture_bytes(kind="JPEG"), b"text " * 900])
+def test_a_zip_is_found_behind_whatever_stands_before_it(before: bytes) -> None:
+    content = before + archive({"card.json": as_json(v3())})
+    assert read_card(content, "card.bin").persona.name == "Nova"
+
+
+@pytest.mark.parametrize("written", ["NaN", "-Infinity", "1e999"])
+def test_a_number_that_is_none_is_named_with_its_line(written: str) -> None:
+    content = f'{{"name": "A",\n"description": "d",\n"x": {written}}}'.encode()
+    assert f"line 3: «{written}» is no number" in refusal(content, "card.json")
 
 
 @pytest.mark.parametrize("wrap", [bytes, base64.b64encode])

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from making_cards import picture_bytes
+from making_cards import archive, chunk, picture_bytes
+from making_cards import png as picture_png
 
 from bot.chat.personas.lore.book import BookKind, Logic, Lorebook, LoreEntry, Position
 from bot.chat.personas.lore.foreign import read_backyard
 from bot.chat.personas.lore.kinds import book_kind
 from bot.chat.personas.lore.reading import book_in_card, lorebook_of, read_lorebook
+from bot.chat.personas.lore.writing import write_lorebook
 from bot.errors import LorebookError
 
 
@@ -217,7 +219,7 @@ def test_a_novelai_picture() -> None:
         ({"gamestarted": True, "entries": None}, "KoboldAI"),
         ([1, 2], "a list"),
         (3, "single value"),
-        ({"entries": {"0": 1}}, "another kind"),
+        ({"worldInfo": []}, "another kind"),
     ],
 )
 def test_what_is_no_lorebook_is_named(document: object, said: str) -> None:
@@ -250,7 +252,13 @@ def test_pictures_and_archives_of_cards_are_named() -> None:
         (b'{"entries": [' + b"0," * 1_000_000 + b"0]}", "more than"),
         (b'{"a": "\xff"}', "not UTF-8"),
         (b" " * (8 * 1024 * 1024 + 1), "larger than 8 MiB"),
-        (b"", "not JSON"),
+        (b"", "an empty file"),
+        (b'{\n"entries": [NaN]}', "line 2: «NaN» is no number"),
+        (b"%PDF-1.4", "a PDF document, not a lorebook"),
+        (b"\x1f\x8b\x08\0" + bytes(20), "packed with gzip, not a lorebook"),
+        (b"<!DOCTYPE html>\n<html>", "a web page"),
+        (b"\xff\xd8\xff\xe0", "a picture, not a lorebook"),
+        (picture_bytes(kind="JPEG") + archive({"card.json": b"{}"}), "a zip archive, as cards"),
     ],
 )
 def test_broken_and_hostile_files_have_one_line(content: bytes, said: str) -> None:
@@ -259,6 +267,69 @@ def test_broken_and_hostile_files_have_one_line(content: bytes, said: str) -> No
         read_lorebook("book.json", content)
     assert "\n" not in str(caught.value)
     assert time.perf_counter() - begun < 5  # far less; a shared machine may be slow
+
+
+@pytest.mark.parametrize(
+    ("document", "kind"),
+    [
+        ([{"keys": ["dragon"], "content": "Big."}], BookKind.CHARACTER_BOOK),
+        ([{"key": ["dragon"], "content": "Big."}], BookKind.WORLD_INFO),
+    ],
+)
+def test_a_list_of_entries_is_a_book(document: object, kind: BookKind) -> None:
+    book = read(document)
+    assert book.kind is kind
+    assert [one.keys for one in book.entries] == [("dragon",)]
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"spec": "lorebook_v3"}, "a V3 lorebook"),
+        ({"kind": "memory", "name": "x"}, "a memory book of Agnai"),
+        ({"entries": 5}, "World Info"),
+        ({"entries": {"0": 1}}, "World Info"),
+        ({"entries": [1]}, "a character's lorebook"),
+        ({"type": "risu", "data": {}}, "a lorebook of Risu"),
+    ],
+)
+def test_a_broken_book_is_not_sent_from_one_command_to_the_other(
+    document: object, said: str
+) -> None:
+    with pytest.raises(LorebookError, match=f"looks like .*{said}.*, but has no entries"):
+        read(document)
+
+
+def test_halves_of_characters_are_neither_shown_nor_stored() -> None:
+    half = "a\ud800\0b"
+    document = world(uid=half, key=[half], comment=half, content=half) | {"name": half}
+    book = read(document)
+    [entry] = book.entries
+    for text in (book.name, entry.uid, entry.title, entry.content, *entry.keys):
+        assert text == "a\ufffd\ufffdb"
+    assert json.loads(write_lorebook(book, "world_info")) == document
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_a_book_is_read_in_whatever_encoding_windows_saved_it(encoding: str) -> None:
+    content = json.dumps(world(content="Дракон"), ensure_ascii=False).encode(encoding)
+    assert read_lorebook("book.json", content).entries[0].content == "Дракон"
+
+
+@pytest.mark.parametrize("kind", [b"tEXt", b"zTXt", b"iTXt"])
+def test_a_card_in_any_text_chunk_is_no_book(kind: bytes) -> None:
+    lead = {b"tEXt": b"chara\0", b"zTXt": b"chara\0\0", b"iTXt": b"chara\0\0\0\0\0"}[kind]
+    with pytest.raises(LorebookError, match="a character card as a picture"):
+        read_lorebook("a.png", picture_png(chunk(kind, lead + b"e30=")))
+
+
+def test_novelais_picture_may_hold_its_book_packed() -> None:
+    text = base64.b64encode(json.dumps({"lorebookVersion": 5, "entries": []}).encode())
+    packed = chunk(b"zTXt", b"naidata\0\0" + zlib.compress(text))
+    assert read_lorebook("a.png", picture_png(packed)).kind is BookKind.NOVELAI
+    bomb = chunk(b"zTXt", b"naidata\0\0" + zlib.compress(bytes(40_000_000)))
+    with pytest.raises(LorebookError, match="unpacks to more than"):
+        read_lorebook("a.png", picture_png(bomb))
 
 
 def test_a_book_of_too_many_entries_is_refused() -> None:

@@ -14,6 +14,7 @@ from bot.chat.personas.cards.formats.chunks import (
     unpack_base64,
     write_png,
 )
+from bot.chat.personas.cards.kinds import BOOK_FIX
 from bot.chat.personas.documents import FILE_BYTES
 from bot.errors import PersonaError
 
@@ -35,7 +36,10 @@ class PngParts:
 
 
 def read_png(file_name: str, content: bytes) -> PngParts:
-    """Take a card's PNG apart. Raises PersonaError: broken, encrypted, or no card in it."""
+    """Take a card's PNG apart; without documents there is no card in it.
+
+    Raises PersonaError: broken, encrypted, or something else than a card.
+    """
     found: dict[str, list[Chunk]] = {keyword: [] for keyword in CARD_KEYWORDS}
     files: dict[str, bytes] = {}
     others: list[TextChunk] = []
@@ -55,7 +59,7 @@ def read_png(file_name: str, content: bytes) -> PngParts:
         elif keyword == NOVELAI_KEYWORD:
             raise PersonaError(
                 f"{file_name} is a lorebook of NovelAI in a picture, not a persona.",
-                "A lorebook is imported with `/lore import`.",
+                BOOK_FIX,
             )
         elif asset and (unpacked := _asset(chunk)) is not None:
             files[asset[1]] = unpacked
@@ -72,14 +76,17 @@ def read_png(file_name: str, content: bytes) -> PngParts:
     if faults and not documents:
         raise faults[0]
     warnings += [f"One of its two cards cannot be read: {fault.message}" for fault in faults]
-    if not documents:
-        raise PersonaError(
-            f"{file_name} is a picture without a card in it.",
-            "Programs that shrink or convert pictures lose the card: use the original file.",
-        )
     if any(len({body for _, body in chunks}) > 1 for chunks in found.values()):
         warnings.append("The picture holds several cards of one kind; the first one is used.")
     return PngParts(documents, write_png(pixels), files, tuple(others), tuple(warnings))
+
+
+def no_card_in_picture(file_name: str) -> PersonaError:
+    """The error for a picture that holds no card."""
+    return PersonaError(
+        f"{file_name} is a picture without a card in it.",
+        "Programs that shrink or convert pictures lose the card: use the original file.",
+    )
 
 
 def build_png(
