@@ -7,7 +7,7 @@ and JSON with `--json FILE`:
 
     PYTHONPATH=. python scripts/bench_recall.py [--context 4096] [--database URL]
 
-Tokens are counted as the scripted engine counts them, about 1.6 for each of a real model's.
+Tokens are counted as the scripted engine counts them: of such texts, about as many as a model's.
 """
 
 import argparse

@@ -5,6 +5,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from bot import __version__
 from bot.app import App
@@ -50,16 +51,22 @@ def run(args: argparse.Namespace, settings: ProcessSettings) -> int:
 
 async def _started(app: App, ports: list[int]) -> Workbench:
     """The page on the first of `ports` that is free."""
-    folder = PersonaFolder(app.library)
+    parts = partial(
+        Workbench,
+        app.conversations,
+        version=__version__,
+        folder=PersonaFolder(app.library),
+        notebook=app.notebook,
+    )
     for port in ports[:-1]:
-        workbench = Workbench(app.conversations, port=port, version=__version__, folder=folder)
+        workbench = parts(port=port)
         try:
             await workbench.start()
         except UserError as error:
             logger.debug("port %d: %s", port, error)
             continue
         return workbench
-    workbench = Workbench(app.conversations, port=ports[-1], version=__version__, folder=folder)
+    workbench = parts(port=ports[-1])
     await workbench.start()
     return workbench
 

@@ -7,11 +7,13 @@ import logging
 from aiohttp import web
 
 from bot.chat.personas.folder import PersonaFolder
+from bot.chat.roleplay.memory.notebook import Notebook
 from bot.chat.talk.conversations import Conversations
 from bot.errors import UserError
 from bot.workbench import views
 from bot.workbench.answers import translate_errors
 from bot.workbench.api import Api
+from bot.workbench.facts_api import FactsApi
 from bot.workbench.pages import Pages
 from bot.workbench.rooms import Rooms
 from bot.workbench.security import BODY_BYTES, add_headers, guard
@@ -38,16 +40,18 @@ class Workbench:
         port: int = 8080,
         version: str = "",
         folder: PersonaFolder | None = None,
+        notebook: Notebook,
     ) -> None:
         """`port` 0 takes any free one. The engine may still be starting: the page says so.
 
-        `folder` has the personas that the page edits; without it, it edits none.
+        `folder` has the personas that the page edits; without it, it edits none. `notebook` keeps
+        the chats' facts.
         """
         self._conversations = conversations
         self._port = port
         self._rooms = Rooms(conversations)
         self._api = Api(conversations, self._rooms, version, has_library=folder is not None)
-        self._more: list[web.RouteDef] = []
+        self._more: list[web.RouteDef] = FactsApi(self._rooms, notebook).routes()
         if folder is not None:
             uploads, counter = Uploads(), TokenCounter(conversations.engines)
             self._more += LibraryApi(folder, uploads, counter).routes()

@@ -16,6 +16,7 @@ from bot.chat.engines import Engines, NamedEngine
 from bot.chat.persona import Persona
 from bot.chat.personas.folder import PersonaFolder
 from bot.chat.personas.library import PersonaLibrary
+from bot.chat.roleplay.memory.notebook import Notebook
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.conversations import Conversations
 from bot.engine.fake import FakeEngine
@@ -56,12 +57,17 @@ async def start_bench(tmp_path: Path) -> AsyncIterator[StartBench]:
             if fallback is not None:
                 named.append(NamedEngine("fallback:fake", fallback))
             engines = Engines(named)
-            conversations = Conversations(database.history, settings, cast, engines)
+            notebook = Notebook(database.facts)
+            conversations = Conversations(
+                database.history, settings, cast, engines, memory=notebook
+            )
             stack.push_async_callback(conversations.close, 0)
             folder = None
             if personas_dir is not None:
                 folder = PersonaFolder(await asyncio.to_thread(PersonaLibrary, personas_dir))
-            workbench = Workbench(conversations, port=0, version="1.2.3", folder=folder)
+            workbench = Workbench(
+                conversations, port=0, version="1.2.3", folder=folder, notebook=notebook
+            )
             url = await workbench.start()
             stack.push_async_callback(workbench.close, 0)
             return Bench(workbench, conversations, engine, cast, database, url)

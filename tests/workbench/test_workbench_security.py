@@ -6,6 +6,7 @@ import socket
 import pytest
 from workbench_parts import Bench, Client
 
+from bot.chat.roleplay.memory.notebook import Notebook
 from bot.errors import UserError
 from bot.workbench import Workbench
 from bot.workbench.security import BODY_BYTES
@@ -147,8 +148,15 @@ async def test_it_listens_on_loopback_only(bench: Bench) -> None:
         other.bind(("127.0.0.2", bench.port))
 
 
+def another(bench: Bench, port: int) -> Workbench:
+    notebook = Notebook(bench.database.facts)
+    return Workbench(bench.conversations, port=port, version="1", notebook=notebook)
+
+
 async def test_a_port_that_is_taken_is_a_clear_error(bench: Bench) -> None:
-    second = Workbench(bench.conversations, port=bench.port, version="1")
+    second = Workbench(
+        bench.conversations, port=bench.port, version="1", notebook=Notebook(bench.database.facts)
+    )
     with pytest.raises(UserError) as caught:
         await second.start()
     assert str(caught.value) == f"Port {bench.port} is in use. Give another with --port."
@@ -157,4 +165,6 @@ async def test_a_port_that_is_taken_is_a_clear_error(bench: Bench) -> None:
 
 async def test_a_port_that_cannot_be_is_a_clear_error(bench: Bench) -> None:
     with pytest.raises(UserError, match="Port 70000 cannot be used"):
-        await Workbench(bench.conversations, port=70000, version="1").start()
+        await Workbench(
+            bench.conversations, port=70000, version="1", notebook=Notebook(bench.database.facts)
+        ).start()

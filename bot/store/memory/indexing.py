@@ -13,6 +13,7 @@ from bot.store.memory.search import DueTurn
 logger = logging.getLogger(__name__)
 
 TURNS_A_STEP = 25
+TURNS_A_REPAIR = 1_000
 PAUSE_SECONDS = 0.05  # between steps: whoever comes meanwhile goes first
 REST_SECONDS = 2.0  # between looks whether there is anything to do
 
@@ -23,6 +24,7 @@ class SqlSearch(OnTransactions):
     search = reads(searching.search)
     _due_turns = reads(searching.due_turns)
     _put_marks = writes(searching.put_marks)
+    _repair = writes(searching.repair)
 
     async def index_some(self) -> bool:
         """Look at some turns' words. Whether there may be more."""
@@ -31,6 +33,10 @@ class SqlSearch(OnTransactions):
             await self._put_marks(await asyncio.to_thread(_marks_of, due))
         return len(due) == TURNS_A_STEP
 
+    async def repair(self, after: int = 0) -> int | None:
+        """Look for some turns that are missing in the index, or gone. Where to go on, or None."""
+        return await self._repair(after, TURNS_A_REPAIR)
+
     async def index_all(self) -> None:
         """Look at all that is due."""
         while await self.index_some():
@@ -38,7 +44,10 @@ class SqlSearch(OnTransactions):
 
 
 class Indexing:
-    """A task that looks at the words of turns soon after they were said."""
+    """A task that looks at the words of turns soon after they were said.
+
+    After its start it looks once whether anything is missing.
+    """
 
     def __init__(self, search: SqlSearch) -> None:
         """Nothing happens until :meth:`begin`."""
@@ -58,9 +67,12 @@ class Indexing:
 
     async def _go_on(self) -> None:
         rest = REST_SECONDS
+        looked_at: int | None = 0
         while True:
             await asyncio.sleep(rest)
             try:
+                if looked_at is not None:
+                    looked_at = await self._search.repair(looked_at)
                 rest = PAUSE_SECONDS if await self._search.index_some() else REST_SECONDS
             except StoreError as error:  # locked, a full disk: another time
                 rest = REST_SECONDS

@@ -83,6 +83,31 @@ def put_marks(connection: Connection, marks: Mapping[DueTurn, Sequence[str]]) ->
         connection.execute(put, {"turn_id": due.turn_id, "words": values})
 
 
+def repair(connection: Connection, after: int, numbers: int) -> int | None:
+    """Put right what stands in the index of some turns: missing ones are due, those gone go.
+
+    Looks at the turns of the next `numbers` numbers; returns the last, None at the end.
+    """
+    newest = connection.scalar(select(func.max(TurnRow.id))) or 0
+    key = "turn_id" if is_postgres(connection) else "rowid"
+    piece = {"after": after, "last": after + numbers}
+    for statement in (_GONE, _MISSING):
+        connection.execute(text(statement.format(key=key)), piece)
+    return None if after + numbers >= newest else after + numbers
+
+
+_GONE = (
+    "DELETE FROM turn_search WHERE {key} > :after AND {key} <= :last AND {key} NOT IN"
+    " (SELECT id FROM turns WHERE id > :after AND id <= :last)"
+)
+_MISSING = (
+    "INSERT INTO words_due (turn_id, version)"
+    " SELECT id, 0 FROM turns WHERE id > :after AND id <= :last"
+    " AND id NOT IN (SELECT turn_id FROM words_due WHERE turn_id > :after AND turn_id <= :last)"
+    " AND id NOT IN (SELECT {key} FROM turn_search WHERE {key} > :after AND {key} <= :last)"
+    " ON CONFLICT (turn_id) DO NOTHING"
+)
+
 Choose = Callable[[Mapping[str, Sequence[int]]], Sequence[int]]
 
 

@@ -5,6 +5,7 @@ import { LOST, call, listen } from "./api.js";
 import { Composer } from "./composer.js";
 import { Conversations } from "./conversations.js";
 import { Personas } from "./personas.js";
+import { Facts } from "./facts.js";
 import { Settings } from "./settings.js";
 import { Sidebar } from "./sidebar.js";
 import { Transcript, listening } from "./turns.js";
@@ -54,7 +55,7 @@ const composer = new Composer((where, text) => {
 const conversations = new Conversations();
 const sidebar = new Sidebar((id) => (location.hash = id), () => show(chat));
 const personas = new Personas(sidebar);
-const settings = new Settings();
+const settings = new Settings(new Facts());
 const workshop = new Workshop((persona) => personas.choose(persona));
 
 /* ---- what the server tells ---- */

@@ -11,8 +11,9 @@ const label = (key) => {
 };
 
 export class Settings {
-  constructor() {
+  constructor(facts) {
     this.chat = null;
+    this.facts = facts;
     this.controls = new Map();
     this.dialog = $("settings");
     closable(this.dialog);
@@ -45,6 +46,7 @@ export class Settings {
   }
 
   async load() {
+    this.facts.load(this.chat);
     try {
       const { settings } = await call("GET", `chats/${this.chat}/settings`);
       this.draw(settings);

@@ -1,11 +1,13 @@
 """What was said long ago is found again for the newest message, and told before the history."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 from conversing import HERE, THERE, Stage, StageMaker
 
-from bot.chat.roleplay.memory.recall import Recall
+from bot.chat.messages import Turn
+from bot.chat.roleplay.memory.recall import Choose, Recall
+from bot.errors import StoreError
 from bot.store.history import SqlHistory
 from bot.store.memory.indexing import SqlSearch
 
@@ -145,6 +147,24 @@ async def test_a_long_turn_is_told_about_its_words(on: Stage, search: SqlSearch)
     line = next(line for line in prompt.splitlines() if "whistles" in line)
     assert len(line) < 400
     assert line.startswith("[2026-05-01] Cleo: … ")
+
+
+async def test_a_search_that_fails_costs_no_reply(on: Stage, search: SqlSearch) -> None:
+    await long_talk(on, search, "My cat Brimble answers to whistles.")
+
+    class Broken:
+        async def search(
+            self, before_turn: int, marks: Sequence[str], choose: Choose
+        ) -> list[Turn]:
+            raise StoreError("The index is damaged.")
+
+    on.memory = Recall(Broken(), on.history)
+    on.start_again()
+    assert "whistles" not in await ask(on, "How do I call Brimble?")
+    reply = await on.history.last_reply(HERE)
+    assert reply is not None
+    (note,) = (await on.conversations.why(reply.turn_id)).memory.notes
+    assert note.why == "The index is damaged."
 
 
 async def test_a_short_conversation_is_not_searched(set_stage: StageMaker) -> None:

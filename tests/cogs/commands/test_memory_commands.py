@@ -110,6 +110,24 @@ async def test_what_is_too_long_or_empty_or_unknown_is_refused_in_plain_words(
         assert "There is no fact number 7 here. See `/memory show`." in told(said)
 
 
+async def test_in_a_direct_message_everybody_keeps_their_own(tmp_path: Path) -> None:
+    async with talking(tmp_path, check_errors=False) as world:
+        await world.alice.slash(world.channel, "memory add", text="The ferry sails at noon.")
+        alice, bob = world.alice.user, world.bob.user
+        await alice.send_dm("Hello!")
+        said = await alice.slash("memory add", text="My cat is Brimble.")
+        assert "pinned to this channel" in told(said)
+        await alice.send_dm("Hello again!")
+        prompt = world.engine.requests[-1].prompt
+        assert "- My cat is Brimble." in prompt
+        assert "ferry" not in prompt
+        assert "Brimble" not in await facts(world, world.alice)
+        await bob.send_dm("Hello!")
+        assert "Brimble" not in world.engine.requests[-1].prompt
+        said = await bob.slash("memory remove", id=2)
+        assert "There is no fact number 2 here" in told(said)
+
+
 def test_a_long_list_has_pages_and_says_whose_each_is() -> None:
     one = Fact(1, "x" * 500, "5", "5", datetime(2026, 5, 1, tzinfo=UTC), channel_id="100")
     many = [replace(one, fact_id=number) for number in range(1, 30)]

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, delete, text
 from store_samples import BOT, CHANNEL, OTHER_CHANNEL, Talk, said
 
 from bot.chat.messages import TurnState
@@ -14,6 +15,8 @@ from bot.errors import NotFound
 from bot.store.checks import check
 from bot.store.database import Database
 from bot.store.history import SqlHistory
+from bot.store.memory.upkeep import take_out_marks
+from bot.store.tables import TurnRow
 
 
 def everything(found: Mapping[str, Sequence[int]]) -> list[int]:
@@ -115,6 +118,28 @@ async def test_what_changes_while_its_words_are_looked_at_is_looked_at_again(
     before = await talk.mention("and?")
     assert await database.search.search(before.turn_id, marks, everything) == []
     assert await found(database, "sloop") == ["my sloop"]
+
+
+async def test_what_is_missing_in_the_index_or_gone_from_the_history_is_put_right(
+    database: Database, talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.store.memory.indexing.TURNS_A_REPAIR", 3)
+    turns = [await talk.mention(f"ferry {number}") for number in range(8)]
+    await database.search.index_all()
+
+    def break_it(connection: Connection) -> None:
+        take_out_marks(connection, [turns[1].turn_id, turns[6].turn_id])
+        connection.execute(delete(TurnRow).where(TurnRow.id == turns[3].turn_id))
+
+    await database.search.transactions.write(break_it)
+    after: int | None = 0
+    while after is not None:
+        after = await database.search.repair(after)
+    assert len(await found(database, "ferry")) == 7
+    rows = await database.search.transactions.read(
+        lambda connection: connection.scalar(text("SELECT count(*) FROM turn_search"))
+    )
+    assert rows == 7
 
 
 async def test_a_common_word_finds_the_newest_turns(

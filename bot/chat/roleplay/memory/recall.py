@@ -1,6 +1,7 @@
 """Recall: what was said long ago is found again by the newest message's words."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -19,7 +20,9 @@ from bot.chat.roleplay.memory.ranking import Ranked, candidates, ranked, raritie
 from bot.chat.text.names import clean_name
 from bot.chat.text.search_words import is_beginning, mark, search_words
 from bot.chat.text.thinking import without_thoughts
-from bot.errors import NotFound
+from bot.errors import NotFound, StoreError
+
+logger = logging.getLogger(__name__)
 
 CONTEXT_SHARE = 10  # what is recalled has at most this part of the context
 HEADING = "Said earlier in this conversation:"
@@ -56,7 +59,7 @@ class Recall:
         self._history = history
 
     async def recollect(self, question: MemoryQuestion) -> Recollection:
-        """The earlier turns for a reply, as dated lines. Raises StoreError."""
+        """The earlier turns for a reply, as dated lines."""
         window = question.window
         if question.settings.memory_recall == "off" or not window.turns:
             return NOTHING_REMEMBERED
@@ -71,6 +74,10 @@ class Recall:
             found = await self._search.search(question.before_turn, list(asked), told.choose)
         except NotFound:  # taken out meanwhile
             return NOTHING_REMEMBERED
+        except StoreError as error:  # an index that is damaged costs no reply
+            logger.warning("what was said earlier could not be looked up: %s", error)
+            note = MemoryNote("Said earlier:", "could not be looked up", str(error))
+            return Recollection(notes=(note,))
         if question.settings.context == "addressed":
             kept = HistoryWindow(window.conversation_id, tuple(found))
             found = list((await said_to_the_bot(self._history, kept)).turns)
