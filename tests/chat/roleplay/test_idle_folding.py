@@ -147,3 +147,15 @@ async def test_closing_breaks_off_a_step(model: Model) -> None:
     await begun.wait()
     await folding.close()
     folding.stir(HERE)  # nobody is there any more
+
+
+async def test_a_fault_of_ours_is_logged(
+    model: Model, begin: Maker, caplog: pytest.LogCaptureFixture
+) -> None:
+    model.outcomes = [ZeroDivisionError("a bug")]
+    begin(MOMENT).stir(HERE)
+    await model.after(1)
+    async with asyncio.timeout(10):
+        while "folded no more" not in caplog.text:  # noqa: ASYNC110 - no event for it
+            await asyncio.sleep(MOMENT)
+    assert "a bug" in caplog.text

@@ -42,6 +42,7 @@ class IdleFolding:
         self._look_seconds = look_seconds
         self._waits: dict[ChannelKey, asyncio.TimerHandle] = {}
         self._ready: asyncio.Queue[ChannelKey] = asyncio.Queue()
+        self._queued: set[ChannelKey] = set()  # each stands there once
         self._failures: dict[ChannelKey, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -51,6 +52,8 @@ class IdleFolding:
             asyncio.create_task(self._work(), name="summaries"),
             asyncio.create_task(self._look(), name="unfinished summaries"),
         ]
+        for task in self._tasks:
+            task.add_done_callback(_tell_of_fault)
 
     async def close(self) -> None:
         """End; a step that is being done is broken off, and begun anew by the next run."""
@@ -77,11 +80,17 @@ class IdleFolding:
 
     def _is_quiet(self, channel: ChannelKey) -> None:
         del self._waits[channel]
-        self._ready.put_nowait(channel)
+        self._queue(channel)
+
+    def _queue(self, channel: ChannelKey) -> None:
+        if channel not in self._queued:
+            self._queued.add(channel)
+            self._ready.put_nowait(channel)
 
     async def _work(self) -> None:
         while True:
             channel = await self._ready.get()
+            self._queued.discard(channel)
             if channel in self._waits:
                 continue  # it was stirred meanwhile, and its turn comes
             try:
@@ -99,7 +108,7 @@ class IdleFolding:
                 continue
             self._failures.pop(channel, None)
             if folded is Folded.DONE and channel not in self._waits:
-                self._ready.put_nowait(channel)  # after the others
+                self._queue(channel)  # after the others
             elif folded is Folded.GAVE_WAY:
                 self._put_off(channel, self._quiet_seconds)
 
@@ -119,3 +128,8 @@ class IdleFolding:
             except CaduceusError as error:
                 _log.warning("Unfinished summaries are looked for again later: %s", error)
             await asyncio.sleep(self._look_seconds)
+
+
+def _tell_of_fault(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (fault := task.exception()) is not None:
+        _log.error("Summaries are folded no more until the next start", exc_info=fault)
