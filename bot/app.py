@@ -101,6 +101,7 @@ async def open_app(
             casts=database.casts,
             memory=JoinedMemory([notebook, SummaryTeller(database.summaries), recall]),
             channels=channels,
+            scenes=database.scenes,
         )
         folding = _fold_when_idle(conversations, database, settings.thinking_tokens)
         stack.push_async_callback(folding.close)

@@ -13,6 +13,7 @@ from bot.store.memory.stores import SqlFacts
 from bot.store.memory.summaries import SqlSummaries
 from bot.store.personas.stores import SqlCasts, SqlLorebooks, SqlPersonas
 from bot.store.runs import Run
+from bot.store.scenes.stores import SqlScenes
 from bot.store.settings import SqlSettings
 
 
@@ -33,6 +34,7 @@ class Database:
         self.search = SqlSearch(transactions)
         self._indexing = Indexing(self.search)
         self.summaries = SqlSummaries(transactions)
+        self.scenes = SqlScenes(transactions)
 
     @classmethod
     async def open(cls, url: str) -> "Database":

@@ -2,6 +2,7 @@
 
 from bot.store.memory import tables as of_memory
 from bot.store.personas import tables as of_personas
+from bot.store.scenes import tables as of_scenes
 from bot.store.tables import Base
 
-__all__ = ["Base", "of_memory", "of_personas"]
+__all__ = ["Base", "of_memory", "of_personas", "of_scenes"]

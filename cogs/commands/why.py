@@ -11,6 +11,7 @@ from bot.chat.prompt.additions import Additions, LoreNote
 from bot.chat.prompt.build import LeftOut
 from bot.chat.prompt.recollection import Recollection
 from bot.chat.talk.conversations import Explanation, PersonaSince
+from bot.engine.api import Sampling
 from bot.errors import NotFound
 from cogs.client import CaduceusBot
 from cogs.commands.buttons import TurnButton
@@ -93,7 +94,8 @@ def describe(explanation: Explanation) -> discord.Embed:
             name="Chosen with",
             value=f"temperature {sampling.temperature:g}, top_p {sampling.top_p:g}, "
             f"top_k {sampling.top_k}, min_p {sampling.min_p:g}, "
-            f"repetition_penalty {sampling.repetition_penalty:g}, seed {took.seed}",
+            f"repetition_penalty {sampling.repetition_penalty:g}"
+            f"{_samplers(sampling)}, seed {took.seed}",
         )
         embed.add_field(
             name="Took",
@@ -109,6 +111,26 @@ def describe(explanation: Explanation) -> discord.Embed:
     elif since := what_changed(explanation):
         embed.set_footer(text=since)
     return embed
+
+
+def _samplers(sampling: Sampling) -> str:
+    """Those that are off as they come, where they are on."""
+    shown: list[str] = []
+    if sampling.counts_tokens:
+        shown += [
+            f"presence_penalty {sampling.presence_penalty:g}",
+            f"frequency_penalty {sampling.frequency_penalty:g}",
+        ]
+    if sampling.dry_multiplier:
+        shown.append(
+            f"DRY {sampling.dry_multiplier:g} (base {sampling.dry_base:g}, "
+            f"from {sampling.dry_allowed_length} tokens)"
+        )
+    if sampling.xtc_probability:
+        shown.append(f"XTC {sampling.xtc_probability:g} (from {sampling.xtc_threshold:g})")
+    if sampling.banned_words:
+        shown.append(f"{len(sampling.banned_words)} banned words")
+    return "".join(f", {each}" for each in shown)
 
 
 def lore_text(lore: Additions) -> str:

@@ -45,6 +45,16 @@ EXPECTED = {
     "persona remove",
     "persona show",
     "persona use",
+    "roleplay cast",
+    "roleplay end",
+    "roleplay me",
+    "roleplay note",
+    "roleplay pause",
+    "roleplay recap",
+    "roleplay resume",
+    "roleplay say",
+    "roleplay start",
+    "roleplay turns",
     "settings show",
     "settings set",
     "settings reset",
@@ -72,7 +82,11 @@ async def test_every_command_is_there_once(tmp_path: Path) -> None:
         assert set(names) == EXPECTED
         assert max(names.values()) == 1
         menus = world.bot.tree.get_commands(type=discord.AppCommandType.message)
-        assert sorted(menu.name for menu in menus) == ["Remember this", "Why this reply?"]
+        assert sorted(menu.name for menu in menus) == [
+            "Fork from here",
+            "Remember this",
+            "Why this reply?",
+        ]
         assert world.bot.commands == set()  # no prefix commands
 
 

@@ -196,6 +196,7 @@ def new_bot(
         clock=discord.utils.utcnow,
         random=Random(1),
         shelf=GuildShelf(desk.lorebooks),
+        scenes=database.scenes,
         memory=JoinedMemory(
             [
                 notebook,

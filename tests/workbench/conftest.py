@@ -59,7 +59,12 @@ async def start_bench(tmp_path: Path) -> AsyncIterator[StartBench]:
             engines = Engines(named)
             notebook = Notebook(database.facts)
             conversations = Conversations(
-                database.history, settings, cast, engines, memory=notebook
+                database.history,
+                settings,
+                cast,
+                engines,
+                memory=notebook,
+                scenes=database.scenes,
             )
             stack.push_async_callback(conversations.close, 0)
             folder = None

@@ -23,6 +23,7 @@ from bot.chat.prompt.recollection import (
     Recollection,
     standing,
 )
+from bot.chat.prompt.staging import NoScenes, SceneTeller
 from bot.chat.prompt.system import note_part
 from bot.chat.settings import SettingsCascade
 from bot.errors import NotFound
@@ -94,6 +95,7 @@ class Preparer:
         formats: FormatChooser,
         lore: LoreTeller | None = None,
         memory: MemoryTeller | None = None,
+        stager: SceneTeller | None = None,
     ) -> None:
         """`max_reply_tokens` and `thinking_tokens` are the process's."""
         self._history = history
@@ -105,6 +107,7 @@ class Preparer:
         self._counts = CountCache()
         self._lore = lore or NoLore()
         self._memory = memory or NoMemory()
+        self._stager = stager or NoScenes()
 
     async def persona(
         self, channel: ChannelKey, settings: ChannelSettings, turn: Turn | None = None
@@ -150,6 +153,8 @@ class Preparer:
     async def has_somebody_to_answer(self, turn: Turn) -> bool:
         """Whether the prompt of a bot's turn shows anything that somebody else said."""
         settings = await self._settings.resolve(turn.channel)
+        staging = await self._stager.stage(turn, 0)
+        settings = _as_played(settings) if staging.is_scene else settings
         window = await self._window(turn, settings)
         window = await self._reaching(window, turn, settings, None, None)
         return any(earlier.role == "user" for earlier in window.turns)
@@ -181,33 +186,25 @@ class Preparer:
         stored = await self._settings.stored(turn.channel) if given is None else given.stored
         known = persona if given is None else given.persona
         persona, settings = await self._speaking(turn, stored, engine, known)
+        room = engine.info.room_tokens
+        staging = await self._stager.stage(turn, room)
+        settings = _as_played(settings) if staging.is_scene else settings
         window = await self._window(turn, settings) if given is None else given.window
         messages = _messages_in(window)
         window = await self._reaching(window, turn, settings, oldest, first_turn)
+        window = staging.cast(window)
         day = written_at.astimezone().date() if written_at else None
         chosen = await self._formats.choose(engine, engine.info, day)
+        note = note or staging.note
         noted = None if note is None else note_part(note)
         lore = await self._lore.tell(
             LoreQuestion(
-                turn.channel,
-                persona,
-                window,
-                messages,
-                engine.info.room_tokens,
-                occasion,
-                turn.turn_id,
-                noted,
+                turn.channel, persona, window, messages, room, occasion, turn.turn_id, noted
             )
         )
         memory = await self._memory.recollect(
             MemoryQuestion(
-                turn.channel,
-                persona,
-                settings,
-                window,
-                engine.info.room_tokens,
-                turn.turn_id,
-                occasion.moment,
+                turn.channel, persona, settings, window, room, turn.turn_id, occasion.moment
             )
         )
         request = PromptRequest(
@@ -218,7 +215,8 @@ class Preparer:
             info=engine.info,
             reply_tokens=min(settings.max_reply_tokens, self._max_reply_tokens),
             reply_so_far=reply_so_far,
-            parts=memory.parts,
+            parts=(*staging.parts, *memory.parts),
+            staging=staging,
             thinking_tokens=self._thinking_tokens,
             lore=lore,
             occasion=occasion,
@@ -354,6 +352,11 @@ async def concerns_the_bot(
 
 def _is_part(turn: Turn) -> bool:
     return turn.role == "bot" or turn.addressed
+
+
+def _as_played(settings: ChannelSettings) -> ChannelSettings:
+    """In a scene all that is said belongs to it."""
+    return settings.model_copy(update={"context": "channel"})
 
 
 def _messages_in(window: HistoryWindow) -> int:

@@ -15,6 +15,7 @@ from bot.store.personas.tables import (
     PersonaRow,
     PersonaVersionRow,
 )
+from bot.store.scenes.purging import remove_guild_scenes, remove_personas
 from bot.store.turns.rows import batches
 
 
@@ -42,6 +43,7 @@ def remove_guild(connection: Connection, guild_id: str) -> Purged:
     books = _numbers(connection, LorebookRow, LorebookRow.guild_id == guild_id)
     connection.execute(delete(CastRow).where(CastRow.guild_id == guild_id))
     forget_facts_of_guild(connection, guild_id)
+    remove_guild_scenes(connection, guild_id)
     return _take_away(connection, personas, books)
 
 
@@ -75,6 +77,7 @@ def _take_away(connection: Connection, personas: list[int], books: list[int]) ->
         ids = [GUILD_ID.format(number) for number in piece]
         connection.execute(delete(CastRow).where(CastRow.persona_id.in_(ids)))
         forget_facts_of_personas(connection, ids)
+        remove_personas(connection, ids)
         connection.execute(
             delete(LorebookPlaceRow).where(
                 LorebookPlaceRow.scope == "persona", LorebookPlaceRow.scope_id.in_(ids)
