@@ -9,6 +9,7 @@ from sqlalchemy import Connection, RowMapping, Table, bindparam, insert, select,
 from bot.chat.messages import ChannelKey, TurnState
 from bot.chat.roleplay.scenes.keeping import Fork
 from bot.errors import NotFound
+from bot.store.memory.upkeep import words_changed
 from bot.store.scenes.keeping import add, at, running
 from bot.store.tables import AskerRow, GenerationRow, SwipeRow, TurnRow
 from bot.store.turns.access import (
@@ -38,6 +39,7 @@ def fork(connection: Connection, turn_id: int, target: ChannelKey, by: str) -> F
     numbers = _copy_turns(connection, source, turn_id, conversation)
     if not numbers:
         raise NotFound("Nothing can be seen up to that message any more.")
+    words_changed(connection, list(numbers.values()))
     if scene is not None and running(connection, target) is None:
         copied = replace(scene, channel=target, started_by=by, ended_at=None, is_paused=False)
         scene = add(connection, channel_id, copied)

@@ -1,5 +1,7 @@
 """A part that repeats a turn stands where the turn itself is not shown, and only there."""
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prompting import prompt, said
@@ -32,7 +34,8 @@ async def test_no_turn_stands_twice() -> None:
 
 async def test_what_is_shown_takes_no_room_from_what_is_not() -> None:
     turns = [said("Ann", f"so {number + 1}.") for number in range(5)]
-    parts = tuple(repeating(number, tokens=20) for number in (77, 1, 2, 3, 4))
+    last = replace(repeating(77, tokens=20), rank=0)
+    parts = (last, *(repeating(number, tokens=20) for number in (1, 2, 3, 4)))
     assert "Ann: so 77." in (await prompt(*turns, parts=parts)).text
 
 
