@@ -14,11 +14,15 @@ from bot.chat.personas.library import PersonaLibrary
 from bot.chat.ports import Personas
 from bot.chat.prompt.choosing import FormatChooser, check_format_name
 from bot.chat.prompt.recollection import JoinedMemory
+from bot.chat.roleplay.memory.folder import Folder
+from bot.chat.roleplay.memory.idle import IdleFolding
 from bot.chat.roleplay.memory.notebook import Notebook
 from bot.chat.roleplay.memory.recall import Recall
+from bot.chat.roleplay.memory.summary import SummaryDesk, SummaryTeller
 from bot.chat.roleplay.shelf import GuildShelf
 from bot.chat.settings import SettingsCascade
-from bot.chat.talk.conversations import Conversations
+from bot.chat.talk.conversations import Conversations, utc_now
+from bot.chat.talk.turn_taking import ChannelStates
 from bot.engine.api import Engine, EngineState
 from bot.errors import CaduceusError, EngineError, SettingsError
 from bot.metrics import MetricsServer
@@ -42,6 +46,7 @@ class App:
     personas: Personas
     desk: PersonaDesk
     notebook: Notebook
+    summaries: SummaryDesk
     library: PersonaLibrary  # the owner's folder, one of the homes of `personas`
     engine_start: asyncio.Task[None]  # done when one answers; raises where none could be started
     engine_lost: asyncio.Task[EngineError]  # done when an engine needs another process
@@ -83,6 +88,8 @@ async def open_app(
             stack.push_async_callback(metrics.close)
             logger.info("metrics at %s", await metrics.start())
         notebook = Notebook(database.facts)
+        recall = Recall(database.search, database.history)
+        channels = ChannelStates()
         conversations = Conversations(
             database.history,
             SettingsCascade(database.settings, personas, owner),
@@ -92,9 +99,13 @@ async def open_app(
             thinking_tokens=settings.thinking_tokens,
             shelf=GuildShelf(desk.lorebooks),
             casts=database.casts,
-            memory=JoinedMemory([notebook, Recall(database.search, database.history)]),
+            memory=JoinedMemory([notebook, SummaryTeller(database.summaries), recall]),
+            channels=channels,
             scenes=database.scenes,
         )
+        folding = _fold_when_idle(conversations, database, settings.thinking_tokens)
+        stack.push_async_callback(folding.close)
+        channels.on_left.append(folding.stir)
         stack.push_async_callback(conversations.close, 0.0)  # when no front end came so far
         both_here = settings.engine == settings.fallback_engine == "local"
         formats = conversations.formats
@@ -113,10 +124,34 @@ async def open_app(
             personas,
             desk,
             notebook,
+            SummaryDesk(
+                database.summaries,
+                conversations.settings,
+                engines,
+                clock=utc_now,
+                stir=folding.stir,
+            ),
             library,
             one_answers,
             lost,
         )
+
+
+def _fold_when_idle(
+    conversations: Conversations, database: Database, thinking_tokens: int
+) -> IdleFolding:
+    folder = Folder(
+        database.history,
+        database.summaries,
+        conversations.settings,
+        conversations.engines,
+        conversations.formats,
+        clock=utc_now,
+        thinking_tokens=thinking_tokens,
+    )
+    folding = IdleFolding(folder.fold, database.summaries.channels_to_fold)
+    folding.start()
+    return folding
 
 
 def build_engines(settings: ProcessSettings, engine: Engine | None = None) -> Engines:

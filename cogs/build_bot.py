@@ -8,6 +8,7 @@ from discord.ext import commands
 from bot.chat.personas.guild.desk import PersonaDesk
 from bot.chat.personas.pictures import PersonaPictures
 from bot.chat.roleplay.memory.notebook import Notebook
+from bot.chat.roleplay.memory.summary import SummaryDesk
 from bot.chat.talk.conversations import Conversations
 from bot.chat.talk.directing import Director
 from cogs.client import BotParts, CaduceusBot
@@ -36,6 +37,7 @@ def build_bot(
     desk: PersonaDesk,
     notebook: Notebook,
     *,
+    summaries: SummaryDesk,
     owner_ids: frozenset[int] = frozenset(),
     version: str = "",
     pace: Pace | None = None,
@@ -54,6 +56,7 @@ def build_bot(
         parts,
         desk,
         notebook,
+        summaries=summaries,
         owner_ids=owner_ids,
         version=version,
         pace=pace,

@@ -17,6 +17,7 @@ from bot.chat.messages import Turn
 from bot.chat.personas.guild.desk import PersonaDesk
 from bot.chat.personas.pictures import PersonaPictures
 from bot.chat.roleplay.memory.notebook import Notebook
+from bot.chat.roleplay.memory.summary import SummaryDesk
 from bot.chat.talk.conversations import Conversations
 from cogs.platform import NOBODY, PLATFORM, Channel
 from cogs.showing.pacing import Pace
@@ -55,6 +56,7 @@ class CaduceusBot(commands.Bot):
         desk: PersonaDesk,
         notebook: Notebook,
         *,
+        summaries: SummaryDesk,
         owner_ids: frozenset[int] = frozenset(),
         version: str = "",
         pace: Pace | None = None,
@@ -85,6 +87,7 @@ class CaduceusBot(commands.Bot):
         self.conversations = conversations
         self.desk = desk
         self.notebook = notebook
+        self.summaries = summaries
         self._gone_pictures: list[str] = []
         self.version = version
         self.voices = Voices(

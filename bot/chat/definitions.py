@@ -250,6 +250,11 @@ class ChannelSettings(BaseModel):
         description="How many earlier turns the model sees at most; what fits its context decides "
         "too.",
     )
+    memory_summary: Literal["on", "off"] = Field(
+        "on",
+        description="Whether what no longer fits the model's context is folded into a summary, "
+        "while nobody asks for anything.",
+    )
     memory_recall: Literal["on", "off"] = Field(
         "on",
         description="Whether what was said long ago in the conversation is found again by the "

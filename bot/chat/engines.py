@@ -17,6 +17,7 @@ from bot.engine.api import (
     Engine,
     EngineState,
     EngineStatus,
+    FinishReason,
     GenerationRequest,
     ModelInfo,
 )
@@ -49,6 +50,14 @@ class Standing:
     written_in: WrittenIn = WrittenIn()
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenAside:
+    """What a model wrote while nobody waited for it."""
+
+    text: str
+    finish: FinishReason
+
+
 class NamedEngine:
     """An :class:`~bot.engine.api.Engine` with a name, watched for what its status does not tell.
 
@@ -75,6 +84,8 @@ class NamedEngine:
         self._heard_at = float("-inf")
         self._failures = 0  # in a row, before the first word
         self._failed_at = 0.0
+        self._people = 0  # requests that somebody waits for
+        self._aside: set[asyncio.Task[WrittenAside]] = set()
 
     async def start(self) -> None:
         """As the engine's own; a failure stands in the status from then on."""
@@ -105,9 +116,11 @@ class NamedEngine:
         return await self._engine.count_tokens(texts)
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Chunk, None]:
-        """As the engine's own."""
+        """As the engine's own. What is written aside gives way."""
         ticket = object()
         self._silent[ticket] = self._clock()
+        self._people += 1
+        self.give_way()
         try:
             async with aclosing(self._engine.generate(request)) as chunks:
                 async for chunk in chunks:
@@ -124,6 +137,43 @@ class NamedEngine:
             raise
         finally:
             self._silent.pop(ticket, None)
+            self._people -= 1
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is ready and nobody waits for anything, nor is anything written aside."""
+        status = self._engine.status()
+        is_free = not (self._people or self._aside or status.running or status.waiting)
+        return is_free and status.state is EngineState.READY
+
+    def give_way(self) -> None:
+        """Somebody asks: what is written aside ends before the engine's next step."""
+        for task in self._aside:
+            task.cancel()
+
+    async def write_aside(self, request: GenerationRequest) -> WrittenAside | None:
+        """What the model writes while nobody asks for anything; None where it is not idle, or had
+        to give way. Raises EngineError, which does not count against the engine.
+        """
+        if not self.is_idle:
+            return None
+        task = asyncio.ensure_future(self._write_aside(request))
+        self._aside.add(task)
+        try:
+            await asyncio.wait([task])
+        finally:
+            task.cancel()
+            self._aside.discard(task)
+        return None if task.cancelled() else task.result()
+
+    async def _write_aside(self, request: GenerationRequest) -> WrittenAside:
+        pieces: list[str] = []
+        finish = FinishReason.CANCELLED
+        async with aclosing(self._engine.generate(request)) as chunks:
+            async for chunk in chunks:
+                pieces.append(chunk.text)
+                finish = chunk.finish or finish
+        return WrittenAside("".join(pieces), finish)
 
     def status(self) -> EngineStatus:
         """The engine's own, with what was seen from outside."""
@@ -131,6 +181,9 @@ class NamedEngine:
         if self._start_error and status.state is not EngineState.READY:
             error = status.last_error or self._start_error
             return replace(status, state=EngineState.STOPPED, last_error=error)
+        if self._aside and not self._people:
+            # Whoever asks now does not wait for that.
+            status = replace(status, expected_wait_seconds=0.0)
         waited = self._silent_seconds()
         if waited > status.expected_wait_seconds:
             return replace(status, expected_wait_seconds=waited)
@@ -204,8 +257,10 @@ class Engines:
         return self._engines
 
     def pick(self) -> NamedEngine:
-        """The engine for a reply that begins now."""
-        return self._tell(self._choice())
+        """The engine for a reply that begins now. What is written aside there gives way."""
+        chosen = self._tell(self._choice())
+        chosen.give_way()
+        return chosen
 
     def instead_of(self, failed: NamedEngine) -> NamedEngine | None:
         """Another one that is up, for a request of which `failed` made nothing."""

@@ -42,6 +42,7 @@ def run(_args: argparse.Namespace, settings: ProcessSettings) -> int:
             app.conversations,
             app.desk,
             app.notebook,
+            summaries=app.summaries,
             owner_ids=settings.owner_ids,
             version=__version__,
             data_dir=settings.data_dir,

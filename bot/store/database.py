@@ -10,6 +10,7 @@ from bot.store.history import SqlHistory
 from bot.store.locks import locks_for
 from bot.store.memory.indexing import Indexing, SqlSearch
 from bot.store.memory.stores import SqlFacts
+from bot.store.memory.summaries import SqlSummaries
 from bot.store.personas.stores import SqlCasts, SqlLorebooks, SqlPersonas
 from bot.store.runs import Run
 from bot.store.scenes.stores import SqlScenes
@@ -32,6 +33,7 @@ class Database:
         self.facts = SqlFacts(transactions)
         self.search = SqlSearch(transactions)
         self._indexing = Indexing(self.search)
+        self.summaries = SqlSummaries(transactions)
         self.scenes = SqlScenes(transactions)
 
     @classmethod

@@ -35,6 +35,7 @@ __all__ = [
     "SeenRow",
     "SettingChangeRow",
     "SettingValueRow",
+    "SummarySectionRow",
     "SwipeRow",
     "TurnRow",
 ]
@@ -264,6 +265,20 @@ class DerivedFromRow(Base):
         autoincrement=False,
         index=True,
     )
+
+
+class SummarySectionRow(Base):
+    """What a section of a rolling summary stands for; its text is a derived one."""
+
+    __tablename__ = "summary_sections"
+
+    derived_id: Mapped[int] = mapped_column(
+        RowId, ForeignKey("derived.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    level: Mapped[int]  # 0: made from turns, else from narrower sections
+    first_turn_id: Mapped[int] = mapped_column(RowId)  # no foreign keys: turns may be deleted
+    last_turn_id: Mapped[int] = mapped_column(RowId)
+    by_hand: Mapped[bool]
 
 
 class GenerationRow(Base):

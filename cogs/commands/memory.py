@@ -11,6 +11,7 @@ from bot.chat.roleplay.memory.facts import FACT_CHARACTERS, Fact, FactSource, is
 from bot.errors import NotAllowed, NotFound
 from cogs.client import CaduceusBot
 from cogs.commands.lorebooks.pages import numbered, send_pages
+from cogs.commands.memories.summary import show_summary
 from cogs.commands.personas.finding import complete_persona, find_persona
 from cogs.commands.personas.looks import plain
 from cogs.interactions import (
@@ -103,6 +104,11 @@ class MemoryCommands(
         fact = await self._notebook.take_out(key, id)
         said = f"Fact {fact.fact_id} is forgotten: {plain(fact.text, 1500)}"
         await interaction.followup.send(said, ephemeral=True)
+
+    @app_commands.command()
+    async def summary(self, interaction: Interaction) -> None:
+        """See the summary of what was said too long ago for me to see it."""
+        await show_summary(interaction)
 
     async def remember(self, interaction: Interaction, message: discord.Message) -> None:
         """Pin what a message says to its channel."""

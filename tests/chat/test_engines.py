@@ -17,7 +17,13 @@ from bot.chat.engines import (
     NamedEngine,
     choose,
 )
-from bot.engine.api import Chunk, EngineState, EngineStatus, GenerationRequest
+from bot.engine.api import (
+    Chunk,
+    EngineState,
+    EngineStatus,
+    FinishReason,
+    GenerationRequest,
+)
 from bot.engine.fake import FakeEngine
 from bot.errors import EngineError, ModelError, RemoteEngineError, RequestTooLarge
 
@@ -304,3 +310,25 @@ async def test_closing_closes_all() -> None:
 def test_without_an_engine_there_are_none() -> None:
     with pytest.raises(ValueError, match="an engine"):
         Engines([])
+
+
+async def test_whoever_asks_does_not_wait_for_what_is_written_aside() -> None:
+    gate = asyncio.Event()
+    inner = FakeEngine(["One."], gate=gate)
+    await inner.start()
+    engine = NamedEngine("fake", inner)
+    request = GenerationRequest("prompt", "summary", "summary")
+    aside = asyncio.create_task(engine.write_aside(request))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not engine.is_idle
+    assert await engine.write_aside(request) is None, "one at a time"
+    engines = Engines([engine])
+    assert engines.pick() is engine
+    assert await aside is None
+    assert inner.cancelled == [request]
+    gate.set()
+    written = await engine.write_aside(request)
+    assert written is not None
+    assert (written.text, written.finish) == ("One.", FinishReason.STOP)
+    assert engine.is_idle

@@ -41,6 +41,7 @@ EXPECTED = {
     "memory edit",
     "memory remove",
     "memory show",
+    "memory summary",
     "persona remove",
     "persona show",
     "persona use",
@@ -81,8 +82,11 @@ async def test_every_command_is_there_once(tmp_path: Path) -> None:
         assert set(names) == EXPECTED
         assert max(names.values()) == 1
         menus = world.bot.tree.get_commands(type=discord.AppCommandType.message)
-        names_of_menus = sorted(menu.name for menu in menus)
-        assert names_of_menus == ["Fork from here", "Remember this", "Why this reply?"]
+        assert sorted(menu.name for menu in menus) == [
+            "Fork from here",
+            "Remember this",
+            "Why this reply?",
+        ]
         assert world.bot.commands == set()  # no prefix commands
 
 

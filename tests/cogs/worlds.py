@@ -23,6 +23,7 @@ from bot.chat.personas.library import PersonaLibrary
 from bot.chat.prompt.recollection import JoinedMemory
 from bot.chat.roleplay.memory.notebook import Notebook
 from bot.chat.roleplay.memory.recall import Recall
+from bot.chat.roleplay.memory.summary import SummaryDesk, SummaryTeller
 from bot.chat.roleplay.shelf import GuildShelf
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.conversations import Conversations
@@ -195,10 +196,31 @@ def new_bot(
         clock=discord.utils.utcnow,
         random=Random(1),
         shelf=GuildShelf(desk.lorebooks),
-        memory=JoinedMemory([notebook, Recall(database.search, database.history)]),
         scenes=database.scenes,
+        memory=JoinedMemory(
+            [
+                notebook,
+                SummaryTeller(database.summaries),
+                Recall(database.search, database.history),
+            ]
+        ),
     )
-    return build_bot(conversations, desk, notebook, version="0.1.0", pace=pace, data_dir=data_dir)
+    summaries = SummaryDesk(
+        database.summaries,
+        conversations.settings,
+        conversations.engines,
+        clock=discord.utils.utcnow,
+        stir=lambda _channel: None,
+    )
+    return build_bot(
+        conversations,
+        desk,
+        notebook,
+        summaries=summaries,
+        version="0.1.0",
+        pace=pace,
+        data_dir=data_dir,
+    )
 
 
 @asynccontextmanager

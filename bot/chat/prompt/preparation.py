@@ -198,7 +198,8 @@ class Preparer:
         stored = await self._settings.stored(turn.channel) if given is None else given.stored
         known = persona if given is None else given.persona
         persona, settings = await self._speaking(turn, stored, engine, known)
-        staging = await self._stager.stage(turn, engine.info.room_tokens)
+        room = engine.info.room_tokens
+        staging = await self._stager.stage(turn, room)
         settings = _as_played(settings) if staging.is_scene else settings
         window = await self._window(turn, settings) if given is None else given.window
         messages = messages_in(window)
@@ -211,19 +212,12 @@ class Preparer:
         noted = None if note is None else note_part(note)
         lore = await self._lore.tell(
             LoreQuestion(
-                turn.channel,
-                persona,
-                window,
-                messages,
-                engine.info.room_tokens,
-                occasion,
-                turn.turn_id,
-                noted,
+                turn.channel, persona, window, messages, room, occasion, turn.turn_id, noted
             )
         )
         memory = await self._memory.recollect(
             MemoryQuestion(
-                turn.channel, persona, settings, window, engine.info.room_tokens, turn.turn_id
+                turn.channel, persona, settings, window, room, turn.turn_id, occasion.moment
             )
         )
         request = PromptRequest(

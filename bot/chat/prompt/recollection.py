@@ -6,6 +6,7 @@ does that behind :class:`MemoryTeller`.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Protocol
 
 from bot.chat.definitions import ChannelSettings
@@ -24,6 +25,7 @@ class MemoryQuestion:
     window: HistoryWindow
     context_tokens: int  # the room of prompt and reply together
     before_turn: int  # the reply's own: nothing of it, or of what came after, counts
+    moment: datetime | None = None  # when the reply began, as far as that is known
 
 
 @dataclass(frozen=True, slots=True)

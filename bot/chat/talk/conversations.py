@@ -68,6 +68,7 @@ class Conversations:
         casts: Casts | None = None,
         scenes: Scenes | None = None,
         memory: MemoryTeller | None = None,
+        channels: ChannelStates | None = None,
     ) -> None:
         """`max_reply_tokens` bounds every channel's own; `random` decides chances and seeds.
 
@@ -83,7 +84,7 @@ class Conversations:
         self.scenes = scenes
         self._clock = clock
         self._random = random or Random()  # noqa: S311 - nothing secret hangs on it
-        self._channels = ChannelStates()
+        self._channels = ChannelStates() if channels is None else channels
         self._on_shortened: list[Callable[[Turn], None]] = []
         self.formats = FormatChooser(thinks=thinking_tokens > 0)
         self._preparer = preparer = Preparer(

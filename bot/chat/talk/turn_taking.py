@@ -59,8 +59,9 @@ class ChannelStates:
     """The channels where something is going on."""
 
     def __init__(self) -> None:
-        """No channel at first."""
+        """No channel at first. `on_left` are told of a channel when its last user leaves."""
         self._states: dict[ChannelKey, ChannelState] = {}
+        self.on_left: list[Callable[[ChannelKey], None]] = []
 
     def __len__(self) -> int:
         return len(self._states)
@@ -84,8 +85,12 @@ class ChannelStates:
         """End what :meth:`enter` began."""
         state = self._states[channel]
         state.users -= 1
-        if not state.users and not state.heard:
+        if state.users:
+            return
+        if not state.heard:
             del self._states[channel]
+        for tell in self.on_left:
+            tell(channel)
 
     def running(self, channel: ChannelKey) -> Reply | None:
         """The reply being written in a channel."""

@@ -366,14 +366,15 @@ _STALE = (
             )
         )
     )
-    .values(is_stale=True)
+    .values(is_stale=True, text="")
 )
 
 
 def mark_stale(connection: Connection, turn_ids: Sequence[int]) -> None:
     """What these turns say, or whether they are seen, changes: so does what came from them.
 
-    Nor are they found by their words, until those are looked at again.
+    Its text goes at once: it may tell what is to be told no more. Nor are the turns found by their
+    words, until those are looked at again.
     """
     for piece in batches(turn_ids):
         connection.execute(_STALE, {"turn_ids": piece})

@@ -29,6 +29,7 @@ from bot.chat.messages import (
 from bot.errors import NotFound
 from bot.store import settings
 from bot.store.columns import RowId
+from bot.store.memory.staleness import mark_stale_among
 from bot.store.tables import ChannelRow, ConversationRow, MessageRow, TurnRow
 from bot.store.turns.access import (
     LARGEST_ID,
@@ -347,6 +348,7 @@ def unhide(connection: Connection, turn_ids: Sequence[int]) -> None:
     """Bring hidden turns back; those deleted meanwhile stay gone."""
     lock_channels_of(connection, turn_ids)
     mark_stale(connection, usable_ids(turn_ids))
+    mark_stale_among(connection, usable_ids(turn_ids))
     for piece in batches(usable_ids(turn_ids)):
         connection.execute(update(TurnRow).where(TurnRow.id.in_(piece)).values(hidden_at=None))
 

@@ -207,6 +207,7 @@ def shorten_reply(
     before = message_ids_of(connection, [turn_id])
     gone = [place for place, message_id in enumerate(before) if message_id in message_ids]
     swipe = seen_swipe(connection, row)
+    mark_stale(connection, [turn_id])
     connection.execute(
         update(SwipeRow)
         .where(SwipeRow.id == swipe.id)

@@ -1,0 +1,1 @@
+"""What `/memory` shows and asks."""
