@@ -129,7 +129,12 @@ class RoleplayCommands(
                 raise NotFound("Which persona?", "Choose one with the option `persona`.")
             if action == "add":
                 found = await find_persona(interaction, persona)
-                change = partial(changes.with_persona, persona_id=found.id, name=found.name)
+                change = partial(
+                    changes.with_persona,
+                    persona_id=found.id,
+                    name=found.name,
+                    nickname=found.nickname,
+                )
             else:
                 found = await find_member(interaction, self._director, scene, persona)
                 change = partial(changes.without_persona, persona_id=found.id, name=found.name)
@@ -183,6 +188,11 @@ class RoleplayCommands(
         player = str(interaction.user.id)
         async with answering(interaction):
             scene = await playing(interaction, self._director)
+            if name is None and description is not None:
+                own = scene.characters.get(player)
+                if own is None:
+                    raise NotFound("You play nobody in this scene.", "Say who you are: a name.")
+                name = own.name
             if name is None:
                 change = partial(changes.without_character, player=player)
                 scene = await self._director.change(scene, change)

@@ -1,6 +1,6 @@
 """Who is in a prompt, and what each of them said."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.chat.messages import HistoryWindow, QuotedMessage, Turn, TurnState
@@ -37,11 +37,13 @@ def read_cast(
     *,
     nickname: str = "",
     reserved_names: Iterable[str] = (),
+    players: Container[str] = (),
     guard: Guard,
 ) -> Cast:
     """The turns of `window` that `history_turns` lets through, with unique display names.
 
-    A persona with a `nickname` is called by that. Nobody gets the bot's name or one of
+    A persona with a `nickname` is called by that; `players`, by speakers' ids, keep the names of
+    their characters, whoever else is called so. Nobody gets the bot's name or one of
     `reserved_names`; `guard` breaks up tokens in names. Where `history_turns` leaves turns out, it
     leaves out whole blocks of them: the prompt's first turn stays the same for many replies, and
     with it the part that the engine has computed already.
@@ -52,7 +54,8 @@ def read_cast(
     turns = [each.turn for each in shown]
     bots = {turn.persona: guard.name(clean_name(turn.persona, speaker)) for turn in turns}
     bots[persona_name] = speaker
-    unique = assign_names(_people(turns), taken=(*bots.values(), *reserved_names))
+    people = sorted(_people(turns), key=lambda one: one[0] not in players)
+    unique = assign_names(people, taken=(*bots.values(), *reserved_names))
     names = {speaker_id: guard.name(name) for speaker_id, name in unique.items()}
     lines = tuple(_lines(shown, names, bots))
     users = [line.name for line in lines if line.role == "user"]

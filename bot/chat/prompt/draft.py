@@ -83,6 +83,7 @@ class Draft:
             request.settings.history_turns,
             nickname=request.persona.nickname,
             reserved_names=(*self._format.reserved_names, *self._beside),
+            players=request.staging.players,
             guard=guard,
         )
         names = (*self.cast.names, *self._beside, *self._format.reserved_names)

@@ -140,7 +140,7 @@ def _chosen(cast: Sequence[Member], rules: Rules) -> str:
         after = ids.index(rules.last_speaker) + 1 if rules.last_speaker in ids else 0
         return ids[after % len(ids)]
     others = [member for member in cast if member.persona_id != rules.last_speaker] or list(cast)
-    weights = [max(member.talkativeness, 0.0) for member in others]
+    weights = [min(max(0.0, member.talkativeness), 1.0) for member in others]
     if not any(weights):
         weights = [1.0] * len(others)
     chance = Random(rules.seed)  # noqa: S311 - nothing secret hangs on it

@@ -15,6 +15,15 @@ _ADDRESSES = re.compile(
     r"|(?<![\w:]):\w{2,32}:(?![\w:])",
     re.IGNORECASE,
 )
+# Katakana, with its long vowels: written in a row, they are one word.
+_KATAKANA = re.compile("[\u30a1-\u30fa\u30fc-\u30ff]")
+_JOINER = "\u200d"  # between emoji that are seen as one
+_SKIN = re.compile("[\U0001f3fb-\U0001f3ff]")
+# What is seen otherwise or not at all: forms of emoji, vowels of Arabic and Hebrew. Of apostrophes
+# and hyphens, each keyboard has its own.
+_UNSEEN = re.compile("[\ufe0e\ufe0f\u064b-\u065f\u0670\u0640\u0591-\u05bd\u05bf-\u05c7]")
+_PLAIN = str.maketrans("\u2018\u2019\u02bc\u2010\u2011", "'''--")
+_BLANKS = re.compile(r"[^\S\n]+")
 NO_WORD = "\ufffc"  # stands where something was shown that isn't a word
 NAMED_WITHIN_CHARACTERS = 20_000
 
@@ -22,8 +31,8 @@ NAMED_WITHIN_CHARACTERS = 20_000
 def has_wake_word(text: str, words: Iterable[str]) -> bool:
     """Whether one of `words` stands in `text` as a whole word, whatever the case.
 
-    In scripts without spaces between words, it may stand anywhere. Addresses and the names of
-    emoji hold no words.
+    In scripts without spaces between words, it may stand anywhere, but not within a row of
+    katakana. Addresses and the names of emoji hold no words.
     """
     text = _fold(_ADDRESSES.sub(NO_WORD, text))
     inside = [word for word in (_fold(word).strip() for word in words) if word and word in text]
@@ -76,14 +85,26 @@ def _takes_particles(character: str) -> bool:
 def _fold(text: str) -> str:
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     # In Turkish, both forms of I have a dot, or neither: «İ» is folded to i and a dot.
-    return text.replace("i\u0307", "i").replace("\u0131", "i")
+    text = text.replace("i\u0307", "i").replace("\u0131", "i")
+    if not text.isascii():
+        text = _UNSEEN.sub("", text.translate(_PLAIN))
+        text = "".join(each for each in text if each == _JOINER or not _is_invisible(each))
+    return _BLANKS.sub(" ", text)
 
 
 def _apart(left: str, right: str) -> bool:
     """Whether a word may begin or end between two characters ("" is the text's beginning)."""
+    if _JOINER in (left, right) or _SKIN.match(right):
+        return not left
     if not left or not (_is_word(left) and _is_word(right)):
         return True
+    if _KATAKANA.match(left) and _KATAKANA.match(right):
+        return False
     return bool(_UNSPACED.match(left) or _UNSPACED.match(right))
+
+
+def _is_invisible(character: str) -> bool:
+    return unicodedata.category(character) == "Cf"
 
 
 def _is_word(character: str) -> bool:

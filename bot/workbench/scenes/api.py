@@ -1,6 +1,6 @@
 """The calls of the page that concern scenes and forks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated
 
@@ -20,6 +20,8 @@ from bot.workbench.rooms import Rooms
 
 TEXT_CHARACTERS = 20_000  # the core says what is too long for what
 
+Recast = Callable[[Persona, Scene], Scene]
+"""A change of a cast by one persona."""
 Text = Annotated[str, Field(max_length=TEXT_CHARACTERS)]
 Id = Annotated[str, Field(min_length=1, max_length=1_000)]
 
@@ -113,11 +115,16 @@ class ScenesApi:
 
     async def add(self, request: web.Request) -> web.Response:
         """One more in the cast."""
-        return await self._recast(request, changes.with_persona)
+        return await self._recast(
+            request,
+            lambda one, scene: changes.with_persona(scene, one.id, one.name, one.nickname),
+        )
 
     async def remove(self, request: web.Request) -> web.Response:
         """One less."""
-        return await self._recast(request, changes.without_persona)
+        return await self._recast(
+            request, lambda one, scene: changes.without_persona(scene, one.id, one.name)
+        )
 
     async def say(self, request: web.Request) -> web.Response:
         """One of the cast speaks now."""
@@ -204,12 +211,11 @@ class ScenesApi:
         (line,) = await self._rooms.lines([fork])
         return web.json_response(line, status=201)
 
-    async def _recast(self, request: web.Request, change: changes.Recast) -> web.Response:
+    async def _recast(self, request: web.Request, change: Recast) -> web.Response:
         room, scene = await self._scene(request)
         form = await read_form(request, WhichPersona)
         (persona,) = await self._personas([form.persona])
-        made = partial(change, persona_id=persona.id, name=persona.name)
-        await self._director.change(scene, made)
+        await self._director.change(scene, partial(change, persona))
         return await self._changed(room)
 
     async def _copy_settings(self, room: Room, fork: Room) -> None:

@@ -45,11 +45,17 @@ def test_names_are_unique_whatever_their_case_and_width() -> None:
     scene = changes.with_character(SCENE, "bob", "  Kael\n", " A smith. ", ["Mira"])
     assert scene.characters == {"bob": Character("Kael", "A smith.")}
     assert changes.with_character(scene, "bob", "kael", "", ["Mira"]).characters["bob"].name
-    for name in ("KAEL", "\uff2b\uff41\uff45\uff4c", "mira"):
+    alike = ("KAEL", "\uff2b\uff41\uff45\uff4c", "mira", "Mira:", "**Mira**", "M i r a", "mi-ra!")
+    for name in alike:
         with pytest.raises(NotAllowed, match="another name"):
             changes.with_character(scene, "ann", name, "", ["Mira"])
     with pytest.raises(NotAllowed, match="letters"):
         changes.with_character(scene, "ann", "\u200b", "", [])
+    fox = changes.with_character(scene, "ann", "\U0001f98a:", "", ["Mira"]).characters["ann"]
+    assert fox.name == "\U0001f98a"
+    for names in (("KAEL", ""), ("Nessa", "Kael")):
+        with pytest.raises(NotAllowed, match="A player is called"):
+            changes.with_persona(scene, "nessa", *names)
     crowd = {str(at): Character(f"C{at}") for at in range(MOST_CHARACTERS)}
     with pytest.raises(NotAllowed, match="limit"):
         changes.with_character(replace(SCENE, characters=crowd), "bob", "Kael", "", [])
@@ -60,6 +66,11 @@ def test_names_are_unique_whatever_their_case_and_width() -> None:
 
 def test_texts_have_limits() -> None:
     assert changes.clean_title("  The\nlight ") == "The light"
+    assert changes.clean_title("\u202eThe\0 light\ud800") == "The light"
+    assert changes.clean_title("\U0001f98a") == "\U0001f98a"
+    for nothing in ("", "\u200b", " \u2014 ", "***"):
+        with pytest.raises(NotAllowed, match="title"):
+            changes.clean_title(nothing)
     assert len(changes.clean_title("x" * 500)) == TITLE_CHARACTERS
     with pytest.raises(NotAllowed, match="Shorten"):
         changes.with_note(SCENE, "x" * (NOTE_CHARACTERS + 1), 4)

@@ -61,6 +61,9 @@ def test_talkative_ones_speak_more_often_and_nobody_twice_in_a_row() -> None:
 
 
 def test_who_is_alone_or_shy_speaks_where_nobody_else_can() -> None:
+    odd = (Member("a", ("A",), float("nan")), Member("b", ("B",), float("inf")))
+    step = next_speaker([Said(1, "hi")], (), odd, Rules(Mode.FREE))
+    assert step == Next("b", (1,), (1,))
     shy = (Member("a", ("A",), 0.0), Member("b", ("B",), 0.0))
     for seed in range(20):
         step = next_speaker([Said(1, "hi")], (), shy, Rules(Mode.FREE, "a", seed))

@@ -163,6 +163,21 @@ async def test_a_player_is_their_character(stage: Stage) -> None:
         await play.director.play(scene, "cleo", "SKIPPER", "")
 
 
+async def test_a_character_keeps_its_name_before_somebody_who_is_called_so(stage: Stage) -> None:
+    play = Play(stage, {})
+    scene = await play.start()
+    await play.say("Mira?", by="ann")
+    await play.director.play(scene, "cleo", "Ann", "A queen.")
+    await play.say("Mira!", by="cleo")
+    assert "Ann: Mira!" in stage.prompt
+    assert "Ann (2): Mira?" in stage.prompt
+    with pytest.raises(NotAllowed, match="A player is called Nessa"):
+        await play.director.change(
+            await play.director.play(scene, "cleo", "Nessa", ""),
+            lambda now: with_persona(now, NESSA.id, "Nessa"),
+        )
+
+
 async def test_the_note_stands_at_its_depth(stage: Stage) -> None:
     play = Play(stage, {})
     scene = await play.start()

@@ -124,6 +124,12 @@ async def test_a_scene_belongs_to_who_started_it_and_to_moderators(tmp_path: Pat
         assert "Bram plays in this scene already" in answer(twice)
         choices = await world.mod.autocomplete(thread, "roleplay say", "persona", "b")
         assert [choice["name"] for choice in choices] == ["Bram"]
+        unnamed = await world.bob.slash(thread, "roleplay me", description="A smith.")
+        assert "You play nobody" in answer(unnamed)
+        await world.bob.slash(thread, "roleplay me", name="Kael")
+        await world.bob.slash(thread, "roleplay me", description="A smith.")
+        listed = await world.bob.slash(thread, "roleplay cast", action="list")
+        assert "**Kael**: A smith." in answer(listed)
         nobody = await world.bob.slash(thread, "roleplay me", name="ada")
         assert "called ada already" in answer(nobody)
         here = await world.alice.slash(world.channel, "roleplay pause")

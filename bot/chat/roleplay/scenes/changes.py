@@ -1,8 +1,8 @@
 """Changes of a scene, as pure functions: a scene in, the changed one out, or a refusal."""
 
+import unicodedata
 from collections.abc import Collection
 from dataclasses import replace
-from typing import Protocol
 
 from bot.chat.roleplay.scenes.scene import (
     DESCRIPTION_CHARACTERS,
@@ -17,22 +17,17 @@ from bot.chat.roleplay.scenes.scene import (
     Scene,
 )
 from bot.chat.text.guard import fold
-from bot.chat.text.names import clean_name
+from bot.chat.text.names import COLON, clean_name
 from bot.errors import NotAllowed, NotFound
 
-
-class Recast(Protocol):
-    """A change of the cast by one persona, of that name."""
-
-    def __call__(self, scene: Scene, persona_id: str, name: str) -> Scene:
-        """The changed scene."""
-        ...
+_JOINER = "\u200d"  # between emoji that are seen as one
 
 
 def clean_title(title: str) -> str:
     """A title on one line. Raises NotAllowed for one that nobody could read."""
-    title = " ".join(title.split())[:TITLE_CHARACTERS].strip()
-    if not any(character.isalnum() for character in title):
+    seen = "".join(" " if _is_unseen(character) else character for character in title)
+    title = " ".join(seen.split())[:TITLE_CHARACTERS].strip()
+    if not any(_says_something(character) for character in title):
         raise NotAllowed("A scene needs a title.", "Give it a few words.")
     return title
 
@@ -52,10 +47,16 @@ def clean_scenario(text: str) -> str:
     return refuse_long(text, SCENARIO_CHARACTERS, "scenario")
 
 
-def with_persona(scene: Scene, persona_id: str, name: str) -> Scene:
-    """With one more in its cast, at the end."""
+def with_persona(scene: Scene, persona_id: str, name: str, nickname: str = "") -> Scene:
+    """With one more in its cast, at the end. Nobody plays whom a player is already."""
     if persona_id in scene.cast:
         raise NotAllowed(f"{name} plays in this scene already.")
+    own = {name_key(each) for each in (name, nickname) if each.strip()}
+    if any(name_key(one.name) in own for one in scene.characters.values()):
+        raise NotAllowed(
+            f"A player is called {name} in this scene.",
+            "They can take another name with `me`, or none.",
+        )
     if len(scene.cast) >= MOST_PERSONAS:
         raise NotAllowed(
             f"{MOST_PERSONAS} personas play in this scene, which is the limit.",
@@ -77,11 +78,11 @@ def with_character(
     scene: Scene, player: str, name: str, description: str, taken: Collection[str]
 ) -> Scene:
     """With a player's character, in place of the one before. `taken` are the personas' names."""
-    name = clean_name(name[:NAME_CHARACTERS], "").strip()
+    name = clean_name(name[:NAME_CHARACTERS], "").strip(f" {COLON}")
     if not name:
         raise NotAllowed("That is no name.", "Use letters.")
     others = (one.name for player_id, one in scene.characters.items() if player_id != player)
-    if fold(name) in {fold(other) for other in (*others, *taken)}:
+    if name_key(name) in {name_key(other) for other in (*others, *taken) if other.strip()}:
         raise NotAllowed(f"Somebody in this scene is called {name} already.", "Take another name.")
     if player not in scene.characters and len(scene.characters) >= MOST_CHARACTERS:
         raise NotAllowed(f"{MOST_CHARACTERS} players have characters here, which is the limit.")
@@ -102,6 +103,22 @@ def with_note(scene: Scene, text: str, depth: int) -> Scene:
     if not 0 <= depth <= MOST_DEPTH:
         raise NotAllowed(f"The depth of a note is from 0 to {MOST_DEPTH} turns.")
     return replace(scene, note=refuse_long(text, NOTE_CHARACTERS, "note"), note_depth=depth)
+
+
+def name_key(name: str) -> str:
+    """What two names have in common that look or sound alike, however they are decorated."""
+    folded = fold(clean_name(name))
+    return "".join(filter(str.isalnum, folded)) or "".join(folded.split())
+
+
+def _is_unseen(character: str) -> bool:
+    """Whether a character is a line's end, a control, or turns the direction of what follows."""
+    category = unicodedata.category(character)
+    return category in ("Cc", "Cs", "Zl", "Zp") or (category == "Cf" and character != _JOINER)
+
+
+def _says_something(character: str) -> bool:
+    return character.isalnum() or unicodedata.category(character) == "So"
 
 
 def paused(scene: Scene) -> Scene:
