@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Connection, RowMapping, Table, bindparam, insert, select, update
+from sqlalchemy import Connection, RowMapping, Table, bindparam, func, insert, select, update
 
-from bot.chat.messages import ChannelKey, TurnState
+from bot.chat.messages import ChannelKey, Turn, TurnState
 from bot.chat.roleplay.scenes.keeping import Fork
+from bot.chat.roleplay.scenes.scene import Scene
 from bot.errors import NotFound
 from bot.store.memory.upkeep import words_changed
 from bot.store.scenes.keeping import add, at, running
-from bot.store.tables import AskerRow, GenerationRow, SwipeRow, TurnRow
+from bot.store.tables import AskerRow, ConversationRow, GenerationRow, SwipeRow, TurnRow
 from bot.store.turns.access import (
     conversation_of,
     new_conversation,
@@ -33,8 +35,10 @@ def fork(connection: Connection, turn_id: int, target: ChannelKey, by: str) -> F
     """
     last = read_turn(connection, turn_id)
     source = conversation_of(connection, turn_id)
+    if connection.scalar(select(TurnRow.hidden_at).where(TurnRow.id == turn_id)) is not None:
+        raise NotFound("That message was taken back.", "Bring it back first, or choose another.")
     channel_id: int = take_channel(connection, target).id
-    scene = at(connection, last.channel, last.created_at)
+    scene = _scene_of(connection, source, last)
     conversation = new_conversation(connection, channel_id)
     numbers = _copy_turns(connection, source, turn_id, conversation)
     if not numbers:
@@ -44,6 +48,29 @@ def fork(connection: Connection, turn_id: int, target: ChannelKey, by: str) -> F
         copied = replace(scene, channel=target, started_by=by, ended_at=None, is_paused=False)
         scene = add(connection, channel_id, copied)
     return Fork(len(numbers), read_turn(connection, max(numbers.values())), scene)
+
+
+def _scene_of(connection: Connection, conversation: int, last: Turn) -> Scene | None:
+    """The scene that a turn was said in.
+
+    What people say has the time of their platform, whose clock may go otherwise: only when the
+    conversation and the bot's turns in it began is compared with when scenes did.
+    """
+    row = connection.execute(
+        select(ConversationRow.is_current, ConversationRow.created_at).where(
+            ConversationRow.id == conversation
+        )
+    ).one()
+    playing = running(connection, last.channel) if row.is_current else None
+    if playing is not None:
+        return playing
+    is_up_to = (TurnRow.id <= last.turn_id) | (TurnRow.id == last.answered_by)
+    newest: datetime | None = connection.scalar(
+        select(func.max(TurnRow.created_at)).where(
+            TurnRow.conversation_id == conversation, TurnRow.role == "bot", is_up_to
+        )
+    )
+    return at(connection, last.channel, max(row.created_at, newest or row.created_at))
 
 
 def _copy_turns(

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from store_samples import ANN, BEN, CHANNEL, MORNING, OTHER_CHANNEL, Talk, record
 
-from bot.chat.messages import ChannelKey, TurnState
+from bot.chat.messages import ChannelKey, Turn, TurnState
 from bot.chat.roleplay.scenes.scene import Character, Mode, Scene
 from bot.errors import NotAllowed, NotFound
 from bot.store.database import Database
@@ -160,6 +160,45 @@ async def test_a_fork_has_its_own_turns_swipes_and_scene(
     await history.delete_turn(reply.turn_id)
     texts = [turn.text for turn in await history.export(OTHER_CHANNEL)]
     assert texts == ["Edited.", "Nobody.", "Only here."]
+
+
+async def test_a_fork_is_of_the_scene_however_the_platforms_clock_goes(
+    database: Database, history: SqlHistory, talk: Talk
+) -> None:
+    before = await talk.ask("Before it")
+    await talk.answer(before)
+    scene = await database.scenes.start(replace(SCENE, started_at=now()))
+    await history.reset(CHANNEL)
+    during = await talk.ask("Who goes there?")  # said in the morning, by that clock
+    assert during.created_at < scene.started_at
+
+    async def scene_of(turn: Turn, number: int) -> str:
+        fork = await database.scenes.fork(turn.turn_id, ChannelKey("discord", f"9{number}"), "ben")
+        return fork.scene.title if fork.scene is not None else ""
+
+    assert await scene_of(during, 1) == scene.title
+    reply = await talk.answer(during)
+    assert await scene_of(reply, 2) == scene.title
+    assert await scene_of(before, 3) == ""
+    await database.scenes.end(scene.scene_id)
+    await history.reset(CHANNEL)
+    after = await talk.ask("After it")
+    assert [await scene_of(turn, 4 + at) for at, turn in enumerate((before, during, after))] == [
+        "", scene.title, "",
+    ]  # fmt: skip
+
+
+async def test_a_fork_from_what_was_taken_back_is_refused(
+    database: Database, history: SqlHistory, talk: Talk
+) -> None:
+    await talk.answer(await talk.ask("one"))
+    second = await talk.ask("two")
+    reply = await talk.answer(second)
+    await history.hide_last_exchange(CHANNEL)
+    for turn in (second, reply):
+        with pytest.raises(NotFound, match="taken back"):
+            await database.scenes.fork(turn.turn_id, OTHER_CHANNEL, "ann")
+    assert await history.export(OTHER_CHANNEL) == []
 
 
 async def test_a_fork_leaves_out_what_is_hidden_or_still_written(
