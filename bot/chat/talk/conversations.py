@@ -133,7 +133,7 @@ class Conversations:
         if turn is None:  # deleted in between
             return Heard(kept=False, addressed=False)
         if addressed and message.sent_at >= self._clock() - ANSWERED_FOR:
-            state.heard.add(turn.turn_id)
+            state.heard[turn.turn_id] = message.words
         return Heard(kept=True, addressed=turn.turn_id in state.heard, turn=turn)
 
     async def edited(self, channel: ChannelKey, message_id: str, text: str) -> bool:
@@ -165,9 +165,10 @@ class Conversations:
                 is_users = turn is None or turn.role == "user"
                 if is_users and await self._hearing.is_for_us_since(message):
                     turn = await self.history.renew_message(message)
-                    state.heard.add(turn.turn_id)
+                    state.heard[turn.turn_id] = message.words
                     return Heard(kept=True, addressed=True, turn=turn)
             await self.history.edit_message(channel, message_id, message.text)
+            state.reread(turn, message.words)
             return Heard(kept=turn is not None, addressed=False, turn=turn)
 
     async def _take_out(self, channel: ChannelKey, message_id: str, state: ChannelState) -> bool:
@@ -192,7 +193,7 @@ class Conversations:
             if turn is None:
                 return None
             await self.history.note_seen(message.channel, message.message_id)
-            return Heard(kept=True, addressed=turn.turn_id in state.heard, turn=turn)
+            return Heard(kept=True, addressed=state.reread(turn, message.words), turn=turn)
 
     async def persona_name(self, channel: ChannelKey) -> str:
         """Who the bot is in a channel. Raises SettingsError or StoreError."""
@@ -225,8 +226,7 @@ class Conversations:
             state.tell_of_change()
             for turn in await self.history.replies_in(channel, message_ids):
                 if set(turn.message_ids) - set(message_ids):
-                    first = await self.first_characters(turn)
-                    without = partial(text_left, first_limit=first)
+                    without = partial(text_left, first_limit=await self.first_characters(turn))
                     left = await self.history.shorten_reply(turn.turn_id, message_ids, without)
                     shortened.append(left)
             count = await self.history.delete_messages(channel, message_ids)
@@ -258,7 +258,7 @@ class Conversations:
         channel = (await self.history.turn(turn_id)).channel
         async with self._intake(channel) as state:
             turn = await self.history.ask_again(turn_id)
-            state.heard.add(turn_id)
+            state.heard[turn_id] = None
             return turn
 
     # Replies -------------------------------------------------------------------------------------
@@ -390,7 +390,7 @@ class Conversations:
         """What was taken back is no longer to be answered: keep no note of it."""
         if state.heard:
             waiting = await self.history.pending(channel, since=self._clock(), also=state.heard)
-            state.heard &= {turn.turn_id for turn in waiting}
+            state.forget_all_but({turn.turn_id for turn in waiting})
 
     @asynccontextmanager
     async def _intake(self, channel: ChannelKey) -> AsyncGenerator[ChannelState, None]:

@@ -1,7 +1,7 @@
 """Whose turn it is to speak in a channel with several personas."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bot.chat.messages import ChannelKey, Turn, TurnState
@@ -66,11 +66,13 @@ class Floors:
         cast: Sequence[Persona],
         chain: int,
         scene: Scene | None = None,
+        written: Mapping[int, str | None] | None = None,
     ) -> Speaking | None:
         """Who speaks next, None when nobody does. Raises StoreError.
 
         `cast` begins with the main persona; `chain` is how often personas may answer each other.
-        A `scene` has an order of its own.
+        A `scene` has an order of its own. `written` is what of the turns was written by hand, None
+        for all: only there is anybody named.
         """
         if len(cast) < 2 and scene is None:
             self.forget(channel)
@@ -80,7 +82,12 @@ class Floors:
         rules = None if scene is None else await self._rules(scene, waiting)
         floor = self._floors.pop(channel, _Floor())
         floor = await self._followed(floor, members, chain, rules)
-        said = [Said(turn.turn_id, turn.text, await self._replied_to(turn)) for turn in waiting]
+        by_hand = written or {}
+        said = [
+            Said(turn.turn_id, turn.text if words is None else words, await self._replied_to(turn))
+            for turn in waiting
+            for words in (by_hand.get(turn.turn_id),)
+        ]
         there, queue = await self._still_there(floor.queue, waiting)
         step = next_speaker(said, queue, members, rules)
         if step is None:

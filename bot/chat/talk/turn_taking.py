@@ -1,7 +1,7 @@
 """Begins replies, one at a time in a channel, and ends them when the bot closes."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -46,8 +46,19 @@ class ChannelState:
     intake: asyncio.Lock = field(default_factory=asyncio.Lock)
     turnstile: asyncio.Lock = field(default_factory=asyncio.Lock)
     running: Reply | None = None
-    heard: set[int] = field(default_factory=set[int])
+    heard: dict[int, str | None] = field(default_factory=dict[int, str | None])
     users: int = 0
+
+    def reread(self, turn: Turn | None, words: str | None) -> bool:
+        """A turn reads otherwise now. Whether it waits to be answered."""
+        is_heard = turn is not None and turn.turn_id in self.heard
+        if turn is not None and is_heard:
+            self.heard[turn.turn_id] = words
+        return is_heard
+
+    def forget_all_but(self, turn_ids: Set[int]) -> None:
+        """Nothing else waits any more."""
+        self.heard = {each: words for each, words in self.heard.items() if each in turn_ids}
 
     def tell_of_change(self) -> None:
         """What was said is about to change: a prompt not made yet must not be of before."""
@@ -251,7 +262,9 @@ class Replies:
                 return None
             cast = await self._casting.here(channel, settings, scene=scene)
             chain = settings.persona_chain
-            speaking = await self._floors.give(channel, waiting.turns, cast, chain, scene)
+            speaking = await self._floors.give(
+                channel, waiting.turns, cast, chain, scene, state.heard
+            )
             if speaking is None:
                 return None
             persona = speaking.persona
@@ -268,7 +281,8 @@ class Replies:
             except NotFound:  # taken out by someone who does not ask us
                 self._floors.forget(channel)
                 return None
-            state.heard -= {taken.turn_id for taken in speaking.takes_up}
+            for taken in speaking.takes_up:
+                state.heard.pop(taken.turn_id, None)
             self._floors.spoke(channel, begun.turn.turn_id)
         given = Given(waiting.settings, begun.window, persona)
         turn = replace(begun.turn, channel=channel)

@@ -91,6 +91,22 @@ async def test_every_message_but_asides_is_answered_by_one(stage: Stage) -> None
     assert "Before it" not in stage.prompt
 
 
+async def test_who_only_stands_in_a_file_or_a_mention_is_not_named(stage: Stage) -> None:
+    play = Play(stage, {})
+    await play.start()
+    text = "@Mira, look\n[file list.txt]\nMira and Bram"
+    message = replace(stage.message(text, mention=False), words=" , look")
+    await stage.conversations.hear(message)
+    assert await play.answers() == ["Bram"]
+    await stage.conversations.hear(
+        replace(stage.message(text, mention=False, message_id="9"), words="look")
+    )
+    await stage.conversations.edited_message(
+        replace(stage.message(text, mention=False, message_id="9"), words="look, Bram")
+    )
+    assert await play.answers() == ["Bram"]
+
+
 async def test_in_turn_and_only_by_name(stage: Stage) -> None:
     play = Play(stage, {})
     scene = await play.start(Mode.ROUND)
