@@ -135,14 +135,16 @@ class RoleplayCommands(
                     name=found.name,
                     nickname=found.nickname,
                 )
+                scene, name = await self._director.change(scene, change), found.name
+            elif persona in scene.cast:  # by its id, as one that is gone is listed
+                scene, name = await self._director.take_out(scene, persona), persona
             else:
                 found = await find_member(interaction, self._director, scene, persona)
-                change = partial(changes.without_persona, persona_id=found.id, name=found.name)
-            scene = await self._director.change(scene, change)
+                scene, name = await self._director.take_out(scene, found.id), found.name
             cast = await self._director.cast(scene)
         does = "plays in this scene now" if action == "add" else "no longer plays in this scene"
         await interaction.followup.send(
-            f"**{plain(found.name, 80)}** {does}. Cast: {listed(cast)}."[:CONTENT_CHARACTERS]
+            f"**{plain(name, 80)}** {does}. Cast: {listed(cast)}."[:CONTENT_CHARACTERS]
         )
 
     @app_commands.command()

@@ -84,6 +84,15 @@ async def test_a_fork_is_a_chat_of_its_own(client: Client) -> None:
     assert (await client.chat())["turns"] == turns
 
 
+async def test_who_is_gone_is_taken_out_of_the_cast(bench: Bench, client: Client) -> None:
+    await client.ok("POST", SCENE, NEW)
+    bench.cast.personas = [one for one in bench.cast.personas if one.id != "test:mara"]
+    refused = await client.call("DELETE", f"{SCENE}/cast", {"persona": "test:tobias"})
+    assert refused[1]["error"] == "Tobias is the last one of the cast."
+    told = await client.ok("DELETE", f"{SCENE}/cast", {"persona": "test:mara"})
+    assert [one["id"] for one in told["scene"]["cast"]] == ["test:tobias"]
+
+
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium was found: apt install chromium")
 async def test_a_scene_in_the_browser(visit: Visit) -> None:

@@ -113,6 +113,14 @@ class Director:
             lambda now: changes.with_character(now, player, name, description, taken),
         )
 
+    async def take_out(self, scene: Scene, persona_id: str) -> Scene:
+        """Take one out of the cast, also one that is gone."""
+        names = await self._names(scene)
+        name = names.get(persona_id, persona_id)
+        return await self.change(
+            scene, lambda now: changes.without_persona(now, persona_id, name, names)
+        )
+
     async def take_turns(self, scene: Scene, mode: Mode) -> Scene:
         """Choose who speaks when."""
         return await self.change(scene, lambda now: replace(now, mode=mode))

@@ -1,6 +1,6 @@
 """The calls of the page that concern scenes and forks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated
 
@@ -20,8 +20,6 @@ from bot.workbench.rooms import Rooms
 
 TEXT_CHARACTERS = 20_000  # the core says what is too long for what
 
-Recast = Callable[[Persona, Scene], Scene]
-"""A change of a cast by one persona."""
 Text = Annotated[str, Field(max_length=TEXT_CHARACTERS)]
 Id = Annotated[str, Field(min_length=1, max_length=1_000)]
 
@@ -115,16 +113,22 @@ class ScenesApi:
 
     async def add(self, request: web.Request) -> web.Response:
         """One more in the cast."""
-        return await self._recast(
-            request,
-            lambda one, scene: changes.with_persona(scene, one.id, one.name, one.nickname),
+        room, scene = await self._scene(request)
+        form = await read_form(request, WhichPersona)
+        (one,) = await self._personas([form.persona])
+        await self._director.change(
+            scene, lambda now: changes.with_persona(now, one.id, one.name, one.nickname)
         )
+        return await self._changed(room)
 
     async def remove(self, request: web.Request) -> web.Response:
         """One less."""
-        return await self._recast(
-            request, lambda one, scene: changes.without_persona(scene, one.id, one.name)
-        )
+        room, scene = await self._scene(request)
+        form = await read_form(request, WhichPersona)
+        if form.persona not in scene.cast:
+            await self._personas([form.persona])  # says so where there is none
+        await self._director.take_out(scene, form.persona)
+        return await self._changed(room)
 
     async def say(self, request: web.Request) -> web.Response:
         """One of the cast speaks now."""
@@ -210,13 +214,6 @@ class ScenesApi:
         await fork.tell_snapshot()
         (line,) = await self._rooms.lines([fork])
         return web.json_response(line, status=201)
-
-    async def _recast(self, request: web.Request, change: Recast) -> web.Response:
-        room, scene = await self._scene(request)
-        form = await read_form(request, WhichPersona)
-        (persona,) = await self._personas([form.persona])
-        await self._director.change(scene, partial(change, persona))
-        return await self._changed(room)
 
     async def _copy_settings(self, room: Room, fork: Room) -> None:
         """A chat's own settings go along, its persona first of all."""

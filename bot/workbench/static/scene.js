@@ -117,7 +117,7 @@ export class Scene {
     const lines = scene.cast.map((one) => el("li", {},
       el("span", { textContent: one.name || "(gone)" }),
       button("Speak now", () => this.speak(one), { disabled: scene.is_paused || !one.name, "aria-label": `Let ${one.name} speak now` }),
-      button("Take out", () => this.ask("DELETE", "/cast", { persona: one.id }), { disabled: scene.cast.length === 1 || !one.name, "aria-label": `Take ${one.name} out of the cast` })));
+      button("Take out", () => this.ask("DELETE", "/cast", { persona: one.id }), { disabled: scene.cast.length === 1, "aria-label": `Take ${one.name || "who is gone"} out of the cast` })));
     const playing = new Set(scene.cast.map((one) => one.id));
     const others = this.personas.filter((persona) => !playing.has(persona.id));
     const more = el("select", { attrs: { "aria-label": "One more persona" }, on: { change: () => this.ask("POST", "/cast", { persona: more.value }) } },

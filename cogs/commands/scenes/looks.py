@@ -42,6 +42,10 @@ def described(scene: Scene, cast: Sequence[Persona]) -> str:
         + (" (paused)" if scene.is_paused else ""),
         f"Cast: {listed(cast)}; turns `{scene.mode.value}`: {MODES[scene.mode]}.",
     ]
+    gone = [each for each in scene.cast if each not in {persona.id for persona in cast}]
+    if gone:
+        ids = ", ".join(f"`{each}`" for each in gone)
+        lines.append(f"Gone: {ids}. `/roleplay cast remove` takes them out.")
     for player, one in scene.characters.items():
         text = plain(" ".join(one.description.split()), LINE_CHARACTERS)
         name = plain(one.name, NAME_SHOWN_CHARACTERS)

@@ -36,6 +36,9 @@ def test_a_cast_has_from_one_to_many() -> None:
         changes.without_persona(SCENE, "mira", "Mira")
     with pytest.raises(NotFound, match="Bram does not play"):
         changes.without_persona(SCENE, "bram", "Bram")
+    with pytest.raises(NotAllowed, match="Mira is the last one"):
+        changes.without_persona(scene, "mira", "Mira", there=["mira"])
+    assert changes.without_persona(scene, "bram", "bram", there=["mira"]).cast == ("mira",)
     full = replace(SCENE, cast=tuple(map(str, range(MOST_PERSONAS))))
     with pytest.raises(NotAllowed, match="limit"):
         changes.with_persona(full, "bram", "Bram")

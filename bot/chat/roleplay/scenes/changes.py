@@ -65,13 +65,17 @@ def with_persona(scene: Scene, persona_id: str, name: str, nickname: str = "") -
     return replace(scene, cast=(*scene.cast, persona_id))
 
 
-def without_persona(scene: Scene, persona_id: str, name: str) -> Scene:
-    """Without one of its cast; the last one stays."""
+def without_persona(
+    scene: Scene, persona_id: str, name: str, there: Collection[str] | None = None
+) -> Scene:
+    """Without one of its cast; the last one of `there` stays, None where nobody is gone."""
     if persona_id not in scene.cast:
         raise NotFound(f"{name} does not play in this scene.")
-    if len(scene.cast) == 1:
+    left = [each for each in scene.cast if each != persona_id]
+    is_there = there is None or persona_id in there
+    if not left or (is_there and there is not None and not set(left) & set(there)):
         raise NotAllowed(f"{name} is the last one of the cast.", "Add another one first.")
-    return replace(scene, cast=tuple(each for each in scene.cast if each != persona_id))
+    return replace(scene, cast=tuple(left))
 
 
 def with_character(
