@@ -144,7 +144,9 @@ class Director:
         turns = await self._conversations.history.export(
             scene.channel, conversation_id=conversation_id
         )
-        names = await self._names(scene)
+        # Who is gone since is called as when they spoke.
+        spoke = {turn.persona_id: turn.persona for turn in turns if turn.role == "bot"}
+        names = {**spoke, **await self._names(scene)}
         return Transcript(
             scene, len(turns), as_markdown(scene, turns, names), as_json(scene, turns, names)
         )

@@ -289,6 +289,14 @@ async def test_it_survives_a_restart_and_ends_with_a_transcript(stage: Stage) ->
     assert await stage.turns() == []
 
 
+async def test_a_transcript_names_who_is_gone_since(stage: Stage) -> None:
+    play = Play(stage, {})
+    scene = await play.start()
+    stage.personas.personas = [BRAM]
+    ended = await play.director.end(scene)
+    assert "Played by: Mira, Bram\n" in ended.markdown
+
+
 async def test_a_reply_of_a_scene_that_has_ended_is_written_anew_in_it(stage: Stage) -> None:
     play = Play(stage, {})
     await play.start(scenario="A storm.")
