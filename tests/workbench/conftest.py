@@ -8,6 +8,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from browsing import ARGUMENTS, CHROMIUM, OpenPage, Visit
+from empty_database import put_empty_database
 from given_personas import GivenPersonas
 from playwright.async_api import Browser, async_playwright, expect
 from workbench_parts import HOSTILE, REPLIES, Bench, Client, StartBench
@@ -39,6 +40,8 @@ async def start_bench(tmp_path: Path) -> AsyncIterator[StartBench]:
             if started:
                 await engine.start()
             stack.push_async_callback(engine.close)
+            if not (tmp_path / "workbench.db").exists():
+                await asyncio.to_thread(put_empty_database, tmp_path / "workbench.db")
             database = await Database.open(f"sqlite+aiosqlite:///{tmp_path}/workbench.db")
             stack.push_async_callback(database.close)
             cast = GivenPersonas(
