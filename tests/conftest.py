@@ -37,6 +37,12 @@ hypothesis.settings.load_profile("caduceus")
 _faults: list[str] = []  # of the running test
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests go first: one that is begun last would run while other workers idle."""
+    slow = {item.path for item in items if any(map(item.get_closest_marker, ("slow", "browser")))}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 class NetworkBlockedError(RuntimeError):
     """A test reached for a machine other than this one."""
 
