@@ -87,6 +87,7 @@ async def open_app(
             thinking_tokens=settings.thinking_tokens,
             shelf=GuildShelf(desk.lorebooks),
             casts=database.casts,
+            scenes=database.scenes,
         )
         stack.push_async_callback(conversations.close, 0.0)  # when no front end came so far
         both_here = settings.engine == settings.fallback_engine == "local"

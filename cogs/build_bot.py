@@ -8,13 +8,16 @@ from discord.ext import commands
 from bot.chat.personas.guild.desk import PersonaDesk
 from bot.chat.personas.pictures import PersonaPictures
 from bot.chat.talk.conversations import Conversations
+from bot.chat.talk.directing import Director
 from cogs.client import BotParts, CaduceusBot
 from cogs.commands.buttons import TurnButton
 from cogs.commands.chat import ChatCommands
+from cogs.commands.fork import Fork
 from cogs.commands.library.deleting import UndoDeletion
 from cogs.commands.lore import LoreCommands
 from cogs.commands.persona import PersonaCommands
 from cogs.commands.personas.pages import PageButton
+from cogs.commands.roleplay import RoleplayCommands
 from cogs.commands.settings import SettingsCommands
 from cogs.commands.status import Status
 from cogs.commands.undo import UndoButton
@@ -65,3 +68,7 @@ def _cogs(bot: CaduceusBot) -> Iterator[commands.Cog]:
     yield SettingsCommands(bot)
     yield Status(bot)
     yield Why(bot)
+    if bot.conversations.scenes is not None:
+        director = Director(bot.conversations, bot.conversations.scenes)
+        yield RoleplayCommands(bot, director)
+        yield Fork(bot, director)

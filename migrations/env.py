@@ -8,7 +8,7 @@ from alembic import context
 from sqlalchemy import Connection, TypeDecorator
 
 from bot.store.connecting.connection import MAINTENANCE_PRAGMAS, parse_url, prepare_file, run_once
-from bot.store.personas.tables import Base  # with every table
+from bot.store.scenes.tables import Base  # with every table
 
 
 def as_plain_type(kind: str, item: object, _context: object) -> str | bool:

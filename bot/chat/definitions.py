@@ -7,7 +7,7 @@ autocomplete, the workbench's controls and the README's table are all made from
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, NoReturn, cast, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, Field
@@ -63,11 +63,7 @@ class SettingDefinition:
                     raise self._refusal(text)
                 return value
             case "words":
-                words = list(dict.fromkeys(w.strip() for w in text.split(",") if w.strip()))
-                longest = max(map(len, words), default=0)
-                if not 0 < len(words) <= WORDS or longest > WORD_CHARACTERS:
-                    raise self._refusal(text)
-                return words
+                return self._words(text.split(",")) or self._refuse(text)
             case _:
                 if not text or len(text) > TEXT_CHARACTERS:
                     raise self._refusal(text)
@@ -79,7 +75,7 @@ class SettingDefinition:
             words = cast("list[object]", value)
             if self.kind != "words" or not all(isinstance(word, str) for word in words):
                 raise self._refusal(repr(words))
-            return self.parse(",".join(str(word) for word in words)) if words else []
+            return self._words([_storable(str(word)) for word in words])
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise self._refusal(repr(value))
         return self.parse(str(value))
@@ -98,6 +94,15 @@ class SettingDefinition:
         if not (fits and value <= high):  # also refuses NaN
             raise self._refusal(text)
         return value
+
+    def _words(self, given: list[str]) -> list[str]:
+        words = list(dict.fromkeys(word.strip() for word in given if word.strip()))
+        if len(words) > WORDS or max(map(len, words), default=0) > WORD_CHARACTERS:
+            self._refuse(", ".join(words))
+        return words
+
+    def _refuse(self, text: str) -> NoReturn:
+        raise self._refusal(text)
 
     def _refusal(self, text: str) -> ChannelSettingError:
         shown = text if len(text) <= 40 else f"{text[:40]}…"
@@ -185,6 +190,53 @@ class ChannelSettings(BaseModel):
         le=2,
         description="Above 1, words already used become less likely; 1 is off.",
     )
+    presence_penalty: float = Field(
+        0.0,
+        ge=-2,
+        le=2,
+        description="Above 0, words said lately become less likely, however often; 0 is off.",
+    )
+    frequency_penalty: float = Field(
+        0.0,
+        ge=-2,
+        le=2,
+        description="Above 0, words said lately become less likely each time again; 0 is off.",
+    )
+    dry_multiplier: float = Field(
+        0.0,
+        ge=0,
+        le=5,
+        description="DRY: how strongly a phrase said before is kept from being said again; 0 is "
+        "off, 0.8 is usual.",
+    )
+    dry_base: float = Field(
+        1.75,
+        ge=1,
+        le=4,
+        description="DRY: how much stronger with each word by which the repetition is longer.",
+    )
+    dry_allowed_length: int = Field(
+        2, ge=1, le=100, description="DRY: how long a repetition may be, in tokens, for nothing."
+    )
+    xtc_probability: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="XTC: how often the likeliest words are left out where several would do; 0 is "
+        "off, 0.5 is usual.",
+    )
+    xtc_threshold: float = Field(
+        0.1,
+        ge=0,
+        le=0.5,
+        description="XTC: words at least this likely are left out, all but the least likely of "
+        "them.",
+    )
+    banned_words: tuple[str, ...] = Field(
+        (),
+        description="Words and phrases that no reply contains, in capitals or not, inside longer "
+        "words too.",
+    )
     max_reply_tokens: int = Field(
         512,
         ge=16,
@@ -211,6 +263,14 @@ class ChannelSettings(BaseModel):
             min_p=self.min_p,
             repetition_penalty=self.repetition_penalty,
             seed=seed,
+            presence_penalty=self.presence_penalty,
+            frequency_penalty=self.frequency_penalty,
+            dry_multiplier=self.dry_multiplier,
+            dry_base=self.dry_base,
+            dry_allowed_length=self.dry_allowed_length,
+            xtc_probability=self.xtc_probability,
+            xtc_threshold=self.xtc_threshold,
+            banned_words=self.banned_words,
         )
 
 

@@ -14,10 +14,13 @@ SUMMARY_CHARACTERS = 200
 DEPTH_TURNS = 1_000  # how deep a depth prompt may stand
 LIST_ITEMS = 500  # greetings, tags, stop words
 VERSION_CHARACTERS = 16
+BANNED_WORDS = 20
+BANNED_WORD_CHARACTERS = 100
 
 _RECORD = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
 Text = Annotated[str, Field(max_length=TEXT_CHARACTERS)]
+Word = Annotated[str, Field(min_length=1, max_length=BANNED_WORD_CHARACTERS)]
 Texts = Annotated[tuple[Text, ...], Field(max_length=LIST_ITEMS)]
 
 
@@ -48,6 +51,8 @@ class PersonaSampling(BaseModel):
     dry_allowed_length: int | None = Field(default=None, ge=1, le=100)
     xtc_probability: float | None = Field(default=None, ge=0, le=1)
     xtc_threshold: float | None = Field(default=None, ge=0, le=0.5)
+    # Beside those that the owner and moderators ban.
+    banned_words: Annotated[tuple[Word, ...] | None, Field(max_length=BANNED_WORDS)] = None
     max_reply_tokens: int | None = Field(default=None, ge=16, le=2048)
 
 

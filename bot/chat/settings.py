@@ -21,7 +21,6 @@ ModelDefaults: TypeAlias = Callable[[], Mapping[str, float]]
 
 MODEL: Final = "model"
 PERSONA: Final = "persona"
-LONGEST_REPLY = "max_reply_tokens"
 Origin: TypeAlias = Scope | Literal["model", "persona"] | None
 
 
@@ -90,7 +89,8 @@ class SettingsCascade:
         """The settings in force in `channel`, where `stored` is what is set in its scopes.
 
         With `persona`, for what that one says: its own sampling goes before the owner's, and what a
-        moderator has set before both. Of `max_reply_tokens` the smaller one counts.
+        moderator has set before both. Of `max_reply_tokens` the smaller one counts, and
+        what either bans is banned.
         """
         origins = self._origins(channel, stored, model, persona)
         return ChannelSettings.model_validate({o.definition.key: o.value for o in origins})
@@ -143,8 +143,8 @@ class SettingsCascade:
             (PERSONA, wanted),
         ]
         layers.extend((scope[0], stored.get(scope, {})) for scope in scopes)
-        # Once more, so that it bounds what a moderator has set, too.
-        layers.append((PERSONA, {key: wanted[key] for key in wanted if key == LONGEST_REPLY}))
+        # Once more, so that they bound what a moderator has set, too.
+        layers.append((PERSONA, {key: wanted[key] for key in wanted if key in BOUNDED}))
         return [self._origin(definition, layers) for definition in DEFINITIONS.values()]
 
     async def set(
@@ -231,7 +231,8 @@ class SettingsCascade:
             except ChannelSettingError:
                 continue  # a range that is narrower by now, or a model's odd number
             newer = SettingOrigin(definition, checked, scope)
-            found = _shorter(found, newer) if definition.key == LONGEST_REPLY else newer
+            bounded = BOUNDED.get(definition.key)
+            found = bounded(found, newer) if bounded else newer
         return found
 
 
@@ -243,11 +244,26 @@ def _shorter(found: SettingOrigin, newer: SettingOrigin) -> SettingOrigin:
     return found if is_persona and _tokens(found) <= _tokens(newer) else newer
 
 
+def _with_words(found: SettingOrigin, newer: SettingOrigin) -> SettingOrigin:
+    """A persona's banned words stand beside its owner's or a moderator's, never in their place."""
+    if newer.origin != PERSONA or not isinstance(found.value, list) or not found.value:
+        return newer
+    own = newer.value if isinstance(newer.value, list) else []
+    return replace(found, value=list(dict.fromkeys([*found.value, *own])))
+
+
 def _tokens(limit: SettingOrigin) -> int:
     return limit.value if isinstance(limit.value, int) else 0
+
+
+# Where a persona may be stricter than a moderator, and nothing else.
+BOUNDED: Mapping[str, Callable[[SettingOrigin, SettingOrigin], SettingOrigin]] = {
+    "max_reply_tokens": _shorter,
+    "banned_words": _with_words,
+}
 
 
 def _sampling_of(persona: Persona | None) -> Mapping[str, JsonValue]:
     if persona is None or persona.sampling is None:
         return {}
-    return persona.sampling.model_dump(exclude_none=True)
+    return persona.sampling.model_dump(mode="json", exclude_none=True)

@@ -29,6 +29,7 @@ PERMISSIONS: Mapping[str, tuple[int, str]] = {
         "to reply to a message, and to answer what it missed while it was away",
     ),
     "Manage Webhooks": (1 << 29, "to have personas speak under their own name and picture"),
+    "Create Public Threads": (1 << 35, "to open a thread for a scene or a fork"),
     "Send Messages in Threads": (1 << 38, "to answer in threads"),
 }
 PERMISSION_INTEGER = sum(bit for bit, _ in PERMISSIONS.values())

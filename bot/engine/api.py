@@ -10,6 +10,10 @@ from typing import Literal, Protocol, runtime_checkable
 
 from bot.errors import EngineError
 
+PENALTY_TOKENS = 256
+DRY_TOKENS = 2048
+DRY_BREAKERS = ("\n", ":", '"', "*")
+
 
 class FinishReason(StrEnum):
     """Why a generation ended."""
@@ -30,10 +34,21 @@ class EngineState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the next token is chosen. The order is Hugging Face's: penalty, temperature, k, p, min-p.
+    """How the next token is chosen, in this order: banned words, penalties, DRY, temperature,
+    top-k, top-p, min-p, XTC.
 
-    `temperature` 0 is greedy; `top_k` 0, `top_p` 1 and `min_p` 0 are off; `repetition_penalty`
-    1 is off; `seed` None draws a fresh seed, which the statistics report.
+    `temperature` 0 is greedy (and XTC then has nothing to choose from); `top_k` 0, `top_p` 1 and
+    `min_p` 0 are off; `repetition_penalty` 1 is off, as are `presence_penalty`,
+    `frequency_penalty`, `dry_multiplier` and `xtc_probability` at 0; `seed` None draws a fresh
+    seed, which the statistics report.
+
+    What each does is llama.cpp's, so that its engine and ours do the same. The repetition penalty
+    looks at the whole of prompt and reply. Where one of the other two penalties is on, all three
+    look at the newest `PENALTY_TOKENS` of them alone: llama.cpp has one window for all, and over a
+    whole prompt a frequency penalty would forbid every «the».
+    DRY looks at the newest `DRY_TOKENS` of prompt and reply, and no repetition reaches over a token
+    with one of `DRY_BREAKERS` in it. Banned words are texts that the reply never contains,
+    whatever their case and however they are cut into tokens, inside of longer words too.
     """
 
     temperature: float = 0.7
@@ -42,6 +57,24 @@ class Sampling:
     min_p: float = 0.0
     repetition_penalty: float = 1.15
     seed: int | None = None
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    dry_multiplier: float = 0.0
+    dry_base: float = 1.75
+    dry_allowed_length: int = 2
+    xtc_probability: float = 0.0
+    xtc_threshold: float = 0.1
+    banned_words: tuple[str, ...] = ()
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether it matters how often a token was said."""
+        return self.presence_penalty != 0 or self.frequency_penalty != 0
+
+    @property
+    def reads_texts(self) -> bool:
+        """Whether it matters which text a token is."""
+        return bool(self.banned_words) or self.dry_multiplier > 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from bot.store.history import SqlHistory
 from bot.store.locks import locks_for
 from bot.store.personas.stores import SqlCasts, SqlLorebooks, SqlPersonas
 from bot.store.runs import Run
+from bot.store.scenes.stores import SqlScenes
 from bot.store.settings import SqlSettings
 
 
@@ -26,6 +27,7 @@ class Database:
         self.personas = SqlPersonas(transactions)
         self.lorebooks = SqlLorebooks(transactions)
         self.casts = SqlCasts(transactions)
+        self.scenes = SqlScenes(transactions)
 
     @classmethod
     async def open(cls, url: str) -> "Database":

@@ -16,6 +16,7 @@ from bot.invocation import command
 from bot.store.connecting.connection import is_sqlite, parse_url, run_once, sqlite_file
 from bot.store.connecting.migrate import newest_revision, read_chain, stored_revision
 from bot.store.personas import exporting
+from bot.store.scenes.exporting import scenes
 from bot.store.tables import (
     ChannelRow,
     ConversationRow,
@@ -121,6 +122,7 @@ def _write_all(
     _write_list(writer, "personas", exporting.personas(connection))
     _write_list(writer, "lorebooks", exporting.lorebooks(connection))
     _write_list(writer, "casts", exporting.casts(connection))
+    _write_list(writer, "scenes", scenes(connection))
     writer.write("]}\n")
 
 

@@ -302,6 +302,7 @@ class GenerationRow(Base):
     engine: Mapped[str] = mapped_column(server_default="")
     thinking_tokens: Mapped[int] = mapped_column(server_default="0")
     occasion: Mapped[str | None]  # JSON, see rows.py; NULL in those of before it was kept
+    samplers: Mapped[str | None]  # JSON, see turns/samplers.py; NULL: all off
 
 
 class ReclaimingRow(Base):

@@ -1,13 +1,17 @@
 """One chat of the workbench: what the person can do in it."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from bot.chat.messages import ChannelKey, IncomingMessage, Speaker, Turn
+from bot.chat.persona import Persona
+from bot.chat.roleplay.scenes.scene import Scene
 from bot.chat.talk.conversations import Conversations
 from bot.errors import NotAllowed, NotFound
 from bot.workbench import views
 from bot.workbench.answers import Refused
 from bot.workbench.events import Hub
+from bot.workbench.scenes import views as scene_views
 from bot.workbench.writer import ChatWriter, MessageNumbers
 
 PLATFORM = "workbench"
@@ -185,11 +189,13 @@ class Room:
             window = await self._history.window(self.key, WINDOW_TURNS)
             settings = await self._conversations.settings.resolve(self.key)
             persona = await self._conversations.settings.persona(self.key, settings)
+            scene, cast = await self._stage()
             if revision == self.hub.revision:
                 break
         return {
             "chat": self.key.channel_id,
-            "persona": views.persona(persona, user=self._person),
+            "persona": views.persona(cast[0] if cast else persona, user=self._person),
+            "scene": scene_views.scene(scene, cast, PERSON_ID) if scene else None,
             "turns": [self.writer.view(turn) for turn in window.turns],
             "skipped": window.skipped,
             "busy": self.writer.is_busy,
@@ -197,6 +203,17 @@ class Room:
             "note": self.writer.note,
             "engine": views.engine(self._conversations.engines),
         }
+
+    async def scene(self) -> views.Json | None:
+        """What is played here."""
+        scene, cast = await self._stage()
+        return None if scene is None else scene_views.scene(scene, cast, PERSON_ID)
+
+    async def _stage(self) -> tuple[Scene | None, Sequence[Persona]]:
+        """What is played here, and who plays."""
+        casting = self._conversations.casting
+        scene = await casting.scene(self.key)
+        return scene, () if scene is None else await casting.here(self.key, scene=scene)
 
     async def tell_snapshot(self) -> None:
         """Have every page draw this chat anew."""

@@ -8,12 +8,14 @@ from aiohttp import web
 
 from bot.chat.personas.folder import PersonaFolder
 from bot.chat.talk.conversations import Conversations
+from bot.chat.talk.directing import Director
 from bot.errors import UserError
 from bot.workbench import views
 from bot.workbench.answers import translate_errors
 from bot.workbench.api import Api
 from bot.workbench.pages import Pages
 from bot.workbench.rooms import Rooms
+from bot.workbench.scenes.api import ScenesApi
 from bot.workbench.security import BODY_BYTES, add_headers, guard
 from bot.workbench.workshop.counting import TokenCounter
 from bot.workbench.workshop.library_api import LibraryApi
@@ -48,6 +50,9 @@ class Workbench:
         self._rooms = Rooms(conversations)
         self._api = Api(conversations, self._rooms, version, has_library=folder is not None)
         self._more: list[web.RouteDef] = []
+        if conversations.scenes is not None:
+            director = Director(conversations, conversations.scenes)
+            self._more += ScenesApi(conversations, self._rooms, director).routes()
         if folder is not None:
             uploads, counter = Uploads(), TokenCounter(conversations.engines)
             self._more += LibraryApi(folder, uploads, counter).routes()

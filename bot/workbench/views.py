@@ -208,6 +208,7 @@ def explanation(why: Explanation) -> Json:
             "left_out": [asdict(note) for note in why.lore.left_out],
             "problems": list(why.lore.problems),
         },
+        "memory": [asdict(note) for note in why.memory.notes],
         "record": _record(why.record) if why.record else None,
     }
 

@@ -9,7 +9,9 @@ from discord.ext import commands
 
 from bot.chat.prompt.additions import Additions, LoreNote
 from bot.chat.prompt.build import LeftOut
+from bot.chat.prompt.recollection import Recollection
 from bot.chat.talk.conversations import Explanation, PersonaSince
+from bot.engine.api import Sampling
 from bot.errors import NotFound
 from cogs.client import CaduceusBot
 from cogs.commands.buttons import TurnButton
@@ -24,7 +26,7 @@ from cogs.platform import (
 )
 
 DESCRIPTION_CHARACTERS = 2_400  # an embed has room for 6,000 in all
-LORE_CHARACTERS = 700  # of a field; the whole comes as a file
+TOLD_CHARACTERS = 500  # of lore or memory in a field; the whole comes as a file
 
 
 class Why(commands.Cog):
@@ -56,6 +58,8 @@ class Why(commands.Cog):
         files = [discord.File(io.BytesIO(prompt), filename="prompt.txt")]
         if lore := lore_text(explanation.lore):
             files.append(discord.File(io.BytesIO(lore.encode()), filename="lore.txt"))
+        if memory := memory_text(explanation.memory):
+            files.append(discord.File(io.BytesIO(memory.encode()), filename="memory.txt"))
         embed, view = describe(explanation), discord.utils.MISSING
         if is_asker(interaction, turn.asked_by):
             # Also where a reply carries no buttons: whoever caused it can take it away.
@@ -74,7 +78,9 @@ def describe(explanation: Explanation) -> discord.Embed:
     if left_out := [_left_out(part) for part in prompt.left_out]:
         embed.add_field(name="Left out", value="\n".join(left_out)[:1024], inline=False)
     for name, notes in _lore(explanation.lore):
-        embed.add_field(name=name, value=_within(notes), inline=False)
+        embed.add_field(name=name, value=_within(notes, "lore.txt"), inline=False)
+    if remembered := _memory(explanation.memory):
+        embed.add_field(name="Memory", value=_within(remembered, "memory.txt"), inline=False)
     record = explanation.record
     if record is not None:
         version = f", version {record.persona_version}" if record.persona_version else ""
@@ -88,7 +94,8 @@ def describe(explanation: Explanation) -> discord.Embed:
             name="Chosen with",
             value=f"temperature {sampling.temperature:g}, top_p {sampling.top_p:g}, "
             f"top_k {sampling.top_k}, min_p {sampling.min_p:g}, "
-            f"repetition_penalty {sampling.repetition_penalty:g}, seed {took.seed}",
+            f"repetition_penalty {sampling.repetition_penalty:g}"
+            f"{_samplers(sampling)}, seed {took.seed}",
         )
         embed.add_field(
             name="Took",
@@ -106,10 +113,39 @@ def describe(explanation: Explanation) -> discord.Embed:
     return embed
 
 
+def _samplers(sampling: Sampling) -> str:
+    """Those that are off as they come, where they are on."""
+    shown: list[str] = []
+    if sampling.counts_tokens:
+        shown += [
+            f"presence_penalty {sampling.presence_penalty:g}",
+            f"frequency_penalty {sampling.frequency_penalty:g}",
+        ]
+    if sampling.dry_multiplier:
+        shown.append(
+            f"DRY {sampling.dry_multiplier:g} (base {sampling.dry_base:g}, "
+            f"from {sampling.dry_allowed_length} tokens)"
+        )
+    if sampling.xtc_probability:
+        shown.append(f"XTC {sampling.xtc_probability:g} (from {sampling.xtc_threshold:g})")
+    if sampling.banned_words:
+        shown.append(f"{len(sampling.banned_words)} banned words")
+    return "".join(f", {each}" for each in shown)
+
+
 def lore_text(lore: Additions) -> str:
     """All that is to be said of the lore, as a file; "" where there is none."""
     blocks = ("\n".join([f"{name}:", *lines]) for name, lines in _lore(lore))
     return "\n\n".join(blocks)
+
+
+def memory_text(memory: Recollection) -> str:
+    """All that was remembered, as a file; "" where nothing was."""
+    return "\n".join(_memory(memory))
+
+
+def _memory(memory: Recollection) -> list[str]:
+    return [f"{note.kind} {note.title} ({note.why})" for note in memory.notes]
 
 
 def _lore(lore: Additions) -> Iterator[tuple[str, list[str]]]:
@@ -125,16 +161,16 @@ def _entry(note: LoreNote) -> str:
     return f"{note.title} ({note.book}): {note.why}"
 
 
-def _within(lines: Sequence[str]) -> str:
-    """As many of the lines as a field may have, and how many more there are."""
+def _within(lines: Sequence[str], file: str) -> str:
+    """As many of the lines as a field may have, and how many more there are in `file`."""
     shown: list[str] = []
     for line in lines:
         short = discord.utils.escape_markdown(line[:200])
-        if sum(map(len, shown)) + len(short) > LORE_CHARACTERS:
+        if sum(map(len, shown)) + len(short) > TOLD_CHARACTERS:
             break
         shown.append(short)
     more = len(lines) - len(shown)
-    return "\n".join([*shown, f"… and {more} more, in lore.txt"] if more else shown)
+    return "\n".join([*shown, f"… and {more} more, in {file}"] if more else shown)
 
 
 def what_changed(explanation: Explanation) -> str:

@@ -27,7 +27,9 @@ async def set_stage(tmp_path: Path) -> AsyncIterator[StageMaker]:
     await asyncio.to_thread(put_empty_database, file)
     url = parse_url(f"sqlite+aiosqlite:///{file}")
     database = Database(await asyncio.to_thread(open_transactions, url))
-    yield lambda **details: Stage(database.history, database.settings, **details)
+    yield lambda **details: Stage(
+        database.history, database.settings, kept_scenes=database.scenes, **details
+    )
     await database.close()
 
 

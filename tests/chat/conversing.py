@@ -12,10 +12,13 @@ from bot.chat.engines import Engines
 from bot.chat.messages import ChannelKey, IncomingMessage, JsonValue, QuotedMessage, Speaker, Turn
 from bot.chat.persona import Persona
 from bot.chat.ports import History, SettingsStore
+from bot.chat.prompt.recollection import MemoryTeller
 from bot.chat.roleplay.lore import LoreShelf
+from bot.chat.roleplay.scenes.keeping import Scenes
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.casting import Casts
 from bot.chat.talk.conversations import Conversations, Heard
+from bot.chat.talk.directing import Director
 from bot.chat.talk.reply import Reply
 from bot.engine.fake import FakeEngine, Script
 
@@ -42,6 +45,7 @@ class Stage:
         owner: Mapping[str, JsonValue] | None = None,
         max_reply_tokens: int = 512,
         thinking_tokens: int = 1024,
+        kept_scenes: Scenes | None = None,
     ) -> None:
         self.history = history
         self.settings_store = settings
@@ -54,6 +58,9 @@ class Stage:
         self.owner = owner
         self.shelf: LoreShelf | None = None
         self.casts: Casts | None = None
+        self.kept_scenes = kept_scenes  # the database's: see :meth:`direct`
+        self.scenes: Scenes | None = None
+        self.memory: MemoryTeller | None = None
         self.shown = ""  # what is to be seen of the newest reply
         self.conversations = self.start_again()
 
@@ -70,8 +77,16 @@ class Stage:
             random=Random(1),
             shelf=self.shelf,
             casts=self.casts,
+            scenes=self.scenes,
+            memory=self.memory,
         )
         return self.conversations
+
+    def direct(self) -> Director:
+        """Let scenes be played from now on."""
+        assert self.kept_scenes is not None
+        self.scenes = self.kept_scenes
+        return Director(self.start_again(), self.scenes)
 
     async def set(self, key: str, value: JsonValue, channel: ChannelKey = HERE) -> None:
         """Set a channel's setting."""

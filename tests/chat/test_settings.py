@@ -139,6 +139,12 @@ def test_what_people_type(key: str, text: str, value: JsonValue) -> None:
         ("history_turns", "501"),
         ("trigger", "sometimes"),
         ("wake_words", " , "),
+        ("presence_penalty", "2.1"),
+        ("frequency_penalty", "-2.1"),
+        ("dry_base", "0.9"),
+        ("dry_allowed_length", "0"),
+        ("xtc_threshold", "0.6"),
+        ("banned_words", ","),
         ("wake_words", ",".join(f"w{number}" for number in range(WORDS + 1))),
         ("wake_words", "w" * (WORD_CHARACTERS + 1)),
         ("instructions", " "),
@@ -238,6 +244,31 @@ async def test_a_personas_sampling_stands_between_the_owner_and_moderators(
         await cascade.set(HERE, Scope.CHANNEL, "max_reply_tokens", limit, by="mod")
         assert (await settled()).max_reply_tokens == expected
     assert (await cascade.resolve(HERE)).temperature == 0.5
+
+
+async def test_what_a_persona_bans_is_banned_beside_what_a_moderator_bans(
+    cascade: SettingsCascade,
+) -> None:
+    persona = Persona(name="Mira", sampling=PersonaSampling(banned_words=("oh, no", "ozone")))
+
+    async def banned() -> tuple[str, ...]:
+        stored = await cascade.stored(HERE)
+        return cascade.settle(HERE, stored.values, persona=persona).banned_words
+
+    assert await banned() == ("oh, no", "ozone")
+    await cascade.set(HERE, Scope.GUILD, "banned_words", "shiver, ozone", by="mod")
+    assert await banned() == ("shiver", "ozone", "oh, no")
+    await cascade.set(HERE, Scope.CHANNEL, "banned_words", "gasp", by="mod")
+    assert await banned() == ("gasp", "oh, no", "ozone")
+    assert (await cascade.resolve(HERE)).banned_words == ("gasp",)
+
+
+def test_a_list_of_words_may_have_commas_in_them() -> None:
+    definition = definition_of("banned_words")
+    assert definition.check(["oh, no", " oh, no ", "ah"]) == ["oh, no", "ah"]
+    assert definition.check([]) == []
+    with pytest.raises(ChannelSettingError):
+        definition.check(["w" * (WORD_CHARACTERS + 1)])
 
 
 @pytest.mark.parametrize("odd", [-1, 7, 2.5, 1e300])

@@ -40,6 +40,16 @@ EXPECTED = {
     "persona remove",
     "persona show",
     "persona use",
+    "roleplay cast",
+    "roleplay end",
+    "roleplay me",
+    "roleplay note",
+    "roleplay pause",
+    "roleplay recap",
+    "roleplay resume",
+    "roleplay say",
+    "roleplay start",
+    "roleplay turns",
     "settings show",
     "settings set",
     "settings reset",
@@ -67,7 +77,7 @@ async def test_every_command_is_there_once(tmp_path: Path) -> None:
         assert set(names) == EXPECTED
         assert max(names.values()) == 1
         menus = world.bot.tree.get_commands(type=discord.AppCommandType.message)
-        assert [menu.name for menu in menus] == ["Why this reply?"]
+        assert [menu.name for menu in menus] == ["Why this reply?", "Fork from here"]
         assert world.bot.commands == set()  # no prefix commands
 
 

@@ -192,6 +192,7 @@ def new_bot(
         clock=discord.utils.utcnow,
         random=Random(1),
         shelf=GuildShelf(desk.lorebooks),
+        scenes=database.scenes,
     )
     return build_bot(conversations, desk, version="0.1.0", pace=pace, data_dir=data_dir)
 

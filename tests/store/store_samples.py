@@ -57,7 +57,9 @@ def record(*, seed: int = 7, finish: FinishReason = FinishReason.STOP) -> Genera
         persona="Ada",
         first_turn_id=1,
         last_turn_id=2,
-        sampling=Sampling(temperature=0.1, top_k=40, top_p=0.9, min_p=0.05, seed=seed),
+        sampling=Sampling(
+            temperature=0.1, top_k=40, top_p=0.9, min_p=0.05, seed=seed, dry_multiplier=0.8
+        ),
         finish=finish,
         statistics=GenerationStatistics(
             model="demo",

@@ -73,7 +73,9 @@ async def start_bench(tmp_path: Path) -> AsyncIterator[StartBench]:
             if fallback is not None:
                 named.append(NamedEngine("fallback:fake", fallback))
             engines = Engines(named)
-            conversations = Conversations(database.history, settings, cast, engines)
+            conversations = Conversations(
+                database.history, settings, cast, engines, scenes=database.scenes
+            )
             stack.push_async_callback(conversations.close, 0)
             folder = None
             if personas_dir is not None:

@@ -14,6 +14,7 @@ from bot.chat.prompt.additions import NOTHING, Additions, Occasion
 from bot.chat.prompt.cast import Cast, read_cast
 from bot.chat.prompt.formats import PromptFormat, Thought
 from bot.chat.prompt.parts import Part, Place, turn_order
+from bot.chat.prompt.staging import NO_SCENE, Staging
 from bot.chat.prompt.system import is_character, persona_parts, stop_words
 from bot.chat.prompt.transcript import Line, Transcript
 from bot.chat.text.guard import BREAK, Guard
@@ -47,6 +48,7 @@ class PromptRequest:
     thinking_tokens: int = 0  # what the model may take for thinking before it answers
     lore: Additions = NOTHING
     occasion: Occasion = field(default_factory=Occasion)
+    staging: Staging = NO_SCENE  # its parts are among `parts`, its characters speak in `window`
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +70,10 @@ class Draft:
         self._info = request.info
         special = (*request.info.special_tokens, request.info.eos_token, request.info.bos_token)
         guard = Guard(self._format.headers, [token for token in special if token])
-        # Personas beside this one, whether or not they have spoken: nobody else is called so, and
-        # nobody speaks for them.
-        self._beside = tuple(guard.name(clean_name(name)) for name in request.occasion.others)
+        # Who is there, whether or not they have spoken, personas and people's characters: nobody
+        # else is called so, and nobody speaks for them.
+        there = (*request.occasion.others, *request.staging.silent(request.window))
+        self._beside = tuple(guard.name(clean_name(name)) for name in there)
         self.cast: Cast = read_cast(
             request.window,
             request.persona.name,
@@ -198,6 +201,7 @@ class Draft:
                 char=self.cast.speaker,
                 instructions=request.settings.instructions,
                 silenced=request.lore.silenced,
+                staging=request.staging,
             )
             if part.text
         )
@@ -273,11 +277,11 @@ class Draft:
         if request.names is not None:
             return request.names
         wish = self._format.names
-        is_played = wish == "character" and is_character(request.persona)
+        is_played = request.staging.is_scene or is_character(request.persona)
         # What another persona said would else stand there as this one's own words.
         bots = {line.name for line in self.lines if line.role == "bot"} | {self.cast.speaker}
         are_several = self.cast.humans > 1 or len(bots) > 1 or bool(self._beside)
-        return wish == "always" or is_played or are_several
+        return wish == "always" or (wish == "character" and is_played) or are_several
 
 
 def _macro_context(request: PromptRequest, cast: Cast) -> MacroContext:
@@ -288,6 +292,7 @@ def _macro_context(request: PromptRequest, cast: Cast) -> MacroContext:
         cast.user,
         persona=request.persona,
         others=tuple(clean_name(name) for name in occasion.others),
+        user_description=request.staging.description_of_user(request.window),
         conversation=str(request.window.conversation_id),
         seed=occasion.seed,
         moment=local(occasion.moment) if occasion.moment else None,

@@ -15,6 +15,14 @@ from bot.chat.prompt.additions import NOTHING, Additions, LoreQuestion, LoreTell
 from bot.chat.prompt.build import Prompt, PromptRequest, Section, build_prompt, window_turns
 from bot.chat.prompt.choosing import FormatChooser
 from bot.chat.prompt.counting import CountCache
+from bot.chat.prompt.recollection import (
+    NOTHING_REMEMBERED,
+    MemoryQuestion,
+    MemoryTeller,
+    NoMemory,
+    Recollection,
+)
+from bot.chat.prompt.staging import NoScenes, SceneTeller
 from bot.chat.prompt.system import note_part
 from bot.chat.settings import SettingsCascade
 from bot.errors import NotFound
@@ -35,6 +43,7 @@ class Prepared:
     revision: int  # the newest setting change at that time
     occasion: Occasion
     lore: Additions
+    memory: Recollection
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,7 @@ class Explanation:
     missing_engine: str = ""  # the name of the engine that wrote it, if it is there no more
     lore: Additions = NOTHING  # as it is found now
     is_kept_version: bool = False  # `persona` is the version of then, though there is another now
+    memory: Recollection = NOTHING_REMEMBERED  # as it is now
 
 
 class Preparer:
@@ -83,6 +93,8 @@ class Preparer:
         thinking_tokens: int,
         formats: FormatChooser,
         lore: LoreTeller | None = None,
+        memory: MemoryTeller | None = None,
+        stager: SceneTeller | None = None,
     ) -> None:
         """`max_reply_tokens` and `thinking_tokens` are the process's."""
         self._history = history
@@ -93,6 +105,8 @@ class Preparer:
         self._formats = formats
         self._counts = CountCache()
         self._lore = lore or NoLore()
+        self._memory = memory or NoMemory()
+        self._stager = stager or NoScenes()
 
     async def persona(
         self, channel: ChannelKey, settings: ChannelSettings, turn: Turn | None = None
@@ -138,6 +152,8 @@ class Preparer:
     async def has_somebody_to_answer(self, turn: Turn) -> bool:
         """Whether the prompt of a bot's turn shows anything that somebody else said."""
         settings = await self._settings.resolve(turn.channel)
+        staging = await self._stager.stage(turn, 0)
+        settings = _as_played(settings) if staging.is_scene else settings
         window = await self._window(turn, settings)
         window = await self._reaching(window, turn, settings, None, None)
         return any(earlier.role == "user" for earlier in window.turns)
@@ -169,11 +185,15 @@ class Preparer:
         stored = await self._settings.stored(turn.channel) if given is None else given.stored
         known = persona if given is None else given.persona
         persona, settings = await self._speaking(turn, stored, engine, known)
+        staging = await self._stager.stage(turn, engine.info.room_tokens)
+        settings = _as_played(settings) if staging.is_scene else settings
         window = await self._window(turn, settings) if given is None else given.window
         messages = _messages_in(window)
         window = await self._reaching(window, turn, settings, oldest, first_turn)
+        window = staging.cast(window)
         day = written_at.astimezone().date() if written_at else None
         chosen = await self._formats.choose(engine, engine.info, day)
+        note = note or staging.note
         noted = None if note is None else note_part(note)
         lore = await self._lore.tell(
             LoreQuestion(
@@ -187,6 +207,11 @@ class Preparer:
                 noted,
             )
         )
+        memory = await self._memory.recollect(
+            MemoryQuestion(
+                turn.channel, persona, settings, window, engine.info.room_tokens, turn.turn_id
+            )
+        )
         request = PromptRequest(
             persona=persona,
             window=window,
@@ -195,12 +220,14 @@ class Preparer:
             info=engine.info,
             reply_tokens=min(settings.max_reply_tokens, self._max_reply_tokens),
             reply_so_far=reply_so_far,
+            parts=(*staging.parts, *memory.parts),
+            staging=staging,
             thinking_tokens=self._thinking_tokens,
             lore=lore,
             occasion=occasion,
         )
         prompt = await build_prompt(request, engine.count_tokens, self._counts)
-        return Prepared(prompt, settings, persona, stored.revision, occasion, lore)
+        return Prepared(prompt, settings, persona, stored.revision, occasion, lore, memory)
 
     async def _speaking(
         self, turn: Turn, stored: StoredSettings, engine: NamedEngine, persona: Persona | None
@@ -283,6 +310,7 @@ async def explain(
         missing_engine=record.engine if record is not None and wrote is None else "",
         lore=now.lore,
         is_kept_version=kept is not None,
+        memory=now.memory,
     )
 
 
@@ -329,6 +357,11 @@ async def concerns_the_bot(
 
 def _is_part(turn: Turn) -> bool:
     return turn.role == "bot" or turn.addressed
+
+
+def _as_played(settings: ChannelSettings) -> ChannelSettings:
+    """In a scene all that is said belongs to it."""
+    return settings.model_copy(update={"context": "channel"})
 
 
 def _messages_in(window: HistoryWindow) -> int:

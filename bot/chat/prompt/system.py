@@ -7,6 +7,7 @@ from typing import Final
 from bot.chat.persona import DepthPrompt, Persona
 from bot.chat.personas.macros import Macros
 from bot.chat.prompt.parts import Part, Place, Priority, Role
+from bot.chat.prompt.staging import NO_SCENE, Staging
 
 SYSTEM_PROMPT: Final = "system_prompt"  # what lore may silence, as `@@disable_ui_prompt` calls it
 CLOSING_REMINDER: Final = "post_history_instructions"
@@ -37,19 +38,21 @@ def persona_parts(
     char: str,
     instructions: str = "",
     silenced: Collection[str] = (),
+    staging: Staging = NO_SCENE,
 ) -> Iterator[Part]:
     """What the model is told of `persona`, with macros replaced. Its notes are not among it.
 
     A description that doesn't address the model ("You are ...") is led by "You are {{char}}.", as
     character cards are written in the third person. A persona's own system text takes the place of
     what we say (`{{original}}` in it is that), and its closing reminder stands last, where we have
-    none. `silenced` are SYSTEM_PROMPT and CLOSING_REMINDER, where lore takes them out.
+    none. `silenced` are SYSTEM_PROMPT and CLOSING_REMINDER, where lore takes them out. In a scene,
+    which may have a scenario in place of the persona's, everybody is played.
     """
     own = persona.system_text.strip()
     leads = not persona.description.lower().startswith("you are")
     is_quiet = bool(own) or SYSTEM_PROMPT in silenced
     lead = [_YOU_ARE] if leads else []
-    stay = [_STAY] if is_character(persona) else []
+    stay = [_STAY] if staging.is_scene or is_character(persona) else []
     if own and SYSTEM_PROMPT not in silenced:
         original = macros.expand("\n".join((*lead, *stay)))
         yield _part("system text", macros.expand(own, original=original), Place.OPENING)
@@ -57,7 +60,7 @@ def persona_parts(
         *(() if is_quiet else lead),
         persona.description,
         persona.personality and f"{{{{char}}}}'s personality: {persona.personality}",
-        persona.scenario and f"Scenario: {persona.scenario}",
+        f"Scenario: {persona.scenario}" if persona.scenario and not staging.has_scenario else "",
         *(() if is_quiet else stay),
     ]
     told = "\n".join(macros.expand(text.strip()) for text in about if text.strip())

@@ -2,16 +2,24 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from random import Random
 
+from bot.chat.roleplay.scenes.scene import Mode
 from bot.chat.text.words import in_order_named
+
+TALKATIVENESS = 0.5  # of a persona that says nothing of its own, as in SillyTavern
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A persona of a channel's cast, and what it is called: its whole name and its nickname."""
+    """A persona of a cast, and what it is called: its whole name and its nickname.
+
+    `talkativeness`, from 0 to 1: how readily it speaks in a scene where nobody is named.
+    """
 
     persona_id: str
     names: tuple[str, ...]
+    talkativeness: float = TALKATIVENESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,15 @@ class Queued:
 
 
 @dataclass(frozen=True, slots=True)
+class Rules:
+    """How a scene gives the floor. `last_speaker` is the persona that spoke last, "" for none."""
+
+    mode: Mode
+    last_speaker: str = ""
+    seed: int = 0  # chance hangs on it alone
+
+
+@dataclass(frozen=True, slots=True)
 class Next:
     """Whose turn it is, the waiting messages that it takes up, and who speaks after it."""
 
@@ -41,34 +58,49 @@ class Next:
     queue: tuple[Queued, ...] = field(default=())
 
 
-def addressees(said: Said, cast: Sequence[Member]) -> tuple[str, ...]:
+def addressees(said: Said, cast: Sequence[Member], rules: Rules | None = None) -> tuple[str, ...]:
     """Who answers a message: whom it replies to, then who is named, in that order.
 
-    Where that is nobody of the cast, the first of it, which is the channel's main persona.
+    Where that is nobody of the cast, the first of it, which is the channel's main persona; in a
+    scene nobody in particular, which is always so where all speak in turn.
     """
+    if rules is not None and rules.mode is Mode.ROUND:
+        return ()
     replied_to = [member.persona_id for member in cast if member.persona_id == said.replies_to]
     found = tuple(dict.fromkeys([*replied_to, *_named(said.text, cast)]))
-    return found or tuple(member.persona_id for member in cast[:1])
+    if found or rules is not None:
+        return found
+    return tuple(member.persona_id for member in cast[:1])
 
 
 def next_speaker(
-    waiting: Sequence[Said], queue: Sequence[Queued], cast: Sequence[Member]
+    waiting: Sequence[Said],
+    queue: Sequence[Queued],
+    cast: Sequence[Member],
+    rules: Rules | None = None,
 ) -> Next | None:
     """Who speaks next: the first of the queue, else whom the oldest waiting message is for.
 
     It takes up all waiting messages that are for it; who else these are for, speaks after it. So
-    everybody answers a message once at most. None where nothing is to be said.
+    everybody answers a message once at most. In a scene, which has `rules`, messages for nobody in
+    particular go to whoever speaks next, and to nobody else. None where nothing is to be said.
     """
     known = {member.persona_id for member in cast}
     queue = [each for each in queue if each.persona_id in known]
-    wanted = [(said, addressees(said, cast)) for said in waiting]
+    wanted = [(said, addressees(said, cast, rules)) for said in waiting]
     if queue:
         first, queue = queue[0], queue[1:]
-    elif wanted and wanted[0][1]:
-        first = Queued(wanted[0][1][0])
     else:
-        return None
-    taken = [(said, who) for said, who in wanted if first.persona_id in who]
+        persona_id = next((who[0] for _, who in wanted if who), "")
+        if not persona_id and rules is not None and wanted:
+            persona_id = _chosen(cast, rules)
+        if not persona_id:
+            return None
+        first = Queued(persona_id)
+    is_scene = rules is not None
+    taken = [
+        (said, who) for said, who in wanted if first.persona_id in who or (is_scene and not who)
+    ]
     for said, who in taken:
         queue = _queue_up(queue, said, [each for each in who if each != first.persona_id])
     takes_up = tuple(said.turn_id for said, _ in taken)
@@ -76,12 +108,43 @@ def next_speaker(
 
 
 def followers(
-    text: str, speaker: str, queue: Sequence[Queued], cast: Sequence[Member], left: int
+    text: str,
+    speaker: str,
+    queue: Sequence[Queued],
+    cast: Sequence[Member],
+    left: int,
+    rules: Rules | None = None,
 ) -> tuple[Queued, ...]:
-    """The queue with whom a persona's reply names, `left` more at most; nobody follows itself."""
+    """The queue with whom a persona's reply names, `left` more at most; nobody follows itself.
+
+    Where all speak in turn, a name changes nothing.
+    """
+    if rules is not None and rules.mode is Mode.ROUND:
+        return tuple(queue)
     queued = {each.persona_id for each in queue}
     named = (each for each in _named(text, cast) if each != speaker and each not in queued)
     return (*queue, *[Queued(persona_id) for persona_id in named][: max(left, 0)])
+
+
+def is_named(said: Said, cast: Sequence[Member]) -> bool:
+    """Whether a message names or replies to anybody of the cast."""
+    return bool(addressees(said, cast, Rules(Mode.NAMED)))
+
+
+def _chosen(cast: Sequence[Member], rules: Rules) -> str:
+    """Who of a scene speaks where nobody is named; "" where nobody does."""
+    ids = [member.persona_id for member in cast]
+    if not ids or rules.mode is Mode.NAMED:
+        return ""
+    if rules.mode is Mode.ROUND:
+        after = ids.index(rules.last_speaker) + 1 if rules.last_speaker in ids else 0
+        return ids[after % len(ids)]
+    others = [member for member in cast if member.persona_id != rules.last_speaker] or list(cast)
+    weights = [max(member.talkativeness, 0.0) for member in others]
+    if not any(weights):
+        weights = [1.0] * len(others)
+    chance = Random(rules.seed)  # noqa: S311 - nothing secret hangs on it
+    return chance.choices(others, weights)[0].persona_id
 
 
 def _named(text: str, cast: Sequence[Member]) -> Iterable[str]:

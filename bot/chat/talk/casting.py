@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from bot.chat.definitions import ChannelSettings
-from bot.chat.messages import ChannelKey, IncomingMessage, Scope
+from bot.chat.messages import ChannelKey, Scope
 from bot.chat.persona import Persona
 from bot.chat.ports import Personas
+from bot.chat.roleplay.scenes.keeping import Scenes
+from bot.chat.roleplay.scenes.scene import Scene
+from bot.chat.roleplay.speakers import TALKATIVENESS, Member
 from bot.chat.settings import SettingsCascade
-from bot.chat.talk.listening import hangs_on_names
 
 MOST_BESIDE = 25  # personas beside the main one
 
@@ -24,37 +26,47 @@ class Casts(Protocol):
 class Casting:
     """Looks up the personas of channels."""
 
-    def __init__(self, personas: Personas, settings: SettingsCascade, casts: Casts | None) -> None:
-        """Without `casts`, every channel has its main persona alone."""
+    def __init__(
+        self,
+        personas: Personas,
+        settings: SettingsCascade,
+        casts: Casts | None,
+        scenes: Scenes | None = None,
+    ) -> None:
+        """Without `casts`, every channel has its main persona alone; without `scenes`, no scene."""
         self._personas = personas
         self._settings = settings
         self._casts = casts
+        self._scenes = scenes
 
-    async def names(self, message: IncomingMessage, settings: ChannelSettings) -> Sequence[str]:
-        """What wakes the personas of a message's channel: their names and nicknames.
-
-        None where they don't matter: most messages have nobody looked up.
-        """
-        if not hangs_on_names(message, settings):
-            return ()
-        cast = await self.here(message.channel, settings)
-        names = (name for persona in cast for name in (persona.name, persona.nickname))
-        return tuple(name for name in names if name.strip())
+    async def scene(self, channel: ChannelKey) -> Scene | None:
+        """What is played in a channel now. Raises StoreError."""
+        return None if self._scenes is None else await self._scenes.running(channel)
 
     async def beside(self, channel: ChannelKey, persona_id: str) -> tuple[str, ...]:
         """The names of those who speak in a channel beside a persona; none where it is alone."""
-        if self._casts is None:
+        if self._casts is None and self._scenes is None:
             return ()
-        cast = await self.here(channel)
+        cast = await self.here(channel, scene=await self.scene(channel))
         return tuple(persona.name for persona in cast if persona.id != persona_id)
 
     async def here(
-        self, channel: ChannelKey, settings: ChannelSettings | None = None
+        self,
+        channel: ChannelKey,
+        settings: ChannelSettings | None = None,
+        *,
+        scene: Scene | None = None,
     ) -> Sequence[Persona]:
         """Everybody who speaks in a channel, the main persona first. Raises StoreError.
 
-        Those that are gone are passed over.
+        Those that are gone are passed over. Where a `scene` is played, its cast speaks instead; if
+        nobody of it is left, the channel's does.
         """
+        if scene is not None:
+            found = await self._personas.by_ids(channel.guild_id, scene.cast)
+            playing = {found[each].id: found[each] for each in scene.cast if each in found}
+            if playing:
+                return tuple(playing.values())
         if settings is None:
             settings = await self._settings.resolve(channel)
         beside: Sequence[str] = ()
@@ -72,3 +84,10 @@ class Casting:
             if persona_id in found:
                 speaking.setdefault(found[persona_id].id, found[persona_id])
         return tuple(speaking.values())
+
+
+def member_of(persona: Persona) -> Member:
+    """What a persona is called, and how readily it speaks."""
+    names = tuple(name for name in (persona.name, persona.nickname) if name.strip())
+    own = persona.talkativeness
+    return Member(persona.id, names, TALKATIVENESS if own is None else own)

@@ -10,17 +10,15 @@ from bot.chat.messages import ChannelKey, IncomingMessage, Turn
 from bot.chat.ports import EngineStatus, History, Personas
 from bot.chat.prompt.choosing import FormatChooser
 from bot.chat.prompt.preparation import Explanation, PersonaSince, Preparer, explain
+from bot.chat.prompt.recollection import MemoryTeller
 from bot.chat.roleplay.lore import LoreReader, LoreShelf
+from bot.chat.roleplay.scenes.keeping import Scenes
+from bot.chat.roleplay.scenes.staging import Stager
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.casting import Casting, Casts
 from bot.chat.talk.greetings import Greetings
-from bot.chat.talk.listening import (
-    Heard,
-    is_addressed,
-    is_addressed_since,
-    is_kept,
-    without_asides,
-)
+from bot.chat.talk.hearing import Hearing
+from bot.chat.talk.listening import Heard, without_asides
 from bot.chat.talk.reply import Reply, ReplyKind
 from bot.chat.talk.turn_taking import (
     ANSWERED_FOR,
@@ -68,17 +66,21 @@ class Conversations:
         random: Random | None = None,
         shelf: LoreShelf | None = None,
         casts: Casts | None = None,
+        scenes: Scenes | None = None,
+        memory: MemoryTeller | None = None,
     ) -> None:
         """`max_reply_tokens` bounds every channel's own; `random` decides chances and seeds.
 
-        `thinking_tokens` is what a model that thinks before it answers may take for that. `shelf`
-        holds the lorebooks in use beside the personas' own, `casts` who else speaks where.
+        `thinking_tokens` is for a model that thinks before it answers. `shelf` holds the lorebooks
+        in use beside the personas' own, `casts` who else speaks where, `memory` what is remembered,
+        `scenes` what is played.
         """
         settings = settings.with_model(engines.sampling_defaults)
         self.history = history
         self.settings = settings
         self.personas = personas
         self.engines = engines
+        self.scenes = scenes
         self._clock = clock
         self._random = random or Random()  # noqa: S311 - nothing secret hangs on it
         self._channels = ChannelStates()
@@ -92,8 +94,11 @@ class Conversations:
             thinking_tokens=thinking_tokens,
             formats=self.formats,
             lore=LoreReader(history, shelf),
+            memory=memory,
+            stager=None if scenes is None else Stager(scenes),
         )
-        self.casting = casting = Casting(personas, settings, casts)
+        self.casting = casting = Casting(personas, settings, casts, scenes)
+        self._hearing = Hearing(history, settings, casting, self._random)
         self._replies = Replies(
             history, settings, engines, preparer, casting, self._channels, clock, self._random
         )
@@ -109,15 +114,11 @@ class Conversations:
         """
         message = without_asides(message)
         async with self._intake(message.channel) as state:
-            settings = await self.settings.resolve(message.channel)
-            names = await self.casting.names(message, settings)
-            addressed = is_addressed(message, settings, self._random.random(), names)
-            heard = Heard(kept=False, addressed=False)
-            if await is_kept(self.history, message, settings, addressed=addressed):
-                heard = await self._keep(message, state, addressed=addressed)
-            else:
-                await self.history.note_seen(message.channel, message.message_id)
-            return heard
+            verdict = await self._hearing.judge(message)
+            if verdict.kept:
+                return await self._keep(message, state, addressed=verdict.addressed)
+            await self.history.note_seen(message.channel, message.message_id)
+            return Heard(kept=False, addressed=False)
 
     async def _keep(
         self, message: IncomingMessage, state: ChannelState, *, addressed: bool
@@ -160,11 +161,8 @@ class Conversations:
                 return Heard(kept=False, addressed=False)
             turn = await self.history.turn_of_message(channel, message_id)
             if turn is None or not turn.addressed:
-                settings = await self.settings.resolve(channel)
-                names = await self.casting.names(message, settings)
-                if (turn is None or turn.role == "user") and is_addressed_since(
-                    message, settings, names
-                ):
+                is_users = turn is None or turn.role == "user"
+                if is_users and await self._hearing.is_for_us_since(message):
                     turn = await self.history.renew_message(message)
                     state.heard.add(turn.turn_id)
                     return Heard(kept=True, addressed=True, turn=turn)
@@ -272,6 +270,10 @@ class Conversations:
         keeps its channel locked for a minute.
         """
         return await self._replies.begin_next(channel)
+
+    def let_speak(self, channel: ChannelKey, persona_id: str, by: str) -> None:
+        """Somebody wants a persona to speak next there, whether or not anything waits."""
+        self._replies.let_speak(channel, persona_id, by)
 
     def let_go(self, channel: ChannelKey) -> None:
         """Nobody can be answered there now. What waits is, if that changes within ten minutes."""

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from bot.chat.messages import ChannelKey, Turn, TurnState
 from bot.chat.persona import Persona
 from bot.chat.ports import History
-from bot.chat.roleplay.speakers import Member, Queued, Said, followers, next_speaker
+from bot.chat.roleplay.scenes.scene import Mode, Scene
+from bot.chat.roleplay.speakers import Member, Queued, Rules, Said, followers, next_speaker
+from bot.chat.talk.casting import member_of
 from bot.errors import NotFound
 
 CHANNELS_IN_MIND = 2_000
@@ -51,35 +53,62 @@ class Floors:
         if floor is not None:
             self._floors[channel] = replace(floor, last_turn=turn_id)
 
+    def request(self, channel: ChannelKey, persona_id: str, by: str) -> None:
+        """Somebody wants a persona to speak next, whether or not a message waits."""
+        floor = self._floors.get(channel, _Floor())
+        queue = (Queued(persona_id), *(q for q in floor.queue if q.persona_id != persona_id))
+        self._remember(channel, replace(floor, queue=queue, asked_by=frozenset({by})))
+
     async def give(
-        self, channel: ChannelKey, waiting: Sequence[Turn], cast: Sequence[Persona], chain: int
+        self,
+        channel: ChannelKey,
+        waiting: Sequence[Turn],
+        cast: Sequence[Persona],
+        chain: int,
+        scene: Scene | None = None,
     ) -> Speaking | None:
         """Who speaks next, None when nobody does. Raises StoreError.
 
         `cast` begins with the main persona; `chain` is how often personas may answer each other.
+        A `scene` has an order of its own.
         """
-        if len(cast) < 2:
+        if len(cast) < 2 and scene is None:
             self.forget(channel)
             asked_by = frozenset(turn.speaker.speaker_id for turn in waiting)
             return Speaking(cast[0], tuple(waiting), tuple(waiting), asked_by) if waiting else None
-        members = [_member(persona) for persona in cast]
-        floor = await self._followed(self._floors.pop(channel, _Floor()), members, chain)
+        members = [member_of(persona) for persona in cast]
+        rules = None if scene is None else await self._rules(scene, waiting)
+        floor = self._floors.pop(channel, _Floor())
+        floor = await self._followed(floor, members, chain, rules)
         said = [Said(turn.turn_id, turn.text, await self._replied_to(turn)) for turn in waiting]
         there, queue = await self._still_there(floor.queue, waiting)
-        step = next_speaker(said, queue, members)
+        step = next_speaker(said, queue, members, rules)
         if step is None:
             return None
         persona = next(each for each in cast if each.id == step.persona_id)
         answers = tuple(there[turn_id] for turn_id in step.answers if turn_id in there)
         asked_by = frozenset(turn.speaker.speaker_id for turn in answers) or floor.asked_by
         chained = 0 if step.takes_up else floor.chained + (not step.answers)
-        self._floors[channel] = _Floor(step.queue, asked_by, chained)
-        while len(self._floors) > CHANNELS_IN_MIND:
-            self._floors.popitem(last=False)
+        self._remember(channel, _Floor(step.queue, asked_by, chained))
         takes_up = tuple(there[turn_id] for turn_id in step.takes_up)
         return Speaking(persona, takes_up, answers, asked_by)
 
-    async def _followed(self, floor: _Floor, members: Sequence[Member], chain: int) -> _Floor:
+    def _remember(self, channel: ChannelKey, floor: _Floor) -> None:
+        self._floors[channel] = floor
+        while len(self._floors) > CHANNELS_IN_MIND:
+            self._floors.popitem(last=False)
+
+    async def _rules(self, scene: Scene, waiting: Sequence[Turn]) -> Rules:
+        """The scene's order. Chance hangs on what is answered: the same after a restart."""
+        seed = hash((scene.scene_id, *(turn.turn_id for turn in waiting)))
+        if scene.mode is Mode.NAMED:
+            return Rules(scene.mode, seed=seed)
+        last = await self._history.last_reply(scene.channel)
+        return Rules(scene.mode, last.persona_id if last is not None else "", seed)
+
+    async def _followed(
+        self, floor: _Floor, members: Sequence[Member], chain: int, rules: Rules | None
+    ) -> _Floor:
         """The floor with whom the newest reply names."""
         if floor.last_turn is None:
             return floor
@@ -90,7 +119,7 @@ class Floors:
         if turn.state is not TurnState.WHOLE:  # stopped: then so is what it would have set off
             return floor
         left = chain - floor.chained - sum(not each.answers for each in floor.queue)
-        queue = followers(turn.text, turn.persona_id, floor.queue, members, left)
+        queue = followers(turn.text, turn.persona_id, floor.queue, members, left, rules)
         return replace(floor, queue=queue)
 
     async def _still_there(
@@ -116,8 +145,3 @@ class Floors:
             return ""
         target = await self._history.turn_of_message(turn.channel, turn.reply_to.message_id)
         return target.persona_id if target is not None and target.role == "bot" else ""
-
-
-def _member(persona: Persona) -> Member:
-    names = (persona.name, persona.nickname)
-    return Member(persona.id, tuple(name for name in names if name.strip()))

@@ -43,7 +43,8 @@ class Greetings:
         """
         with self._channels.use(channel) as state:
             async with state.intake:
-                persona, *others = await self._casting.here(channel)
+                scene = await self._casting.scene(channel)
+                persona, *others = await self._casting.here(channel, scene=scene)
                 window = await self._history.window(channel, LOOKED_THROUGH)
                 spoke = {turn.persona_id for turn in window.turns if turn.role == "bot"}
                 if persona.id in spoke or state.heard or state.running is not None:

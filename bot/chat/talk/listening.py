@@ -30,7 +30,7 @@ def without_asides(message: IncomingMessage) -> IncomingMessage:
 def hangs_on_names(message: IncomingMessage, settings: ChannelSettings) -> bool:
     """Whether it can matter to a message what the personas of its channel are called."""
     is_open = settings.trigger == "wakeword" and not message.mentions_bot
-    return is_open and not message.author.is_bot and bool(_words(message).strip())
+    return is_open and not message.author.is_bot and bool(words_of(message).strip())
 
 
 def is_addressed(
@@ -47,7 +47,7 @@ def is_addressed(
         return False
     if message.channel.is_direct or message.mentions_bot or message.replies_to_bot:
         return True
-    words = _words(message)
+    words = words_of(message)
     if not words.strip():
         return False  # a picture alone wakes nobody up
     match settings.trigger:
@@ -71,12 +71,18 @@ def is_addressed_since(
     names = tuple(names)
     is_named = message.mentions_bot or (
         settings.trigger == "wakeword"
-        and has_wake_word(_words(message), (*settings.wake_words, *names))
+        and has_wake_word(words_of(message), (*settings.wake_words, *names))
     )
     return is_named and is_addressed(message, settings, 1.0, names)
 
 
-def _words(message: IncomingMessage) -> str:
+def is_played(message: IncomingMessage) -> bool:
+    """Whether a message belongs to a scene: all but what is said out of character."""
+    return bool(message.text.strip()) and not is_out_of_character(message.text)
+
+
+def words_of(message: IncomingMessage) -> str:
+    """What of a message was written by hand."""
     return message.text if message.words is None else message.words
 
 

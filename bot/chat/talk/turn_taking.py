@@ -155,6 +155,10 @@ class Replies:
             raise NotAllowed("That is no reply of the bot's.", "Choose one of its messages.")
         return turn
 
+    def let_speak(self, channel: ChannelKey, persona_id: str, by: str) -> None:
+        """Somebody wants a persona to speak next: :meth:`begin_next` gives its reply."""
+        self._floors.request(channel, persona_id, by)
+
     async def stop(self, channel: ChannelKey) -> None:
         """Stop what is being written in a channel, and wait until it has been kept.
 
@@ -234,9 +238,12 @@ class Replies:
             if not waiting.turns:
                 state.heard.clear()  # deleted meanwhile, or of a conversation that was left
             settings = self._settings.settle(channel, waiting.settings.values)
-            cast = await self._casting.here(channel, settings)
+            scene = await self._casting.scene(channel)
+            if scene is not None and scene.is_paused:
+                return None
+            cast = await self._casting.here(channel, settings, scene=scene)
             chain = settings.persona_chain
-            speaking = await self._floors.give(channel, waiting.turns, cast, chain)
+            speaking = await self._floors.give(channel, waiting.turns, cast, chain, scene)
             if speaking is None:
                 return None
             persona = speaking.persona

@@ -7,7 +7,7 @@ already, from the tokens that the GPU chose itself. When a row has ended in betw
 the successor is wasted, a row's work depending on nothing but its own slot; nothing is undone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -27,8 +27,10 @@ from bot.engine.cuda.llama import LlamaDecoder
 from bot.engine.cuda.pages import PagedCache
 from bot.engine.cuda.prompts import PromptInputs, PromptLayout, prompt_numbers
 from bot.engine.cuda.sampler import SamplerTensors
+from bot.engine.local.banned import BannedWords
 from bot.engine.local.memory import give_back_memory, telling_out_of_memory
 from bot.engine.local.runner import Segment
+from bot.engine.local.vocabulary import Vocabulary
 
 PINNED_BUFFERS = 4  # two steps are under way at most, each with one buffer in and one out
 
@@ -41,6 +43,23 @@ class _Ahead:
     position_of: dict[int, int] = field(default_factory=dict)  # slot: its input's position
     tokens: torch.Tensor | None = None  # pinned
     done: torch.cuda.Event | None = None
+
+
+@dataclass(slots=True)
+class _Banning:
+    """A request with banned words, and all that begins it anew where it stands."""
+
+    words: BannedWords
+    said: list[int]
+    sampling: Sampling
+    seed: int
+    step: int
+    vocabulary: Vocabulary
+
+    def take(self, token: int) -> None:
+        self.words.take(token)
+        self.said.append(token)
+        self.step += 1
 
 
 class CudaRunner:
@@ -71,7 +90,8 @@ class CudaRunner:
         self._cache = cache
         self._idle = slots
         self._on = decoder.embedding.device
-        self._state = SamplerTensors(slots + 1, decoder.shape.vocabulary, self._on)
+        self._state = SamplerTensors(slots + 1, decoder.shape.vocabulary, self._on, rows=rows + 1)
+        self._banning: dict[int, _Banning] = {}  # slots whose request has banned words
         self._graphs: dict[int, StepGraph] = {}
         self._prompt_graphs: list[PromptGraph] = []
         self._room_of: dict[int, int] = {}
@@ -132,9 +152,30 @@ class CudaRunner:
     @telling_out_of_memory()
     @torch.inference_mode()
     def sample(
-        self, slot: int, prompt: Sequence[int], sampling: Sampling, seed: int, step: int = 0
+        self,
+        slot: int,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        seed: int,
+        step: int = 0,
+        vocabulary: Vocabulary | None = None,
     ) -> None:
         """See :class:`~bot.engine.local.runner.Runner`."""
+        self._banning.pop(slot, None)
+        if vocabulary is not None and sampling.banned_words:
+            words = BannedWords(sampling.banned_words, vocabulary, prompt)
+            self._banning[slot] = _Banning(words, list(prompt), sampling, seed, step, vocabulary)
+        self._set_sampling(slot, prompt, sampling, seed, step, vocabulary)
+
+    def _set_sampling(
+        self,
+        slot: int,
+        said: Sequence[int],
+        sampling: Sampling,
+        seed: int,
+        step: int,
+        vocabulary: Vocabulary | None,
+    ) -> None:
         state = self._state
         state.seeds[slot] = seed & 0x7FFF_FFFF_FFFF_FFFF
         state.steps[slot] = step
@@ -142,15 +183,23 @@ class CudaRunner:
         state.top_ks[slot] = sampling.top_k
         state.top_ps[slot] = sampling.top_p
         state.min_ps[slot] = sampling.min_p
-        state.penalties[slot] = sampling.repetition_penalty
+        # Where counts matter, this one looks at their window too, and is among the steering.
+        counts = sampling.counts_tokens
+        state.penalties[slot] = 1.0 if counts else sampling.repetition_penalty
+        state.xtc_probabilities[slot] = sampling.xtc_probability
+        state.xtc_thresholds[slot] = sampling.xtc_threshold
         state.seen[slot].zero_()
-        said = torch.tensor(list(set(prompt)), dtype=torch.int64)
-        state.seen[slot, said.to(self._on)] = 1
+        seen = torch.tensor(list(set(said)), dtype=torch.int64)
+        state.seen[slot, seen.to(self._on)] = 1
+        state.steering.begin(slot, said, sampling, vocabulary)
+        if slot in self._banning:
+            state.steering.ban(slot, self._banning[slot].words.always)
 
     def release(self, slot: int) -> None:
         """See :class:`~bot.engine.local.runner.Runner`."""
         self._room_of.pop(slot, None)
         self._last_token.pop(slot, None)
+        self._banning.pop(slot, None)
         self._cache.release(slot)
 
     def give_back(self) -> None:
@@ -166,9 +215,43 @@ class CudaRunner:
         first = self._prefill(fresh) if fresh else None
         self._launch([piece for piece in pieces if piece.chooses])
         tokens = self._collect(pieces, fresh, ahead, first)
+        if self._banning:
+            tokens = self._without_banned(pieces, tokens)
         for piece, token in zip((p for p in pieces if p.chooses), tokens, strict=True):
             self._last_token[piece.slot] = token
         return tokens
+
+    def _without_banned(self, pieces: Sequence[Segment], tokens: Sequence[int]) -> list[int]:
+        """The tokens, with another one for each that completes a banned word."""
+        found: list[int] = []
+        for piece, token in zip((p for p in pieces if p.chooses), tokens, strict=True):
+            banning = self._banning.get(piece.slot)
+            if banning is not None:
+                now = banning.words.now()
+                if token in now:
+                    token = self._choose_again(piece, banning, now)
+                banning.take(token)
+            found.append(token)
+        return found
+
+    def _choose_again(self, piece: Segment, banning: "_Banning", now: Iterable[int]) -> int:
+        """Compute a slot's last token once more, from what it was before, with more tokens banned.
+
+        Rare: so rows with banned words need not wait for their tokens in every step. What was
+        launched ahead for the slot is forgotten; it is computed anew with the next step.
+        """
+        slot, steering = piece.slot, self._state.steering
+        self._set_sampling(
+            slot, banning.said, banning.sampling, banning.seed, banning.step, banning.vocabulary
+        )
+        steering.ban(slot, {*banning.words.always, *now})
+        last = piece.start + len(piece.tokens) - 1
+        arrived, done = self._prefill([Segment(slot, last, piece.tokens[-1:], chooses=True)])
+        done.synchronize()
+        steering.ban(slot, banning.words.always)
+        self._ahead.row_of.pop(slot, None)
+        self._ahead.position_of.pop(slot, None)
+        return int(arrived[0])
 
     def _is_ahead(self, ahead: _Ahead, piece: Segment) -> bool:
         """Whether this piece is the one that was launched for its slot."""

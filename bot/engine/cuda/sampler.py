@@ -2,18 +2,22 @@
 """The next token of every row in one launch, the rows' own sampling each, without the CPU.
 
 A row's logits stay in registers: repetition penalty, temperature, top-k, top-p and min-p in Hugging
-Face's order, then Gumbel's trick (argmax of logits plus noise is a draw from their softmax) with
-Philox noise of (seed, step, token), so that a row draws the same whatever else is in the batch.
-Thresholds of top-k and top-p are found by bisection over the bits of the probabilities, which are
-ordered as their values are: exact to the last bit, and no sort.
+Face's order, XTC, then Gumbel's trick (argmax of logits plus noise is a draw from their softmax)
+with Philox noise of (seed, step, token), so that a row draws the same whatever else is in the
+batch. Thresholds of top-k and top-p are found by bisection over the bits of the probabilities,
+which are ordered as their values are: exact to the last bit, and no sort. What is off by default
+stands before all that (:mod:`bot.engine.cuda.steering`).
 """
 
 import torch
 import triton
 import triton.language as tl
 
+from bot.engine.cuda.steering import SteeringTensors, note, steer
+
 WARPS = 16
 VOCABULARY_MAXIMUM = 1 << 18
+XTC_SEED = 0x5EED  # makes its numbers others than those that draw the token
 ONE_BITS = 0x3F800001  # just above the bits of 1.0: nothing is likelier than the likeliest
 
 
@@ -31,12 +35,15 @@ def _sample_kernel(
     top_ps,
     min_ps,
     penalties,
+    xtc_probabilities,
+    xtc_thresholds,
     chosen,
     stride,
     vocabulary,
     idle_slot,
     BLOCK: tl.constexpr,
     ONE: tl.constexpr,
+    XTC: tl.constexpr,
 ):
     row = tl.program_id(0).to(tl.int64)
     slot = tl.load(slots + row).to(tl.int64)
@@ -80,6 +87,14 @@ def _sample_kernel(
         min_p = tl.load(min_ps + slot)
         keep = (bits >= lowest) & (p >= min_p)
         seed = tl.load(seeds + slot)
+        xtc_probability = tl.load(xtc_probabilities + slot)
+        if xtc_probability > 0.0:  # noqa: SIM102 - else every row would draw
+            if tl.rand(seed + XTC, step) <= xtc_probability:
+                left = keep & inside
+                share = p / tl.sum(tl.where(left, p, 0.0), 0)
+                likely = left & (share >= tl.load(xtc_thresholds + slot))
+                # Of several that are likely enough only the least likely stays.
+                keep = keep & (bits <= tl.min(tl.where(likely, bits, ONE), 0))
         uniform = tl.rand(seed, step * BLOCK + token)
         noise = -tl.log(-tl.log(tl.maximum(uniform, 1e-20)))
         x = tl.where(keep & inside, x + noise, float("-inf"))
@@ -101,11 +116,12 @@ def sample(
     vocabulary: int,
     idle_slot: int,
 ) -> None:
-    """Choose a token for every row, and bring its slot forward by one.
+    """Choose a token for every row, and bring its slot forward by one. May change the logits.
 
     logits: [rows, at least vocabulary]; slots: [rows] int32; chosen: [rows] int32, written.
     `idle_slot` is that of padding rows, whose state does not move.
     """
+    steer(logits, slots, state.steering)
     _sample_kernel[(logits.shape[0],)](
         logits,
         slots,
@@ -119,20 +135,26 @@ def sample(
         state.top_ps,
         state.min_ps,
         state.penalties,
+        state.xtc_probabilities,
+        state.xtc_thresholds,
         chosen,
         logits.stride(0),
         vocabulary,
         idle_slot,
         triton.next_power_of_2(vocabulary),
         ONE_BITS,
+        XTC_SEED,
         num_warps=WARPS,
     )
+    note(chosen, slots, state.steering, idle_slot=idle_slot)
 
 
 class SamplerTensors:
     """What the GPU keeps of every slot between steps. All [slots], `seen` [slots, vocabulary]."""
 
-    def __init__(self, slots: int, vocabulary: int, device: torch.device) -> None:
+    def __init__(self, slots: int, vocabulary: int, device: torch.device, *, rows: int = 1) -> None:
+        """`rows` is the most that a step chooses for."""
+
         def zeros(dtype: torch.dtype) -> torch.Tensor:
             return torch.zeros(slots, dtype=dtype, device=device)
 
@@ -146,3 +168,6 @@ class SamplerTensors:
         self.top_ps = zeros(torch.float32) + 1.0
         self.min_ps = zeros(torch.float32)
         self.penalties = zeros(torch.float32) + 1.0
+        self.xtc_probabilities = zeros(torch.float32)
+        self.xtc_thresholds = zeros(torch.float32)
+        self.steering = SteeringTensors(slots, vocabulary, device, rows=rows)

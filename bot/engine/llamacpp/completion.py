@@ -7,13 +7,19 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bot.engine.api import GenerationRequest, GenerationStatistics
+from bot.engine.api import (
+    DRY_BREAKERS,
+    DRY_TOKENS,
+    PENALTY_TOKENS,
+    GenerationRequest,
+    GenerationStatistics,
+)
 from bot.engine.llamacpp.reading import Prompt
 from bot.engine.remote.completion import Exchange
 
-# In Sampling's order. What is not named here (DRY, XTC, typical-p ...) has no part in it.
-SAMPLERS = ("penalties", "temperature", "top_k", "top_p", "min_p")
-GREEDY_SAMPLERS = ("penalties", "top_k")
+# In Sampling's order. What is not named here (typical-p, Mirostat ...) has no part in it.
+SAMPLERS = ("penalties", "dry", "temperature", "top_k", "top_p", "min_p", "xtc")
+GREEDY_SAMPLERS = ("penalties", "dry", "top_k")
 RANDOM_SEED = 0xFFFFFFFF  # LLAMA_DEFAULT_SEED: it would draw one of its own
 
 
@@ -24,8 +30,12 @@ def body_of(
     slot: int,
     seed: int,
     special_tokens: Collection[str],
+    never: Collection[int] = (),
 ) -> dict[str, Any]:
-    """The request as JSON: every parameter is said, so that no default of llama.cpp's counts."""
+    """The request as JSON: every parameter is said, so that no default of llama.cpp's counts.
+
+    `never` are tokens that are not to be chosen.
+    """
     sampling = request.sampling
     is_greedy = sampling.temperature == 0
     stops = [stop for stop in request.stop if stop]
@@ -45,10 +55,20 @@ def body_of(
         "top_p": sampling.top_p,
         "min_p": sampling.min_p,
         "repeat_penalty": sampling.repetition_penalty,
-        # All of prompt and reply, as in our other runners.
-        "repeat_last_n": len(prompt) + request.max_tokens,
-        "presence_penalty": 0.0,
-        "frequency_penalty": 0.0,
+        # As far back as our other runners look.
+        "repeat_last_n": PENALTY_TOKENS
+        if sampling.counts_tokens
+        else len(prompt) + request.max_tokens,
+        "presence_penalty": sampling.presence_penalty,
+        "frequency_penalty": sampling.frequency_penalty,
+        "dry_multiplier": sampling.dry_multiplier,
+        "dry_base": sampling.dry_base,
+        "dry_allowed_length": sampling.dry_allowed_length,
+        "dry_penalty_last_n": DRY_TOKENS,
+        "dry_sequence_breakers": list(DRY_BREAKERS),
+        "xtc_probability": sampling.xtc_probability,
+        "xtc_threshold": sampling.xtc_threshold,
+        "logit_bias": [[token, False] for token in never],
         "seed": seed_of(seed),
         "stop": stops,
         # A special token is not written as text, unless it is one that the reply is to stop at.

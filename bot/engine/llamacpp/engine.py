@@ -23,7 +23,9 @@ from bot.engine.api import (
     ModelInfo,
 )
 from bot.engine.llamacpp.admission import Admission
+from bot.engine.llamacpp.banning import TokenBans
 from bot.engine.llamacpp.completion import Writing, body_of
+from bot.engine.llamacpp.faults import ProcessEnded, check_fits, stopped, unavailable
 from bot.engine.llamacpp.loading import LoadedServer, Prepared, launch
 from bot.engine.llamacpp.process import LlamaProcess
 from bot.engine.llamacpp.reading import in_turns
@@ -31,6 +33,7 @@ from bot.engine.llamacpp.watching import PATIENCE_SECONDS, PAUSE_SECONDS, until_
 from bot.engine.local.scheduler import Job
 from bot.engine.models.progress import Progress
 from bot.engine.own_thread import in_own_thread
+from bot.engine.remote.banning import ReplyWithout
 from bot.engine.remote.completion import CHARACTERS_PER_TOKEN_LIMIT, Exchange, stream_completion
 from bot.engine.remote.reply import cut_at_stops
 from bot.errors import (
@@ -39,7 +42,6 @@ from bot.errors import (
     EngineUnavailable,
     ModelError,
     RemoteEngineError,
-    RequestTooLarge,
 )
 
 log = logging.getLogger(__name__)
@@ -53,10 +55,6 @@ CRASH_SECONDS = 1.0  # from a broken connection until the process is known to ha
 FIRST_TOKEN_SECONDS = 3600.0
 STALL_SECONDS = 300.0
 SEED_BITS = 31
-
-
-class ProcessEnded(EngineFailed):
-    """llama.cpp's process is gone; it is being started again."""
 
 
 class LlamaCppEngine:
@@ -87,6 +85,7 @@ class LlamaCppEngine:
         self._is_ready = asyncio.Event()
         self._numbers = itertools.count(1)
         self._used: dict[int, int] = {}  # tokens of each running request
+        self._bans = TokenBans()
         self._restarts = 0
         self._last_error = ""
         self._activity = ""
@@ -121,7 +120,7 @@ class LlamaCppEngine:
             await asyncio.wait([self._keeper])
             self._keeper = None
         if self._admission is not None:
-            self._admission.close(_stopped())
+            self._admission.close(stopped())
         process, self._process = self._process, None
         if process is not None:
             process.kill()
@@ -160,7 +159,7 @@ class LlamaCppEngine:
         for is_last in (False, True):
             came = False
             try:
-                async with aclosing(self._write(request, seed, asked_at)) as chunks:
+                async with aclosing(self._write_all(request, seed, asked_at)) as chunks:
                     async for chunk in chunks:
                         came = True
                         yield chunk
@@ -198,12 +197,25 @@ class LlamaCppEngine:
             tokens_per_second=admission.meter.tokens_per_second(time.monotonic()),
         )
 
-    async def _write(
+    def _write_all(
         self, request: GenerationRequest, seed: int, asked_at: float
+    ) -> AsyncGenerator[Chunk, None]:
+        if not request.sampling.banned_words:
+            return self._write(request, seed, asked_at)
+
+        def ask(part: GenerationRequest, single: bool) -> AsyncGenerator[Chunk, None]:
+            return self._write(part, part.sampling.seed or 0, asked_at, single=single)
+
+        return ReplyWithout(request, ask, seed=seed, decides=True).chunks()
+
+    async def _write(
+        self, request: GenerationRequest, seed: int, asked_at: float, *, single: bool = False
     ) -> AsyncGenerator[Chunk, None]:
         server, admission = self._ready_server(), self._admission
         assert admission is not None  # noqa: S101 - there with the first server
         prompt = await self._tokens_of(server, request)
+        path, words = server.prepared.header.path, request.sampling.banned_words
+        never = await self._bans.never(path, words, prompt, single=single)
         number = next(self._numbers)
         room_tokens = len(prompt) + request.max_tokens
         job = Job(number, request.channel, request.user, len(prompt), room_tokens)
@@ -227,6 +239,7 @@ class LlamaCppEngine:
                 slot=slot,
                 seed=seed,
                 special_tokens=server.special_tokens,
+                never=never,
             )
             self._used[number] = len(prompt)
             url = f"{server.address}/v1/completions"
@@ -263,13 +276,7 @@ class LlamaCppEngine:
             prompt = await server.tokenize(request.prompt)
         except (RemoteEngineError, aiohttp.ClientError, TimeoutError) as error:
             raise await self._what_happened(server, error) from error
-        room = server.info.context_tokens
-        if len(prompt) + request.max_tokens > room + 1:  # the last token is chosen, never computed
-            raise RequestTooLarge(
-                f"A prompt of {len(prompt)} tokens and a reply of up to {request.max_tokens} "
-                f"cannot fit: the model has room for {room}.",
-                "Shorten the message or the persona, or lower max_reply_tokens.",
-            )
+        check_fits(len(prompt), request.max_tokens, server.info.context_tokens)
         return prompt
 
     async def _keep(self) -> None:
@@ -338,7 +345,7 @@ class LlamaCppEngine:
         except TimeoutError:
             raise error from None
         if self._is_stopped:
-            raise _stopped() from error
+            raise stopped() from error
 
     async def _what_happened(self, server: LoadedServer, error: Exception) -> EngineError:
         """Why a request failed, in our words."""
@@ -350,11 +357,11 @@ class LlamaCppEngine:
                 said = getattr(error, "message", str(error)).strip(".")[:300]
                 return EngineFailed(f"llama.cpp did not finish the reply ({said}).", "Try again.")
             self._lose(server)
-        return _stopped() if self._is_stopped else self._process_ended()
+        return stopped() if self._is_stopped else self._process_ended()
 
     def _process_ended(self) -> EngineError:
         if self._is_stopped:
-            return _stopped()
+            return stopped()
         return ProcessEnded(
             self._last_error or "llama.cpp's process ended.",
             "It is being started again: try again in a moment.",
@@ -366,21 +373,8 @@ class LlamaCppEngine:
         return self._server
 
     def _unavailable(self) -> EngineUnavailable:
-        match self._state:
-            case EngineState.RESTARTING:
-                return EngineUnavailable(
-                    "The model is being restarted after a fault.", "Try again in a moment."
-                )
-            case EngineState.STOPPED if self._last_error and self._admission is None:
-                return EngineUnavailable(
-                    f"The model could not be loaded: {self._last_error}", "Start the bot again."
-                )
-            case EngineState.STOPPED:
-                return _stopped()
-            case _:
-                return EngineUnavailable(
-                    "The model is still being loaded.", "Try again in a moment."
-                )
+        never_was = self._admission is None
+        return unavailable(self._state, could_not_load=self._last_error if never_was else "")
 
     @property
     def _is_stopped(self) -> bool:
@@ -390,7 +384,3 @@ class LlamaCppEngine:
         if self._is_stopped:
             raise EngineUnavailable("The engine was stopped while it started.")
         self._activity, self._progress = activity, progress
-
-
-def _stopped() -> EngineUnavailable:
-    return EngineUnavailable("The engine was stopped.", "Start the bot again.")

@@ -165,7 +165,9 @@ class Batch:
         if taken.copy_from is not None:
             self._runner.copy(taken.copy_from, taken.slot, taken.cached_tokens)
         written = len(prompt) - len(submission.prompt)
-        self._runner.sample(taken.slot, prompt, request.sampling, submission.seed, written)
+        sampling = request.sampling
+        vocabulary = self._tokens.vocabulary if sampling.reads_texts else None
+        self._runner.sample(taken.slot, prompt, sampling, submission.seed, written, vocabulary)
         self._scheduler.skip(submission.number, taken.cached_tokens)
         if writer is not None:
             writer.admitted.slot = taken.slot

@@ -17,6 +17,7 @@ from bot.engine.api import (
 from bot.engine.local.batch import Event
 from bot.engine.local.request import Submission
 from bot.engine.local.runner import Runner, RunnerLimits
+from bot.engine.local.tokens import TextTokens
 from bot.engine.local.worker import Ready, Worker, WorkerStatus
 from bot.errors import CaduceusError, EngineError, EngineUnavailable, RequestTooLarge
 
@@ -125,7 +126,7 @@ class LocalEngine:
         """Stream one reply; closing this iterator frees its row before the next step."""
         asked_at = time.monotonic()
         ready, worker = self._running()
-        prompt = await asyncio.to_thread(ready.tokens.encode_prompt, request.prompt)
+        prompt = await asyncio.to_thread(_prompt_tokens, ready.tokens, request)
         ready, worker = self._running()  # it may have failed, or be another, since
         seed = request.sampling.seed
         submission = Submission(
@@ -225,6 +226,12 @@ class LocalEngine:
             stream = self._streams.get(number)
             if stream is not None:
                 stream.put_nowait(item)
+
+
+def _prompt_tokens(tokens: TextTokens, request: GenerationRequest) -> list[int]:
+    if request.sampling.reads_texts:
+        _ = tokens.vocabulary  # made here, so that the batch doesn't wait for it
+    return tokens.encode_prompt(request.prompt)
 
 
 def _check_fits(submission: Submission, info: ModelInfo) -> None:

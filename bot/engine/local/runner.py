@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bot.engine.api import Sampling
+from bot.engine.local.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +50,18 @@ class Runner(Protocol):
         ...
 
     def sample(
-        self, slot: int, prompt: Sequence[int], sampling: Sampling, seed: int, step: int = 0
+        self,
+        slot: int,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        seed: int,
+        step: int = 0,
+        vocabulary: Vocabulary | None = None,
     ) -> None:
         """How the tokens of the request in `slot` are to be chosen. The prompt counts as said.
 
         `step` is how many of the prompt's last tokens were chosen for this very request before:
-        the choices go on where they were.
+        the choices go on where they were. `vocabulary` is there where `sampling` reads texts.
         """
         ...
 

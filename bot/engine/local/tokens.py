@@ -1,7 +1,10 @@
 """Text to tokens and back. Encoding is safe from any thread; a TextStream is one request's."""
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from typing import Any, cast
+
+from bot.engine.local.vocabulary import Vocabulary, piece_of
 
 REPLACEMENT = "\ufffd"  # what a tokenizer decodes an incomplete character to
 CONTEXT_TOKENS = 8  # of the prompt, so that the reply's first token is decoded as a continuation
@@ -53,6 +56,25 @@ class TextTokens:
             list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         return cast(str, text)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """What each token adds to a text. Made once, which takes a moment: not on the event loop.
+
+        A token's text may depend on what stands before it, so each is decoded after another one.
+        """
+        before = self._encode("a")[-1:]
+        count = len(self._tokenizer)
+        rows = [[*before, token] for token in range(count)]
+        if self._backend is not None:
+            texts = cast("list[str]", self._backend.decode_batch(rows, skip_special_tokens=True))
+        else:
+            texts = [self.decode(row) for row in rows]
+        names = cast("list[str | None]", self._tokenizer.convert_ids_to_tokens(list(range(count))))
+        known = len(self.decode(before))
+        return Vocabulary(
+            [piece_of(name or "", text[known:]) for name, text in zip(names, texts, strict=True)]
+        )
 
     def _encode(self, text: str) -> list[int]:
         if self._backend is not None:

@@ -22,6 +22,7 @@ from bot.engine.local.memory import (
 )
 from bot.engine.local.runner import RunnerLimits, Segment
 from bot.engine.local.slots import BLOCK_TOKENS
+from bot.engine.local.vocabulary import Vocabulary
 from bot.engine.portable.sampling import Sampler
 
 if TYPE_CHECKING:
@@ -116,10 +117,16 @@ class LlamaRunner:
 
     @telling_out_of_memory()
     def sample(
-        self, slot: int, prompt: Sequence[int], sampling: Sampling, seed: int, step: int = 0
+        self,
+        slot: int,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        seed: int,
+        step: int = 0,
+        vocabulary: Vocabulary | None = None,
     ) -> None:
         """See :class:`~bot.engine.local.runner.Runner`."""
-        self._sampler.begin(slot, prompt, sampling, seed, step)
+        self._sampler.begin(slot, prompt, sampling, seed, step, vocabulary)
 
     def release(self, slot: int) -> None:
         """See :class:`~bot.engine.local.runner.Runner`."""

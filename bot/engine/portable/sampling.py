@@ -1,6 +1,8 @@
 """Choosing the next token, for all rows of a batch together, each with its own settings.
 
 The steps and their order are Hugging Face's: repetition penalty, temperature, top-k, top-p, min-p.
+What is off by default has its place before the temperature (:mod:`bot.engine.portable.steering`)
+and after min-p (XTC), and costs nothing where it is off.
 Sorting a whole vocabulary is slow, so the likeliest tokens are looked at first; where they do not
 decide beyond doubt (rounding, equal scores, a flat distribution), that row alone is done in full.
 """
@@ -14,10 +16,13 @@ import torch
 from torch import Tensor
 
 from bot.engine.api import Sampling
+from bot.engine.local.vocabulary import Vocabulary
+from bot.engine.portable.steering import Steering
 
 CANDIDATES = 256
 LEAST_TEMPERATURE = 1e-4  # below it scores outgrow float32; it is as good as greedy already
 DOUBT = 1e-5  # closer than this to a threshold, float32 sums may differ with their order
+XTC_SEED = 0x5EED  # makes its numbers others than those that draw the token
 
 _MASK = (1 << 64) - 1
 
@@ -39,11 +44,15 @@ class RowSettings:
     top_k: Tensor
     top_p: Tensor
     min_p: Tensor
-    penalty: Tensor
+    penalty: Tensor  # 1 where a window of its own counts
     candidates: int  # how many of the likeliest tokens are worth looking at
+    threshold: Tensor | None  # XTC's; None where no row has it on
+    steered: bool = False  # whether any row has penalties by count, DRY or banned words
 
     @classmethod
-    def of(cls, samplings: Sequence[Sampling], device: torch.device) -> "RowSettings":
+    def of(
+        cls, samplings: Sequence[Sampling], device: torch.device, *, steered: bool = False
+    ) -> "RowSettings":
         """Greedy rows get a temperature of 1: nothing is drawn for them."""
 
         def column(values: list[float]) -> Tensor:
@@ -55,9 +64,18 @@ class RowSettings:
             top_k=torch.tensor([s.top_k for s in samplings], device=device).unsqueeze(1),
             top_p=column([s.top_p for s in samplings]).double(),
             min_p=column([s.min_p for s in samplings]),
-            penalty=column([s.repetition_penalty for s in samplings]),
+            penalty=column([_penalty(s) for s in samplings]),
             candidates=max(CANDIDATES, 2 * max(s.top_k for s in samplings)),
+            threshold=column([s.xtc_threshold for s in samplings]).double()
+            if any(s.xtc_probability > 0 for s in samplings)
+            else None,
+            steered=steered,
         )
+
+
+def _penalty(sampling: Sampling) -> float:
+    """Of all that was said; with a window, it is among what steers the row."""
+    return 1.0 if sampling.counts_tokens else sampling.repetition_penalty
 
 
 def penalised(logits: Tensor, seen: Tensor, penalty: Tensor) -> Tensor:
@@ -111,8 +129,28 @@ def likeliest(scores: Tensor, rows: RowSettings) -> tuple[Tensor, Tensor, Tensor
     return ids, probabilities.masked_fill(~kept, 0), doubt.squeeze(1)
 
 
-def remaining(scores: Tensor, sampling: Sampling) -> Tensor:
-    """Hugging Face's steps to the letter, for one row [vocabulary]: -inf for what falls away."""
+def without_top_choices(
+    probabilities: Tensor, threshold: Tensor, applies: Tensor
+) -> tuple[Tensor, Tensor]:
+    """XTC: of several tokens that are likely enough, only the least likely stays.
+
+    `probabilities` are float64 [rows, candidates], 0 for those that fell away already, and need not
+    sum to 1; `threshold` and `applies` (bool) are [rows, 1]. Returns them without those that fall
+    away now and, a row, whether that is in doubt. As llama.cpp does it, but that of equal ones none
+    goes before another: https://github.com/oobabooga/text-generation-webui/pull/6335
+    """
+    shares = probabilities / probabilities.sum(-1, keepdim=True)
+    likely = (shares >= threshold) & (probabilities > 0)
+    least = probabilities.masked_fill(~likely, math.inf).amin(-1, keepdim=True)
+    doubt = applies & ((shares - threshold).abs() < DOUBT).any(-1, keepdim=True)
+    return probabilities.masked_fill(applies & (probabilities > least), 0), doubt.squeeze(1)
+
+
+def remaining(scores: Tensor, sampling: Sampling, *, excludes: bool = False) -> Tensor:
+    """Hugging Face's steps to the letter, for one row [vocabulary]: -inf for what falls away.
+
+    `excludes`: XTC's chance has come about in this step.
+    """
     if 0 < sampling.top_k < scores.shape[-1]:
         scores = scores.masked_fill(scores < scores.topk(sampling.top_k)[0][-1], -math.inf)
     if sampling.top_p < 1:
@@ -125,6 +163,12 @@ def remaining(scores: Tensor, sampling: Sampling) -> Tensor:
         out = probabilities < sampling.min_p * probabilities.max()
         out[probabilities.argmax()] = False
         scores = scores.masked_fill(out, -math.inf)
+    if excludes:
+        probabilities = scores.softmax(-1)
+        likely = (probabilities >= sampling.xtc_threshold) & (probabilities > 0)
+        if likely.any():
+            least = probabilities[likely].min()
+            scores = scores.masked_fill(probabilities > least, -math.inf)
     return scores
 
 
@@ -154,21 +198,30 @@ class Sampler:
         self._samplings: dict[int, Sampling] = {}
         self._seeds: dict[int, int] = {}
         self._chosen: dict[int, int] = {}
+        self._steering = Steering(vocabulary=vocabulary, device=device)
         self._batch: tuple[int, ...] = ()
         self._rows: RowSettings | None = None
 
     def begin(
-        self, slot: int, prompt: Sequence[int], sampling: Sampling, seed: int, step: int = 0
+        self,
+        slot: int,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        seed: int,
+        step: int = 0,
+        vocabulary: Vocabulary | None = None,
     ) -> None:
         """A new request in `slot`. The prompt's tokens count as seen, as with Hugging Face.
 
-        `step` is how many tokens were chosen for it before.
+        `step` is how many tokens were chosen for it before. `vocabulary` is there where `sampling`
+        reads texts.
         """
+        self._steering.begin(slot, prompt, sampling, vocabulary)
         self._samplings[slot] = sampling
         self._seeds[slot] = seed
         self._chosen[slot] = step
         self._batch = ()
-        if sampling.repetition_penalty != 1:
+        if _penalty(sampling) != 1:
             seen = torch.tensor(prompt, device=self._device)
             self._seen[slot] = False
             self._seen[slot, seen[seen < self._seen.shape[1]]] = True
@@ -178,10 +231,14 @@ class Sampler:
         rows = self._settings(tuple(slots))
         scores = logits.float()
         at = torch.tensor(slots, device=self._device)
-        penalise = any(s.repetition_penalty != 1 for s in rows.samplings)
+        penalise = any(_penalty(s) != 1 for s in rows.samplings)
         if penalise:
             scores = penalised(scores, self._seen[at], rows.penalty)
+        if rows.steered:
+            scores = self._steering.steer(scores, slots)
         chosen = self._pick(scores, rows, slots)
+        if rows.steered:
+            self._steering.take(slots, chosen)
         if penalise:
             self._seen[at, torch.tensor(chosen, device=self._device)] = True
         for slot in slots:
@@ -190,7 +247,11 @@ class Sampler:
 
     def _settings(self, slots: tuple[int, ...]) -> RowSettings:
         if self._rows is None or self._batch != slots:
-            self._rows = RowSettings.of([self._samplings[slot] for slot in slots], self._device)
+            self._rows = RowSettings.of(
+                [self._samplings[slot] for slot in slots],
+                self._device,
+                steered=any(self._steering.has(slot) for slot in slots),
+            )
             self._batch = slots
         return self._rows
 
@@ -204,17 +265,30 @@ class Sampler:
         numbers = [uniform(self._seeds[slot], self._chosen[slot]) for slot in slots]
         uniforms = torch.tensor(numbers, dtype=torch.float64, device=self._device).unsqueeze(1)
         ids, probabilities, doubt = likeliest(scores, rows)
+        excludes = [False] * len(slots)
+        if rows.threshold is not None:
+            excludes = [self._excludes(slot) for slot in slots]
+            applies = torch.tensor(excludes, device=self._device).unsqueeze(1)
+            probabilities, unsure = without_top_choices(probabilities, rows.threshold, applies)
+            doubt |= unsure
         chosen = _integers(draw(ids, probabilities, uniforms))
         doubtful = _integers(doubt)
         for row, sampling in enumerate(rows.samplings):
             if sampling.temperature == 0:
                 chosen[row] = greedy[row]
             elif doubtful[row]:
-                chosen[row] = self._pick_in_full(scores[row], sampling, uniforms[row : row + 1])
+                scores_left = remaining(scores[row], sampling, excludes=excludes[row])
+                chosen[row] = self._pick_in_full(scores_left, uniforms[row : row + 1])
         return chosen
 
-    def _pick_in_full(self, scores: Tensor, sampling: Sampling, uniforms: Tensor) -> int:
-        probabilities = remaining(scores, sampling).softmax(-1).double().unsqueeze(0)
+    def _excludes(self, slot: int) -> bool:
+        """Whether XTC's chance comes about in this step."""
+        probability = self._samplings[slot].xtc_probability
+        number = uniform(self._seeds[slot] ^ XTC_SEED, self._chosen[slot])
+        return probability > 0 and number <= probability
+
+    def _pick_in_full(self, scores: Tensor, uniforms: Tensor) -> int:
+        probabilities = scores.softmax(-1).double().unsqueeze(0)
         steps = probabilities.cumsum(-1)
         index = int((steps <= uniforms * steps[:, -1:]).sum())
         return min(index, scores.shape[-1] - 1)

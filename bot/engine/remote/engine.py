@@ -20,9 +20,9 @@ from bot.engine.api import (
     EngineState,
     EngineStatus,
     GenerationRequest,
-    GenerationStatistics,
     ModelInfo,
 )
+from bot.engine.remote.banning import ReplyWithout
 from bot.engine.remote.completion import (
     CHARACTERS_PER_TOKEN_LIMIT,
     Exchange,
@@ -31,6 +31,7 @@ from bot.engine.remote.completion import (
 )
 from bot.engine.remote.counting import TokenCounter, choose_counter
 from bot.engine.remote.link import KEEP_ALIVE_SECONDS, Link
+from bot.engine.remote.pace import Pace
 from bot.engine.remote.parameters import told_context
 from bot.engine.remote.probe import (
     REFRESH_SECONDS,
@@ -41,7 +42,7 @@ from bot.engine.remote.probe import (
     tidy_base_url,
 )
 from bot.engine.remote.reply import Manner, ServerReply
-from bot.engine.remote.shortcomings import shortcomings
+from bot.engine.remote.shortcomings import missing_samplers, shortcomings
 from bot.errors import CaduceusError, EngineUnavailable, RemoteEngineError, RequestTooLarge
 
 logger = logging.getLogger(__name__)
@@ -49,8 +50,6 @@ logger = logging.getLogger(__name__)
 DEFAULT_CONTEXT_TOKENS = 4096
 CHAT_TOKENS = 64  # kept free for what the server writes around messages in roles
 RETRY_SECONDS = 0.5  # doubled at each further try
-AVERAGE_WEIGHT = 0.3  # of the newest value
-WAIT_KNOWN_SECONDS = 60.0  # for so long, what was measured tells what to expect
 LOOK_SECONDS = 5.0  # how often a server that is not ready is looked for
 
 
@@ -86,9 +85,7 @@ class OpenAIEngine:
         self._works = False  # it has written a reply since it was last looked for
         self._seen_connections = 0  # when it was last looked at
         self._active = 0
-        self._first_token_average = 0.0
-        self._speed_average = 0.0
-        self._measured_at = 0.0
+        self._pace = Pace()
         self._not_ready: RemoteEngineError | None = None  # why it is STARTING
         self._reply_error = ""  # of the last reply
         self._wake = asyncio.Event()
@@ -144,8 +141,9 @@ class OpenAIEngine:
     @property
     def shortcomings(self) -> tuple[tuple[str, str], ...]:
         """What does not work as it should with this server, and what to do, in words."""
-        wraps = self._facts is not None and self._facts.wraps_prompts
-        return shortcomings(uses_chat=self._manner.uses_chat, wraps_prompts=wraps)
+        facts, manner = self._facts or ServerFacts(), self._manner
+        missing = missing_samplers(manner.asked_for, facts.kinds, manner.refused.names)
+        return shortcomings(manner.uses_chat, facts.wraps_prompts, missing)
 
     @property
     def not_ready(self) -> RemoteEngineError | None:
@@ -154,15 +152,14 @@ class OpenAIEngine:
 
     def status(self) -> EngineStatus:
         """What is under way here; the server's own queue is not visible to us."""
-        is_known = time.monotonic() - self._measured_at < WAIT_KNOWN_SECONDS
         return EngineStatus(
             state=self._state,
             model=self._info.name if self._info else self._model,
             device=f"remote {self._base_url}",
             kernel=f"tokens counted by {self.counting}",
             running=self._active,
-            expected_wait_seconds=self._first_token_average if is_known else 0.0,
-            tokens_per_second=self._speed_average * self._active,
+            expected_wait_seconds=self._pace.expected_wait_seconds,
+            tokens_per_second=self._pace.tokens_per_second * self._active,
             last_error=self._not_ready.message if self._not_ready else self._reply_error,
         )
 
@@ -170,10 +167,10 @@ class OpenAIEngine:
         """Stream one reply; closing the iterator closes the HTTP stream, which cancels it."""
         if self._state is EngineState.STARTING:
             await self._meet_server()
-        came = False
+        came, known = False, self.shortcomings
         self._active += 1
         try:
-            async with aclosing(self._write(request)) as chunks:
+            async with aclosing(self._write_all(request)) as chunks:
                 async for chunk in chunks:
                     if chunk.finish is not None:
                         await self._succeed()
@@ -194,6 +191,18 @@ class OpenAIEngine:
             raise
         finally:
             self._active -= 1
+            self._warn(known)
+
+    def _write_all(self, request: GenerationRequest) -> AsyncGenerator[Chunk, None]:
+        if not request.sampling.banned_words:
+            return self._write(request)
+        seed = request.sampling.seed
+        return ReplyWithout(
+            request,
+            lambda part, _single: self._write(part),
+            seed=random.getrandbits(31) if seed is None else seed,
+            goes_on=lambda: not self._manner.uses_chat,
+        ).chunks()
 
     async def _write(self, request: GenerationRequest) -> AsyncGenerator[Chunk, None]:
         if isinstance(self._not_ready, WrongAddressError):
@@ -232,7 +241,8 @@ class OpenAIEngine:
                 if event.finish is None:
                     yield Chunk(event.text)
                 else:
-                    statistics = self._statistics(seed, exchange, prompt_tokens)
+                    statistics = exchange.statistics(self.info.name, seed, prompt_tokens)
+                    self._pace.take(statistics)
                     yield Chunk(event.text, event.finish, statistics)
 
     async def _meet_server(self, *, again: bool = False) -> None:
@@ -283,7 +293,11 @@ class OpenAIEngine:
         info = self._model_info(facts, self._counter)
         if info != self._info:
             self._info = info
-            for text, fix in self.shortcomings:
+            self._warn(())
+
+    def _warn(self, known: Sequence[tuple[str, str]]) -> None:
+        for text, fix in self.shortcomings:
+            if (text, fix) not in known:
                 logger.warning("%s %s", text, fix)
 
     async def _look_for_server(self) -> None:
@@ -375,21 +389,6 @@ class OpenAIEngine:
                 "Shorten the persona or the message.",
             )
         return min(wanted, room)
-
-    def _statistics(
-        self, seed: int, exchange: Exchange, prompt_tokens: int
-    ) -> GenerationStatistics:
-        statistics = exchange.statistics(self.info.name, seed, prompt_tokens)
-        self._measured_at = time.monotonic()
-        self._first_token_average = _average(
-            self._first_token_average, statistics.first_token_seconds
-        )
-        self._speed_average = _average(self._speed_average, statistics.tokens_per_second)
-        return statistics
-
-
-def _average(old: float, new: float) -> float:
-    return old + AVERAGE_WEIGHT * (new - old) if old else new
 
 
 def _counting(facts: ServerFacts) -> tuple[object, ...]:

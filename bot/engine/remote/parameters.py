@@ -11,15 +11,31 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from bot.engine.api import GenerationRequest
+from bot.engine.api import DRY_BREAKERS, DRY_TOKENS, GenerationRequest, Sampling
 from bot.engine.remote.apis import rows_at, tokens_at
 
 PLAIN_STOPS = 4  # OpenAI's own limit
 MOST_STOPS_NAMED = 64  # a number above that, in a refusal, is no limit of stop strings
 
+# What each of our samplers is called; servers that have one of them call it alike.
+DRY = frozenset(
+    {
+        "dry_multiplier",
+        "dry_base",
+        "dry_allowed_length",
+        "dry_penalty_last_n",
+        "dry_sequence_breakers",
+    }
+)
+XTC = frozenset({"xtc_probability", "xtc_threshold"})
+PENALTIES = frozenset({"presence_penalty", "frequency_penalty"})
+# vLLM's, and TabbyAPI's: fewer tries are needed where a server knows them.
+BANNED_WORDS = frozenset({"bad_words", "banned_strings"})
+
 # What a server may refuse and a reply can do without; stop strings are also looked for here.
 _DROPPABLE = (
     "stream_options",
+    *sorted(DRY | XTC | PENALTIES | BANNED_WORDS),
     "repeat_penalty",
     "min_p",
     "top_k",
@@ -32,6 +48,10 @@ _DROPPABLE = (
 # For a refusal that names nothing, in this order.
 _GUESSES = (
     frozenset({"stream_options"}),
+    BANNED_WORDS,
+    frozenset({"dry_sequence_breakers"}),
+    DRY,
+    XTC,
     frozenset({"repeat_penalty"}),
     frozenset({"min_p"}),
     frozenset({"top_k"}),
@@ -81,9 +101,30 @@ def body_of(
         "repetition_penalty": sampling.repetition_penalty,
         "repeat_penalty": sampling.repetition_penalty,
     }
+    body |= _samplers(sampling)
     if stops := list(request.stop[: refused.most_stops]):
         body["stop"] = stops
     return {name: value for name, value in body.items() if name not in refused.names}
+
+
+def _samplers(sampling: Sampling) -> dict[str, Any]:
+    """Those that are on: of what is off, a server that doesn't know it need not hear."""
+    body: dict[str, Any] = {}
+    if sampling.counts_tokens:
+        body["presence_penalty"] = sampling.presence_penalty
+        body["frequency_penalty"] = sampling.frequency_penalty
+    if sampling.dry_multiplier > 0:
+        body["dry_multiplier"] = sampling.dry_multiplier
+        body["dry_base"] = sampling.dry_base
+        body["dry_allowed_length"] = sampling.dry_allowed_length
+        body["dry_penalty_last_n"] = DRY_TOKENS
+        body["dry_sequence_breakers"] = list(DRY_BREAKERS)
+    if sampling.xtc_probability > 0:
+        body["xtc_probability"] = sampling.xtc_probability
+        body["xtc_threshold"] = sampling.xtc_threshold
+    if sampling.banned_words:
+        body["bad_words"] = body["banned_strings"] = list(sampling.banned_words)
+    return body
 
 
 def _chat(request: GenerationRequest) -> dict[str, Any]:
@@ -138,7 +179,8 @@ def _guesses(body: dict[str, Any]) -> Iterator[Refusal]:
     yield Refusal(_NOT_OPENAI)
     if most is not None:
         yield Refusal(_NOT_OPENAI, most_stops=most)
-    yield Refusal(_NOT_OPENAI | {"seed", "stop"})
+    yield Refusal(_NOT_OPENAI | PENALTIES)
+    yield Refusal(_NOT_OPENAI | PENALTIES | {"seed", "stop"})
 
 
 def _named(body: dict[str, Any], said: str, refused: Refusal) -> Refusal | None:

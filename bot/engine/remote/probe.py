@@ -68,6 +68,12 @@ class ServerFacts:
     # How its makers choose its tokens: as the server tells it, else as the model's name does.
     sampling: Mapping[str, float] = field(default_factory=dict[str, float])
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Which kinds of server it shows to be, by what it answers to."""
+        counting = self.counting_api.name if self.counting_api else ""
+        return tuple(filter(None, (counting, self.context_api)))
+
 
 def tidy_base_url(base_url: str) -> str:
     """Without spaces, and without the endpoint that was copied along."""

@@ -32,6 +32,7 @@ class Manner:
     uses_chat: bool = False  # it has `/chat/completions` alone
     refused: Refusal = field(default_factory=Refusal)
     thinks: bool = False  # it has sent reasoning of its own, apart from the text
+    asked_for: frozenset[str] = frozenset()  # parameters that some request had
 
 
 async def cut_at_stops(
@@ -79,6 +80,7 @@ class ServerReply:
         no_endpoint: NoEndpointError | None = None
         while True:
             body = self._body(trial.refused, is_chat=uses_chat)
+            self.manner.asked_for |= body.keys()
             url = f"{self.base_url}/{'chat/' if uses_chat else ''}completions"
             try:
                 events = stream_completion(self.link, url, body, self.exchange)

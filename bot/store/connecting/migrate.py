@@ -23,7 +23,7 @@ from bot.store.connecting.connection import (
     prepare_file,
     run_once,
 )
-from bot.store.personas.tables import Base  # with every table
+from bot.store.scenes.tables import Base  # with every table
 
 MIGRATIONS = Path(__file__).resolve().parents[3] / "migrations"
 

@@ -14,6 +14,7 @@ from bot.store.personas.tables import (
     PersonaRow,
     PersonaVersionRow,
 )
+from bot.store.scenes.purging import remove_guild_scenes, remove_personas
 from bot.store.turns.rows import batches
 
 
@@ -40,6 +41,7 @@ def remove_guild(connection: Connection, guild_id: str) -> Purged:
     personas = _numbers(connection, PersonaRow, PersonaRow.guild_id == guild_id)
     books = _numbers(connection, LorebookRow, LorebookRow.guild_id == guild_id)
     connection.execute(delete(CastRow).where(CastRow.guild_id == guild_id))
+    remove_guild_scenes(connection, guild_id)
     return _take_away(connection, personas, books)
 
 
@@ -72,6 +74,7 @@ def _take_away(connection: Connection, personas: list[int], books: list[int]) ->
         )
         ids = [GUILD_ID.format(number) for number in piece]
         connection.execute(delete(CastRow).where(CastRow.persona_id.in_(ids)))
+        remove_personas(connection, ids)
         connection.execute(
             delete(LorebookPlaceRow).where(
                 LorebookPlaceRow.scope == "persona", LorebookPlaceRow.scope_id.in_(ids)

@@ -6,6 +6,7 @@ from sqlalchemy import Connection, delete, select
 
 from bot.chat.messages import ChannelKey, Erased
 from bot.store.personas.purging import forget_person
+from bot.store.scenes.purging import forget_player
 from bot.store.tables import AskerRow, ChannelRow, ConversationRow, MessageRow, TurnRow
 from bot.store.turns.access import forget_quotes_where, lock_channels, mark_stale, remove_turns
 from bot.store.turns.rows import CHANNEL_COLUMNS, batches, channel_key
@@ -40,6 +41,7 @@ def erase(connection: Connection, platform: str, speaker_id: str) -> Erased:
             delete(AskerRow).where(AskerRow.turn_id.in_(piece), AskerRow.speaker_id == speaker_id)
         )
     forget_person(connection, speaker_id)
+    forget_player(connection, platform, speaker_id)
     return Erased(tuple(sorted(turn_ids)), tuple(messages))
 
 

@@ -43,6 +43,7 @@ from bot.store.tables import (
     TurnRow,
 )
 from bot.store.turns.occasions import read_occasion, write_occasion
+from bot.store.turns.samplers import read_samplers, write_samplers
 
 Item = TypeVar("Item")
 AnyRow: TypeAlias = Row[*tuple[Any, ...]]
@@ -205,6 +206,7 @@ def to_record(row: AnyRow) -> GenerationRecord:
             min_p=row.min_p,
             repetition_penalty=row.repetition_penalty,
             seed=row.wanted_seed,
+            **read_samplers(row.samplers),
         ),
         finish=FinishReason(row.finish),
         statistics=GenerationStatistics(
@@ -258,6 +260,7 @@ def from_record(record: GenerationRecord, swipe_id: int) -> dict[str, Any]:
         "engine": record.engine,
         "thinking_tokens": _count(record.statistics.thinking_tokens),
         "occasion": write_occasion(record.occasion),
+        "samplers": write_samplers(record.sampling),
     }
 
 

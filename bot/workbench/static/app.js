@@ -5,6 +5,7 @@ import { LOST, call, listen } from "./api.js";
 import { Composer } from "./composer.js";
 import { Conversations } from "./conversations.js";
 import { Personas } from "./personas.js";
+import { Scene } from "./scene.js";
 import { Settings } from "./settings.js";
 import { Sidebar } from "./sidebar.js";
 import { Transcript, listening } from "./turns.js";
@@ -37,6 +38,15 @@ const transcript = new Transcript({
   swipe: (turn, step) => act("POST", `turns/${turn.id}/swipe`, { step }),
   edit: (turn, text) => act("PUT", `turns/${turn.id}`, { text }),
   why: (turn) => explain(chat, turn),
+  fork: async (turn) => {
+    try {
+      const { id } = await call("POST", `chats/${chat}/turns/${turn.id}/fork`);
+      sidebar.pick(id);
+      toast("This chat goes on from there. The other one stays as it is.");
+    } catch (error) {
+      toast(error.message);
+    }
+  },
   rescue: (text) => {
     composer.giveBack(text);
     toast("The message that you were editing is gone. Your text stands in the message field.");
@@ -55,6 +65,7 @@ const conversations = new Conversations();
 const sidebar = new Sidebar((id) => (location.hash = id), () => show(chat));
 const personas = new Personas(sidebar);
 const settings = new Settings();
+const scene = new Scene(sidebar);
 const workshop = new Workshop((persona) => personas.choose(persona));
 
 /* ---- what the server tells ---- */
@@ -63,6 +74,7 @@ const handlers = {
   snapshot(snapshot) {
     Object.assign(state, { busy: snapshot.busy, live: snapshot.live, persona: snapshot.persona, skipped: snapshot.skipped });
     personas.show(chat, snapshot.persona);
+    scene.tell(snapshot.scene);
     transcript.setBusy(snapshot.busy);
     transcript.draw(snapshot.turns);
     note(snapshot.note);
@@ -105,6 +117,9 @@ const handlers = {
   note(given) {
     note(given.text ? given : null);
   },
+  scene({ scene: told }) {
+    scene.tell(told);
+  },
   settings({ settings: all }) {
     if ($("settings").open) settings.draw(all);
   },
@@ -126,7 +141,8 @@ function update() {
   const { busy, live, persona, engine, connected } = state;
   $("stop").hidden = !busy;
   $("earlier").hidden = !state.skipped;
-  if (persona) listening(persona, !state.skipped && transcript.first()?.role !== "bot");
+  const opening = transcript.turns.get(transcript.first());
+  if (persona) listening(persona, !state.skipped && opening?.role !== "bot");
   banner(engine, connected);
   const waits = busy && live === null && engine;
   $("waiting").hidden = !waits;
@@ -216,6 +232,7 @@ function show(id) {
   $("export-text").href = `/api/chats/${id}/export?format=text`;
   $("export-json").href = `/api/chats/${id}/export`;
   settings.show(id);
+  scene.show(id);
   hush = listen(id, sidebar.name, handlers, (connected) => {
     state.connected = connected;
     update();

@@ -10,7 +10,7 @@ const REST = 3; // times what a drawing took, until the next one
 const clock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 
 export class Transcript {
-  /** `actions`: regenerate, continueReply, swipe, edit, remove, why; each takes a turn. `rescue` takes a text. */
+  /** `actions`: regenerate, continueReply, swipe, edit, fork, remove, why; each takes a turn. `rescue` takes a text. */
   constructor(actions) {
     this.actions = actions;
     this.chat = null;
@@ -110,10 +110,6 @@ export class Transcript {
     return this.turns.size ? Math.min(...this.turns.keys()) : null;
   }
 
-  first() {
-    return this.turns.get(Math.min(...this.turns.keys()));
-  }
-
   last() {
     return this.turns.get(Math.max(...this.turns.keys()));
   }
@@ -183,6 +179,7 @@ export class Transcript {
     }
     bar.append(
       iconButton("edit", "Edit", () => this.edit(turn.id)),
+      iconButton("fork", "Go on from here in another chat", () => this.actions.fork(turn)),
       iconButton("delete", "Delete", () => this.actions.remove(turn)));
     if (turn.role === "bot") bar.append(iconButton("why", "Why this reply?", () => this.actions.why(turn)));
     const speed = turn.role === "bot" && this.speeds.get(turn.id);

@@ -37,7 +37,7 @@ function parts(why) {
   }
   if (why.record) found.push(tiles(why.record));
   else found.push(el("p", { className: "callout", textContent: "How this text came to be was not kept." }));
-  found.push(sections(why), leftOut(why), ...lore(why), exact(why));
+  found.push(sections(why), leftOut(why), ...lore(why), ...memory(why), exact(why));
   if (why.record) found.push(details(why));
   return found;
 }
@@ -108,8 +108,17 @@ function lore({ lore }) {
     ["Lore left out", lore.left_out.map(entry)],
     ["Trouble with lore", lore.problems],
   ].filter(([, lines]) => lines.length);
-  return groups.map(([name, lines]) => el("section", {}, el("h3", { textContent: name }),
-    el("ul", { className: "plain-list" }, ...lines.map((line) => el("li", { textContent: line })))));
+  return groups.map(([name, lines]) => listed(name, lines));
+}
+
+function memory({ memory: notes }) {
+  const lines = notes.map((note) => `${note.kind} ${note.title} (${note.why})`);
+  return lines.length ? [listed("Memory", lines)] : [];
+}
+
+function listed(name, lines) {
+  return el("section", {}, el("h3", { textContent: name }),
+    el("ul", { className: "plain-list" }, ...lines.map((line) => el("li", { textContent: line }))));
 }
 
 function entry(note) {

@@ -60,7 +60,7 @@ def test_much_lore_is_in_the_file_and_counted_in_the_message() -> None:
     notes = tuple(LoreNote(f"Entry {at}", "Book", "by its keys" * 9) for at in range(100))
     lore = Additions(fired=notes, problems=("odd.json is no lorebook.",))
     fields = dict(_lore(lore))
-    shown = _within(fields["Lore"])
+    shown = _within(fields["Lore"], "lore.txt")
     assert len(shown) < 1024
     assert "more, in lore.txt" in shown
     assert all(f"Entry {at} " in lore_text(lore) for at in range(100))

@@ -11,6 +11,7 @@ from bot.engine.local.request import Submission
 from bot.engine.local.runner import Segment
 from bot.engine.local.slots import BLOCK_TOKENS
 from bot.engine.local.tokens import TextTokens
+from bot.engine.local.vocabulary import Vocabulary
 
 LETTER = 70  # a token of one letter, in the tests' tokenizer
 
@@ -37,7 +38,13 @@ class WritingDown:
         self.calls.append(("copy", source, target, tokens))
 
     def sample(
-        self, slot: int, prompt: Sequence[int], sampling: Sampling, seed: int, step: int = 0
+        self,
+        slot: int,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        seed: int,
+        step: int = 0,
+        vocabulary: Vocabulary | None = None,
     ) -> None:
         self.calls.append(("sample", slot, tuple(prompt), seed))
 

@@ -17,6 +17,7 @@ from bot.engine.local.request import Submission
 from bot.engine.local.runner import RunnerLimits, RunnerOutOfMemory, Segment
 from bot.engine.local.slots import BLOCK_TOKENS
 from bot.engine.local.tokens import TextTokens
+from bot.engine.local.vocabulary import Vocabulary
 from bot.engine.portable.llama import LlamaRunner
 from bot.errors import EngineFailed
 
@@ -69,7 +70,13 @@ class Forgetful:
         self.held[target] = self.held[source][:tokens]
 
     def sample(
-        self, slot: int, prompt: Sequence[int], sampling: Sampling, seed: int, step: int = 0
+        self,
+        slot: int,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        seed: int,
+        step: int = 0,
+        vocabulary: Vocabulary | None = None,
     ) -> None:
         self._call()
         self.asked[slot] = (set(prompt), seed, step)

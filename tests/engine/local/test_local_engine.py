@@ -1,9 +1,11 @@
 """The local engine as a whole, on a tiny model with random weights."""
 
 import asyncio
+import re
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -483,3 +485,27 @@ async def test_the_embedded_model_writes_what_generate_writes(tmp_path: Path) ->
     for number, (prompt, chunks) in enumerate(zip(prompts, replies, strict=True)):
         expected = await asyncio.to_thread(generated, loads[0], prompt, 20 + number)
         assert text_of(chunks) == expected.rstrip("\ufffd")
+
+
+async def test_samplers_hold_for_their_request_alone(loaded: Any) -> None:
+    async with running(lambda: loaded) as engine:
+        async with asyncio.timeout(60):
+            plain = "".join(chunk.text for chunk in await read(engine, ask()))
+            found = re.search("[ -~]{2,}", plain)  # the model writes noise
+            assert found is not None
+            word = found[0].swapcase()
+            banned = replace(GREEDY, banned_words=(word,))
+            dry = replace(GREEDY, dry_multiplier=5.0, dry_allowed_length=1, frequency_penalty=0.5)
+            requests = [
+                ask(channel="plain"),
+                ask(channel="banned", sampling=banned),
+                ask(channel="dry", sampling=dry),
+            ]
+            replies = await asyncio.gather(*(read(engine, request) for request in requests))
+            alone = await read(engine, ask(channel="alone", sampling=dry))
+    texts = ["".join(chunk.text for chunk in chunks) for chunks in replies]
+    assert texts[0] == plain
+    assert texts[1].startswith(plain[: found.start()])
+    assert word.casefold() not in texts[1].casefold()
+    assert texts[2] == "".join(chunk.text for chunk in alone)
+    assert texts[2] != plain

@@ -257,7 +257,7 @@ async def test_a_wait_measured_long_ago_is_not_expected_any_more(
     async with serving(server) as engine:
         await collect(engine)
         assert engine.status().expected_wait_seconds > 0
-        monkeypatch.setattr("bot.engine.remote.engine.WAIT_KNOWN_SECONDS", 0.0)
+        monkeypatch.setattr("bot.engine.remote.pace.WAIT_KNOWN_SECONDS", 0.0)
         assert engine.status().expected_wait_seconds == 0
 
 

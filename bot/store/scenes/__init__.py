@@ -1,0 +1,1 @@
+"""Scenes on SQL, and copies of conversations."""

@@ -1,0 +1,1 @@
+"""Scenes on the page."""

@@ -1,0 +1,1 @@
+"""What `/roleplay` and forks share: threads, rights, looks."""

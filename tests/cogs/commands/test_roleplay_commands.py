@@ -1,0 +1,155 @@
+"""`/roleplay` and «Fork from here» in Discord: threads, rights, files."""
+
+import json
+from pathlib import Path
+
+import discord
+import simcord
+from worlds import World, labels, talking
+
+ADA = 'name = "Ada"\ndescription = "{{char}} counts."\ngreeting = "Welcome, {{user}}."\n'
+
+
+def thread_of(world: World, name: str) -> simcord.ChannelHandle:
+    """The thread of a scene, or of a fork."""
+    [thread] = [each for each in world.channel.threads if each.name == name]
+    return thread
+
+
+def answer(result: simcord.InteractionResult) -> str:
+    shown = result.response or result.followups[-1]
+    return shown.content
+
+
+async def start(world: World, **options: object) -> simcord.ChannelHandle:
+    """Alice starts a scene with Ada, who greets."""
+    card = world.personas_folder / "ada.toml"
+    card.write_text(ADA, "utf-8")
+    await world.bot.desk.library.refresh()
+    given = {"title": "The light", "persona": "Ada", **options}
+    await world.alice.slash(world.channel, "roleplay start", **given)
+    return thread_of(world, "The light")
+
+
+async def test_a_scene_from_its_start_to_its_end(tmp_path: Path) -> None:
+    async with talking(tmp_path, lambda request: "It glows.") as world:
+        thread = await start(world, scenario="A *storm*.", persona="Ada, Bram")
+        assert f"A scene begins in <#{thread.id}>." in world.said()
+        first, greeting = world.messages(thread)[:2]
+        assert first.content.startswith("## The light\n> A \\*storm\\*.\nWith **Ada**, **Bram**.")
+        assert (greeting.content, greeting.author.name) == ("Welcome, Alice.", "Ada")
+
+        assert not (
+            await world.bob.slash(thread, "roleplay me", name="Kael", description="A smith.")
+        ).ephemeral
+        await world.bob.send(thread, "Ada, is the lamp lit?")
+        assert world.messages(thread)[-1].content.endswith("It glows.")
+        assert "Kael: Ada, is the lamp lit?" in world.engine.requests[-1].prompt
+        await world.bob.send(thread, "((back in a minute))")
+        assert len(world.engine.requests) == 1
+
+        listed = await world.bob.slash(thread, "roleplay cast", action="list")
+        assert listed.ephemeral
+        assert "**Kael**: A smith." in answer(listed)
+        await world.alice.slash(thread, "roleplay cast", action="remove", persona="Bram")
+        await world.alice.slash(thread, "roleplay turns", mode="named")
+        await world.alice.slash(thread, "roleplay note", text="Be brief.", depth=0)
+        await world.bob.send(thread, "Anybody?")
+        assert len(world.engine.requests) == 1
+        said = await world.alice.slash(thread, "roleplay say", persona="ada")
+        assert said.ephemeral
+        assert len(world.engine.requests) == 2
+        assert "Be brief." in world.engine.requests[-1].prompt
+
+        await world.alice.slash(thread, "roleplay pause")
+        await world.bob.send(thread, "Ada?")
+        assert len(world.engine.requests) == 2
+        await world.alice.slash(thread, "roleplay resume")
+        await world.bob.slash(thread, "roleplay recap")
+        recap = next(each for each in world.messages(thread) if "has happened" in each.content)
+        assert recap.content == "**The light: what has happened so far**\nIt glows."
+        assert recap.pinned
+
+        ended = await world.alice.slash(thread, "roleplay end")
+        assert not ended.ephemeral
+        assert ended.response is not None
+        markdown, document = [await file.read() for file in ended.response.attachments]
+        assert "**Kael:** Ada, is the lamp lit?" in markdown.decode()
+        assert json.loads(document)["cast"] == [{"id": "file:ada", "name": "Ada"}]
+        assert world.requests("PATCH", f"/channels/{thread.id}")[-1].json == {"archived": True}
+
+
+async def test_a_scene_belongs_to_who_started_it_and_to_moderators(tmp_path: Path) -> None:
+    async with talking(tmp_path, check_errors=False) as world:
+        thread = await start(world)
+        for command, options in (
+            ("cast", {"action": "add", "persona": "Bram"}),
+            ("say", {"persona": "Ada"}),
+            ("turns", {"mode": "round"}),
+            ("note", {"text": "Bob was here."}),
+            ("pause", {}),
+            ("resume", {}),
+            ("end", {}),
+        ):
+            refused = await world.bob.slash(thread, f"roleplay {command}", **options)
+            assert "Only who started this scene" in answer(refused), command
+        assert not world.engine.requests
+        await world.mod.slash(thread, "roleplay cast", action="add", persona="Bram")
+        twice = await world.mod.slash(thread, "roleplay cast", action="add", persona="Bram")
+        assert "Bram plays in this scene already" in answer(twice)
+        choices = await world.mod.autocomplete(thread, "roleplay say", "persona", "b")
+        assert [choice["name"] for choice in choices] == ["Bram"]
+        nobody = await world.bob.slash(thread, "roleplay me", name="ada")
+        assert "called ada already" in answer(nobody)
+        here = await world.alice.slash(world.channel, "roleplay pause")
+        assert "Start one with `/roleplay start`" in answer(here)
+        unknown = await world.mod.slash(thread, "roleplay say", persona="Caduceus")
+        assert "`/roleplay cast add`" in answer(unknown)
+
+
+async def test_where_no_thread_can_be_opened_it_is_played_right_there(tmp_path: Path) -> None:
+    async with talking(tmp_path, check_errors=False) as world:
+        everyone = world.guild.default_role
+        closed = discord.PermissionOverwrite(create_public_threads=False)
+        channel = world.guild.create_text_channel("plain", overwrites={everyone: closed})
+        options = {"title": "Here", "persona": "Bram"}
+        refused = await world.alice.slash(channel, "roleplay start", **options)
+        assert "Create Public Threads" in answer(refused)
+        assert "moderator" in answer(refused)
+        await world.alice.send(channel, "Hello?")
+        assert not world.engine.requests
+        await world.mod.slash(channel, "roleplay start", **options)
+        assert "right here" in world.said(channel)[-1]
+        await world.alice.send(channel, "Hello?")
+        assert len(world.engine.requests) == 1
+
+
+async def test_a_scene_in_a_direct_message(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        alice = world.alice.user
+        await alice.slash("roleplay start", title="Two", persona="Bram")
+        await alice.slash("roleplay turns", mode="named")
+        await alice.send_dm("Anybody?")
+        assert not world.engine.requests
+        await alice.send_dm("Bram?")
+        assert len(world.engine.requests) == 1
+        await alice.slash("roleplay end")
+
+
+async def test_a_fork_goes_on_by_itself_in_a_thread(tmp_path: Path) -> None:
+    async with talking(tmp_path, ["First.", "Second.", "Third.", "In the fork."]) as world:
+        await world.ask("one")
+        reply = world.messages()[-1]
+        await world.alice.click(reply, label="Regenerate")
+        await world.ask("two")
+        result = await world.bob.context_menu(world.channel, "Fork from here", reply)
+        assert result.ephemeral
+        assert "2 turns are known there" in answer(result)
+        thread = thread_of(world, "Fork: Second.")
+        assert [turn.text for turn in await world.turns(thread)] == ["one", "Second."]
+        shown = world.messages(thread)[-1]
+        assert shown.content == "Second."
+        assert "2/2 ▶" in labels(shown)
+        await world.bob.send(thread, f"{world.me} and then?")
+        assert "Third." not in world.engine.requests[-1].prompt
+        assert [turn.text for turn in await world.turns()][-2:] == ["two", "Third."]
