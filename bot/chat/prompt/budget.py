@@ -146,7 +146,7 @@ class Budget:
     def _choose(self, repeated: frozenset[int]) -> Choice:
         quote, reply, room = self._fixed()
         parts = self._draft.parts
-        over = frozenset(over_budget(parts, self._parts, repeated))
+        over = frozenset(over_budget(parts, self._parts, repeated, self._headings))
         stays = [index for index in self._order if index not in over | repeated]
         important = [index for index in stays if parts[index].priority > Priority.HISTORY]
         spare = [index for index in stays if parts[index].priority < Priority.HISTORY]

@@ -4,9 +4,10 @@ A feature that tells the model something appends a :class:`Part` to the request;
 budgeted, written and explained like all others.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, auto
+from types import MappingProxyType
 from typing import Literal
 
 Role = Literal["system", "user", "bot"]
@@ -90,14 +91,19 @@ def giving_up_order(parts: Sequence[Part]) -> list[int]:
 
 
 def over_budget(
-    parts: Sequence[Part], tokens: Sequence[int], without: Collection[int] = ()
+    parts: Sequence[Part],
+    tokens: Sequence[int],
+    without: Collection[int] = (),
+    headings: Mapping[str, int] = MappingProxyType({}),
 ) -> Iterator[int]:
     """The indexes of the droppable parts that have no room in their own budgets.
 
     What doesn't fit is passed over: a shorter one that matters less may still stand. Those
-    `without` which the prompt is anyway take no room, and are not among them.
+    `without` which the prompt is anyway take no room, and are not among them. `headings` says what
+    each heading takes: it is the first's that stands beneath it.
     """
     left: dict[TokenBudget, int] = {}
+    headed: set[tuple[TokenBudget, str]] = set()
     for part, cost in zip(parts, tokens, strict=True):
         if part.budget is not None:
             left.setdefault(part.budget, part.budget.tokens)
@@ -106,10 +112,14 @@ def over_budget(
         budget = parts[index].budget
         if budget is None or index in without:
             continue
-        if tokens[index] > left[budget]:
+        heading = parts[index].heading
+        cost = tokens[index]
+        cost += 0 if (budget, heading) in headed else headings.get(heading, 0)
+        if cost > left[budget]:
             yield index
         else:
-            left[budget] -= tokens[index]
+            left[budget] -= cost
+            headed.add((budget, heading))
 
 
 def turn_order(part: Part) -> tuple[int, bool, int]:

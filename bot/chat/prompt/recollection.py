@@ -12,7 +12,15 @@ from typing import Protocol
 from bot.chat.definitions import ChannelSettings
 from bot.chat.messages import ChannelKey, HistoryWindow
 from bot.chat.persona import Persona
-from bot.chat.prompt.parts import Part
+from bot.chat.prompt.parts import Part, TokenBudget
+
+CONTEXT_SHARE = 10  # each kind of memory has at most this part of the context
+PARTING_TOKENS = 4  # of that, for what parts it from the turns: a template's signs
+
+
+def memory_budget(name: str, context_tokens: int) -> TokenBudget:
+    """What all parts of one kind of memory may take together, with the heading above them."""
+    return TokenBudget(name, max(0, context_tokens // CONTEXT_SHARE - PARTING_TOKENS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +50,7 @@ class MemoryNote:
 class Recollection:
     """What memory adds to a prompt.
 
-    Every part has a :class:`~bot.chat.prompt.parts.TokenBudget` of at most a tenth of the context.
+    Every part has the budget of its kind: see :func:`memory_budget`.
     """
 
     parts: tuple[Part, ...] = ()

@@ -1,9 +1,9 @@
 """The words that a text is found by again, in every script.
 
 Where a script parts words by blanks, its words are taken, without case, accents and the commonest
-English endings; beside a long word, its beginning stands for all that begins so («allerg» for
-«allergic» and «allergy»), which serves other languages' endings too. Where a script does not, every
-two neighbouring signs are a word.
+endings (:mod:`bot.chat.text.word_stems`); beside a long word, its beginning stands for all that
+begins so («allerg» for «allergic» and «allergy»), which serves other languages' endings too. Where
+a script does not, every two neighbouring signs are a word.
 """
 
 import base64
@@ -13,6 +13,8 @@ from functools import lru_cache
 from itertools import pairwise
 
 import regex
+
+from bot.chat.text.word_stems import stem
 
 MOST_WORDS = 400  # of one text: what follows is not found by
 TEXT_CHARACTERS = 8_000  # of a text, which are looked at
@@ -53,7 +55,7 @@ def search_words(text: str) -> list[str]:
         else:
             word = _bare(run.group("word"))
             if word not in _EMPTY:
-                found |= dict.fromkeys(_forms(_stem(word)))
+                found |= dict.fromkeys(_forms(stem(word)))
         if len(found) >= MOST_WORDS:
             break
     return list(found)[:MOST_WORDS]
@@ -80,34 +82,8 @@ def _bare(word: str) -> str:
     return unicodedata.normalize("NFC", _POSSESSIVE.sub("", plain)) or word
 
 
-def _forms(stem: str) -> list[str]:
-    if len(stem) > BEGINNING and not stem.isnumeric():
-        return [stem, _BEGINS + stem[:BEGINNING]]
+def _forms(bare: str) -> list[str]:
+    if len(bare) > BEGINNING and not bare.isnumeric():
+        return [bare, _BEGINS + bare[:BEGINNING]]
     # A short word is the beginning of longer ones: «sail» and «sailing», «paint» and «painter».
-    return [stem, _BEGINS + stem] if len(stem) == BEGINNING else [stem]
-
-
-def _stem(word: str) -> str:
-    """Without the commonest English endings, where enough is left."""
-    if not word.isascii() or len(word) < 4 or not word.isalpha():
-        return word
-    for ending, instead in (
-        ("ies", "y"),
-        ("sses", "ss"),
-        ("ing", ""),
-        ("ed", ""),
-        ("es", "e"),
-        ("s", ""),
-    ):
-        if word.endswith(ending) and not word.endswith(("ss", "us", "is")):
-            stem = word.removesuffix(ending) + instead
-            if len(stem) >= 3:
-                return _ended(stem)
-    return _ended(word)
-
-
-def _ended(stem: str) -> str:
-    """One form of «stop», «stopped» and «stopping», of «bake», «bakes» and «baking»."""
-    if len(stem) > 3 and stem[-1] == stem[-2] and stem[-1] not in "lsz":
-        stem = stem[:-1]
-    return stem.removesuffix("e") if len(stem) > 3 else stem
+    return [bare, _BEGINS + bare] if len(bare) == BEGINNING else [bare]

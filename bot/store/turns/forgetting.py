@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, delete, select
 
 from bot.chat.messages import ChannelKey, Erased
+from bot.store.memory.staleness import forget_written_about
 from bot.store.memory.upkeep import forget_persons_facts
 from bot.store.personas.purging import forget_person
 from bot.store.scenes.purging import forget_player
@@ -32,6 +33,7 @@ def erase(connection: Connection, platform: str, speaker_id: str) -> Erased:
                 .order_by(MessageRow.turn_id, MessageRow.position)
             )
             messages += [(key, message_id) for message_id in found]
+        forget_written_about(connection, here)
         remove_turns(connection, channel_id, here)
         forget_quotes_where(connection, channel_id, TurnRow.quoted_speaker_id == speaker_id)
         turn_ids += here

@@ -1,5 +1,7 @@
 """Words that texts are found by: the same for the same word in other forms, in every script."""
 
+# ruff: noqa: RUF001 - letters of other scripts look like ours
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,6 +33,19 @@ def shared(one: str, other: str) -> set[str]:
         ("고양이를 좋아해", "고양이"),
         ("ฉันชอบแมวดำ", "แมวดำ"),
         ("هٰذِهِ قِطَّة", "قطة"),
+        ("кошку", "кошки"),
+        ("мой брат", "о моём брате"),
+        ("ключи", "ключ"),
+        ("Мария Иванова", "Ивановой"),
+        ("мій кіт", "кота і кіт"),
+        ("السيارة", "سيارتي"),
+        ("القطة", "قطتي"),
+        ("الكلب", "كلبي"),
+        ("مفتاح", "والمفتاح"),
+        ("بيت", "بيتهم"),
+        ("مدرســة", "للمدرسة"),
+        ("Hund", "den Hunden"),
+        ("Kind", "Kindern"),
     ],
 )
 def test_a_word_is_found_in_its_other_forms(one: str, other: str) -> None:
@@ -39,7 +54,14 @@ def test_a_word_is_found_in_its_other_forms(one: str, other: str) -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("ferry", "fern"), ("the of and", "the of and"), ("cat", "category"), ("", "")],
+    [
+        ("ferry", "fern"),
+        ("the of and", "the of and"),
+        ("cat", "category"),
+        ("кот", "который"),
+        ("سمك", "سماء"),
+        ("", ""),
+    ],
 )
 def test_other_words_and_empty_ones_find_nothing(one: str, other: str) -> None:
     assert not shared(one, other)

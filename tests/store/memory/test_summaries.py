@@ -4,13 +4,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
-from store_samples import ANN, CHANNEL, MORNING, OTHER_CHANNEL, Talk, record
+from store_samples import ANN, BEN, CHANNEL, MORNING, OTHER_CHANNEL, Talk, record
 
-from bot.chat.messages import Turn, TurnState
+from bot.chat.messages import Speaker, Turn, TurnState
 from bot.chat.roleplay.memory.sections import NewSection, Section, standing
 from bot.store.database import Database
 from bot.store.history import SqlHistory
 from bot.store.memory.summaries import SqlSummaries
+
+CLEO = Speaker("cleo", "Cleo")
 
 
 @pytest.fixture
@@ -187,3 +189,18 @@ async def test_a_part_of_a_reply_that_is_deleted_makes_its_section_stale(
     await history.shorten_reply(reply.turn_id, ["r2"], lambda text, count, gone: "One.")
     (section,) = await shelf.sections(reply.conversation_id)
     assert section.is_stale
+
+
+async def test_a_text_by_hand_goes_with_the_data_of_somebody_who_spoke_in_its_time(
+    shelf: SqlSummaries, history: SqlHistory, talk: Talk
+) -> None:
+    turns = [await talk.mention("a secret"), await talk.mention("later", author=BEN)]
+    last = await talk.mention("after it", author=CLEO)
+    conversation = last.conversation_id
+    up_to = turns[1].turn_id
+    assert await shelf.write_by_hand(CHANNEL, conversation, "A secret.", up_to=up_to, at=MORNING)
+    assert await shelf.keep_section(CHANNEL, made_of([last]))
+    await history.erase("discord", "cleo")
+    assert [each.text for each in await shelf.sections(conversation)] == ["A secret.", ""]
+    await history.erase("discord", "ann")
+    assert await shelf.sections(conversation) == []

@@ -3,8 +3,13 @@
 from collections.abc import Sequence
 
 from bot.chat.messages import ChannelKey
-from bot.chat.prompt.parts import Part, Place, Priority, TokenBudget
-from bot.chat.prompt.recollection import MemoryNote, MemoryQuestion, Recollection
+from bot.chat.prompt.parts import Part, Place, Priority
+from bot.chat.prompt.recollection import (
+    MemoryNote,
+    MemoryQuestion,
+    Recollection,
+    memory_budget,
+)
 from bot.chat.roleplay.memory.facts import (
     FACT_CHARACTERS,
     Fact,
@@ -14,9 +19,7 @@ from bot.chat.roleplay.memory.facts import (
     one_line,
 )
 
-CONTEXT_SHARE = 10  # facts have at most this part of the context
 HEADING = "Facts to keep in mind:"
-HEADING_TOKENS = 12  # which no part's budget counts
 TITLE_CHARACTERS = 80
 
 
@@ -64,8 +67,7 @@ class Notebook:
 
 def told(facts: Sequence[Fact], context_tokens: int, persona: str) -> Recollection:
     """Facts as parts of a prompt, oldest first. Where not all have room, the newest do."""
-    tokens = max(0, context_tokens // CONTEXT_SHARE - HEADING_TOKENS)
-    budget = TokenBudget("facts", tokens)
+    budget = memory_budget("facts", context_tokens)
     parts: list[Part] = []
     notes: list[MemoryNote] = []
     for fact in facts:

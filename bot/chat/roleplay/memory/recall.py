@@ -13,6 +13,7 @@ from bot.chat.prompt.recollection import (
     MemoryNote,
     MemoryQuestion,
     Recollection,
+    memory_budget,
 )
 from bot.chat.prompt.windows import said_to_the_bot
 from bot.chat.roleplay.memory.facts import one_line
@@ -24,9 +25,7 @@ from bot.errors import NotFound, StoreError
 
 logger = logging.getLogger(__name__)
 
-CONTEXT_SHARE = 10  # what is recalled has at most this part of the context
 HEADING = "Said earlier in this conversation:"
-HEADING_TOKENS = 16  # which no part's budget counts
 MOST_SEARCHED = 48  # words of a message that are looked for
 MOST_LOADED = 60  # turns of which the whole text is looked at
 MOST_RECALLED = 24
@@ -108,7 +107,7 @@ class _Told:
         turns = {turn.turn_id: turn for turn in found if said(turn)}
         words = {turn_id: search_words(_with_name(turn)) for turn_id, turn in turns.items()}
         best = ranked(words, self._rarity)[:MOST_RECALLED]
-        budget = TokenBudget("recall", max(0, context_tokens // CONTEXT_SHARE - HEADING_TOKENS))
+        budget = memory_budget("recall", context_tokens)
         ranks = {one.turn_id: len(best) - place for place, one in enumerate(best)}
         parts: list[Part] = []
         notes: list[MemoryNote] = []

@@ -12,6 +12,7 @@ from bot.chat.prompt.recollection import (
     MemoryNote,
     MemoryQuestion,
     Recollection,
+    memory_budget,
 )
 from bot.chat.roleplay.memory.folding import budget_for
 from bot.chat.roleplay.memory.sections import (
@@ -49,7 +50,7 @@ class SummaryTeller:
         found = await self._shelf.sections(window.conversation_id)
         known = as_of(found, before_turn=question.before_turn, moment=question.moment)
         told = [section for section in standing(known) if section.text.strip()]
-        budget = TokenBudget(PART, budget_for(question.context_tokens).summary)
+        budget = memory_budget(PART, question.context_tokens)
         parts = [_part(section, rank, budget) for rank, section in enumerate(told)]
         notes = [_note(section, part) for section, part in zip(told, parts, strict=True)]
         return Recollection(tuple(parts), tuple(notes))
