@@ -106,7 +106,7 @@ class ReplyWithout:
         self._goes_on = goes_on
         self._started = time.monotonic()
         self._first: GenerationStatistics | None = None
-        self._text = ""  # without a banned word
+        self._text: str = ""  # without a banned word
         self._shown = 0  # of it, in characters
         self._tokens = 0
         self._tries = 0
@@ -148,7 +148,8 @@ class ReplyWithout:
                 continue
             until = stops.certain(self._text)
             if stops.stopped:
-                self._text, last = self._text[:until], Chunk("", FinishReason.STOP)
+                self._text = self._text[:until]
+                last = Chunk("", FinishReason.STOP)
             yield Chunk(self._show(len(self._text)), last.finish, self._statistics())
             return
 
