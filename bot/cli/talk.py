@@ -41,8 +41,8 @@ def run(args: argparse.Namespace, settings: "ProcessSettings | None") -> int:
     if settings is None:
         raise SettingsError("There are no settings.", "See .env.example.")
     for file in (args.json, args.markdown):
-        if file is not None and not file.parent.is_dir():
-            raise UserError(f"There is no folder {file.parent}.", "Make it first.")
+        if file is not None:
+            _check_target(file)
     scripts = _read(args.script)
     if args.check:
         print(f"{len(scripts)} scripts can be played.")
@@ -70,10 +70,9 @@ def run(args: argparse.Namespace, settings: "ProcessSettings | None") -> int:
     page = as_markdown(played, facts)
     print(page)
     if args.markdown is not None:
-        args.markdown.write_text(page + "\n", encoding="utf-8")
+        _write(args.markdown, page)
     if args.json is not None:
-        text = json.dumps(as_json(played, facts), indent=1, ensure_ascii=False)
-        args.json.write_text(text + "\n", encoding="utf-8")
+        _write(args.json, json.dumps(as_json(played, facts), indent=1, ensure_ascii=False))
     found = figures([reply for each in played for reply in each.replies])
     return EXIT_FAILED if found["failed"] else 0
 
@@ -88,6 +87,23 @@ def _read(paths: list[Path]) -> "dict[str, Script]":
             name += "'"
         scripts[name] = read_script(file)
     return scripts
+
+
+def _check_target(file: Path) -> None:
+    """Before anything is played, which may take long. Raises UserError."""
+    if not file.parent.is_dir():
+        raise UserError(f"There is no folder {file.parent}.", "Make it first.")
+    if file.is_dir():
+        raise UserError(f"{file} is a folder.", "Name a file in it.")
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"{file} cannot be written: {error.strerror}.", "Name another file."
+        ) from error
 
 
 def _own_arguments(given: list[str]) -> list[str]:

@@ -31,7 +31,9 @@ def _line(value: object) -> object:
     if not isinstance(value, str):
         return value
     by, colon, text = value.partition(": ")
-    return {"by": by, "text": text} if colon else value
+    if not colon:
+        raise ValueError("a line is «Name: text», with a blank after the colon")
+    return {"by": by, "text": text}
 
 
 class ScriptLine(BaseModel):

@@ -67,7 +67,7 @@ def test_forty_scripts_ship() -> None:
         ("title = ", "it is no TOML"),
         ("\x00", "it is no TOML"),
         ("title = 'x'", "personas: field required"),
-        (SMALL.replace("Alex: Hello.", "Hello."), "lines.1: "),
+        (SMALL.replace("Alex: Hello.", "Hello."), "lines.1: a line is «Name: text»"),
         (SMALL.replace("Alex: Hello.", "Alex:  "), "lines.1: a line needs a text"),
         (SMALL.replace("name =", "nome =", 1), "personas.1.name: field required"),
         (SMALL.replace("temperature", "heat"), "heat"),
@@ -165,3 +165,11 @@ def test_from_the_command_line_to_files(
     args = parser.parse_args(["--script", str(file), "--json", str(tmp_path / "no" / "x")])
     with pytest.raises(UserError, match="There is no folder"):
         talk.run(args, settings)
+    args = parser.parse_args(["--script", str(file), "--json", str(tmp_path)])
+    with pytest.raises(UserError, match="is a folder"):
+        talk.run(args, settings)
+    (locked := tmp_path / "there").symlink_to(tmp_path / "gone" / "x")
+    args = parser.parse_args(["--script", str(file), "--markdown", str(locked)])
+    with pytest.raises(UserError, match="cannot be written"):
+        talk.run(args, settings)
+    assert "| small |" in capsys.readouterr().out.replace("  small", " small").replace("|  ", "| ")

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from bot.chat.messages import Flaw
 from bot.chat.prompt.preparation import RECENT_REPLIES
 from bot.chat.talk.generation import Anew
+from bot.chat.text.guard import fold
 from bot.chat.text.likeness import (
     APART,
     NEARLY,
@@ -116,9 +117,10 @@ class Judge:
 
     def _find_flaw(self, *, looped: bool) -> Flaw | None:
         text = self.held
-        if all(sign.isspace() or sign in _HOLLOW for sign in text):
+        if all(sign.isspace() or sign in _HOLLOW for sign in fold(text)):  # what is seen of it
             return Flaw.EMPTY
-        if name_key(text) in self._standards.names:
+        lines = [key for line in text.splitlines() if (key := name_key(line))]
+        if lines and self._standards.names.issuperset(lines):
             return Flaw.NAME
         if looped:
             return Flaw.LOOP

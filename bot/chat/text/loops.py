@@ -10,14 +10,14 @@ it must come depends on its length, so that a song's refrain, «no no no» and l
 | 60 to 199 | 4 times |
 | 200 and more | twice, and 100 characters of a third time |
 | under 60, of words without any mark | for 3,000 characters, or 1,500 at the text's end |
-| in code, tables and lists | 12 times, and for 1,200 characters |
+| in code, tables, lists and pictures made of signs | 12 times, and for 1,200 characters |
 
 From its third round on it is held back until that is decided, so that people see two rounds of it.
 """
 
 from bot.chat.text.fences import FenceTracker
 
-LONGEST_ROUND = 2_000
+LONGEST_ROUND = 4_000  # characters: longer ones are no loop
 _SEEN = 12  # characters that have to come again before anything is taken for a round
 _CANDIDATES = 8
 _SHORT = 12
@@ -25,7 +25,8 @@ _LONG = 60
 _WORDS_ALONE = 3_000
 _WORDS_AT_END = 1_500
 _KEPT = 100  # of «hahaha…» more than two rounds stay
-_MARKS = ("|", "-", "*", "+", ">", "#", "`")
+_MARKS = frozenset("|>#`")
+_BULLETS = frozenset("-*+")  # with a blank after them: «*smiles*» is a line like others
 
 
 class LoopFilter:
@@ -49,7 +50,10 @@ class LoopFilter:
     @property
     def may_loop(self) -> bool:
         """Whether a stretch comes again just now, of which more would be a loop."""
-        return not self._is_structured and any(length >= _SHORT for length in self._starts)
+        return any(
+            length >= _SHORT and not self._is_structured(start, length)
+            for length, start in self._starts.items()
+        )
 
     def decode(self, text: str) -> str:
         """Take new text; return what is certain to be no loop."""
@@ -83,12 +87,19 @@ class LoopFilter:
         elif self._is_at_line_start and not character.isspace():
             self._is_at_line_start = False
             self._line_mark = character
+        elif len(self._line_mark) == 1:
+            self._line_mark += character
 
-    @property
-    def _is_structured(self) -> bool:
-        """Whether this is code, or a line of a table or a list."""
+    def _is_structured(self, start: int, length: int) -> bool:
+        """Whether this is code, a line of a table or a list, or a picture of signs alone."""
         mark = self._line_mark
-        return self._fences.is_open or mark in _MARKS or mark.isdigit()
+        return (
+            self._fences.is_open
+            or mark[:1] in _MARKS
+            or mark[:1].isdigit()
+            or (mark[:1] in _BULLETS and not mark[1:].strip())
+            or (length >= _SHORT and not any(map(str.isalnum, self._text[start : start + length])))
+        )
 
     def _compare(self, character: str) -> bool:
         """Add a character to what is compared. False for one that doesn't count."""
@@ -120,7 +131,11 @@ class LoopFilter:
 
     def _is_loop(self, *, at_end: bool = False) -> bool:
         return any(
-            _is_loop(length, total := len(self._text) - start, is_structured=self._is_structured)
+            _is_loop(
+                length,
+                total := len(self._text) - start,
+                is_structured=self._is_structured(start, length),
+            )
             and (
                 total >= (_WORDS_AT_END if at_end else _WORDS_ALONE)
                 or not self._is_of_words(start, length)
@@ -140,7 +155,7 @@ class LoopFilter:
         limit = self._raw
         for length, start in self._starts.items():
             end = start + (2 * length if length >= _SHORT else _KEPT)
-            if len(self._text) > end and not self._is_structured:
+            if len(self._text) > end:
                 limit = min(limit, self._raw_ends[end - 1])
         return limit
 

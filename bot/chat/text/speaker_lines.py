@@ -29,6 +29,7 @@ _AFTER_TEXT = " \t\u200b*_~`\"'"  # what may follow a line's colon
 _OPENING = frozenset("([{<\u3010\u300c\u300e\u300a\u2039\u00ab")
 _CLOSING = frozenset(")]}>\u3011\u300d\u300f\u300b\u203a\u00bb")
 _MARKDOWN = frozenset("*_~`#>-\"'")
+_FRAMES = _MARKDOWN | frozenset("<|^+")  # beside punctuation, around a name without letters
 
 
 class Label(Enum):
@@ -42,10 +43,14 @@ class Label(Enum):
 
 
 def name_key(name: str) -> str:
-    """A name as it is compared: letters and digits; of a name without any, all its signs."""
+    """A name as it is compared: letters and digits; of a name without any, all its signs.
+
+    Markdown's own count only where there is nothing else: a name may well be «-».
+    """
     folded = fold(name)
     words = "".join(filter(_is_word, folded))
-    return words or "".join(filter(_is_sign, folded))
+    signs = words or "".join(filter(_is_sign, folded))
+    return signs or "".join(sign for sign in folded if not sign.isspace() and sign != ":")
 
 
 def is_header(stop: str) -> bool:
@@ -63,6 +68,7 @@ class Labels:
         self.own = name_key(own)
         self.others = frozenset(map(name_key, others)) - {self.own, ""}
         self.named = (self.others | {self.own}) - {""}
+        self.wordless = sorted(key for key in self.named if not any(map(_is_word, key)))
         found = [match for header in headers if (match := _HEADER.fullmatch(header))]
         self.marked = frozenset(name_key(match["word"]) for match in found if match["signs"])
         self.plain = frozenset(name_key(match["word"]) for match in found if not match["signs"])
@@ -88,7 +94,7 @@ class LineBeginning:
     def __init__(self, labels: Labels) -> None:
         self._labels = labels
         self._key = ""
-        self._signs = ""  # of a name without letters
+        self._signs = ""  # all of them: a name may have no letters
         self._number_signs = 0
         self._visible = 0
         self._is_guarded = False  # somebody's words, copied with the guard's character in them
@@ -111,9 +117,10 @@ class LineBeginning:
             return Label.NONE
         if self._key in self._labels.marked:
             return Label.HEADER
-        if self._key in self._labels.others or self._remark_is_over:
+        name = self._name()
+        if name in self._labels.others or self._remark_is_over:
             return Label.OTHER
-        return Label.OWN if self._key and self._key == self._labels.own else Label.NONE
+        return Label.OWN if name and name == self._labels.own else Label.NONE
 
     @property
     def is_heading(self) -> bool:
@@ -146,9 +153,8 @@ class LineBeginning:
         self._visible += 1
         if sign == "#" and not self._key:
             self._number_signs += 1
-        if _is_sign(sign):
-            self._signs += sign
-        if sign in _OPENING and self._remark is None and self._key in self._labels.others:
+        self._signs += sign
+        if sign in _OPENING and self._remark is None and self._name() in self._labels.others:
             self._remark = 0
         elif sign in _CLOSING and self._remark is not None:
             self._remark_is_over = True
@@ -162,7 +168,7 @@ class LineBeginning:
 
     def _at_colon(self) -> Label:
         labels = self._labels
-        found = self._key or self._signs
+        found = self._name()
         if found in labels.others or (self._remark is not None and self._remark_is_over):
             return Label.OTHER
         if found and found == labels.own:
@@ -176,6 +182,16 @@ class LineBeginning:
                 self._decorate(":")
             return self._go_on()
         return Label.NONE
+
+    def _name(self) -> str:
+        """The key of the name so far; of one without letters, whatever frames it."""
+        if self._key:
+            return self._key
+        for name in self._labels.wordless:
+            before, found, after = self._signs.partition(name)
+            if found and all(_frames(sign, name) for sign in before + after):
+                return name
+        return ""
 
     def _marked(self) -> bool:
         return self._number_signs >= HEADER_SIGNS and not self._is_guarded
@@ -277,6 +293,11 @@ class SpeakerLines:
 def _is_word(character: str) -> bool:
     category = unicodedata.category(character)
     return category[0] in "LN" or category == "Mc"  # vowels of the scripts of India
+
+
+def _frames(sign: str, name: str) -> bool:
+    """Whether a sign may stand around a name of other signs."""
+    return sign not in name and (sign in _FRAMES or unicodedata.category(sign)[0] == "P")
 
 
 def _is_sign(character: str) -> bool:

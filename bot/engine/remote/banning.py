@@ -11,6 +11,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from bot.engine.api import Chunk, FinishReason, GenerationRequest, GenerationStatistics
+from bot.engine.stops import StopStrings
 from bot.errors import RequestTooLarge
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,25 @@ class WordWatch:
         return complete
 
 
+class _Stops:
+    """Stop strings in a text that grows, up to where no more of it is taken back."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._found = StopStrings(stops)
+        self._read = self._certain = 0
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop string was met."""
+        return self._found.stopped
+
+    def certain(self, text: str) -> int:
+        """Up to here `text`, which begins as it did before, has no part of a stop string."""
+        self._certain += len(self._found.decode(text[self._read :]))
+        self._read = max(self._read, len(text))
+        return self._certain
+
+
 class ReplyWithout:
     """One reply without its banned words, made of as many requests as that takes."""
 
@@ -86,7 +106,7 @@ class ReplyWithout:
         self._goes_on = goes_on
         self._started = time.monotonic()
         self._first: GenerationStatistics | None = None
-        self._text = ""  # without a banned word
+        self._text: str = ""  # without a banned word
         self._shown = 0  # of it, in characters
         self._tokens = 0
         self._tries = 0
@@ -98,6 +118,7 @@ class ReplyWithout:
         while True:
             hit, last = None, Chunk("", FinishReason.STOP)
             watch = self._watch()
+            stops = _Stops(self._request.stop)  # one may have begun in the part before
             try:
                 async with aclosing(self._ask(self._part(single=single), single)) as chunks:
                     async for last in chunks:
@@ -107,27 +128,40 @@ class ReplyWithout:
                         if hit is not None:
                             break
                         self._text += last.text
-                        if watch.certain > self._shown:
+                        until = stops.certain(self._text[: max(watch.certain, 0)])
+                        if until > self._shown:
                             so_far = None if self._shown else last.so_far
-                            yield Chunk(self._show(watch.certain), so_far=so_far)
+                            yield Chunk(self._show(until), so_far=so_far)
+                        if stops.stopped:
+                            break
             except RequestTooLarge:
                 if not self._text:
                     raise
                 last = Chunk("", FinishReason.LENGTH)  # what was written anew takes more room
             if hit is not None:
                 single = self._take_back(hit, last.text)
-                if self._is_hopeless:
-                    log.warning("a reply ends before a banned word that came again and again")
-                    self._text = self._text[: max(hit, self._shown)]
-                    is_long = self._tokens_left < 1
-                    last = Chunk("", FinishReason.LENGTH if is_long else FinishReason.STOP)
-                    hit = None
-            elif single and last.finish is FinishReason.LENGTH and self._tokens_left > 0:
+                if not self._is_hopeless:
+                    continue
+                last = self._end_before(hit)
+            elif single and not stops.stopped and self._goes_on_after(last):
                 single = False
                 continue
-            if hit is None:
-                yield Chunk(self._show(len(self._text)), last.finish, self._statistics())
-                return
+            until = stops.certain(self._text)
+            if stops.stopped:
+                self._text = self._text[:until]
+                last = Chunk("", FinishReason.STOP)
+            yield Chunk(self._show(len(self._text)), last.finish, self._statistics())
+            return
+
+    def _goes_on_after(self, last: Chunk) -> bool:
+        """Whether the reply is only as long as it is because a single token was asked for."""
+        return last.finish is FinishReason.LENGTH and self._tokens_left > 0
+
+    def _end_before(self, place: int) -> Chunk:
+        """End before the word that began at `place`: the last chunk, without its text."""
+        log.warning("a reply ends before a banned word that came again and again")
+        self._text = self._text[: max(place, self._shown)]
+        return Chunk("", FinishReason.LENGTH if self._tokens_left < 1 else FinishReason.STOP)
 
     @property
     def _tokens_left(self) -> int:

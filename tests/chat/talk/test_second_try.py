@@ -127,6 +127,7 @@ async def test_a_long_repetition_is_broken_off(set_stage: StageMaker) -> None:
     [
         ("", Flaw.EMPTY), (" \n", Flaw.EMPTY), ("**", Flaw.EMPTY), ('"', Flaw.EMPTY),
         ("Ada:", Flaw.EMPTY), ("Ada", Flaw.NAME), ("**Bob**", Flaw.NAME), ("ada.", Flaw.NAME),
+        ("\ufeff", Flaw.EMPTY), ("\u2800 \u00ad", Flaw.EMPTY), ("Ada\n\n**Bob**", Flaw.NAME),
         (LOOP * 30, Flaw.LOOP),
     ],
 )  # fmt: skip

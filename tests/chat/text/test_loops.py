@@ -23,6 +23,12 @@ PARAGRAPH = " ".join(f"word{number}" for number in range(60)) + "\n\n"
         "I am here for you, always. ",
         "I am here for you.\nI am always here.\n",
         "The same line again and again\n",
+        '*She smiles at you.* "Come in, my friend!"\n\n',
+        "*smiles and says nothing*\n",
+        "**Softly:** I have always been here for you.\n",
+        "- one and the same item of a list\n",
+        "> I have always been here for you.\n",
+        "".join(f"sentence number {number} of many.\n" for number in range(100, 220)),
         "and then he went, and then she went ",
         PARAGRAPH,
     ],
@@ -60,6 +66,9 @@ def test_case_and_blanks_make_no_difference() -> None:
         (PARAGRAPH * 2).strip(), "| a | b |\n|---|---|\n" + "| 0 | 0 |\n" * 30, "- [ ] todo\n" * 40,
         "```\n" + "x = 0\n" * 100 + "```", "word " * 150,
         "\n".join(f"{number}. item" for number in range(200)),
+        "\U0001f7e9" * 14 + ("\n" + "\U0001f7e9\U0001f7e6" * 7) * 20,
+        "\n".join(["\u2591\u2593\u2591\u2591" * 4] * 24),
+        "* one and the same item of a list\n" * 10,
     ],
 )  # fmt: skip
 def test_repetition_that_is_meant_stays(text: str) -> None:

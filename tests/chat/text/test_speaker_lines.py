@@ -90,6 +90,23 @@ def test_a_decorated_name_is_known_with_and_without_its_decoration(name: str) ->
         assert passed(f"Yes.\n{spelled}: no", labels=labels) == "Yes."
 
 
+@pytest.mark.parametrize("name", ["🐱", "🐱🐶", "!?", "...", "(", "-", "_", "¯\\_(ツ)_/¯"])
+def test_a_name_without_letters_is_known_in_every_frame(name: str) -> None:
+    labels = Labels((name,), "Mira")
+    frames = ["{}: ", "**{}:** ", "[{}]: ", "({}) : ", '"{}": ', "「{}」\uff1a", "<{}>: ", "> {}: ",
+              "@{}: ", "### {}\n", "{} (laughing): "]  # fmt: skip
+    for frame in frames:
+        line = frame.format(name)
+        assert passed(f"Yes.\n{line}no", labels=labels) == "Yes.", line
+        assert passed(*f"Yes.\n{line}no", labels=labels) == "Yes.", line
+
+
+def test_other_signs_are_nobodys_name() -> None:
+    labels = Labels(("🐱", "-", "*"), "Mira")
+    for text in ("🐶: no", "🐱🐶: no", "|---|---:|\n", "---\n", "- a: b", "* a: b", "🐱 a: b"):
+        assert passed(*text, labels=labels) == text
+
+
 def test_after_a_code_block_lines_count_again() -> None:
     assert passed("```\nalex: 3\n```\nAlex: no") == "```\nalex: 3\n```"
     assert passed("```\nx\n### Response:\nno") == "```\nx"

@@ -11,6 +11,7 @@ from remote_servers import DONE, Server, collect, delta, event, serving
 
 from bot.engine.api import Chunk, FinishReason, GenerationRequest, Sampling
 from bot.engine.remote.banning import TRIES_A_PLACE, ReplyWithout, WordWatch
+from bot.engine.stops import StopStrings
 
 BANNED = Sampling(seed=5, banned_words=("Shiver down",))
 
@@ -67,25 +68,33 @@ async def test_where_a_server_goes_on_with_nothing_the_reply_ends_there() -> Non
 @given(
     st.lists(st.text("abB\u00e4 ", max_size=3), max_size=12),
     st.lists(st.text("abc\u00e4\u00df ", min_size=1, max_size=3), min_size=1, max_size=3),
+    st.lists(st.text("ab ", min_size=1, max_size=3), max_size=2),
     st.booleans(),
 )
 def test_no_text_gets_through_that_has_a_word_in_it(
-    pieces: list[str], words: list[str], decides: bool
+    pieces: list[str], words: list[str], stops: list[str], decides: bool
 ) -> None:
     asked: list[GenerationRequest] = []
 
     async def ask(request: GenerationRequest, single: bool) -> AsyncGenerator[Chunk, None]:
         asked.append(request)
         mine = pieces[len(asked) % 3 :][: request.max_tokens]
+        watch = StopStrings(request.stop)
         for piece in mine:
-            yield Chunk(piece)
+            yield Chunk(watch.decode(piece))
+            if watch.stopped:
+                yield Chunk("", FinishReason.STOP)
+                return
+        yield Chunk(watch.flush())
         is_long = len(mine) == request.max_tokens
         yield Chunk("", FinishReason.LENGTH if is_long else FinishReason.STOP)
 
-    request = GenerationRequest("Ba", "c", "u", 8, Sampling(banned_words=tuple(words)))
+    sampling = Sampling(banned_words=tuple(words))
+    request = GenerationRequest("Ba", "c", "u", 8, sampling, stop=tuple(stops))
     found = asyncio.run(_all(ReplyWithout(request, ask, seed=1, decides=decides).chunks()))
     text = text_of(found)
     assert not any(word.casefold() in text.casefold() for word in words)
+    assert not any(stop in text for stop in stops)
     assert [chunk.finish is None for chunk in found] == [True] * (len(found) - 1) + [False]
     assert len(asked) < 40
 
@@ -101,6 +110,15 @@ def test_a_word_is_found_where_it_is_complete_first(text: str, word: str) -> Non
     assert (found is None) == (not ends)
     if found is not None:
         assert word.casefold() in text[found : ends[0]].casefold()
+
+
+async def test_a_stop_string_counts_that_a_word_taken_back_has_cut_in_two() -> None:
+    server = Server()
+    server.streams(event("Yes.\nBo"), event("shiver"), event(" down"), event("", "stop"))
+    server.streams(event("b: no"), event("", "stop"), DONE)
+    async with serving(server) as engine:
+        chunks = await collect(engine, sampling=BANNED, stop=("\nBob:",))
+    assert (text_of(chunks), chunks[-1].finish) == ("Yes.", FinishReason.STOP)
 
 
 def test_a_word_may_have_begun_in_the_prompt() -> None:
