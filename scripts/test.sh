@@ -14,5 +14,6 @@ fi
 if [ -z "${TEST_POSTGRES_URL:-}" ]; then
     echo "TEST_POSTGRES_URL is not set: the store is tested on SQLite alone." >&2
 fi
-# A test file stays with one worker, which loads its model once.
-exec .venv/bin/python -m pytest -n "$workers" --dist loadfile "$@"
+# A test file stays with one worker, which loads its model once; those with slow tests come first
+# (tests/conftest.py sorts them).
+exec .venv/bin/python -m pytest -n "$workers" --dist loadfile --no-loadscope-reorder "$@"

@@ -43,6 +43,12 @@ def _text_at_once(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[r
     monkeypatch.setattr("bot.chat.talk.judging.LEAST_UNITS", 0)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests go first: one that is begun last would run while other workers idle."""
+    slow = {item.path for item in items if any(map(item.get_closest_marker, ("slow", "browser")))}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 class NetworkBlockedError(RuntimeError):
     """A test reached for a machine other than this one."""
 

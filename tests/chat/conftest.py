@@ -1,7 +1,6 @@
 """A stage on the store that ships, each on an empty database of its own."""
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,9 +8,9 @@ import at_once
 import pytest
 from blockbuster import BlockBuster
 from conversing import Stage, StageMaker
+from empty_database import put_empty_database
 
 from bot.store.connecting.connection import parse_url
-from bot.store.connecting.migrate import upgrade
 from bot.store.connecting.transactions import open_transactions
 from bot.store.database import Database
 
@@ -21,19 +20,11 @@ def _stores_at_once(loop_guard: BlockBuster) -> None:  # pyright: ignore[reportU
     at_once.allow(loop_guard)
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file that went through the migrations once, to be copied: that is much faster."""
-    file = tmp_path_factory.mktemp("empty") / "caduceus.db"
-    asyncio.run(upgrade(f"sqlite+aiosqlite:///{file}"))
-    return file
-
-
 @pytest.fixture
-async def set_stage(empty_database: Path, tmp_path: Path) -> AsyncIterator[StageMaker]:
+async def set_stage(tmp_path: Path) -> AsyncIterator[StageMaker]:
     """Makes stages: `set_stage(replies=[...])`."""
     file = tmp_path / "caduceus.db"
-    await asyncio.to_thread(shutil.copyfile, empty_database, file)
+    await asyncio.to_thread(put_empty_database, file)
     url = parse_url(f"sqlite+aiosqlite:///{file}")
     database = Database(await asyncio.to_thread(open_transactions, url))
     yield lambda **details: Stage(

@@ -3,16 +3,19 @@
 import asyncio
 import gc
 import random
+import threading
 import time
 import tracemalloc
 from collections import defaultdict
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import discord
+import pytest
 import simcord._dpy_internals as internals
 from discord.http import Route
 from simcord import Backend
@@ -27,6 +30,8 @@ from bot.store.database import Database
 from cogs.client import CaduceusBot
 from cogs.listening.messages import MessageListener
 from cogs.showing.pacing import Pace
+
+pytestmark = pytest.mark.slow  # on the real clock
 
 CHANNELS, PEOPLE, MESSAGES, SECONDS = 20, 50, 200, 10.0
 DISCORD_REQUESTS_PER_SECOND = 50
@@ -119,6 +124,32 @@ async def beat(lags: list[float], work: list[float]) -> None:
         work.append(time.thread_time() - own)
 
 
+@contextmanager
+def machine_lags() -> Generator[list[float], None, None]:
+    """How late a thread is that has nothing to do: what the machine, not the loop, is late by."""
+    lags: list[float] = []
+    ended = threading.Event()
+
+    def measure() -> None:
+        clock = time.monotonic()
+        while not ended.wait(0.01):
+            lags.append(time.monotonic() - clock - 0.01)
+            clock = time.monotonic()
+
+    thread = threading.Thread(target=measure)
+    thread.start()
+    try:
+        yield lags
+    finally:
+        ended.set()
+        thread.join()
+
+
+def most(lags: list[float]) -> float:
+    """What all but one in a hundred stay below."""
+    return sorted(lags)[int(len(lags) * 0.99)]
+
+
 def people_and_channels(backend: Backend) -> tuple[list[int], list[int]]:
     guild = backend.create_guild("Busy")
     channels = [backend.create_channel(guild.id, f"room-{n}").id for n in range(CHANNELS)]
@@ -141,8 +172,9 @@ async def test_everybody_is_answered_within_discords_limits(tmp_path: Path) -> N
         lags: list[float] = []
         work: list[float] = []
         beating = asyncio.create_task(beat(lags, work))
-        await talk(bot, backend, channels, people, SECONDS)
-        await all_answered(bot)
+        with machine_lags() as idle:
+            await talk(bot, backend, channels, people, SECONDS)
+            await all_answered(bot)
         beating.cancel()
         gc.unfreeze()
 
@@ -171,11 +203,10 @@ async def test_everybody_is_answered_within_discords_limits(tmp_path: Path) -> N
                 assert all(later - earlier > 0.9 for earlier, later in pairwise(moments))
 
         assert max(work) < LAG_SECONDS
-        lags.sort()
-        assert lags[int(len(lags) * 0.99)] < LAG_SECONDS
+        assert most(lags) < LAG_SECONDS + most(idle)
         print(  # noqa: T201 - read with `pytest -s`
             f"{len(times)} requests, at most {most_within(times, 1.0)} in a second; the loop late "
-            f"by {max(lags) * 1000:.0f} ms at most, {lags[len(lags) // 2] * 1000:.1f} ms in the "
+            f"by {max(lags) * 1000:.0f} ms at most, {median(lags) * 1000:.1f} ms in the "
             f"middle; its own work at most {max(work) * 1000:.0f} ms"
         )
 

@@ -15,6 +15,7 @@ import discord
 import discord_webhooks
 import pytest
 import simcord
+from empty_database import put_empty_database
 
 from bot.chat.engines import Engines
 from bot.chat.messages import Turn
@@ -236,6 +237,8 @@ async def talking(
     engine = engine or FakeEngine(replies)
     await engine.start()
     personas = await asyncio.to_thread(write_personas, folder / "personas", PERSONAS)
+    if not (folder / "test.db").exists():
+        await asyncio.to_thread(put_empty_database, folder / "test.db")
     database = await Database.open(f"sqlite+aiosqlite:///{folder / 'test.db'}")
     try:
         bot = await asyncio.to_thread(new_bot, database, personas, engine, pace)

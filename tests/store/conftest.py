@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 from blockbuster import BlockBuster
+from empty_database import put_empty_database
 from sqlalchemy import make_url
 from store_samples import Talk
 
@@ -81,7 +82,14 @@ def sqlite_url(sqlite_file: Path) -> str:
     return f"sqlite+aiosqlite:///{sqlite_file}"
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture
+def migrated_sqlite_url(sqlite_file: Path, sqlite_url: str) -> str:
+    """A SQLite database without rows."""
+    put_empty_database(sqlite_file)
+    return sqlite_url
+
+
+@pytest.fixture(params=["migrated_sqlite", "postgres"], ids=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest) -> str:
     """A database of each kind without rows."""
     return request.getfixturevalue(f"{request.param}_url")

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from browsing import ARGUMENTS, CHROMIUM, OpenPage, Visit
+from empty_database import put_empty_database
 from given_personas import GivenPersonas
 from playwright.async_api import Browser, async_playwright, expect
 from workbench_parts import HOSTILE, REPLIES, Bench, Client, StartBench
@@ -23,8 +25,21 @@ from bot.engine.fake import FakeEngine
 from bot.store.database import Database
 from bot.workbench import Workbench
 
+HERE = Path(__file__).parent
 
-@pytest.fixture
+
+EXPECT_MILLISECONDS = 15_000  # a wait only where something fails, or the machine is busy
+expect.set_options(timeout=EXPECT_MILLISECONDS)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file's tests share a loop, for they share the browser, whose objects belong to one."""
+    for item in items:
+        if HERE in item.path.parents and pytest_asyncio.is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="module"), append=False)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def start_bench(tmp_path: Path) -> AsyncIterator[StartBench]:
     """Start a workbench; `engine` and `started` as a test needs them."""
     async with AsyncExitStack() as stack:
@@ -40,6 +55,8 @@ async def start_bench(tmp_path: Path) -> AsyncIterator[StartBench]:
             if started:
                 await engine.start()
             stack.push_async_callback(engine.close)
+            if not (tmp_path / "workbench.db").exists():
+                await asyncio.to_thread(put_empty_database, tmp_path / "workbench.db")
             database = await Database.open(f"sqlite+aiosqlite:///{tmp_path}/workbench.db")
             stack.push_async_callback(database.close)
             cast = GivenPersonas(
@@ -80,13 +97,13 @@ async def start_bench(tmp_path: Path) -> AsyncIterator[StartBench]:
         yield start
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def bench(start_bench: StartBench) -> Bench:
     """A workbench whose engine answers at once."""
     return await start_bench()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def open_client() -> AsyncIterator[Callable[[Bench], Awaitable[Client]]]:
     """Make a client of a workbench."""
     async with AsyncExitStack() as stack:
@@ -97,28 +114,29 @@ async def open_client() -> AsyncIterator[Callable[[Bench], Awaitable[Client]]]:
         yield open_for
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def client(bench: Bench, open_client: Callable[[Bench], Awaitable[Client]]) -> Client:
     """A client of `bench`."""
     return await open_client(bench)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
+    """One a file: each page has a context of its own."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
         await browser.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
     """Open a workbench's page. A test fails when the page logged an error or left this machine."""
     visits: list[Visit] = []
 
     async def open_for(bench: Bench, **options: object) -> Visit:
         context = await browser.new_context(**options)  # type: ignore[arg-type]
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(EXPECT_MILLISECONDS)
         page = await context.new_page()
         visit = Visit(page)
         visits.append(visit)
@@ -143,6 +161,6 @@ async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
         assert visit.faults == []
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def visit(bench: Bench, open_page: OpenPage) -> Visit:
     return await open_page(bench)

@@ -143,7 +143,8 @@ async def test_going_on(visit: Visit) -> None:
 async def test_a_reply_that_reached_its_limit_says_so_until_it_goes_on(
     start_bench: StartBench, open_page: OpenPage
 ) -> None:
-    bench = await start_bench(FakeEngine(["word " * 40, "and so it ends."]))
+    ash, oak = (" ".join(f"{name}{n}" for n in range(40)) for name in ("ash", "oak"))
+    bench = await start_bench(FakeEngine([ash, "and so it ends.", oak, "That is all."]))
     chat = ChannelKey("workbench", "1", is_direct=True)
     settings = bench.conversations.settings
     await settings.set(chat, Scope.CHANNEL, "max_reply_tokens", "16", by="person")

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from making_cards import archive, as_json, card_chunk, picture_bytes, png, v2, v3
 from workbench_parts import HOSTILE, Bench, Client, StartBench
 
@@ -33,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def bench(start_bench: StartBench, folder: Path) -> AsyncIterator[Bench]:
     yield await start_bench(personas_dir=folder)
 

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Awaitable, Callable
 
 import pytest
+import pytest_asyncio
 from sqlalchemy import text
 from workbench_parts import Bench, Client, Events, StartBench
 
@@ -28,7 +29,7 @@ def texts(snapshot: dict) -> list[str]:
     return [turn["text"] for turn in snapshot["turns"]]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def unanswered(bench: Bench, client: Client) -> dict:
     """A message whose answer was deleted."""
     snapshot = await client.talked(WORDS)

@@ -5,6 +5,7 @@ import base64
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from browsing import CHROMIUM, OpenPage, Visit
 from making_cards import as_json, card_chunk, picture_bytes, png, v2, v3
 from playwright.async_api import expect
@@ -63,7 +64,7 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def visit(start_bench: StartBench, open_page: OpenPage, folder: Path) -> Visit:
     return await open_page(await start_bench(personas_dir=folder))
 

@@ -1,5 +1,6 @@
 """Which of a guild's lorebooks count in a channel, and what is tried with them."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from empty_database import put_empty_database
 
 from bot.chat.messages import ChannelKey
 from bot.chat.persona import Persona
@@ -33,6 +35,7 @@ def with_book(persona: Persona, *keys: str) -> Persona:
 
 @pytest_asyncio.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    await asyncio.to_thread(put_empty_database, tmp_path / "test.db")
     database = await Database.open(f"sqlite+aiosqlite:///{tmp_path / 'test.db'}")
     yield database
     await database.close()

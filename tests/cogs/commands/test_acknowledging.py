@@ -19,16 +19,22 @@ LOREBOOK = b'{"name": "Coast", "entries": {"0": {"key": ["harbour"], "content": 
 
 # A value for every option of every command: a new option needs one, too.
 OPTIONS: dict[str, Any] = {
+    "action": "list",
     "book": "Coast",
+    "depth": 1,
+    "description": "A sailor",
     "file": ("ada.json", b'{"char_name": "Eve", "char_persona": "p"}'),
     "format": "text",
     "id": 1,
     "key": "top_k",
+    "mode": "round",
     "name": "Ada",
     "persona": "Ada",
     "picture": ("ada.png", picture_bytes()),
+    "scenario": "A storm",
     "scope": "channel",
     "text": "harbour",
+    "title": "The pier",
     "value": "7",
 }
 
@@ -39,6 +45,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "persona export": {"format": "png"},
     "persona edit": {"name": "Eve"},
     "persona delete": {"name": "Eve"},
+    "roleplay me": {"name": "Kael"},
     "lore import": {"file": ("coast.json", LOREBOOK)},
     "lore export": {"format": "v3"},
     "lore attach": {"scope": "persona"},
@@ -108,8 +115,11 @@ async def test_every_command_acknowledges_before_it_asks_the_database(
             await world.ask("something to work on")
             options = {one.display_name: OPTIONS[one.display_name] for one in command.parameters}
             options |= OTHERS.get(command.qualified_name, {})
+            is_in_scene = command.parent is not None and command.parent.name == "roleplay"
+            threads = world.channel.threads if is_in_scene else ()
+            place = threads[-1] if threads else world.channel  # the scene's, once it has begun
             watch.begin()
-            await world.chief.slash(world.channel, command.qualified_name, **options)
+            await world.chief.slash(place, command.qualified_name, **options)
             watch.end(f"/{command.qualified_name}")
             asked |= {command.qualified_name} if watch.asked else set()
         assert asked >= {"chat reset", "persona use", "settings show"}, "the watch sees the store"

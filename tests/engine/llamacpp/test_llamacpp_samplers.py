@@ -5,12 +5,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from bot.engine.models.gguf_file import GgufHeader
 
 from bot.engine.api import GenerationRequest, Sampling
 from bot.engine.llamacpp.banning import vocabulary_of
 from bot.engine.llamacpp.completion import body_of
 from bot.engine.llamacpp.engine import LlamaCppEngine
+from bot.engine.models.gguf.file import GgufHeader
 from bot.engine.models.gguf.texts import FileVocabulary, Kind, TokenName, read_vocabulary
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -362,7 +362,7 @@ async def test_the_waits_between_restarts_double_up_to_a_longest(
     await engine.start()
     with pytest.raises(EngineFailed):
         await read(engine, ask())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         await back.wait()
     waits = [r.args for r in caplog.records if r.getMessage().startswith("the engine restarts")]
     assert waits == [(0.01,), (0.02,), (0.04,), (0.05,), (0.05,)]

@@ -3,7 +3,9 @@
 import asyncio
 import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from empty_database import put_empty_database
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -65,6 +67,7 @@ class HistoryMachine(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory(prefix="caduceus-model-")
         self.url = f"sqlite+aiosqlite:///{self.folder.name}/model.db"
         self.runner = asyncio.Runner()
+        put_empty_database(Path(self.folder.name) / "model.db")
         self.database = self.run(Database.open(self.url))
         self.turns: dict[int, ModelTurn] = {}
         self.positions: dict[int, int] = {}  # of each turn: they never change

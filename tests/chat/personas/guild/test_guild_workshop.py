@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from empty_database import put_empty_database
 from making_cards import as_json, card_chunk, picture_bytes, png, shared_cards, v2, v3
 
 from bot.chat.persona import Persona
@@ -53,6 +54,7 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
     folder.mkdir()
     (folder / "ada.toml").write_text('name = "Ada"\ndescription = "The owner\'s."\n')
     (folder / "pia.png").write_bytes(png(card_chunk("chara", v2(name="Pia"))))
+    await asyncio.to_thread(put_empty_database, tmp_path / "test.db")
     database = await Database.open(f"sqlite+aiosqlite:///{tmp_path / 'test.db'}")
     yield await asyncio.to_thread(Shop, database, folder)
     await database.close()
