@@ -21,10 +21,12 @@ from bot.store.scenes.exporting import scenes
 from bot.store.tables import (
     ChannelRow,
     ConversationRow,
+    DerivedRow,
     GenerationRow,
     SeenRow,
     SettingChangeRow,
     SettingValueRow,
+    SummarySectionRow,
     SwipeRow,
     TurnRow,
 )
@@ -210,8 +212,16 @@ def _channel(connection: Connection, row: AnyRow) -> dict[str, Any]:
 
 def _derived(connection: Connection, row: AnyRow) -> list[dict[str, Any]]:
     found = [dataclasses.asdict(one) for one in derived(connection, channel_key(row))]
+    chosen = (
+        select(SummarySectionRow.__table__)
+        .join(DerivedRow, DerivedRow.id == SummarySectionRow.derived_id)
+        .where(DerivedRow.channel_id == row.id)
+    )
+    rows = connection.execute(chosen).mappings()
+    sections: dict[int, dict[str, Any]] = {each["derived_id"]: {**each} for each in rows}
     for fields in found:
         del fields["channel"]  # it stands within it
+        fields |= sections.get(fields["derived_id"], {})
     return found
 
 

@@ -9,6 +9,7 @@ a script does not, every two neighbouring signs are a word.
 import base64
 import hashlib
 import unicodedata
+from collections.abc import Collection
 from functools import lru_cache
 from itertools import pairwise
 
@@ -48,17 +49,29 @@ def search_words(text: str) -> list[str]:
     found: dict[str, None] = {}
     folded = unicodedata.normalize("NFKC", text[:TEXT_CHARACTERS]).casefold()
     for run in _RUNS.finditer(folded):
-        if packed := run.group("packed"):
-            signs = [*packed]
-            pairs = pairwise(signs)
-            found |= {"".join(pair): None for pair in pairs} or {packed: None}
-        else:
-            word = _bare(run.group("word"))
-            if word not in _EMPTY:
-                found |= dict.fromkeys(_forms(stem(word)))
+        found |= dict.fromkeys(_words_of(run))
         if len(found) >= MOST_WORDS:
             break
     return list(found)[:MOST_WORDS]
+
+
+def word_places(text: str, words: Collection[str]) -> dict[str, int]:
+    """Where each of some of its words, or what begins so, stands first in a text."""
+    wanted, places = set(words), dict[str, int]()
+    for run in _RUNS.finditer(text[:TEXT_CHARACTERS]):
+        folded = unicodedata.normalize("NFKC", run.group()).casefold()
+        for part in _RUNS.finditer(folded):
+            for at, word in enumerate(_words_of(part)):
+                if word in wanted:
+                    places.setdefault(word, run.start() + (at if part.group("packed") else 0))
+    return places
+
+
+def _words_of(run: regex.Match[str]) -> list[str]:
+    if packed := run.group("packed"):
+        return ["".join(pair) for pair in pairwise(packed)] or [packed]
+    word = _bare(run.group("word"))
+    return [] if word in _EMPTY else _forms(stem(word))
 
 
 def is_beginning(word: str) -> bool:

@@ -177,3 +177,18 @@ async def test_a_short_conversation_is_not_searched(set_stage: StageMaker) -> No
     stage.memory = Recall(NoSearch(), stage.history)  # type: ignore[arg-type]
     stage.start_again()
     await ask(stage, "Hello!")
+
+
+@pytest.mark.parametrize(
+    ("fact", "question"),
+    [
+        ("Our Brimble answers to whistles.", "How do I call Brimble in bad weather?"),
+        ("Zoë answers to whistles.", "How do I call ZOE in bad weather?"),
+        ("Die Übergröße heißt whistles.", "Was heißt Übergrößen, in bad weather?"),
+    ],
+)
+async def test_a_long_turn_is_told_about_the_rarest_of_its_words(
+    on: Stage, search: SqlSearch, fact: str, question: str
+) -> None:
+    await long_talk(on, search, f"{TALK * 6} {fact} {TALK * 6}")
+    assert fact in await ask(on, question)

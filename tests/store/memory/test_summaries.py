@@ -1,5 +1,7 @@
 """The sections of summaries in the store, on both databases."""
 
+import io
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -9,6 +11,7 @@ from store_samples import ANN, BEN, CHANNEL, MORNING, OTHER_CHANNEL, Talk, recor
 from bot.chat.messages import Speaker, Turn, TurnState
 from bot.chat.roleplay.memory.sections import NewSection, Section, standing
 from bot.store.database import Database
+from bot.store.export import export_json
 from bot.store.history import SqlHistory
 from bot.store.memory.summaries import SqlSummaries
 
@@ -204,3 +207,17 @@ async def test_a_text_by_hand_goes_with_the_data_of_somebody_who_spoke_in_its_ti
     assert [each.text for each in await shelf.sections(conversation)] == ["A secret.", ""]
     await history.erase("discord", "ann")
     assert await shelf.sections(conversation) == []
+
+
+async def test_an_export_tells_what_each_section_stands_for(
+    database: Database, database_url: str, talk: Talk
+) -> None:
+    turns = await say(talk, 3)
+    conversation, up_to = turns[0].conversation_id, turns[1].turn_id
+    await database.summaries.write_by_hand(CHANNEL, conversation, "By me.", up_to=up_to, at=MORNING)
+    await database.summaries.keep_section(CHANNEL, made_of(turns[2:]))
+    stream = io.StringIO()
+    await export_json(database_url, stream)
+    kept = json.loads(stream.getvalue())["channels"][0]["derived"]
+    told = [(each["text"], each["by_hand"], each["level"], each["last_turn_id"]) for each in kept]
+    assert told == [("By me.", True, 0, up_to), ("They talked.", False, 0, turns[2].turn_id)]

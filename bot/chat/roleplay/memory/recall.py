@@ -19,7 +19,7 @@ from bot.chat.prompt.windows import said_to_the_bot
 from bot.chat.roleplay.memory.facts import one_line
 from bot.chat.roleplay.memory.ranking import Ranked, candidates, ranked, rarities
 from bot.chat.text.names import clean_name
-from bot.chat.text.search_words import is_beginning, mark, search_words
+from bot.chat.text.search_words import is_beginning, mark, search_words, word_places
 from bot.chat.text.thinking import without_thoughts
 from bot.errors import NotFound, StoreError
 
@@ -31,6 +31,7 @@ MOST_LOADED = 60  # turns of which the whole text is looked at
 MOST_RECALLED = 24
 LINE_CHARACTERS = 320  # of a turn
 BEFORE_CHARACTERS = 60  # of a long one before the first word that it was found by
+NEAR_CHARACTERS = 160  # of which others that it was found by are told too, before the rarest
 TITLE_CHARACTERS = 80
 WORDS_TOLD = 5
 
@@ -170,12 +171,13 @@ def _part(turn: Turn, one: Ranked, rank: int, budget: TokenBudget) -> Part:
 
 
 def _excerpt(text: str, words: Sequence[str]) -> str:
-    """Of a long text, what stands about the words that it was found by."""
+    """Of a long text, what stands about the words that it was found by, the rarest first."""
     if len(text) <= LINE_CHARACTERS:
         return text
-    folded = text.casefold()
-    places = [folded.find(word.removeprefix("<")) for word in words if word]
-    start = max(min((at for at in places if at >= 0), default=0) - BEFORE_CHARACTERS, 0)
+    places = word_places(text, words)
+    rarest = next((places[word] for word in words if word in places), 0)
+    near = [at for at in places.values() if rarest - NEAR_CHARACTERS <= at <= rarest]
+    start = max(min(near, default=0) - BEFORE_CHARACTERS, 0)
     start = min(start, max(len(text) - LINE_CHARACTERS, 0))
     before, after = "… " if start else "", " …" if start + LINE_CHARACTERS < len(text) else ""
     return f"{before}{text[start : start + LINE_CHARACTERS].strip()}{after}"
