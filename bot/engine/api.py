@@ -48,7 +48,8 @@ class Sampling:
     whole prompt a frequency penalty would forbid every «the».
     DRY looks at the newest `DRY_TOKENS` of prompt and reply, and no repetition reaches over a token
     with one of `DRY_BREAKERS` in it. Banned words are texts that the reply never contains,
-    whatever their case and however they are cut into tokens, inside of longer words too.
+    whatever their case and however they are cut into tokens, inside of longer words too; signs
+    that nobody sees (zero-width ones) hide none.
     """
 
     temperature: float = 0.7

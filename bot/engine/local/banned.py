@@ -6,7 +6,7 @@ whether it begins or ends inside of one.
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from bot.engine.local.vocabulary import Vocabulary, split
+from bot.engine.local.vocabulary import Vocabulary, folded, split
 
 
 class BannedWords:
@@ -14,8 +14,8 @@ class BannedWords:
 
     def __init__(self, words: Sequence[str], vocabulary: Vocabulary, before: Sequence[int]) -> None:
         """`before` is what the reply goes on from, in tokens: a word may have begun in it."""
-        folded = (word.casefold().replace("\0", "") for word in words)
-        self._words = tuple(sorted({word for word in folded if word}))
+        compared = (folded(word).replace("\0", "") for word in words)
+        self._words = tuple(sorted({word for word in compared if word}))
         self._vocabulary = vocabulary
         self._begun: frozenset[tuple[str, int]] = frozenset()  # a word, and how much of it is there
         self._unfinished = b""

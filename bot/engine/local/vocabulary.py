@@ -2,6 +2,7 @@
 
 import codecs
 import re
+import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
@@ -12,11 +13,19 @@ _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 REPLACEMENT = "\ufffd"
 
 
+def folded(text: str) -> str:
+    """`text` as people compare it: neither case nor signs that nobody sees make a difference."""
+    text = text.casefold()
+    if text.isascii():
+        return text
+    return "".join(sign for sign in text if unicodedata.category(sign) != "Cf")
+
+
 def split(raw: bytes) -> tuple[str, bytes]:
     """(the text that is certain, folded; the bytes of a character that is not whole yet)."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     text = decoder.decode(raw)
-    return text.casefold(), decoder.getstate()[0]
+    return folded(text), decoder.getstate()[0]
 
 
 def piece_of(name: str, text: str) -> bytes:

@@ -11,6 +11,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from bot.engine.api import Chunk, FinishReason, GenerationRequest, GenerationStatistics
+from bot.engine.local.vocabulary import folded
 from bot.engine.stops import StopStrings
 from bot.errors import RequestTooLarge
 
@@ -34,7 +35,7 @@ class WordWatch:
 
         `text` is the reply so far, which has no word in it.
         """
-        self._words = tuple({folded for word in words if (folded := word.casefold())})
+        self._words = tuple({compared for word in words if (compared := folded(word))})
         self._begun: list[tuple[str, int, int]] = []  # a word, how much of it is there, since when
         self._length = -len(before)
         for character in before + text:
@@ -54,9 +55,9 @@ class WordWatch:
 
     def _take(self, character: str) -> list[int]:
         complete: list[int] = []
-        for folded in character.casefold():
+        for sign in folded(character):
             began = (*self._begun, *((word, 0, self._length) for word in self._words))
-            grown = [(word, at + 1, since) for word, at, since in began if word[at] == folded]
+            grown = [(word, at + 1, since) for word, at, since in began if word[at] == sign]
             complete += [since for word, at, since in grown if at == len(word)]
             self._begun = [each for each in grown if each[1] < len(each[0])]
         self._length += 1

@@ -121,6 +121,11 @@ async def test_a_stop_string_counts_that_a_word_taken_back_has_cut_in_two() -> N
     assert (text_of(chunks), chunks[-1].finish) == ("Yes.", FinishReason.STOP)
 
 
+@pytest.mark.parametrize("text", ["A shi\u200bver", "A sh\u00ad\u2060iv\ufeffer", "A \u200bShiver"])
+def test_signs_that_nobody_sees_hide_no_word(text: str) -> None:
+    assert WordWatch(["shi\u200dver"]).find(text) in (2, 3)
+
+
 def test_a_word_may_have_begun_in_the_prompt() -> None:
     watch = WordWatch(["shiver"], "A shi")
     assert watch.certain == -3
