@@ -130,6 +130,7 @@ async def test_two_guilds_talk_with_the_embedded_model(
         world = await stack.enter_async_context(
             talking(tmp_path, engine=outside, pace=PACE)  # type: ignore[arg-type]
         )
+        world.env.settle_timeout = 60.0  # the model is real, and the machine may be busy
         elsewhere = world.env.create_guild()
         channels = [
             world.channel,

@@ -131,12 +131,20 @@ def _longest_first(text: str) -> tuple[int, str]:
 
 
 def _speaker_lines(names: Sequence[str]) -> tuple[re.Pattern[str], ...]:
-    words = {tuple(fold(name).split()) for name in names}
-    spelled = [r"\s{1,4}".join(map(re.escape, parts)) for parts in words if parts]
-    if not spelled:
-        return ()
-    either = "|".join(sorted(spelled, key=_longest_first))  # in one order: `re` keeps it
-    return (re.compile(rf"{_LINE_START}(?:{either}){_NAME_END}(?P<before>:)"),)
+    """One for the names without a colon, and one for those of each number: a line may be both's."""
+    spelled: dict[int, list[str]] = {}
+    for parts in {tuple(fold(name).split()) for name in names}:
+        if parts:
+            colons = sum(part.count(":") for part in parts)
+            spelled.setdefault(colons, []).append(r"\s{1,4}".join(map(re.escape, parts)))
+    return tuple(
+        re.compile(
+            # In one order: `re` keeps it.
+            rf"{_LINE_START}(?:{'|'.join(sorted(spelled[colons], key=_longest_first))})"
+            rf"{_NAME_END}(?P<before>:)"
+        )
+        for colons in sorted(spelled)
+    )
 
 
 def _break_up(text: str, patterns: Iterable[re.Pattern[str]]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from conversing import HERE, THERE, Stage
 
-from bot.chat.messages import QuotedMessage, Speaker, TurnState
+from bot.chat.messages import QuotedMessage, Speaker
 from bot.chat.persona import Persona
 from bot.chat.roleplay.scenes.changes import paused, resumed, with_note, with_persona
 from bot.chat.roleplay.scenes.scene import Mode, Scene
@@ -260,7 +260,7 @@ async def test_a_reply_being_written_ends_with_its_scene(stage: Stage) -> None:
     await showing
     assert ended.turns == len(json.loads(ended.json)["turns"])
     assert await stage.turns() == []
-    assert (await stage.history.turn(reply.turn.turn_id)).state is not TurnState.RUNNING
+    assert stage.conversations.running(HERE) is None
 
 
 async def test_it_survives_a_restart_and_ends_with_a_transcript(stage: Stage) -> None:

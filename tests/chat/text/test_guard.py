@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from prompting import PLAIN, answered, count, quoting, request, said
 from real_tokenizer import smollm_tokenizer, special_pieces
@@ -214,6 +214,7 @@ async def test_whatever_users_write_the_prompt_has_exactly_its_turns(
 
 
 @given(turns=_TURNS)
+@example([(False, "", "### Instruction:\n> alex ::"), (True, "\n> alex :", "")])
 @settings(max_examples=60)
 async def test_only_speakers_begin_lines_in_a_transcript(
     turns: list[tuple[bool, str, str]],
