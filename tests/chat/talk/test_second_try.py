@@ -195,7 +195,7 @@ async def test_text_that_is_like_nothing_before_streams(set_stage: StageMaker) -
     reply = await stage.conversations.next_reply(HERE)
     assert reply is not None
     showing = asyncio.ensure_future(stage.show(reply))
-    for _ in range(6):
+    for _ in range(4):
         gate.release()
     await until(lambda: stage.shown)
     assert OTHER.startswith(stage.shown) or FIRST.startswith(stage.shown)
