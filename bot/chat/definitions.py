@@ -263,6 +263,65 @@ class ChannelSettings(BaseModel):
     instructions: str = Field(
         "", description="Added to the system text: how the bot should behave here."
     )
+    history_scope: Literal["channel", "user"] = Field(
+        "channel",
+        description="Whose turns the model sees: everybody's in the channel, or those of whoever "
+        "asks and the replies to them alone.",
+    )
+    streaming: Literal["on", "off"] = Field(
+        "on",
+        description="Whether a reply is shown while it is written, or at once when it is whole.",
+    )
+    buttons: Literal["on", "off"] = Field(
+        "on", description="Whether buttons stand under the bot's replies."
+    )
+    allowed_roles: tuple[str, ...] = Field(
+        (),
+        description="Whom the bot answers: roles and members, as mentions, ids or names; everybody "
+        "where none is given.",
+    )
+    blocked_roles: tuple[str, ...] = Field(
+        (),
+        description="Whom the bot does not hear: roles and members, as mentions, ids or names; "
+        "goes before allowed_roles.",
+    )
+    rate_limit: int = Field(
+        20,
+        ge=0,
+        le=600,
+        description="How many messages of one member the bot answers in a minute; 0 is no limit.",
+    )
+    channel_rate_limit: int = Field(
+        0,
+        ge=0,
+        le=6000,
+        description="How many messages the bot answers in a minute in one channel; 0 is no limit.",
+    )
+    daily_tokens: int = Field(
+        0,
+        ge=0,
+        le=100_000_000,
+        description="How many tokens a day the bot writes for one member; 0 is no limit.",
+    )
+    quiet_hours: str = Field(
+        "",
+        description="When the bot answers nobody, every day: `22:00-07:00 Europe/Berlin` (UTC "
+        "without a zone).",
+    )
+    answer_bots: Literal["on", "off"] = Field(
+        "off", description="Whether other bots are answered, a few times in a row at most."
+    )
+    links: Literal["keep", "plain"] = Field(
+        "keep",
+        description="What becomes of links in replies: kept, or written out in plain, with no "
+        "masked links and no invites.",
+    )
+    retention_days: int = Field(
+        0,
+        ge=0,
+        le=3650,
+        description="After how many days what was said is deleted for good; 0 keeps it.",
+    )
 
     def sampling(self, seed: int | None = None) -> Sampling:
         """The part of it that the engine wants."""

@@ -32,17 +32,10 @@ ORIGINS = {
 # What concerns several people or Discord means nothing here; the persona has a picker of its own.
 NOT_HERE = frozenset(
     {
-        *("trigger", "wake_words", "chance", "context", "history_scope", "rate_limit"),
-        *(
-            "persona",
-            "persona_choice",
-            "persona_chain",
-            "allowed_roles",
-            "blocked_roles",
-            "streaming",
-            "buttons",
-        ),
-        "voice",
+        *("trigger", "wake_words", "chance", "context", "history_scope", "voice"),
+        *("persona", "persona_choice", "persona_chain", "streaming", "buttons", "quiet_hours"),
+        *("allowed_roles", "blocked_roles", "answer_bots"),
+        *("rate_limit", "channel_rate_limit", "daily_tokens"),
     }
 )
 

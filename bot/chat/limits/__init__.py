@@ -1,0 +1,1 @@
+"""What bounds a conversation: who is heard, who is answered, how often."""

@@ -1,0 +1,1 @@
+"""What moderators do: take away, block, filter, look back."""

@@ -1,0 +1,1 @@
+"""Who may do what in Discord: one table, checked whenever something is done."""
