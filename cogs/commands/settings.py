@@ -4,8 +4,9 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.chat.definitions import DEFINITIONS, definition_of, in_words
+from bot.chat.definitions import DEFINITIONS, definition_of
 from bot.chat.messages import ChannelKey, JsonValue, Scope, SettingChange
+from bot.chat.setting_definition import in_words
 from bot.chat.settings import MODEL, PERSONA, SettingOrigin
 from cogs.client import CaduceusBot
 from cogs.commands.personas.finding import CHOICES, complete_persona

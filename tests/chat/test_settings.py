@@ -1,6 +1,7 @@
 """Settings: what is accepted, whose value holds, and what was changed when."""
 
 import math
+import re
 from dataclasses import fields
 
 import pytest
@@ -10,18 +11,16 @@ from given_personas import GivenPersonas
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bot.chat.definitions import (
-    DEFINITIONS,
-    TEXT_CHARACTERS,
-    WORD_CHARACTERS,
-    WORDS,
-    ChannelSettings,
-    SettingDefinition,
-    definition_of,
-)
+from bot.chat.definitions import DEFINITIONS, ChannelSettings, definition_of
 from bot.chat.messages import ChannelKey, JsonValue, Scope
 from bot.chat.persona import Persona, PersonaSampling
 from bot.chat.personas.homes import EveryHome
+from bot.chat.setting_definition import (
+    TEXT_CHARACTERS,
+    WORD_CHARACTERS,
+    WORDS,
+    SettingDefinition,
+)
 from bot.chat.settings import MODEL, SettingsCascade
 from bot.errors import ChannelSettingError, NotFound
 from bot.store.settings import SqlSettings
@@ -51,6 +50,14 @@ def values_of(definition: SettingDefinition) -> st.SearchStrategy[JsonValue]:
         case "words":
             word = text.map(lambda word: word.replace(",", "").strip()).filter(bool)
             return st.lists(word, min_size=1, max_size=WORDS, unique=True)
+        case "roles":
+            name = text.map(lambda word: re.sub("[,@<>]", "", word).strip()).filter(bool)
+            mention = st.builds("<@{}{}>".format, st.sampled_from(["", "&"]), st.integers(1, 2**63))
+            return st.lists(name | mention, min_size=1, max_size=WORDS, unique=True)
+        case "hours":
+            clock = st.times().map("{:%H:%M}".format)
+            hours = st.tuples(clock, clock).filter(lambda pair: pair[0] != pair[1]).map("-".join)
+            return st.builds("{} {}".format, hours, st.sampled_from(["UTC", "Asia/Tokyo"]))
         case _:
             return text.map(str.strip).filter(bool)
 
