@@ -1,6 +1,6 @@
 """The settings cascade: whose value of a setting holds in a channel."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
@@ -26,6 +26,7 @@ from bot.chat.setting_store import SettingsStore
 from bot.errors import ChannelSettingError, NotFound
 
 ModelDefaults: TypeAlias = Callable[[], Mapping[str, float]]
+OnChanged: TypeAlias = Callable[[ChannelKey, SettingChange], Awaitable[None]]
 
 MODEL: Final = "model"
 PERSONA: Final = "persona"
@@ -54,16 +55,23 @@ class SettingsCascade:
         personas: Personas,
         owner: Mapping[str, JsonValue] | None = None,
         model: ModelDefaults = dict,
+        on_changed: list[OnChanged] | None = None,
     ) -> None:
-        """`owner` is `defaults.toml`, checked; `model` tells of the model that answers now."""
+        """`owner` is `defaults.toml`, checked; `model` tells of the model that answers now.
+
+        `on_changed` hear of every change, and from which channel it was made.
+        """
         self._store = store
         self._personas = personas
         self._owner = dict(owner or {})
         self._model = model
+        self.on_changed: list[OnChanged] = [] if on_changed is None else on_changed
 
     def with_model(self, model: ModelDefaults) -> "SettingsCascade":
         """The same cascade, over what `model` tells."""
-        return SettingsCascade(self._store, self._personas, self._owner, model)
+        return SettingsCascade(
+            self._store, self._personas, self._owner, model, on_changed=self.on_changed
+        )
 
     async def resolve(self, channel: ChannelKey) -> ChannelSettings:
         """The settings in force in `channel`, with the model that answers now."""
@@ -185,15 +193,13 @@ class SettingsCascade:
                     f"There is no persona «{str(value)[:40]}».", "See `/persona list`."
                 )
             value = persona.id
-        scope_id = self.scope_id(channel, scope)
-        return await self._change(scope, scope_id, definition.key, value, by=by, seen=seen)
+        return await self._change(channel, scope, definition.key, value, by=by, seen=seen)
 
     async def reset(
         self, channel: ChannelKey, scope: Scope, key: str, *, by: str, seen: int | None = None
     ) -> SettingChange:
         """Take a value back, so that the wider scope's holds again. `seen` as in :meth:`set`."""
-        scope_id = self.scope_id(channel, scope)
-        return await self._change(scope, scope_id, definition_of(key).key, None, by=by, seen=seen)
+        return await self._change(channel, scope, definition_of(key).key, None, by=by, seen=seen)
 
     async def newest(self, channel: ChannelKey, scope: Scope, key: str) -> SettingChange | None:
         """The newest change of a setting in one scope of a channel."""
@@ -224,12 +230,12 @@ class SettingsCascade:
             raise NotFound(f"There is no setting «{found.key}» any more.")
         if found.old is not None:
             definition.check(found.old)
-        return await self._change(found.scope, found.scope_id, definition.key, found.old, by=by)
+        return await self._change(channel, found.scope, definition.key, found.old, by=by)
 
     async def _change(
         self,
+        channel: ChannelKey,
         scope: Scope,
-        scope_id: str,
         key: str,
         value: JsonValue,
         *,
@@ -237,9 +243,13 @@ class SettingsCascade:
         seen: int | None = None,
     ) -> SettingChange:
         """The one way by which a setting changes."""
-        return await self._store.change(
+        scope_id = self.scope_id(channel, scope)
+        change = await self._store.change(
             scope, scope_id, key, value, by=by, formerly=former_keys(key), seen=seen
         )
+        for tell in self.on_changed:
+            await tell(channel, change)
+        return change
 
     async def revision(self) -> int:
         """The newest change's number, 0 before the first."""
