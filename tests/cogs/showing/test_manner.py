@@ -97,6 +97,9 @@ async def test_without_streaming_another_swipe_replaces_the_first_in_one_edit(
         let(gate)
         await world.env.settle()
         assert world.said() == ["five six seven eight"]
+        edits = [entry.json for entry in world.requests("PATCH") if "/messages" in entry.path]
+        texts = [edit["content"] for edit in edits if edit and "content" in edit]
+        assert [text for text in texts if "five" in text] == ["five six seven eight"]
 
 
 async def test_a_change_while_a_reply_streams_holds_from_the_next_one_on(tmp_path: Path) -> None:
