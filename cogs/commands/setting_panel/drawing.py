@@ -19,6 +19,7 @@ from cogs.commands.setting_panel.looks import (
     line_of,
     name_of,
     source,
+    values_of_change,
 )
 from cogs.commands.setting_panel.place import Place, require_setter, slug_of
 from cogs.interactions import Interaction, bot_of, channel_of
@@ -77,11 +78,17 @@ async def draw(
     page.description = _lines([one for one in here if one.definition.key != key])
     opened = origins[key]
     embeds.append(_opened(opened, newest, refusal, is_direct=channel.guild_id is None))
+    is_set = opened.origin is place.scope
+    if newest is not None and newest.new is not None and not is_set:
+        # A persona's own bounds it, or it is out of a range that is narrower by now.
+        is_set = True
+        _, own = await values_of_change(cascade, channel, newest)
+        name = f"Set for {name_of(place.scope)}, but does not count"
+        embeds[-1].insert_field_at(0, name=name, value=cut(own, 1000), inline=False)
     if not refusal:
         select = await _value_select(interaction, place, opened)
         if select is not None:
             view.add_item(wrap(select))
-    is_set = opened.origin is place.scope
     _add_buttons(view, place, wrap, channel.guild_id is not None, refusal, is_set=is_set)
     if overtaken is not None:
         _add_question(view, place, wrap, overtaken)

@@ -124,6 +124,16 @@ async def test_the_switch_changes_whose_settings_are_shown_and_changed(tmp_path:
         assert "set for the server" in panel.words()
 
 
+async def test_what_is_set_but_does_not_count_is_shown_and_can_be_reset(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        place = (Scope.CHANNEL, f"discord:{world.channel.id}")
+        await world.database.settings.change(*place, "top_k", 5000, by="an older version")
+        panel = await Panel.open(world, world.mod, "top_k")
+        assert "Set for this channel, but does not count: 5000" in panel.words()
+        await panel.press("Reset")
+        assert await kept(world, "top_k") is None
+
+
 async def test_a_persona_is_chosen_by_its_name(tmp_path: Path) -> None:
     async with talking(tmp_path) as world:
         panel = await Panel.open(world, world.mod, "persona")
