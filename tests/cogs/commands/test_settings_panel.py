@@ -8,6 +8,8 @@ import discord
 import pytest
 import simcord
 from api_document import check
+from hypothesis import example, given
+from hypothesis import strategies as st
 from panels import Panel, filled_in
 from simcord.backend.models import Overwrite
 from worlds import QUICK, World, new_bot, talking
@@ -335,12 +337,17 @@ async def test_the_bots_owner_may_set_anything(tmp_path: Path) -> None:
         assert (await world.bot.conversations.settings.resolve(direct)).rate_limit == 3
 
 
-def test_a_block_is_read_as_it_was_written() -> None:
-    class Message:
-        def __init__(self, text: str) -> None:
-            self.embeds = [discord.Embed(title="t", description=block(text))]
+class Message:
+    """Of a message, what is read."""
 
-    for text in ("a", "```", "``````", "`\n```\n`", "x\n"):
-        assert text_in(Message(text), "t") == text  # type: ignore[arg-type]
-    assert text_in(Message("a"), "other") == ""  # type: ignore[arg-type]
+    def __init__(self, text: str) -> None:
+        self.embeds = [discord.Embed(title="t", description=block(text))]
+
+
+@given(st.text(st.sampled_from("`a\n *"), min_size=1, max_size=40) | st.text(min_size=1))
+@example("```")
+def test_a_block_is_read_as_it_was_written(text: str) -> None:
+    text = text.replace("\u200b", "")
+    assert text_in(Message(text), "t") == text  # type: ignore[arg-type]
+    assert text_in(Message(text), "other") == ""  # type: ignore[arg-type]
     assert text_in(None, "t") == ""
