@@ -7,29 +7,24 @@ from typing import Any, ClassVar, Self
 import discord
 
 from bot.chat.messages import Turn
-from bot.errors import NotAllowed, NotFound
+from bot.errors import NotAllowed
+from cogs.controls import KeptButton
 from cogs.interactions import (
+    ALREADY,
     Interaction,
     bot_of,
     channel_of,
-    require_asker,
     require_may_send,
-    tell,
-    told,
 )
-from cogs.platform import (
-    WRITE_ERRORS,
-    Channel,
-    key_of,
-)
+from cogs.platform import Channel
+from cogs.rights.rules import turn_here
 
-_Button = discord.ui.Button[discord.ui.View]
-
-NO_LONGER = "That reply is no longer kept, so its buttons do nothing."
+WRITING = ("regenerate", "continue")
+BEING_WRITTEN = NotAllowed("That reply is being written.", "Wait for its end, or stop it.")
 
 
 class TurnButton(
-    discord.ui.DynamicItem[_Button],
+    KeptButton,
     template=r"caduceus:(?P<action>stop|regenerate|continue|back|forth|delete):(?P<turn>\d{1,19})",
 ):
     """A button that does something with one of the bot's turns."""
@@ -47,8 +42,9 @@ class TurnButton(
         text, style = self.STYLES[action]
         custom_id = f"caduceus:{action}:{turn_id}"
         super().__init__(discord.ui.Button(label=label or text, style=style, custom_id=custom_id))
-        self.action = action
-        self.turn_id = turn_id
+        self.deed = action
+        self.turn_id = self._number = turn_id
+        self.already = str(BEING_WRITTEN) if action in WRITING else ALREADY
 
     @classmethod
     async def from_custom_id(
@@ -57,32 +53,10 @@ class TurnButton(
         """The button again, after a restart."""
         return cls(match["action"], int(match["turn"]))
 
-    async def interaction_check(self, interaction: Interaction, /) -> bool:
-        """Only who asked, and moderators, use the buttons of a reply."""
-        await interaction.response.defer()
-        async with told(interaction):
-            require_asker(interaction, (await self._turn(interaction)).asked_by)
-            return True
-        return False
-
-    async def callback(self, interaction: Interaction) -> None:
+    async def press(self, interaction: Interaction) -> None:
         """Do it. The interaction is acknowledged already."""
-        async with told(interaction):
-            turn = await self._turn(interaction)
-            try:
-                await ACTIONS[self.action](interaction, turn, channel_of(interaction))
-            except WRITE_ERRORS as error:
-                await tell(interaction, f"Discord did not let me: {error}")
-
-    async def _turn(self, interaction: Interaction) -> Turn:
-        bot = bot_of(interaction)
-        try:
-            turn = await bot.conversations.history.turn(self.turn_id)
-        except NotFound:
-            raise NotFound(NO_LONGER) from None
-        if interaction.channel is None or turn.channel != key_of(interaction.channel):
-            raise NotFound(NO_LONGER)
-        return turn
+        turn = await turn_here(interaction, self._number)
+        await ACTIONS[self.deed](interaction, turn, channel_of(interaction))
 
 
 async def _stop(interaction: Interaction, turn: Turn, channel: Channel) -> None:
@@ -98,7 +72,7 @@ def _require_written(interaction: Interaction, turn: Turn) -> None:
     """Refuse a button pressed twice."""
     running = bot_of(interaction).conversations.running(turn.channel)
     if running is not None and running.turn.turn_id == turn.turn_id:
-        raise NotAllowed("That reply is being written.", "Wait for its end, or stop it.")
+        raise BEING_WRITTEN
 
 
 async def regenerate(interaction: Interaction, turn: Turn, channel: Channel) -> None:

@@ -21,8 +21,6 @@ from cogs.commands.personas.finding import (
     complete_own,
     complete_persona,
     find_persona,
-    require_choice,
-    require_editor,
     scope_of,
 )
 from cogs.commands.personas.importing import CARD_FILES, CardReader, show_import
@@ -80,7 +78,6 @@ class PersonaCommands(
         cascade = self._bot.conversations.settings
         by = str(interaction.user.id)
         async with answering(interaction):
-            await require_choice(interaction)
             persona = await find_persona(interaction, name)
             await cascade.set(key, Scope.CHANNEL, "persona", persona.id, by=by)
         shown = discord.utils.escape_markdown(persona.name)
@@ -95,7 +92,6 @@ class PersonaCommands(
         key = key_of(channel_of(interaction))
         by = str(interaction.user.id)
         async with answering(interaction):
-            await require_choice(interaction)
             persona = await find_persona(interaction, name)
             cascade = self._bot.conversations.settings
             main = await cascade.persona(key, await cascade.resolve(key))
@@ -115,7 +111,6 @@ class PersonaCommands(
     async def remove(self, interaction: Interaction, name: str) -> None:
         """Let a persona that was added speak here no more."""
         async with answering(interaction):
-            await require_choice(interaction)
             persona = await find_persona(interaction, name)
             casts = self._bot.desk.casts
             if not await casts.remove_from_cast(scope_of(interaction), persona.id):
@@ -132,7 +127,6 @@ class PersonaCommands(
         self, interaction: Interaction, picture: discord.Attachment | None = None
     ) -> None:
         """Make a persona of this server's own."""
-        require_editor(interaction)
         if picture is not None:
             PICTURE_FILES.refuse_large(picture)
         await interaction.response.send_modal(CreateForm(picture))
@@ -144,7 +138,6 @@ class PersonaCommands(
         self, interaction: Interaction, name: str, picture: discord.Attachment | None = None
     ) -> None:
         """Change a persona of this server's own."""
-        require_editor(interaction)
         if picture is not None:
             PICTURE_FILES.refuse_large(picture)
         await interaction.response.defer(ephemeral=True, thinking=True)
@@ -160,7 +153,6 @@ class PersonaCommands(
     @app_commands.autocomplete(name=complete_own)
     async def delete(self, interaction: Interaction, name: str) -> None:
         """Delete a persona of this server's own."""
-        require_editor(interaction)
         await interaction.response.defer(ephemeral=True, thinking=True)
         persona = await find_persona(interaction, name)
         own_guild(persona)
@@ -175,7 +167,6 @@ class PersonaCommands(
     @app_commands.describe(file="A character card (PNG, JSON, CHARX, BYAF, YAML) or a TOML file")
     async def import_(self, interaction: Interaction, file: discord.Attachment) -> None:
         """Bring in a character card from anywhere, after a look at it."""
-        require_editor(interaction)
         CARD_FILES.refuse_large(file)
         await interaction.response.defer(ephemeral=True, thinking=True)
         await show_import(interaction, file, self._reader, self._pending)

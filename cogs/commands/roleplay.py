@@ -30,7 +30,6 @@ from cogs.commands.scenes.finding import (
     complete_member,
     find_cast,
     find_member,
-    own_scene,
     playing,
 )
 from cogs.commands.scenes.looks import MODES, counted, described, files, listed, opening
@@ -38,10 +37,10 @@ from cogs.commands.scenes.threads import archive, open_thread, require_place
 from cogs.interactions import (
     CONTENT_CHARACTERS,
     Interaction,
+    acknowledge,
     answering,
     channel_of,
     require_may_send,
-    require_reader,
 )
 from cogs.platform import WRITE_ERRORS, Channel, key_of
 
@@ -124,7 +123,7 @@ class RoleplayCommands(
             await interaction.followup.send(text, ephemeral=True)
             return
         async with answering(interaction):
-            scene = await own_scene(interaction, self._director)
+            scene = await playing(interaction, self._director)
             if not persona:
                 raise NotFound("Which persona?", "Choose one with the option `persona`.")
             if action == "add":
@@ -152,9 +151,9 @@ class RoleplayCommands(
     @app_commands.autocomplete(persona=complete_member)
     async def say(self, interaction: Interaction, persona: str) -> None:
         """Let one of the cast speak now."""
-        await interaction.response.defer(ephemeral=True, thinking=True)
+        await acknowledge(interaction)
         channel = channel_of(interaction)
-        scene = await own_scene(interaction, self._director)
+        scene = await playing(interaction, self._director)
         require_may_send(channel)
         found = await find_member(interaction, self._director, scene, persona)
         await self._director.let_speak(scene, found, str(interaction.user.id))
@@ -172,7 +171,7 @@ class RoleplayCommands(
     async def turns(self, interaction: Interaction, mode: str) -> None:
         """Choose who speaks when."""
         async with answering(interaction):
-            scene = await own_scene(interaction, self._director)
+            scene = await playing(interaction, self._director)
             scene = await self._director.take_turns(scene, Mode(mode))
         await interaction.followup.send(f"Turns are `{scene.mode.value}`: {MODES[scene.mode]}.")
 
@@ -216,8 +215,8 @@ class RoleplayCommands(
         depth: app_commands.Range[int, 0, MOST_DEPTH] = NOTE_DEPTH,
     ) -> None:
         """Set the author's note of this scene."""
-        await interaction.response.defer(ephemeral=True, thinking=True)
-        scene = await own_scene(interaction, self._director)
+        await acknowledge(interaction)
+        scene = await playing(interaction, self._director)
         change = partial(changes.with_note, text=text or "", depth=depth)
         scene = await self._director.change(scene, change)
         said = f"The note stands {depth} messages deep from now on." if scene.note else "No note."
@@ -227,7 +226,7 @@ class RoleplayCommands(
     async def pause(self, interaction: Interaction) -> None:
         """Pause this scene: nobody of the cast answers."""
         async with answering(interaction):
-            scene = await own_scene(interaction, self._director)
+            scene = await playing(interaction, self._director)
             await self._director.change(scene, changes.paused)
         await interaction.followup.send(
             "The scene is paused: nobody answers until `/roleplay resume`."
@@ -238,7 +237,7 @@ class RoleplayCommands(
         """Let a paused scene go on."""
         channel = channel_of(interaction)
         async with answering(interaction):
-            scene = await own_scene(interaction, self._director)
+            scene = await playing(interaction, self._director)
             await self._director.change(scene, changes.resumed)
         await interaction.followup.send("The scene goes on.")
         self._bot.serving.serve(key_of(channel), channel)
@@ -247,7 +246,6 @@ class RoleplayCommands(
     async def recap(self, interaction: Interaction) -> None:
         """Have the model tell what has happened in this scene so far."""
         channel = channel_of(interaction)
-        require_reader(interaction)
         async with answering(interaction):
             scene = await playing(interaction, self._director)
             text = await self._director.recap(scene, str(interaction.user.id))
@@ -265,7 +263,7 @@ class RoleplayCommands(
         """End this scene, and get what was said as files."""
         channel = channel_of(interaction)
         async with answering(interaction):
-            scene = await own_scene(interaction, self._director)
+            scene = await playing(interaction, self._director)
             transcript = await self._director.end(scene)
         found = files(transcript, f"scene-{scene.scene_id}", interaction.filesize_limit)
         text = f"**{plain(scene.title, 80)}** ends after {counted(transcript.turns)}."

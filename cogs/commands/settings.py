@@ -9,7 +9,7 @@ from bot.chat.messages import ChannelKey, JsonValue, Scope, SettingChange
 from bot.chat.settings import MODEL, PERSONA, SettingOrigin
 from cogs.client import CaduceusBot
 from cogs.commands.personas.finding import CHOICES, complete_persona
-from cogs.interactions import Interaction, channel_of, require_scope
+from cogs.interactions import Interaction, acknowledge, channel_of
 from cogs.platform import key_of
 
 SHOWN_CHARACTERS = 100  # of a long value in a list
@@ -88,7 +88,6 @@ class SettingsCommands(
         """Change a setting of this channel or the whole server."""
         where = Scope(scope)
         definition = definition_of(key)
-        require_scope(interaction, where)
         channel = key_of(channel_of(interaction))
         await interaction.response.defer(ephemeral=True, thinking=True)
         change = await self._cascade.set(channel, where, key, value, by=str(interaction.user.id))
@@ -109,7 +108,6 @@ class SettingsCommands(
         """Take a value back, so that the server's or the bot's own holds again."""
         where = Scope(scope)
         definition = definition_of(key)
-        require_scope(interaction, where)
         channel = key_of(channel_of(interaction))
         await interaction.response.defer(ephemeral=True, thinking=True)
         change = await self._cascade.reset(channel, where, key, by=str(interaction.user.id))
@@ -141,9 +139,7 @@ class SettingsCommands(
     ) -> None:
         """Put back what a change replaced."""
         channel = key_of(channel_of(interaction))
-        await interaction.response.defer(ephemeral=True, thinking=True)
-        found = await self._cascade.change(channel, id)
-        require_scope(interaction, found.scope)
+        await acknowledge(interaction)
         change = await self._cascade.undo(channel, id, by=str(interaction.user.id))
         await interaction.followup.send(
             f"Change {id} is taken back: {await self._line_of_change(channel, change)}",

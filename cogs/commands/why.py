@@ -16,11 +16,11 @@ from bot.engine.api import Sampling
 from bot.errors import NotFound
 from cogs.client import CaduceusBot
 from cogs.commands.buttons import TurnButton
+from cogs.controls import row_of_buttons
 from cogs.interactions import (
     Interaction,
     channel_of,
     is_asker,
-    require_reader,
 )
 from cogs.platform import (
     key_of,
@@ -48,7 +48,6 @@ class Why(commands.Cog):
     async def explain(self, interaction: Interaction, message: discord.Message) -> None:
         """Show the prompt that a reply was written from, rebuilt."""
         key = key_of(channel_of(interaction))
-        require_reader(interaction)
         await interaction.response.defer(ephemeral=True, thinking=True)
         conversations = self._bot.conversations
         turn = await conversations.history.turn_of_message(key, str(message.id))
@@ -65,8 +64,7 @@ class Why(commands.Cog):
         if is_asker(interaction, turn.asked_by):
             # Also where a reply carries no buttons: whoever caused it can take it away.
             embed.add_field(name="Asked by", value=_mentions(turn.asked_by), inline=False)
-            view = discord.ui.View(timeout=None)
-            view.add_item(TurnButton("delete", turn.turn_id, "Delete this reply"))
+            view = row_of_buttons(TurnButton("delete", turn.turn_id, "Delete this reply"))
         await interaction.followup.send(embed=embed, files=files, view=view, ephemeral=True)
 
 

@@ -68,7 +68,8 @@ class World:
     channel: simcord.ChannelHandle
     alice: simcord.MemberActor
     bob: simcord.MemberActor
-    mod: simcord.MemberActor  # Manage Channels
+    mod: simcord.MemberActor  # Manage Messages
+    keeper: simcord.MemberActor  # Manage Channels
     chief: simcord.MemberActor  # Manage Server
 
     @property
@@ -250,7 +251,7 @@ async def talking(
             channel = guild.create_text_channel("general")
             roles = {
                 name: guild.create_role(name, permissions=discord.Permissions(**{name: True}))
-                for name in ("manage_channels", "manage_guild")
+                for name in ("manage_messages", "manage_channels", "manage_guild")
             }
             yield World(
                 env=env,
@@ -262,7 +263,10 @@ async def talking(
                 channel=channel,
                 alice=guild.add_member(env.create_user("alice", global_name="Alice")),
                 bob=guild.add_member(env.create_user("bob", global_name="Bob")),
-                mod=guild.add_member(env.create_user("mod"), roles=[roles["manage_channels"]]),
+                mod=guild.add_member(env.create_user("mod"), roles=[roles["manage_messages"]]),
+                keeper=guild.add_member(
+                    env.create_user("keeper"), roles=[roles["manage_channels"]]
+                ),
                 chief=guild.add_member(env.create_user("chief"), roles=[roles["manage_guild"]]),
             )
     finally:
