@@ -159,7 +159,8 @@ async def test_autocomplete_offers_what_fits(tmp_path: Path) -> None:
     async with talking(tmp_path) as world:
 
         async def offered(command: str, option: str, typed: str, **filled: str) -> list[str]:
-            choices = await world.keeper.autocomplete(world.channel, command, option, typed, **filled)
+            by = world.keeper
+            choices = await by.autocomplete(world.channel, command, option, typed, **filled)
             return [choice["value"] for choice in choices]
 
         assert (await offered("settings set", "key", "top"))[:2] == ["top_p", "top_k"]
