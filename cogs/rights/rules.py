@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import discord
 
-from bot.chat.messages import Scope, Turn
+from bot.chat.messages import ChannelKey, Scope, Turn
 from bot.chat.roleplay.memory.facts import Fact, is_ones_own
 from bot.errors import NotAllowed, NotFound
 from cogs.client import Interaction, bot_of, channel_of
@@ -23,11 +23,11 @@ from cogs.rights.holding import (
     require_server,
 )
 from cogs.rights.kinds import ASKS_THE_STORE, Right, Row
+from cogs.rights.talking import require_talker
 
 NO_LONGER = "That reply is no longer kept, so its buttons do nothing."
 NOT_YOURS = "That is for the person who asked for it."
 LARGEST_ID = 2**63 - 1  # that a database numbers anything with
-UNHEARD = "I do not answer you here."
 
 
 def require_at_once(interaction: Interaction, row: Row, *, presser: int | None = None) -> None:
@@ -51,7 +51,7 @@ async def require_stored(interaction: Interaction, row: Row, *, turn_id: int | N
             await _STORED[right](interaction, turn_id)
     is_typing = interaction.type is discord.InteractionType.autocomplete
     if row.writes and not is_typing:
-        await _require_let_in(interaction, asks=True)
+        await require_talker(interaction, asks=True)
 
 
 async def turn_here(interaction: Interaction, turn_id: int) -> Turn:
@@ -132,7 +132,7 @@ _AT_ONCE: Mapping[Right, Callable[[Interaction, Row, int | None], None]] = {
 
 
 async def _talker(interaction: Interaction, _turn_id: int | None) -> None:
-    await _require_let_in(interaction, asks=False)
+    await require_talker(interaction)
 
 
 async def _asker(interaction: Interaction, turn_id: int | None) -> None:
@@ -188,10 +188,6 @@ _STORED: Mapping[Right, Callable[[Interaction, int | None], Awaitable[None]]] = 
 }
 
 
-async def _require_let_in(interaction: Interaction, *, asks: bool) -> None:
-    """Raise NotAllowed for whom the gate does not answer here."""
-
-
 def _require_own(interaction: Interaction, fact: Fact) -> None:
     if is_ones_own(fact, str(interaction.user.id)):
         return
@@ -206,7 +202,7 @@ def _require_own(interaction: Interaction, fact: Fact) -> None:
         )
 
 
-def _key(interaction: Interaction):
+def _key(interaction: Interaction) -> ChannelKey:
     return key_of(channel_of(interaction))
 
 

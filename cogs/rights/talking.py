@@ -1,19 +1,16 @@
 """Who may talk to the bot, asked of whoever uses a command or a button."""
 
 from datetime import datetime
-from typing import TypeAlias, cast
 
 import discord
 
 from bot.chat.limits.gate import Access
 from bot.chat.messages import Speaker
 from bot.errors import NotAllowed, NotFound
-from cogs.client import CaduceusBot
+from cogs.client import Interaction, bot_of
 from cogs.platform import Channel, key_of, speaker_of
 
 NOT_HERE = "You cannot talk to me here."
-
-Interaction: TypeAlias = discord.Interaction[discord.Client]
 
 
 def speaker_behind(interaction: Interaction) -> Speaker:
@@ -29,7 +26,7 @@ async def require_talker(interaction: Interaction, *, asks: bool = False) -> Non
     """
     if not isinstance(interaction.channel, Channel):
         raise NotFound("I cannot talk here.", "Use a text channel, a thread or a direct message.")
-    conversations = cast("CaduceusBot", interaction.client).conversations
+    conversations = bot_of(interaction).conversations
     admission = await conversations.admit(
         key_of(interaction.channel), speaker_behind(interaction), asks=asks
     )
