@@ -17,6 +17,7 @@ from cogs.commands.chat import ChatCommands
 from cogs.commands.fork import Fork
 from cogs.commands.library.deleting import UndoDeletion
 from cogs.commands.lore import LoreCommands
+from cogs.commands.lost import LostControls
 from cogs.commands.memory import MemoryCommands
 from cogs.commands.persona import PersonaCommands
 from cogs.commands.personas.pages import PageButton
@@ -76,6 +77,7 @@ def _cogs(bot: CaduceusBot) -> Iterator[commands.Cog]:
     yield SettingsCommands(bot)
     yield Status(bot)
     yield Why(bot)
+    yield LostControls()
     if bot.conversations.scenes is not None:
         director = Director(bot.conversations, bot.conversations.scenes)
         yield RoleplayCommands(bot, director)

@@ -5,7 +5,8 @@ in `cogs/rights/table.py`.
 """
 
 import logging
-from typing import Any
+from collections.abc import Collection
+from typing import Any, ClassVar
 
 import discord
 
@@ -50,7 +51,8 @@ async def require_control(
 class KeptButton(discord.ui.DynamicItem[_Button], template=r"(?!)"):
     """A button that carries what it is about, and survives a restart."""
 
-    deed: str = ""  # which of several things it does: the row of the table
+    deeds: ClassVar[Collection[str]] = ("",)  # what such a button can do: each has its row
+    deed: str = ""  # which of them this one does
     presser: int | None = None  # whom it was made for
     turn_id: int | None = None  # the reply that it belongs to
     already: str = ALREADY  # what is told who presses it again before its end

@@ -38,6 +38,8 @@ class TurnButton(
         "delete": ("Delete", discord.ButtonStyle.secondary),
     }
 
+    deeds = tuple(STYLES)
+
     def __init__(self, action: str, turn_id: int, label: str = "") -> None:
         text, style = self.STYLES[action]
         custom_id = f"caduceus:{action}:{turn_id}"

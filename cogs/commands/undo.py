@@ -53,6 +53,8 @@ class UndoButton(
 ):
     """Takes back a reset or an undo. Like those, it is for whoever may talk to the bot."""
 
+    deeds = ("restore", "unhide")
+
     def __init__(self, what: str, numbers: str) -> None:
         custom_id = f"caduceus:{what}:{numbers}"
         super().__init__(discord.ui.Button(label="Undo", custom_id=custom_id))

@@ -22,6 +22,8 @@ class UndoDeletion(
 ):
     """Brings what was deleted back. It survives a restart; after ten minutes it is too late."""
 
+    deeds = ("persona", "lore")
+
     def __init__(self, what: str, number: str) -> None:
         """`what` it is, "persona" or "lore", and its number in the database."""
         custom_id = f"caduceus:{what}-back:{number}"
