@@ -18,13 +18,13 @@ from discord import app_commands
 from bot.chat.talk.faults import line_for
 from bot.errors import CaduceusError, NotAllowed, UserError
 from cogs.client import Interaction, bot_of, channel_of
-from cogs.platform import Channel, may_send_in
 from cogs.rights.holding import (
     is_asker,
     is_moderator,
     may_change,
     own_server,
     require_asker,
+    require_may_send,
     require_reader,
     require_scope,
 )
@@ -41,6 +41,7 @@ __all__ = [
     "may_change",
     "own_server",
     "require_asker",
+    "require_may_send",
     "require_reader",
     "require_scope",
 ]
@@ -57,14 +58,6 @@ NO_ROW = NotAllowed("Nobody may use that.", "The bot's owner finds the reason in
 Completion: TypeAlias = Callable[
     [Interaction, str], Coroutine[Any, Any, list[app_commands.Choice[str]]]
 ]
-
-
-def require_may_send(channel: Channel) -> None:
-    """Raise NotAllowed where the bot could not show what it writes."""
-    if not may_send_in(channel):
-        raise NotAllowed(
-            "I may not write in this channel.", "I need the permission to send messages here."
-        )
 
 
 def line_of(error: CaduceusError) -> str:

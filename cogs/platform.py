@@ -12,7 +12,8 @@ from discord.abc import Snowflake
 from bot.chat.messages import ChannelKey, Speaker
 
 PLATFORM = "discord"
-NOTICE_MARKS = ("⚠️ ", "⏳ ")  # lines of the bot's own, never part of a conversation
+FAULT, WAIT = "⚠️ ", "⏳ "
+NOTICE_MARKS = (FAULT, WAIT)  # lines of the bot's own, never part of a conversation
 UNKNOWN_MESSAGE = 10008  # Discord's code
 
 _log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ WRITE_ERRORS = (discord.HTTPException, discord.RateLimited, OSError, aiohttp.Cli
 def key_of(channel: Snowflake, guild: Snowflake | None = None) -> ChannelKey:
     """The core's key of a channel, thread or direct message."""
     found = guild or getattr(channel, "guild", None)
+    is_guilds = isinstance(channel, discord.abc.GuildChannel | discord.Thread)
     parent = channel.parent_id if isinstance(channel, discord.Thread) else None
     return ChannelKey(
         PLATFORM,
@@ -44,6 +46,8 @@ def key_of(channel: Snowflake, guild: Snowflake | None = None) -> ChannelKey:
         guild_id=str(found.id) if found else None,
         parent_id=str(parent) if parent else None,
         is_direct=found is None,
+        # Threads and forum posts are what their channel is. A direct message is for all ages.
+        is_age_restricted=is_guilds and getattr(channel, "is_nsfw", lambda: False)(),
     )
 
 
@@ -62,7 +66,7 @@ def speaker_of(user: discord.abc.User, name: str) -> Speaker:
         is_bot=user.bot,
         roles=frozenset(str(role.id) for role in roles),
         role_names=frozenset(role.name for role in roles),
-        username=user.name,
+        username=str(user),  # with the number that makes a bot's name its own
     )
 
 

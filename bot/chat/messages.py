@@ -22,6 +22,8 @@ class ChannelKey:
     guild_id: str | None = field(default=None, compare=False)
     parent_id: str | None = field(default=None, compare=False)  # a thread's channel
     is_direct: bool = field(default=False, compare=False)
+    # As far as is known: only who comes from the platform knows it, and it changes. Not stored.
+    is_age_restricted: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         return f"{self.platform}:{self.channel_id}"

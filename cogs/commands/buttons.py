@@ -7,20 +7,17 @@ from typing import Any, ClassVar, Self
 import discord
 
 from bot.chat.messages import Turn
-from bot.errors import NotAllowed
 from cogs.controls import KeptButton
 from cogs.interactions import (
     ALREADY,
     Interaction,
     bot_of,
     channel_of,
-    require_may_send,
 )
-from cogs.platform import Channel
-from cogs.rights.rules import turn_here
+from cogs.platform import Channel, key_of
+from cogs.rights.rules import BEING_WRITTEN, turn_here
 
 WRITING = ("regenerate", "continue")
-BEING_WRITTEN = NotAllowed("That reply is being written.", "Wait for its end, or stop it.")
 
 
 class TurnButton(
@@ -46,7 +43,7 @@ class TurnButton(
         super().__init__(discord.ui.Button(label=label or text, style=style, custom_id=custom_id))
         self.deed = action
         self.turn_id = self._number = turn_id
-        self.already = str(BEING_WRITTEN) if action in WRITING else ALREADY
+        self.already = BEING_WRITTEN if action in WRITING else ALREADY
 
     @classmethod
     async def from_custom_id(
@@ -70,28 +67,21 @@ async def _stop(interaction: Interaction, turn: Turn, channel: Channel) -> None:
         await bot.serving.refresh_controls(turn, channel)
 
 
-def _require_written(interaction: Interaction, turn: Turn) -> None:
-    """Refuse a button pressed twice."""
-    running = bot_of(interaction).conversations.running(turn.channel)
-    if running is not None and running.turn.turn_id == turn.turn_id:
-        raise BEING_WRITTEN
-
-
 async def regenerate(interaction: Interaction, turn: Turn, channel: Channel) -> None:
-    """Write another swipe of a turn."""
+    """Write another swipe of a turn, for somebody of whom it is known that they may."""
     bot = bot_of(interaction)
-    require_may_send(channel)
-    _require_written(interaction, turn)
-    reply = await bot.conversations.regenerate(turn.turn_id)
+    reply = await bot.conversations.regenerate(
+        turn.turn_id, channel=key_of(channel), by=str(interaction.user.id)
+    )
     await bot.serving.deliver(reply, channel, str(interaction.id))
 
 
 async def continue_reply(interaction: Interaction, turn: Turn, channel: Channel) -> None:
-    """Go on with a turn."""
+    """Go on with a turn, as :func:`regenerate`."""
     bot = bot_of(interaction)
-    require_may_send(channel)
-    _require_written(interaction, turn)
-    reply = await bot.conversations.continue_reply(turn.turn_id)
+    reply = await bot.conversations.continue_reply(
+        turn.turn_id, channel=key_of(channel), by=str(interaction.user.id)
+    )
     await bot.serving.deliver(reply, channel, str(interaction.id))
 
 

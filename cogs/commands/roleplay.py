@@ -8,7 +8,8 @@ from typing import Literal, TypeAlias
 from discord import app_commands
 from discord.ext import commands
 
-from bot.chat.messages import Speaker, Turn
+from bot.chat.limits.ages import require_may_speak
+from bot.chat.messages import Turn
 from bot.chat.roleplay.scenes import changes
 from bot.chat.roleplay.scenes.scene import (
     DESCRIPTION_CHARACTERS,
@@ -43,6 +44,7 @@ from cogs.interactions import (
     require_may_send,
 )
 from cogs.platform import WRITE_ERRORS, Channel, key_of
+from cogs.rights.talking import speaker_behind
 
 Text: TypeAlias = app_commands.Range[str, 1, SCENARIO_CHARACTERS]
 _log = logging.getLogger(__name__)
@@ -72,7 +74,7 @@ class RoleplayCommands(
         scenario: Text = "",
     ) -> None:
         """Start a scene, in a thread of its own where that can be."""
-        by = Speaker(str(interaction.user.id), interaction.user.display_name)
+        by = speaker_behind(interaction)
         async with answering(interaction):
             here = channel_of(interaction)
             cast = await find_cast(interaction, persona)
@@ -128,6 +130,7 @@ class RoleplayCommands(
                 raise NotFound("Which persona?", "Choose one with the option `persona`.")
             if action == "add":
                 found = await find_persona(interaction, persona)
+                require_may_speak(found, key_of(channel_of(interaction)))
                 change = partial(
                     changes.with_persona,
                     persona_id=found.id,
@@ -154,11 +157,12 @@ class RoleplayCommands(
         await acknowledge(interaction)
         channel = channel_of(interaction)
         scene = await playing(interaction, self._director)
-        require_may_send(channel)
         found = await find_member(interaction, self._director, scene, persona)
-        await self._director.let_speak(scene, found, str(interaction.user.id))
+        key = key_of(channel)
+        require_may_speak(found, key)
+        await self._director.let_speak(scene, found, str(interaction.user.id), channel=key)
         await interaction.followup.send(f"**{plain(found.name, 80)}** speaks now.", ephemeral=True)
-        self._bot.serving.serve(key_of(channel), channel)
+        self._bot.serving.serve(key, channel)
 
     @app_commands.command()
     @app_commands.describe(mode="Who answers a message")

@@ -11,6 +11,7 @@ import discord
 from bot.chat.messages import Scope
 from bot.errors import NotAllowed
 from cogs.client import CaduceusBot, Interaction
+from cogs.platform import Channel, may_send_in
 
 NO_SERVER = ("There is no server here.", "Use this in a server.")
 
@@ -82,6 +83,14 @@ def require_reader(interaction: Interaction) -> None:
     may_read = held.administrator or (held.view_channel and held.read_message_history)
     if interaction.guild_id is not None and not may_read:
         raise NotAllowed("This shows what was said before, which you may not read here.")
+
+
+def require_may_send(channel: Channel) -> None:
+    """Raise NotAllowed where the bot could not show what it writes."""
+    if not may_send_in(channel):
+        raise NotAllowed(
+            "I may not write in this channel.", "I need the permission to send messages here."
+        )
 
 
 def is_asker(interaction: Interaction, asked_by: Collection[str]) -> bool:

@@ -17,6 +17,7 @@ from cogs.rights.holding import (
     is_moderator,
     may_change,
     require_asker,
+    require_may_send,
     require_moderator,
     require_reader,
     require_scope,
@@ -27,6 +28,7 @@ from cogs.rights.talking import require_talker
 
 NO_LONGER = "That reply is no longer kept, so its buttons do nothing."
 NOT_YOURS = "That is for the person who asked for it."
+BEING_WRITTEN = "That reply is being written. Wait for its end, or stop it."
 LARGEST_ID = 2**63 - 1  # that a database numbers anything with
 
 
@@ -51,6 +53,7 @@ async def require_stored(interaction: Interaction, row: Row, *, turn_id: int | N
             await _STORED[right](interaction, turn_id)
     is_typing = interaction.type is discord.InteractionType.autocomplete
     if row.writes and not is_typing:
+        await _require_free(interaction, row, turn_id)
         await require_talker(interaction, asks=True)
 
 
@@ -136,14 +139,7 @@ async def _talker(interaction: Interaction, _turn_id: int | None) -> None:
 
 
 async def _asker(interaction: Interaction, turn_id: int | None) -> None:
-    """Of the reply whose control it is, else of the newest one here."""
-    if turn_id is not None:
-        require_asker(interaction, (await turn_here(interaction, turn_id)).asked_by)
-        return
-    turn = await bot_of(interaction).conversations.history.last_reply(_key(interaction))
-    if turn is None:
-        raise NotFound("There is no reply of mine here yet.", "Say something to me first.")
-    require_asker(interaction, turn.asked_by)
+    require_asker(interaction, (await _turn_meant(interaction, turn_id)).asked_by)
 
 
 async def _change(interaction: Interaction, _turn_id: int | None) -> None:
@@ -186,6 +182,27 @@ _STORED: Mapping[Right, Callable[[Interaction, int | None], Awaitable[None]]] = 
     Right.FACT: _fact,
     Right.SCENE: _scene,
 }
+
+
+async def _require_free(interaction: Interaction, row: Row, turn_id: int | None) -> None:
+    """Raise NotAllowed where nothing could be written: that does not count as asked for."""
+    if Right.ASKER in row.rights or Right.SCENE in row.rights:
+        require_may_send(channel_of(interaction))
+    running = bot_of(interaction).conversations.running(_key(interaction))
+    if Right.ASKER in row.rights and running is not None:
+        turn = await _turn_meant(interaction, turn_id)
+        if turn.turn_id == running.turn.turn_id:
+            raise NotAllowed(BEING_WRITTEN)
+
+
+async def _turn_meant(interaction: Interaction, turn_id: int | None) -> Turn:
+    """The reply whose control it is, else the newest one here. Raises NotFound."""
+    if turn_id is not None:
+        return await turn_here(interaction, turn_id)
+    turn = await bot_of(interaction).conversations.history.last_reply(_key(interaction))
+    if turn is None:
+        raise NotFound("There is no reply of mine here yet.", "Say something to me first.")
+    return turn
 
 
 def _require_own(interaction: Interaction, fact: Fact) -> None:

@@ -18,6 +18,7 @@ import simcord
 from empty_database import put_empty_database
 
 from bot.chat.engines import Engines
+from bot.chat.limits.making import make_gate
 from bot.chat.messages import Turn
 from bot.chat.personas.guild.desk import open_desk
 from bot.chat.personas.library import PersonaLibrary
@@ -183,6 +184,7 @@ def new_bot(
     engine: FakeEngine,
     pace: Pace = QUICK,
     data_dir: Path | None = None,
+    owner_ids: frozenset[int] = frozenset(),
 ) -> CaduceusBot:
     """The bot on top of a database."""
     library = PersonaLibrary(folder)
@@ -199,6 +201,11 @@ def new_bot(
         random=Random(1),
         shelf=GuildShelf(desk.lorebooks),
         scenes=database.scenes,
+        gate=make_gate(
+            database.ledger,
+            discord.utils.utcnow,
+            owners=frozenset(f"discord:{number}" for number in owner_ids),
+        ),
         memory=JoinedMemory(
             [
                 notebook,
@@ -222,6 +229,7 @@ def new_bot(
         version="0.1.0",
         pace=pace,
         data_dir=data_dir,
+        owner_ids=owner_ids,
     )
 
 

@@ -4,7 +4,8 @@ command or button makes the bot speak.
 A :class:`Check` says who may talk at all, a :class:`Limit` how much of that is answered.
 """
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
@@ -56,26 +57,29 @@ class Check(Protocol):
         ...
 
 
-class Limit(Protocol):
+class Limit(ABC):
     """Bounds how much is answered: asked where the bot is about to write, of nobody but those
     whom all checks let through.
     """
 
+    @abstractmethod
     async def admit(
         self, channel: ChannelKey, speaker: Speaker, settings: ChannelSettings, *, at: datetime
     ) -> Admission:
         """Whether what they asked for at that moment is answered. Counts nothing."""
-        ...
 
-    def count(
+    def count(  # noqa: B027 - not every limit counts
         self, channel: ChannelKey, speaker: Speaker, settings: ChannelSettings, *, at: datetime
     ) -> None:
         """It is answered."""
-        ...
 
-    def spoke(self, channel: ChannelKey) -> None:
+    def spoke(self, channel: ChannelKey) -> None:  # noqa: B027 - as above
         """A person, no bot, said something there, to whomever."""
-        ...
+
+    async def wrote(  # noqa: B027 - as above
+        self, channel: ChannelKey, settings: ChannelSettings, askers: Collection[str], tokens: int
+    ) -> None:
+        """The bot has written so many tokens for these people. Raises nothing of ours."""
 
 
 class Gate:
@@ -131,3 +135,10 @@ class Gate:
         """A person, no bot, said something in a channel, to whomever."""
         for limit in self._limits:
             limit.spoke(channel)
+
+    async def wrote(
+        self, channel: ChannelKey, settings: ChannelSettings, askers: Collection[str], tokens: int
+    ) -> None:
+        """The bot has written so many tokens for these people, by their ids."""
+        for limit in self._limits:
+            await limit.wrote(channel, settings, askers, tokens)

@@ -16,12 +16,13 @@ from bot.chat.roleplay.scenes.keeping import Scenes
 from bot.chat.roleplay.scenes.staging import Stager
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.casting import Casting, Casts
+from bot.chat.talk.channel_states import ChannelStates
 from bot.chat.talk.greetings import Greetings
 from bot.chat.talk.hearing import Hearing
 from bot.chat.talk.intake import Intake
 from bot.chat.talk.listening import Heard
 from bot.chat.talk.reply import Reply, ReplyKind
-from bot.chat.talk.turn_taking import ChannelStates, Clock, Replies, utc_now
+from bot.chat.talk.turn_taking import Clock, Replies, utc_now
 from bot.chat.talk.writer import Outcome
 from bot.chat.text.messages_left import text_left
 from bot.chat.text.split import FIRST_CHARACTERS, MESSAGE_CHARACTERS
@@ -93,7 +94,15 @@ class Conversations(Intake):
             stager=None if scenes is None else Stager(scenes),
         )
         self._replies = Replies(
-            history, settings, engines, preparer, casting, self._channels, clock, self._random
+            history,
+            settings,
+            engines,
+            preparer,
+            casting,
+            self._channels,
+            clock,
+            self._random,
+            self._gate,
         )
         self.greetings = Greetings(history, self.casting, self._channels, clock, self._random)
 
@@ -102,7 +111,7 @@ class Conversations(Intake):
     async def persona_name(self, channel: ChannelKey) -> str:
         """Who the bot is in a channel. Raises SettingsError or StoreError."""
         settings = await self.settings.resolve(channel)
-        return (await self._preparer.persona(channel, settings)).name
+        return (await self.casting.main(channel, settings)).name
 
     async def speaks_as_itself(self, turn: Turn) -> bool:
         """Whether a bot's turn is the default persona's, which is the bot itself."""
@@ -186,18 +195,23 @@ class Conversations(Intake):
         with self._channels.use(channel) as state:
             state.heard.clear()
 
-    async def regenerate(self, turn_id: int) -> Reply:
+    async def regenerate(
+        self, turn_id: int, *, channel: ChannelKey | None = None, by: str = ""
+    ) -> Reply:
         """A new swipe of a bot's turn.
 
-        Where what it answered was deleted, it is written from what else was said before. Raises
-        NotFound, NotAllowed for a user's turn or where nothing was, EngineUnavailable once the bot
-        is closing.
+        `channel` is its channel as it is known now, and `by` who wants it, for whom it counts: ""
+        for who asked first. Where what it answered was deleted, it is written from what else was
+        said before. Raises NotFound, NotAllowed for a user's turn, where nothing was, or where its
+        persona may not speak, EngineUnavailable once the bot is closing.
         """
-        return await self._replies.begin_again(turn_id, ReplyKind.SWIPE)
+        return await self._replies.begin_again(turn_id, ReplyKind.SWIPE, channel, by)
 
-    async def continue_reply(self, turn_id: int) -> Reply:
-        """Go on where a bot's turn ended; the same swipe grows. Raises as :meth:`regenerate`."""
-        return await self._replies.begin_again(turn_id, ReplyKind.CONTINUED)
+    async def continue_reply(
+        self, turn_id: int, *, channel: ChannelKey | None = None, by: str = ""
+    ) -> Reply:
+        """Go on where a bot's turn ended; the same swipe grows. As :meth:`regenerate`."""
+        return await self._replies.begin_again(turn_id, ReplyKind.CONTINUED, channel, by)
 
     async def swipe(self, turn_id: int, step: int) -> Turn:
         """Go `step` swipes forth or back, round the end. Raises NotFound or NotAllowed."""

@@ -15,6 +15,7 @@ from bot.chat.talk.listening import (
     hangs_on_names,
     is_addressed,
     is_addressed_since,
+    is_asked_by_bot,
     is_kept,
     is_played,
     words_of,
@@ -54,8 +55,10 @@ class Hearing:
         if scene is not None:
             kept = is_played(message)
             is_heard = settings.trigger != "off" and not scene.is_paused
-            addressed = kept and is_heard and not message.author.is_bot
-            if addressed and scene.mode is Mode.NAMED:
+            addressed = kept and is_heard
+            if message.author.is_bot:
+                addressed = addressed and is_asked_by_bot(message, settings)
+            elif addressed and scene.mode is Mode.NAMED:
                 addressed = message.replies_to_bot or await self._names_somebody(message, scene)
             return Verdict(kept, addressed, settings, is_played=kept)
         names = await self._names(message, settings)

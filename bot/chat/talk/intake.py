@@ -9,9 +9,10 @@ from bot.chat.limits.notices import Notices
 from bot.chat.messages import ChannelKey, IncomingMessage, Speaker
 from bot.chat.ports import History
 from bot.chat.settings import SettingsCascade
+from bot.chat.talk.channel_states import ChannelState, ChannelStates
 from bot.chat.talk.hearing import Hearing, Verdict
 from bot.chat.talk.listening import Heard, without_asides
-from bot.chat.talk.turn_taking import ANSWERED_FOR, ChannelState, ChannelStates, Clock
+from bot.chat.talk.turn_taking import ANSWERED_FOR, Clock
 from bot.chat.text.asides import is_out_of_character
 
 
@@ -77,7 +78,9 @@ class Intake:
         admission = await self._gate.admit(
             message.channel, message.said_by, verdict.settings, asks=asks, at=message.sent_at
         )
-        return admission if asks else replace(admission, notice="")  # they wait for nothing
+        # Whoever asked nothing waits for nothing; a bot might answer.
+        is_told = asks and not message.author.is_bot
+        return admission if is_told else replace(admission, notice="")
 
     def _due(self, channel: ChannelKey, admission: Admission) -> Admission | None:
         return admission if self._notices.is_due(channel, admission) else None
@@ -158,7 +161,10 @@ class Intake:
             if turn is None:
                 return None
             await self.history.note_seen(message.channel, message.message_id)
-            return Heard(kept=True, addressed=state.reread(turn, message.words), turn=turn)
+            is_waiting = state.reread(turn, message.words)
+            if is_waiting and message.account is not None:
+                state.accounts[turn.turn_id] = message.account.speaker_id
+            return Heard(kept=True, addressed=is_waiting, turn=turn)
 
     async def _forget_unheard(self, channel: ChannelKey, state: ChannelState) -> None:
         """What was taken back is no longer to be answered: keep no note of it."""
