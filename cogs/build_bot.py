@@ -14,6 +14,7 @@ from bot.chat.talk.directing import Director
 from cogs.client import BotParts, CaduceusBot
 from cogs.commands.buttons import TurnButton
 from cogs.commands.chat import ChatCommands
+from cogs.commands.explaining.replaying import ReplayButton
 from cogs.commands.fork import Fork
 from cogs.commands.library.deleting import UndoDeletion
 from cogs.commands.lore import LoreCommands
@@ -50,7 +51,7 @@ def build_bot(
     With `data_dir`, commands are only synced when they have changed since the last time. `pictures`
     are others than the desk's.
     """
-    buttons = (TurnButton, UndoButton, PageButton, UndoDeletion)
+    buttons = (TurnButton, UndoButton, PageButton, UndoDeletion, ReplayButton)
     parts = BotParts(CaduceusTree, buttons, view_of, _cogs)
     return CaduceusBot(
         conversations,

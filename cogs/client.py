@@ -14,6 +14,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.chat.messages import Turn
+from bot.chat.moderation.replay import Replayer
 from bot.chat.personas.guild.desk import PersonaDesk
 from bot.chat.personas.pictures import PersonaPictures
 from bot.chat.roleplay.memory.notebook import Notebook
@@ -104,6 +105,7 @@ class CaduceusBot(commands.Bot):
         self.desk = desk
         self.notebook = notebook
         self.summaries = summaries
+        self.replays = Replayer(conversations)
         self._gone_pictures: list[str] = []
         self.version = version
         self.doing: set[Hashable] = set()  # commands and controls that have not ended yet
@@ -154,6 +156,7 @@ class CaduceusBot(commands.Bot):
 
     async def close(self) -> None:
         """End what is being written, show it, and disconnect. A second call hurries the first."""
+        await self.replays.close()
         await self.serving.close()
         await self.voices.close()
         await super().close()

@@ -140,8 +140,8 @@ CONTROLS: Mapping[str, Row] = {
         "the question of `/lore import`", Right.PRESSER, Right.SERVER, does=_BOOKS
     ),
     "NameForm": _control("the form of another name", Right.SERVER),
-    "ReplayView": _control(
-        "Replay, under «Why this reply?»", Right.PRESSER, Right.READER, Right.MODERATOR
+    "ReplayButton": _control(
+        "Replay, under «Why this reply?»", Right.READER, Right.MODERATOR, does="A replay"
     ),
 }
 

@@ -66,11 +66,11 @@ LETS: Mapping[str, set[str]] = {
     "CardImportView": PERSONAS_AND_BOOKS,
     "BookImportView": PERSONAS_AND_BOOKS,
     "NameForm": PERSONAS_AND_BOOKS,
-    "ReplayView": MODERATORS - UNREADING,
+    "ReplayButton": MODERATORS - UNREADING,
 }
 FOR_ANYBODY_WHO_MAY = {
     "TurnButton", "UndoButton", "UndoDeletion", "SummaryForm", "ShortForm", "LongForm",
-    "PictureForm", "CreateForm", "NameForm",
+    "PictureForm", "CreateForm", "NameForm", "ReplayButton",
 }  # fmt: skip
 
 
