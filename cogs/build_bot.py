@@ -14,9 +14,11 @@ from bot.chat.talk.directing import Director
 from cogs.client import BotParts, CaduceusBot
 from cogs.commands.buttons import TurnButton
 from cogs.commands.chat import ChatCommands
+from cogs.commands.explaining.replaying import ReplayButton
 from cogs.commands.fork import Fork
 from cogs.commands.library.deleting import UndoDeletion
 from cogs.commands.lore import LoreCommands
+from cogs.commands.lost import LostControls
 from cogs.commands.memory import MemoryCommands
 from cogs.commands.persona import PersonaCommands
 from cogs.commands.personas.pages import PageButton
@@ -50,7 +52,10 @@ def build_bot(
     With `data_dir`, commands are only synced when they have changed since the last time. `pictures`
     are others than the desk's.
     """
-    buttons = (TurnButton, UndoButton, PageButton, UndoDeletion, PanelControl)
+    buttons = (
+        *(TurnButton, UndoButton, PageButton, UndoDeletion, ReplayButton),
+        PanelControl,
+    )
     parts = BotParts(CaduceusTree, buttons, view_of, _cogs)
     return CaduceusBot(
         conversations,
@@ -77,6 +82,7 @@ def _cogs(bot: CaduceusBot) -> Iterator[commands.Cog]:
     yield SettingsCommands(bot)
     yield Status(bot)
     yield Why(bot)
+    yield LostControls()
     if bot.conversations.scenes is not None:
         director = Director(bot.conversations, bot.conversations.scenes)
         yield RoleplayCommands(bot, director)

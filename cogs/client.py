@@ -4,21 +4,23 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 import discord
 from discord import app_commands
 from discord.ext import commands
 
 from bot.chat.messages import Turn
+from bot.chat.moderation.replay import Replayer
 from bot.chat.personas.guild.desk import PersonaDesk
 from bot.chat.personas.pictures import PersonaPictures
 from bot.chat.roleplay.memory.notebook import Notebook
 from bot.chat.roleplay.memory.summary import SummaryDesk
 from bot.chat.talk.conversations import Conversations
+from bot.errors import NotFound
 from cogs.platform import NOBODY, PLATFORM, Channel
 from cogs.showing.pacing import Pace
 from cogs.showing.request_budget import RequestBudget
@@ -29,6 +31,21 @@ from cogs.showing.webhooks.voices import Voices
 COMMANDS_FILE = "discord-commands.sha256"
 
 _log = logging.getLogger(__name__)
+
+Interaction: TypeAlias = discord.Interaction[discord.Client]
+
+
+def bot_of(interaction: Interaction) -> "CaduceusBot":
+    """The bot that an interaction came to."""
+    return cast("CaduceusBot", interaction.client)
+
+
+def channel_of(interaction: Interaction) -> Channel:
+    """Where an interaction happened. Raises NotFound where nobody can talk."""
+    channel = interaction.channel
+    if isinstance(channel, Channel):
+        return channel
+    raise NotFound("I cannot talk here.", "Use a text channel, a thread or a direct message.")
 
 
 def intents() -> discord.Intents:
@@ -88,8 +105,10 @@ class CaduceusBot(commands.Bot):
         self.desk = desk
         self.notebook = notebook
         self.summaries = summaries
+        self.replays = Replayer(conversations)
         self._gone_pictures: list[str] = []
         self.version = version
+        self.doing: set[Hashable] = set()  # commands and controls that have not ended yet
         self.voices = Voices(
             self, conversations, self.budget, parts.view_of, pictures or desk.pictures
         )
@@ -137,6 +156,7 @@ class CaduceusBot(commands.Bot):
 
     async def close(self) -> None:
         """End what is being written, show it, and disconnect. A second call hurries the first."""
+        await self.replays.close()
         await self.serving.close()
         await self.voices.close()
         await super().close()

@@ -1,104 +1,63 @@
-"""What every interaction needs: its bot and channel, who may do what, and what people are told.
+"""What every interaction needs: its bot and channel, its rights, and what people are told.
 
 Rights are checked when something is done, whatever Discord's own permissions let through.
 """
 
 import asyncio
 import functools
+import json
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Callable, Collection, Coroutine
-from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeAlias, cast
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Hashable
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any, TypeAlias
 
 import discord
 from discord import app_commands
 
-from bot.chat.messages import Scope
 from bot.chat.talk.faults import line_for
-from bot.errors import CaduceusError, NotAllowed, NotFound, UserError
-from cogs.client import CaduceusBot
-from cogs.platform import Channel, may_send_in
+from bot.errors import CaduceusError, NotAllowed, UserError
+from cogs.client import Interaction, bot_of, channel_of
+from cogs.rights.holding import (
+    is_asker,
+    is_moderator,
+    may_change,
+    own_server,
+    require_asker,
+    require_may_send,
+    require_reader,
+    require_scope,
+)
+from cogs.rights.kinds import Answer, Row
+from cogs.rights.rules import require_at_once, require_stored
+from cogs.rights.table import row_of_command
+
+__all__ = [
+    "Interaction",
+    "bot_of",
+    "channel_of",
+    "is_asker",
+    "is_moderator",
+    "may_change",
+    "own_server",
+    "require_asker",
+    "require_may_send",
+    "require_reader",
+    "require_scope",
+]
 
 _log = logging.getLogger(__name__)
 
 CONTENT_CHARACTERS = 2000
 NOT_DONE = "That was not done."
+ALREADY = "That is being done already."
 COMPLETION_SECONDS = 2.0  # Discord gives up after three
 GONE_CODES = (10062, 10015, 40060)  # the interaction is too old, or answered already
+NO_ROW = NotAllowed("Nobody may use that.", "The bot's owner finds the reason in the log.")
 
-Interaction = discord.Interaction[discord.Client]
 Completion: TypeAlias = Callable[
     [Interaction, str], Coroutine[Any, Any, list[app_commands.Choice[str]]]
 ]
-
-
-def bot_of(interaction: Interaction) -> CaduceusBot:
-    """The bot that an interaction came to."""
-    return cast("CaduceusBot", interaction.client)
-
-
-def channel_of(interaction: Interaction) -> Channel:
-    """Where an interaction happened. Raises NotFound where nobody can talk."""
-    channel = interaction.channel
-    if isinstance(channel, Channel):
-        return channel
-    raise NotFound("I cannot talk here.", "Use a text channel, a thread or a direct message.")
-
-
-def require_may_send(channel: Channel) -> None:
-    """Raise NotAllowed where the bot could not show what it writes."""
-    if not may_send_in(channel):
-        raise NotAllowed(
-            "I may not write in this channel.", "I need the permission to send messages here."
-        )
-
-
-def is_moderator(interaction: Interaction) -> bool:
-    """Whether a member looks after this channel; in a direct message, everybody does."""
-    if interaction.guild_id is None:
-        return True
-    held = interaction.permissions
-    return held.administrator or held.manage_guild or held.manage_channels or held.manage_messages
-
-
-def may_change(interaction: Interaction, scope: Scope) -> bool:
-    """Whether a member may change the settings of a scope."""
-    if interaction.guild_id is None:
-        return scope is Scope.CHANNEL
-    held = interaction.permissions
-    may_guild = held.administrator or held.manage_guild
-    if scope is Scope.CHANNEL:
-        return may_guild or held.manage_channels
-    return may_guild and scope is Scope.GUILD
-
-
-def require_scope(interaction: Interaction, scope: Scope) -> None:
-    """Raise NotAllowed unless the member may change the settings of a scope."""
-    if may_change(interaction, scope):
-        return
-    if interaction.guild_id is None:
-        raise NotAllowed("There is no server here.", "In a direct message, use scope `channel`.")
-    needed = "Manage Server" if scope is Scope.GUILD else "Manage Channels or Manage Server"
-    raise NotAllowed(f"Changing the {scope.value}'s settings needs the permission {needed}.")
-
-
-def require_reader(interaction: Interaction) -> None:
-    """Raise NotAllowed unless the member may read what was said in the channel before."""
-    if interaction.guild_id is not None and not interaction.permissions.read_message_history:
-        raise NotAllowed("This shows what was said before, which you may not read here.")
-
-
-def is_asker(interaction: Interaction, asked_by: Collection[str]) -> bool:
-    """Whether the member asked for this reply, or is a moderator."""
-    return str(interaction.user.id) in asked_by or is_moderator(interaction)
-
-
-def require_asker(interaction: Interaction, asked_by: Collection[str]) -> None:
-    """Raise NotAllowed unless the member asked for this reply or is a moderator."""
-    if is_asker(interaction, asked_by):
-        return
-    raise NotAllowed("Only the person who asked, and moderators, can do that with this reply.")
 
 
 def line_of(error: CaduceusError) -> str:
@@ -139,7 +98,7 @@ async def answering(interaction: Interaction) -> AsyncGenerator[None, None]:
     Discord gives three seconds for that, and a database may take longer. An error of ours that
     happens within is for the person alone: :func:`tell` takes the open answer away.
     """
-    await interaction.response.defer(thinking=True)
+    await acknowledge(interaction, Answer.OPEN)
     try:
         yield
     except CaduceusError:
@@ -148,6 +107,57 @@ async def answering(interaction: Interaction) -> AsyncGenerator[None, None]:
             await interaction.edit_original_response(content=NOT_DONE)
         interaction.extras[NOT_DONE] = True
         raise
+
+
+async def acknowledge(interaction: Interaction, answer: Answer = Answer.PRIVATE) -> None:
+    """Acknowledge an interaction, if that has not been done to check its rights."""
+    if interaction.response.is_done():
+        return
+    if answer is Answer.UPDATE:
+        await interaction.response.defer()
+    else:
+        await interaction.response.defer(ephemeral=answer is Answer.PRIVATE, thinking=True)
+
+
+async def require_row(
+    interaction: Interaction,
+    row: Row | None,
+    *,
+    presser: int | None = None,
+    turn_id: int | None = None,
+) -> None:
+    """Raise NotAllowed or NotFound unless the person may do what stands in this row.
+
+    Where the store has to be asked, the interaction is acknowledged before that. No row is for
+    nobody.
+    """
+    if row is None:
+        raise NO_ROW
+    require_at_once(interaction, row, presser=presser)
+    if not row.asks_the_store:
+        return
+    if interaction.type is discord.InteractionType.autocomplete:  # which cannot be deferred
+        await require_stored(interaction, row, turn_id=turn_id)
+    elif row.answer is Answer.OPEN:
+        async with answering(interaction):
+            await require_stored(interaction, row, turn_id=turn_id)
+    else:
+        await acknowledge(interaction, row.answer or Answer.PRIVATE)
+        await require_stored(interaction, row, turn_id=turn_id)
+
+
+@contextmanager
+def once(interaction: Interaction, what: Hashable) -> Generator[bool]:
+    """Whether `what` is being done for nobody else, who is kept from doing it meanwhile."""
+    doing = bot_of(interaction).doing
+    if what in doing:
+        yield False
+        return
+    doing.add(what)
+    try:
+        yield True
+    finally:
+        doing.discard(what)
 
 
 def in_time(complete: Completion) -> Completion:
@@ -164,8 +174,55 @@ def in_time(complete: Completion) -> Completion:
     return bounded
 
 
+class Refused(app_commands.CheckFailure):
+    """A command is not for this person: `original` is what they are told."""
+
+    def __init__(self, original: CaduceusError) -> None:
+        super().__init__(str(original))
+        self.original = original
+
+
 class CaduceusTree(app_commands.CommandTree[discord.Client]):
-    """The command tree with our answer to errors."""
+    """The command tree: it checks rights by their table, and has our answer to errors."""
+
+    async def interaction_check(self, interaction: Interaction, /) -> bool:
+        """Whether the table lets the person use the command, or complete what they type for it."""
+        command = interaction.command
+        if command is None:
+            return True  # it ends as an unknown one
+        name = command.qualified_name
+        row = row_of_command(name, getattr(interaction.namespace, "action", None))
+        if row is None:
+            _log.error("/%s stands in no row of the table of rights: nobody may use it", name)
+        if interaction.type is discord.InteractionType.autocomplete:
+            return await self._may_complete(interaction, row)
+        try:
+            await require_row(interaction, row)
+        except CaduceusError as error:
+            raise Refused(error) from error
+        return True
+
+    async def _may_complete(self, interaction: Interaction, row: Row | None) -> bool:
+        """Whoever may not use a command is offered nothing."""
+        try:
+            async with asyncio.timeout(COMPLETION_SECONDS):
+                await require_row(interaction, row)
+                return True
+        except (CaduceusError, TimeoutError):
+            with suppress(discord.HTTPException):
+                await interaction.response.autocomplete([])
+            return False
+
+    async def _call(self, interaction: Interaction) -> None:
+        """Run a command; once where somebody sends the same a second time before its end."""
+        if interaction.type is discord.InteractionType.autocomplete:
+            await super()._call(interaction)
+            return
+        with once(interaction, _command_key(interaction)) as is_first:
+            if is_first:
+                await super()._call(interaction)
+            else:
+                await tell(interaction, ALREADY)
 
     async def on_error(
         self, interaction: Interaction, error: app_commands.AppCommandError, /
@@ -195,3 +252,10 @@ class CaduceusTree(app_commands.CommandTree[discord.Client]):
                 f"Something went wrong (reference {reference}). "
                 "The bot's owner finds the cause in the log under it.",
             )
+
+
+def _command_key(interaction: Interaction) -> Hashable:
+    """What tells two commands apart: who, where, which, and with what."""
+    data: Any = interaction.data or {}
+    asked = [data.get(key) for key in ("type", "name", "target_id", "options")]
+    return interaction.user.id, interaction.channel_id, json.dumps(asked, sort_keys=True)

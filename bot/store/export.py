@@ -15,6 +15,7 @@ from bot.errors import StoreError, WrongDatabase
 from bot.invocation import command
 from bot.store.connecting.connection import is_sqlite, parse_url, run_once, sqlite_file
 from bot.store.connecting.migrate import newest_revision, read_chain, stored_revision
+from bot.store.limits.ledger import exported_spending
 from bot.store.memory.facts import exported_facts
 from bot.store.personas import exporting
 from bot.store.scenes.exporting import scenes
@@ -127,6 +128,7 @@ def _write_all(
     _write_list(writer, "casts", exporting.casts(connection))
     _write_list(writer, "facts", exported_facts(connection))
     _write_list(writer, "scenes", scenes(connection))
+    _write_list(writer, "tokens_spent", exported_spending(connection))
     writer.write("]}\n")
 
 

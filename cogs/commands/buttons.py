@@ -7,29 +7,21 @@ from typing import Any, ClassVar, Self
 import discord
 
 from bot.chat.messages import Turn
-from bot.errors import NotAllowed, NotFound
+from cogs.controls import KeptButton
 from cogs.interactions import (
+    ALREADY,
     Interaction,
     bot_of,
     channel_of,
-    require_asker,
-    require_may_send,
-    tell,
-    told,
 )
-from cogs.platform import (
-    WRITE_ERRORS,
-    Channel,
-    key_of,
-)
+from cogs.platform import Channel, key_of
+from cogs.rights.rules import BEING_WRITTEN, turn_here
 
-_Button = discord.ui.Button[discord.ui.View]
-
-NO_LONGER = "That reply is no longer kept, so its buttons do nothing."
+WRITING = ("regenerate", "continue")
 
 
 class TurnButton(
-    discord.ui.DynamicItem[_Button],
+    KeptButton,
     template=r"caduceus:(?P<action>stop|regenerate|continue|back|forth|delete):(?P<turn>\d{1,19})",
 ):
     """A button that does something with one of the bot's turns."""
@@ -43,12 +35,15 @@ class TurnButton(
         "delete": ("Delete", discord.ButtonStyle.secondary),
     }
 
+    deeds = tuple(STYLES)
+
     def __init__(self, action: str, turn_id: int, label: str = "") -> None:
         text, style = self.STYLES[action]
         custom_id = f"caduceus:{action}:{turn_id}"
         super().__init__(discord.ui.Button(label=label or text, style=style, custom_id=custom_id))
-        self.action = action
-        self.turn_id = turn_id
+        self.deed = action
+        self.turn_id = self._number = turn_id
+        self.already = BEING_WRITTEN if action in WRITING else ALREADY
 
     @classmethod
     async def from_custom_id(
@@ -57,32 +52,10 @@ class TurnButton(
         """The button again, after a restart."""
         return cls(match["action"], int(match["turn"]))
 
-    async def interaction_check(self, interaction: Interaction, /) -> bool:
-        """Only who asked, and moderators, use the buttons of a reply."""
-        await interaction.response.defer()
-        async with told(interaction):
-            require_asker(interaction, (await self._turn(interaction)).asked_by)
-            return True
-        return False
-
-    async def callback(self, interaction: Interaction) -> None:
+    async def press(self, interaction: Interaction) -> None:
         """Do it. The interaction is acknowledged already."""
-        async with told(interaction):
-            turn = await self._turn(interaction)
-            try:
-                await ACTIONS[self.action](interaction, turn, channel_of(interaction))
-            except WRITE_ERRORS as error:
-                await tell(interaction, f"Discord did not let me: {error}")
-
-    async def _turn(self, interaction: Interaction) -> Turn:
-        bot = bot_of(interaction)
-        try:
-            turn = await bot.conversations.history.turn(self.turn_id)
-        except NotFound:
-            raise NotFound(NO_LONGER) from None
-        if interaction.channel is None or turn.channel != key_of(interaction.channel):
-            raise NotFound(NO_LONGER)
-        return turn
+        turn = await turn_here(interaction, self._number)
+        await ACTIONS[self.deed](interaction, turn, channel_of(interaction))
 
 
 async def _stop(interaction: Interaction, turn: Turn, channel: Channel) -> None:
@@ -94,28 +67,21 @@ async def _stop(interaction: Interaction, turn: Turn, channel: Channel) -> None:
         await bot.serving.refresh_controls(turn, channel)
 
 
-def _require_written(interaction: Interaction, turn: Turn) -> None:
-    """Refuse a button pressed twice."""
-    running = bot_of(interaction).conversations.running(turn.channel)
-    if running is not None and running.turn.turn_id == turn.turn_id:
-        raise NotAllowed("That reply is being written.", "Wait for its end, or stop it.")
-
-
 async def regenerate(interaction: Interaction, turn: Turn, channel: Channel) -> None:
-    """Write another swipe of a turn."""
+    """Write another swipe of a turn, for somebody of whom it is known that they may."""
     bot = bot_of(interaction)
-    require_may_send(channel)
-    _require_written(interaction, turn)
-    reply = await bot.conversations.regenerate(turn.turn_id)
+    reply = await bot.conversations.regenerate(
+        turn.turn_id, channel=key_of(channel), by=str(interaction.user.id)
+    )
     await bot.serving.deliver(reply, channel, str(interaction.id))
 
 
 async def continue_reply(interaction: Interaction, turn: Turn, channel: Channel) -> None:
-    """Go on with a turn."""
+    """Go on with a turn, as :func:`regenerate`."""
     bot = bot_of(interaction)
-    require_may_send(channel)
-    _require_written(interaction, turn)
-    reply = await bot.conversations.continue_reply(turn.turn_id)
+    reply = await bot.conversations.continue_reply(
+        turn.turn_id, channel=key_of(channel), by=str(interaction.user.id)
+    )
     await bot.serving.deliver(reply, channel, str(interaction.id))
 
 

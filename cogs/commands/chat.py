@@ -18,11 +18,9 @@ from cogs.commands.greeting import greet
 from cogs.commands.undo import undo_view
 from cogs.interactions import (
     Interaction,
+    acknowledge,
     answering,
     channel_of,
-    require_asker,
-    require_may_send,
-    require_reader,
 )
 from cogs.platform import (
     key_of,
@@ -82,7 +80,6 @@ class ChatCommands(commands.GroupCog, group_name="chat", group_description="This
     ) -> None:
         """Get this conversation as a file."""
         channel = channel_of(interaction)
-        require_reader(interaction)
         await interaction.response.defer(ephemeral=True, thinking=True)
         turns = await self._bot.conversations.history.export(key_of(channel))
         if not turns:
@@ -100,14 +97,12 @@ class ChatCommands(commands.GroupCog, group_name="chat", group_description="This
         await interaction.followup.send(f"{len(turns)} turns.", file=file, ephemeral=True)
 
     async def _last_reply(self, interaction: Interaction) -> Turn:
-        """The newest reply, if this person may change it. Acknowledges the interaction."""
+        """The newest reply, which this person may change."""
         key = key_of(channel_of(interaction))
-        await interaction.response.defer(ephemeral=True, thinking=True)
+        await acknowledge(interaction)
         turn = await self._bot.conversations.history.last_reply(key)
         if turn is None:
             raise NotFound("There is no reply of mine here yet.", "Say something to me first.")
-        require_asker(interaction, turn.asked_by)
-        require_may_send(channel_of(interaction))
         return turn
 
 

@@ -15,7 +15,7 @@ from cogs.commands.personas.looks import plain
 from cogs.commands.scenes.looks import counted, quoted
 from cogs.commands.scenes.threads import NEEDED, archive, open_beside
 from cogs.commands.undo import undo_view
-from cogs.interactions import Interaction, channel_of, require_reader
+from cogs.interactions import Interaction, acknowledge, channel_of
 from cogs.platform import WRITE_ERRORS, key_of
 
 NAME_WORDS = 60  # characters of a message in its thread's name
@@ -42,8 +42,7 @@ class Fork(commands.Cog):
     async def fork(self, interaction: Interaction, message: discord.Message) -> None:
         """Go on from a message in a thread of its own; in a direct message, right there."""
         channel = channel_of(interaction)
-        require_reader(interaction)
-        await interaction.response.defer(ephemeral=True, thinking=True)
+        await acknowledge(interaction)
         history = self._bot.conversations.history
         turn = await history.turn_of_message(key_of(channel), str(message.id))
         if turn is None:

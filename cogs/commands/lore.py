@@ -28,8 +28,7 @@ from cogs.commands.lorebooks.finding import (
     find_book,
     find_place,
     persona_here,
-    require_keeper,
-    require_place,
+    place_meant,
 )
 from cogs.commands.lorebooks.importing import BOOK_FILES, BookImports
 from cogs.commands.lorebooks.looks import (
@@ -119,7 +118,6 @@ class LoreCommands(commands.GroupCog, group_name="lore", group_description="Lore
     @app_commands.describe(file="World Info, a V3 lorebook, NovelAI, Agnai, Risu; 8 MiB at most")
     async def import_(self, interaction: Interaction, file: discord.Attachment) -> None:
         """Bring a lorebook into this server. You see what is in it first."""
-        require_keeper(interaction)
         BOOK_FILES.refuse_large(file)
         await interaction.response.defer(ephemeral=True, thinking=True)
         await self._imports.show(interaction, file)
@@ -155,7 +153,6 @@ class LoreCommands(commands.GroupCog, group_name="lore", group_description="Lore
     @app_commands.autocomplete(book=complete_book)
     async def delete(self, interaction: Interaction, book: str) -> None:
         """Delete a lorebook. You are asked first, and can undo it for ten minutes."""
-        require_keeper(interaction)
         await interaction.response.defer(ephemeral=True, thinking=True)
         kept = await find_book(interaction, book)
         places = len(kept.places)
@@ -280,7 +277,7 @@ async def _book_and_place(
     interaction: Interaction, book: str, scope: str, persona: str | None
 ) -> tuple[KeptLorebook, Place, str]:
     """Defer, then find the book and the place that are meant, that one in words too."""
-    where = require_place(interaction, scope)
+    where = place_meant(interaction, scope)
     await interaction.response.defer(ephemeral=True, thinking=True)
     kept = await find_book(interaction, book)
     return kept, *await find_place(interaction, where, persona, kept)

@@ -6,21 +6,14 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.chat.messages import Scope
-from bot.chat.roleplay.memory.facts import FACT_CHARACTERS, Fact, FactSource, is_ones_own
-from bot.errors import NotAllowed, NotFound
+from bot.chat.roleplay.memory.facts import FACT_CHARACTERS, Fact, FactSource
+from bot.errors import NotFound
 from cogs.client import CaduceusBot
 from cogs.commands.lorebooks.pages import numbered, send_pages
 from cogs.commands.memories.summary import show_summary
 from cogs.commands.personas.finding import complete_persona, find_persona
 from cogs.commands.personas.looks import plain
-from cogs.interactions import (
-    Interaction,
-    channel_of,
-    is_moderator,
-    may_change,
-    require_reader,
-)
+from cogs.interactions import Interaction, acknowledge, channel_of
 from cogs.platform import key_of
 
 FACTS_A_PAGE = 7  # of 500 characters each: an embed's text has 4,096
@@ -52,7 +45,6 @@ class MemoryCommands(
     async def show(self, interaction: Interaction) -> None:
         """See what is kept in mind here, with the numbers for edit and remove."""
         key = key_of(channel_of(interaction))
-        require_reader(interaction)
         await interaction.response.defer(ephemeral=True, thinking=True)
         facts = await self._notebook.all(key)
         names = await self._persona_names(key.guild_id)
@@ -74,7 +66,7 @@ class MemoryCommands(
     ) -> None:
         """Pin a fact to this channel, or to a persona: it stands in every prompt."""
         key = key_of(channel_of(interaction))
-        await interaction.response.defer(ephemeral=True, thinking=True)
+        await acknowledge(interaction)
         by = str(interaction.user.id)
         who = None if persona is None else await find_persona(interaction, persona)
         if who is not None and not who.id:
@@ -88,8 +80,7 @@ class MemoryCommands(
     async def edit(self, interaction: Interaction, id: FactNumber, text: FactText) -> None:
         """Let a fact say something else: one of your own, or as a moderator any."""
         key = key_of(channel_of(interaction))
-        await interaction.response.defer(ephemeral=True, thinking=True)
-        require_own(interaction, await self._notebook.find(key, id))
+        await acknowledge(interaction)
         fact = await self._notebook.rewrite(key, id, text)
         said = f"Fact {fact.fact_id} says now: {plain(fact.text, 1500)}"
         await interaction.followup.send(said, ephemeral=True)
@@ -99,8 +90,7 @@ class MemoryCommands(
     async def remove(self, interaction: Interaction, id: FactNumber) -> None:
         """Take a fact out: one of your own, or as a moderator any."""
         key = key_of(channel_of(interaction))
-        await interaction.response.defer(ephemeral=True, thinking=True)
-        require_own(interaction, await self._notebook.find(key, id))
+        await acknowledge(interaction)
         fact = await self._notebook.take_out(key, id)
         said = f"Fact {fact.fact_id} is forgotten: {plain(fact.text, 1500)}"
         await interaction.followup.send(said, ephemeral=True)
@@ -113,8 +103,7 @@ class MemoryCommands(
     async def remember(self, interaction: Interaction, message: discord.Message) -> None:
         """Pin what a message says to its channel."""
         key = key_of(channel_of(interaction))
-        require_reader(interaction)
-        await interaction.response.defer(ephemeral=True, thinking=True)
+        await acknowledge(interaction)
         turn = await self._bot.conversations.history.turn_of_message(key, str(message.id))
         text, said_by = message.clean_content, str(message.author.id)
         if turn is not None:
@@ -131,21 +120,6 @@ class MemoryCommands(
     async def _persona_names(self, guild_id: str | None) -> Mapping[str, str]:
         entries = await self._bot.desk.personas.entries(guild_id)
         return {entry.id: entry.name for entry in entries}
-
-
-def require_own(interaction: Interaction, fact: Fact) -> None:
-    """Raise NotAllowed unless a fact is the member's own, or they look after where it holds."""
-    if is_ones_own(fact, str(interaction.user.id)):
-        return
-    if fact.channel_id or interaction.guild_id is None:
-        if is_moderator(interaction):
-            return
-        raise NotAllowed("Only who pinned or said that, and moderators, can change it.")
-    if not may_change(interaction, Scope.GUILD):
-        raise NotAllowed(
-            "That holds for a persona in the whole server: only who pinned it, and members with "
-            "the permission Manage Server, can change it."
-        )
 
 
 def said_pinned(fact: Fact, where: str) -> str:

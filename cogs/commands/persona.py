@@ -4,6 +4,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
+from bot.chat.limits.ages import require_may_speak
 from bot.chat.messages import Scope
 from bot.chat.personas.cards.writing import Format
 from bot.chat.personas.guild.workshop import own_guild
@@ -21,8 +22,6 @@ from cogs.commands.personas.finding import (
     complete_own,
     complete_persona,
     find_persona,
-    require_choice,
-    require_editor,
     scope_of,
 )
 from cogs.commands.personas.importing import CARD_FILES, CardReader, show_import
@@ -80,8 +79,8 @@ class PersonaCommands(
         cascade = self._bot.conversations.settings
         by = str(interaction.user.id)
         async with answering(interaction):
-            await require_choice(interaction)
             persona = await find_persona(interaction, name)
+            require_may_speak(persona, key)
             await cascade.set(key, Scope.CHANNEL, "persona", persona.id, by=by)
         shown = discord.utils.escape_markdown(persona.name)
         await interaction.followup.send(f"**{shown}** speaks here from now on.")
@@ -95,8 +94,8 @@ class PersonaCommands(
         key = key_of(channel_of(interaction))
         by = str(interaction.user.id)
         async with answering(interaction):
-            await require_choice(interaction)
             persona = await find_persona(interaction, name)
+            require_may_speak(persona, key)
             cascade = self._bot.conversations.settings
             main = await cascade.persona(key, await cascade.resolve(key))
             if main.id == persona.id:
@@ -115,7 +114,6 @@ class PersonaCommands(
     async def remove(self, interaction: Interaction, name: str) -> None:
         """Let a persona that was added speak here no more."""
         async with answering(interaction):
-            await require_choice(interaction)
             persona = await find_persona(interaction, name)
             casts = self._bot.desk.casts
             if not await casts.remove_from_cast(scope_of(interaction), persona.id):
@@ -132,7 +130,6 @@ class PersonaCommands(
         self, interaction: Interaction, picture: discord.Attachment | None = None
     ) -> None:
         """Make a persona of this server's own."""
-        require_editor(interaction)
         if picture is not None:
             PICTURE_FILES.refuse_large(picture)
         await interaction.response.send_modal(CreateForm(picture))
@@ -144,7 +141,6 @@ class PersonaCommands(
         self, interaction: Interaction, name: str, picture: discord.Attachment | None = None
     ) -> None:
         """Change a persona of this server's own."""
-        require_editor(interaction)
         if picture is not None:
             PICTURE_FILES.refuse_large(picture)
         await interaction.response.defer(ephemeral=True, thinking=True)
@@ -160,7 +156,6 @@ class PersonaCommands(
     @app_commands.autocomplete(name=complete_own)
     async def delete(self, interaction: Interaction, name: str) -> None:
         """Delete a persona of this server's own."""
-        require_editor(interaction)
         await interaction.response.defer(ephemeral=True, thinking=True)
         persona = await find_persona(interaction, name)
         own_guild(persona)
@@ -175,7 +170,6 @@ class PersonaCommands(
     @app_commands.describe(file="A character card (PNG, JSON, CHARX, BYAF, YAML) or a TOML file")
     async def import_(self, interaction: Interaction, file: discord.Attachment) -> None:
         """Bring in a character card from anywhere, after a look at it."""
-        require_editor(interaction)
         CARD_FILES.refuse_large(file)
         await interaction.response.defer(ephemeral=True, thinking=True)
         await show_import(interaction, file, self._reader, self._pending)

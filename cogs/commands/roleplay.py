@@ -8,7 +8,8 @@ from typing import Literal, TypeAlias
 from discord import app_commands
 from discord.ext import commands
 
-from bot.chat.messages import Speaker, Turn
+from bot.chat.limits.ages import require_may_speak
+from bot.chat.messages import Turn
 from bot.chat.roleplay.scenes import changes
 from bot.chat.roleplay.scenes.scene import (
     DESCRIPTION_CHARACTERS,
@@ -30,7 +31,6 @@ from cogs.commands.scenes.finding import (
     complete_member,
     find_cast,
     find_member,
-    own_scene,
     playing,
 )
 from cogs.commands.scenes.looks import MODES, counted, described, files, listed, opening
@@ -38,12 +38,13 @@ from cogs.commands.scenes.threads import archive, open_thread, require_place
 from cogs.interactions import (
     CONTENT_CHARACTERS,
     Interaction,
+    acknowledge,
     answering,
     channel_of,
     require_may_send,
-    require_reader,
 )
 from cogs.platform import WRITE_ERRORS, Channel, key_of
+from cogs.rights.talking import speaker_behind
 
 Text: TypeAlias = app_commands.Range[str, 1, SCENARIO_CHARACTERS]
 _log = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ class RoleplayCommands(
         scenario: Text = "",
     ) -> None:
         """Start a scene, in a thread of its own where that can be."""
-        by = Speaker(str(interaction.user.id), interaction.user.display_name)
+        by = speaker_behind(interaction)
         async with answering(interaction):
             here = channel_of(interaction)
             cast = await find_cast(interaction, persona)
@@ -124,11 +125,12 @@ class RoleplayCommands(
             await interaction.followup.send(text, ephemeral=True)
             return
         async with answering(interaction):
-            scene = await own_scene(interaction, self._director)
+            scene = await playing(interaction, self._director)
             if not persona:
                 raise NotFound("Which persona?", "Choose one with the option `persona`.")
             if action == "add":
                 found = await find_persona(interaction, persona)
+                require_may_speak(found, key_of(channel_of(interaction)))
                 change = partial(
                     changes.with_persona,
                     persona_id=found.id,
@@ -152,14 +154,15 @@ class RoleplayCommands(
     @app_commands.autocomplete(persona=complete_member)
     async def say(self, interaction: Interaction, persona: str) -> None:
         """Let one of the cast speak now."""
-        await interaction.response.defer(ephemeral=True, thinking=True)
+        await acknowledge(interaction)
         channel = channel_of(interaction)
-        scene = await own_scene(interaction, self._director)
-        require_may_send(channel)
+        scene = await playing(interaction, self._director)
         found = await find_member(interaction, self._director, scene, persona)
-        await self._director.let_speak(scene, found, str(interaction.user.id))
+        key = key_of(channel)
+        require_may_speak(found, key)
+        await self._director.let_speak(scene, found, str(interaction.user.id), channel=key)
         await interaction.followup.send(f"**{plain(found.name, 80)}** speaks now.", ephemeral=True)
-        self._bot.serving.serve(key_of(channel), channel)
+        self._bot.serving.serve(key, channel)
 
     @app_commands.command()
     @app_commands.describe(mode="Who answers a message")
@@ -172,7 +175,7 @@ class RoleplayCommands(
     async def turns(self, interaction: Interaction, mode: str) -> None:
         """Choose who speaks when."""
         async with answering(interaction):
-            scene = await own_scene(interaction, self._director)
+            scene = await playing(interaction, self._director)
             scene = await self._director.take_turns(scene, Mode(mode))
         await interaction.followup.send(f"Turns are `{scene.mode.value}`: {MODES[scene.mode]}.")
 
@@ -216,8 +219,8 @@ class RoleplayCommands(
         depth: app_commands.Range[int, 0, MOST_DEPTH] = NOTE_DEPTH,
     ) -> None:
         """Set the author's note of this scene."""
-        await interaction.response.defer(ephemeral=True, thinking=True)
-        scene = await own_scene(interaction, self._director)
+        await acknowledge(interaction)
+        scene = await playing(interaction, self._director)
         change = partial(changes.with_note, text=text or "", depth=depth)
         scene = await self._director.change(scene, change)
         said = f"The note stands {depth} messages deep from now on." if scene.note else "No note."
@@ -227,7 +230,7 @@ class RoleplayCommands(
     async def pause(self, interaction: Interaction) -> None:
         """Pause this scene: nobody of the cast answers."""
         async with answering(interaction):
-            scene = await own_scene(interaction, self._director)
+            scene = await playing(interaction, self._director)
             await self._director.change(scene, changes.paused)
         await interaction.followup.send(
             "The scene is paused: nobody answers until `/roleplay resume`."
@@ -238,7 +241,7 @@ class RoleplayCommands(
         """Let a paused scene go on."""
         channel = channel_of(interaction)
         async with answering(interaction):
-            scene = await own_scene(interaction, self._director)
+            scene = await playing(interaction, self._director)
             await self._director.change(scene, changes.resumed)
         await interaction.followup.send("The scene goes on.")
         self._bot.serving.serve(key_of(channel), channel)
@@ -247,7 +250,6 @@ class RoleplayCommands(
     async def recap(self, interaction: Interaction) -> None:
         """Have the model tell what has happened in this scene so far."""
         channel = channel_of(interaction)
-        require_reader(interaction)
         async with answering(interaction):
             scene = await playing(interaction, self._director)
             text = await self._director.recap(scene, str(interaction.user.id))
@@ -265,7 +267,7 @@ class RoleplayCommands(
         """End this scene, and get what was said as files."""
         channel = channel_of(interaction)
         async with answering(interaction):
-            scene = await own_scene(interaction, self._director)
+            scene = await playing(interaction, self._director)
             transcript = await self._director.end(scene)
         found = files(transcript, f"scene-{scene.scene_id}", interaction.filesize_limit)
         text = f"**{plain(scene.title, 80)}** ends after {counted(transcript.turns)}."

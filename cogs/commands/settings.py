@@ -20,9 +20,9 @@ from cogs.commands.setting_panel.looks import (
     source,
     values_of_change,
 )
-from cogs.commands.setting_panel.panel import open_panel, submitted
+from cogs.commands.setting_panel.panel import heard_late, open_panel
 from cogs.commands.setting_panel.place import require_setter, setter_of
-from cogs.interactions import Interaction, channel_of
+from cogs.interactions import Interaction, acknowledge, channel_of
 from cogs.platform import NOBODY, key_of
 
 CHANGES_SHOWN = 20
@@ -149,8 +149,8 @@ class SettingsCommands(
 
     @commands.Cog.listener()
     async def on_interaction(self, interaction: Interaction) -> None:
-        """Hear of the panel's forms, also of those that were opened before a restart."""
-        await submitted(interaction)
+        """Hear of the panel's forms that were opened before a restart."""
+        await heard_late(interaction)
 
     @app_commands.command()
     async def history(self, interaction: Interaction) -> None:
@@ -171,7 +171,7 @@ class SettingsCommands(
     ) -> None:
         """Put back what a change replaced."""
         channel = key_of(channel_of(interaction))
-        await interaction.response.defer(ephemeral=True, thinking=True)
+        await acknowledge(interaction)
         found = await self._cascade.change(channel, id)
         before = None
         if (key := current_key(found.key)) in DEFINITIONS:

@@ -2,26 +2,22 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Self
 
 import discord
 
 from bot.errors import NotFound
 from cogs.commands.greeting import take_back_greeting
-from cogs.interactions import (
-    Interaction,
-    bot_of,
-    channel_of,
-    told,
-)
-from cogs.platform import (
-    key_of,
-)
+from cogs.controls import KeptButton, row_of_buttons
+from cogs.interactions import Interaction, bot_of, channel_of
+from cogs.platform import key_of
+from cogs.rights.rules import LARGEST_ID
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _ID_CHARACTERS = 80  # of the 100 that a button's id may have
 
-_Button = discord.ui.Button[discord.ui.View]
+NO_LONGER = "What was taken back is no longer kept."
 
 
 def pack(numbers: Sequence[int]) -> str:
@@ -31,10 +27,14 @@ def pack(numbers: Sequence[int]) -> str:
 
 
 def unpack(text: str) -> list[int]:
-    """The numbers again."""
+    """The numbers again. Raises NotFound for what :func:`pack` does not write."""
     numbers: list[int] = []
     for step in text.split("."):
+        if not step:
+            raise NotFound(NO_LONGER)
         numbers.append(int(step, 36) + (numbers[-1] if numbers else 0))
+        if numbers[-1] > LARGEST_ID:
+            raise NotFound(NO_LONGER)
     return numbers
 
 
@@ -48,15 +48,17 @@ def _in_base_36(number: int) -> str:
 
 
 class UndoButton(
-    discord.ui.DynamicItem[_Button],
+    KeptButton,
     template=r"caduceus:(?P<what>restore|unhide):(?P<numbers>[0-9a-z.]{1,80})",
 ):
     """Takes back a reset or an undo. Like those, it is for whoever may talk to the bot."""
 
+    deeds = ("restore", "unhide")
+
     def __init__(self, what: str, numbers: str) -> None:
         custom_id = f"caduceus:{what}:{numbers}"
         super().__init__(discord.ui.Button(label="Undo", custom_id=custom_id))
-        self.what = what
+        self.deed = what
         self.numbers = numbers
 
     @classmethod
@@ -66,39 +68,33 @@ class UndoButton(
         """The button again, after a restart."""
         return cls(match["what"], match["numbers"])
 
-    async def interaction_check(self, interaction: Interaction, /) -> bool:
-        """Only where it can be undone; everybody in the channel may."""
-        await interaction.response.defer()
-        return interaction.channel is not None
-
-    async def callback(self, interaction: Interaction) -> None:
+    async def press(self, interaction: Interaction) -> None:
         """Put back what was taken, and say so in the button's place."""
-        async with told(interaction):
-            bot = bot_of(interaction)
-            key = key_of(channel_of(interaction))
-            history = bot.conversations.history
-            numbers = unpack(self.numbers)
-            if self.what == "restore":
-                await take_back_greeting(interaction, key)
-                await history.restore(key, numbers[0])
-                text = "The earlier conversation goes on."
-            else:
-                await self._require_here(interaction, numbers)
-                await history.unhide(numbers)
-                text = "The last exchange is back."
-            await interaction.edit_original_response(content=text, view=None)
+        bot = bot_of(interaction)
+        key = key_of(channel_of(interaction))
+        history = bot.conversations.history
+        numbers = unpack(self.numbers)
+        if self.deed == "restore":
+            await take_back_greeting(interaction, key)
+            await history.restore(key, numbers[0])
+            text = "The earlier conversation goes on."
+        else:
+            await history.unhide(await self._here(interaction, numbers))
+            text = "The last exchange is back."
+        await interaction.edit_original_response(content=text, view=None)
 
-    async def _require_here(self, interaction: Interaction, numbers: Sequence[int]) -> None:
+    async def _here(self, interaction: Interaction, numbers: Sequence[int]) -> list[int]:
+        """Those of the turns that are this channel's and still kept. Raises NotFound."""
         history = bot_of(interaction).conversations.history
         key = key_of(channel_of(interaction))
+        found: list[int] = []
         for number in numbers:
-            try:
-                turn = await history.turn(number)
-            except NotFound:
-                continue
-            if turn.channel == key:
-                return
-        raise NotFound("What was taken back is no longer kept.")
+            with suppress(NotFound):
+                if (await history.turn(number)).channel == key:
+                    found.append(number)
+        if not found:
+            raise NotFound(NO_LONGER)
+        return found
 
 
 def undo_view(what: str, numbers: Sequence[int]) -> discord.ui.View:
@@ -106,6 +102,4 @@ def undo_view(what: str, numbers: Sequence[int]) -> discord.ui.View:
     kept = sorted(numbers)
     while len(pack(kept)) > _ID_CHARACTERS:
         kept = kept[1:]
-    view = discord.ui.View(timeout=None)
-    view.add_item(UndoButton(what, pack(kept)))
-    return view
+    return row_of_buttons(UndoButton(what, pack(kept)))

@@ -7,12 +7,14 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
 
+import discord
+
 from bot.chat.messages import ChannelKey, Turn
 from bot.chat.talk.conversations import Conversations, Reply
 from bot.chat.talk.faults import line_for
 from bot.errors import CaduceusError, NotFound
 from cogs.platform import (
-    NOTICE_MARKS,
+    FAULT,
     WRITE_ERRORS,
     Channel,
     may_send_in,
@@ -60,10 +62,15 @@ class Serving:
         if key.channel_id not in self._workers:
             self._start(key.channel_id)
 
-    def say(self, channel: Channel, line: str) -> None:
-        """Say a line of the bot's own about a fault. Returns at once."""
+    def say(
+        self, channel: Channel, line: str, *, mark: str = FAULT, answers: int | None = None
+    ) -> None:
+        """Say a line of the bot's own, by default about a fault. Returns at once.
+
+        `answers` is the message that it replies to.
+        """
         if may_send_in(channel):
-            task = asyncio.create_task(self._say(channel, f"{NOTICE_MARKS[0]}{line}"))
+            task = asyncio.create_task(self._say(channel, f"{mark}{line}", answers))
             self._busy.add(task)
             task.add_done_callback(self._busy.discard)
 
@@ -211,7 +218,7 @@ class Serving:
                     await self._answer(reply, channel)
             except CaduceusError as error:
                 _log.warning("Nothing can be answered in %s: %s", key, error)
-                await self._say(channel, f"{NOTICE_MARKS[0]}{line_for(error)}")
+                await self._say(channel, f"{FAULT}{line_for(error)}")
 
     def _may_answer(self, key: ChannelKey, channel: Channel) -> bool:
         """Whether an answer could be shown; else nothing is written, and the log says so once."""
@@ -239,6 +246,8 @@ class Serving:
         question = None
         if not reply.turn.channel.is_direct:
             question = next((turn for turn in reversed(reply.answers) if turn.message_ids), None)
+        if reply.notice:
+            self.say(channel, discord.utils.escape_markdown(reply.notice))
         await self._deliver(reply, channel, nonce, question)
 
     async def _deliver(
@@ -253,8 +262,9 @@ class Serving:
         on_gone = self._conversations.deleted
         await Delivery(reply, screen, channel, self._budget, self._pace, on_gone, manner).run()
 
-    async def _say(self, channel: Channel, line: str) -> None:
-        voice = BotVoice(channel, self._view_of, nonce=secrets.token_hex(8))
+    async def _say(self, channel: Channel, line: str, answers: int | None = None) -> None:
+        nonce = secrets.token_hex(8)
+        voice = BotVoice(channel, self._view_of, nonce=nonce, question_id=answers)
         try:
             say = partial(voice.send, line, None, "w0")
             await persistently(say, self._pace.retry_seconds)

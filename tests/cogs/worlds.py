@@ -18,6 +18,7 @@ import simcord
 from empty_database import put_empty_database
 
 from bot.chat.engines import Engines
+from bot.chat.limits.making import make_gate
 from bot.chat.messages import Turn
 from bot.chat.personas.guild.desk import open_desk
 from bot.chat.personas.library import PersonaLibrary
@@ -68,7 +69,8 @@ class World:
     channel: simcord.ChannelHandle
     alice: simcord.MemberActor
     bob: simcord.MemberActor
-    mod: simcord.MemberActor  # Manage Channels
+    mod: simcord.MemberActor  # Manage Messages
+    keeper: simcord.MemberActor  # Manage Channels
     chief: simcord.MemberActor  # Manage Server
 
     @property
@@ -182,6 +184,7 @@ def new_bot(
     engine: FakeEngine,
     pace: Pace = QUICK,
     data_dir: Path | None = None,
+    owner_ids: frozenset[int] = frozenset(),
 ) -> CaduceusBot:
     """The bot on top of a database."""
     library = PersonaLibrary(folder)
@@ -198,6 +201,11 @@ def new_bot(
         random=Random(1),
         shelf=GuildShelf(desk.lorebooks),
         scenes=database.scenes,
+        gate=make_gate(
+            database.ledger,
+            discord.utils.utcnow,
+            owners=frozenset(f"discord:{number}" for number in owner_ids),
+        ),
         memory=JoinedMemory(
             [
                 notebook,
@@ -221,6 +229,7 @@ def new_bot(
         version="0.1.0",
         pace=pace,
         data_dir=data_dir,
+        owner_ids=owner_ids,
     )
 
 
@@ -250,7 +259,7 @@ async def talking(
             channel = guild.create_text_channel("general")
             roles = {
                 name: guild.create_role(name, permissions=discord.Permissions(**{name: True}))
-                for name in ("manage_channels", "manage_guild")
+                for name in ("manage_messages", "manage_channels", "manage_guild")
             }
             yield World(
                 env=env,
@@ -262,7 +271,10 @@ async def talking(
                 channel=channel,
                 alice=guild.add_member(env.create_user("alice", global_name="Alice")),
                 bob=guild.add_member(env.create_user("bob", global_name="Bob")),
-                mod=guild.add_member(env.create_user("mod"), roles=[roles["manage_channels"]]),
+                mod=guild.add_member(env.create_user("mod"), roles=[roles["manage_messages"]]),
+                keeper=guild.add_member(
+                    env.create_user("keeper"), roles=[roles["manage_channels"]]
+                ),
                 chief=guild.add_member(env.create_user("chief"), roles=[roles["manage_guild"]]),
             )
     finally:

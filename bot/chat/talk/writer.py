@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from random import Random
 
+from bot.chat.definitions import ChannelSettings
 from bot.chat.engines import Engines, NamedEngine
 from bot.chat.messages import Flaw, GenerationRecord, RecordedOccasion, Turn
 from bot.chat.prompt.additions import Occasion
@@ -19,7 +20,7 @@ from bot.chat.talk.faults import NOTHING_CAME, NOTHING_TO_ADD, line_for
 from bot.chat.talk.generation import Generation
 from bot.chat.talk.judging import Standards
 from bot.chat.talk.tries import Try, retry_of, statistics_of
-from bot.engine.api import FinishReason, GenerationRequest, GenerationStatistics
+from bot.engine.api import FinishReason, GenerationRequest, GenerationStatistics, Sampling
 from bot.errors import (
     CaduceusError,
     EngineError,
@@ -148,6 +149,18 @@ class ReplyWriter:
             ),
         )
 
+    async def spent(self) -> tuple[ChannelSettings, int] | None:
+        """The settings that it was written by, and its tokens; None when nothing was begun.
+
+        Only counted where members have a quota of them.
+        """
+        if self._prepared is None or self._tries is None:
+            return None
+        settings = self._prepared.settings
+        if not settings.daily_tokens:
+            return settings, 0
+        return settings, (await self._tries[0].generation.statistics()).reply_tokens
+
     async def _by_an_engine_that_is_up(self) -> AsyncGenerator[str, None]:
         came = False
         try:
@@ -263,16 +276,38 @@ class ReplyWriter:
         if first is not None and (not sampling.temperature or first.flaw in STUCK):
             warmer = max(sampling.temperature, RETRY_TEMPERATURE)
             sampling = replace(sampling, temperature=warmer)
-        # Where nothing came, a server that writes roles by itself may have thought all the time.
-        is_chat = came_to_nothing and not self._engine.info.takes_prompts
-        more = prepared.prompt.thinking_tokens if is_chat else 0
-        return GenerationRequest(
-            prompt=prepared.prompt.text,
+        return request_for(
+            prepared.prompt,
+            sampling,
             channel=str(self._turn.channel),
             user=self._user,
-            max_tokens=prepared.prompt.reply_tokens + more,
-            sampling=sampling,
-            stop=_stops(prepared.prompt, again=came_to_nothing),
-            messages=prepared.prompt.messages,
-            thinking_tokens=prepared.prompt.thinking_tokens - more,
+            takes_prompts=self._engine.info.takes_prompts,
+            came_to_nothing=came_to_nothing,
         )
+
+
+def request_for(
+    prompt: Prompt,
+    sampling: Sampling,
+    *,
+    channel: str,
+    user: str,
+    takes_prompts: bool,
+    came_to_nothing: bool = False,
+) -> GenerationRequest:
+    """What an engine is asked for a reply; once more, where the first try `came_to_nothing`.
+
+    A server that does not take prompts writes roles by itself: where nothing came, it may have
+    thought all the time.
+    """
+    more = prompt.thinking_tokens if came_to_nothing and not takes_prompts else 0
+    return GenerationRequest(
+        prompt=prompt.text,
+        channel=channel,
+        user=user,
+        max_tokens=prompt.reply_tokens + more,
+        sampling=sampling,
+        stop=_stops(prompt, again=came_to_nothing),
+        messages=prompt.messages,
+        thinking_tokens=prompt.thinking_tokens - more,
+    )

@@ -1,52 +1,37 @@
 """Controls that are for the person who asked for them, and for a while; forms that tell."""
 
 import contextlib
-from typing import Any
-
-import discord
 
 from bot.errors import CaduceusError
+from cogs.controls import ControlForm, ControlView
 from cogs.interactions import Interaction, line_of, tell
 from cogs.platform import WRITE_ERRORS
 
 ASKING_SECONDS = 600.0  # Discord lets the answer be edited for fifteen minutes
-NOT_YOURS = "That is for the person who asked for it."
 
 
-class AskerView(discord.ui.View):
+class AskerView(ControlView):
     """A view for one person. After a while its controls go."""
 
     def __init__(self, asked: Interaction, *, seconds: float = ASKING_SECONDS) -> None:
         """`asked` is the interaction whose answer the view stands under."""
         super().__init__(timeout=seconds)
         self.asked = asked
-
-    async def interaction_check(self, interaction: Interaction, /) -> bool:
-        """Only who asked."""
-        if interaction.user.id == self.asked.user.id:
-            return True
-        await tell(interaction, NOT_YOURS)
-        return False
+        self.presser = asked.user.id
 
     async def on_timeout(self) -> None:
         """Take the controls away, if that is still possible."""
         with contextlib.suppress(*WRITE_ERRORS):
             await self.asked.edit_original_response(view=None)
 
-    async def on_error(
-        self, interaction: Interaction, error: Exception, item: discord.ui.Item[Any], /
-    ) -> None:
-        """Tell the person of an error of ours; anything else is the log's."""
-        if isinstance(error, CaduceusError):
-            await tell(interaction, line_of(error))
-        else:
-            await super().on_error(interaction, error, item)
 
-
-class TellingForm(discord.ui.Modal):
+class TellingForm(ControlForm):
     """A form whose failure is told."""
 
     async def on_error(self, interaction: Interaction, error: Exception, /) -> None:
         """Say that it failed; the log has the cause."""
+        if isinstance(error, CaduceusError):
+            await tell(interaction, line_of(error))
+            return
         await super().on_error(interaction, error)
         await tell(interaction, "Something went wrong. The bot's owner finds the cause in the log.")

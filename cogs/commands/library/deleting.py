@@ -9,26 +9,26 @@ import discord
 from bot.chat.persona import Persona
 from bot.chat.personas.guild.kept import GUILD_ID, LORE_ID, KeptLorebook, KeptPersona
 from cogs.commands.library.asking import AskerView
-from cogs.commands.lorebooks.finding import require_keeper
-from cogs.commands.personas.finding import require_editor
 from cogs.commands.personas.looks import NAME_CHARACTERS, plain
-from cogs.interactions import Interaction, bot_of, told
+from cogs.controls import KeptButton, row_of_buttons
+from cogs.interactions import Interaction, bot_of, own_server, told
 
-_Button = discord.ui.Button[discord.ui.View]
 _Kept = KeptPersona | KeptLorebook
 
 
 class UndoDeletion(
-    discord.ui.DynamicItem[_Button],
+    KeptButton,
     template=r"caduceus:(?P<what>persona|lore)-back:(?P<number>\d{1,19})",
 ):
     """Brings what was deleted back. It survives a restart; after ten minutes it is too late."""
+
+    deeds = ("persona", "lore")
 
     def __init__(self, what: str, number: str) -> None:
         """`what` it is, "persona" or "lore", and its number in the database."""
         custom_id = f"caduceus:{what}-back:{number}"
         super().__init__(discord.ui.Button(label="Undo", custom_id=custom_id))
-        self.what = what
+        self.deed = what
         self.number = number
 
     @classmethod
@@ -38,22 +38,21 @@ class UndoDeletion(
         """The button again, after a restart."""
         return cls(match["what"], match["number"])
 
-    async def callback(self, interaction: Interaction) -> None:
-        """Bring it back, for whoever may change the server's."""
+    async def press(self, interaction: Interaction) -> None:
+        """Bring it back."""
         await interaction.response.defer()
-        async with told(interaction):
-            said = await _RESTORE[self.what](interaction, self.number)
-            await interaction.edit_original_response(content=said, view=None)
+        said = await _RESTORE[self.deed](interaction, self.number)
+        await interaction.edit_original_response(content=said, view=None)
 
 
 async def _restore_persona(interaction: Interaction, number: str) -> str:
-    guild_id = require_editor(interaction)
+    guild_id = own_server(interaction)
     kept = await bot_of(interaction).desk.workshop.restore(guild_id, GUILD_ID.format(number))
     return f"{_shown(kept.name)} is back."
 
 
 async def _restore_book(interaction: Interaction, number: str) -> str:
-    guild_id = require_keeper(interaction)
+    guild_id = own_server(interaction)
     kept = await bot_of(interaction).desk.lorebooks.restore(guild_id, LORE_ID.format(number))
     return f"{_shown(kept.name)} is back, attached where it was."
 
@@ -76,7 +75,7 @@ class DeletionView(AskerView):
         *,
         beside: str = "",
     ) -> None:
-        """`delete` checks who asks, then deletes it; `beside` says what goes with it."""
+        """`delete` deletes it; `beside` says what goes with it."""
         super().__init__(asked)
         self._what = what
         self._name = name
@@ -90,8 +89,7 @@ class DeletionView(AskerView):
         async with told(interaction):
             kept = await self._delete(interaction)
             self.stop()
-            view = discord.ui.View(timeout=None)
-            view.add_item(UndoDeletion(self._what, kept.id.rpartition(":")[2]))
+            view = row_of_buttons(UndoDeletion(self._what, kept.id.rpartition(":")[2]))
             await interaction.edit_original_response(
                 content=f"{_shown(kept.name)} is deleted{self._beside}. For ten minutes that can "
                 "be undone.",
@@ -107,25 +105,31 @@ class DeletionView(AskerView):
         await interaction.edit_original_response(content=said, view=None)
 
 
+class PersonaDeletion(DeletionView):
+    """Asks whether a persona is to go."""
+
+
+class BookDeletion(DeletionView):
+    """Asks whether a lorebook is to go."""
+
+
 def persona_deletion(asked: Interaction, persona: Persona) -> DeletionView:
     """Asks whether a persona is to go."""
 
     async def delete(interaction: Interaction) -> KeptPersona:
-        require_editor(interaction)
         by = str(interaction.user.id)
         return await bot_of(interaction).desk.workshop.delete(persona, by)
 
-    return DeletionView(asked, "persona", persona.name, delete, beside=", with its picture")
+    return PersonaDeletion(asked, "persona", persona.name, delete, beside=", with its picture")
 
 
 def book_deletion(asked: Interaction, kept: KeptLorebook) -> DeletionView:
     """Asks whether a lorebook is to go."""
 
     async def delete(interaction: Interaction) -> KeptLorebook:
-        require_keeper(interaction)
         return await bot_of(interaction).desk.lorebooks.delete(kept, str(interaction.user.id))
 
-    return DeletionView(asked, "lore", kept.name, delete)
+    return BookDeletion(asked, "lore", kept.name, delete)
 
 
 def _shown(name: str) -> str:

@@ -1,14 +1,13 @@
-"""Lorebooks by their names, where they can be attached, and who may do what with them."""
+"""Lorebooks by their names, and where they can be attached."""
 
 from discord import app_commands
 
-from bot.chat.messages import Scope
 from bot.chat.persona import Persona
 from bot.chat.personas.guild.kept import BookScope, KeptLorebook
 from bot.chat.personas.guild.lore_workshop import Place, place_of
 from bot.errors import LorebookError, NotAllowed, NotFound
 from cogs.commands.personas.finding import choices_of, find_persona
-from cogs.interactions import Interaction, bot_of, channel_of, in_time, may_change
+from cogs.interactions import Interaction, bot_of, channel_of, in_time
 from cogs.platform import key_of
 
 SCOPES = [
@@ -34,28 +33,10 @@ def require_guild(interaction: Interaction) -> str:
     return str(interaction.guild_id)
 
 
-def require_keeper(interaction: Interaction) -> str:
-    """The server whose lorebooks the member may change. Raises NotAllowed."""
-    guild_id = require_guild(interaction)
-    if not may_change(interaction, Scope.GUILD):
-        raise NotAllowed("Changing this server's lorebooks needs the permission Manage Server.")
-    return guild_id
-
-
-def require_place(interaction: Interaction, scope: str) -> BookScope:
-    """The scope, if the member may attach lorebooks there. Raises NotAllowed."""
+def place_meant(interaction: Interaction, scope: str) -> BookScope:
+    """The scope of that name. Raises NotAllowed in a direct message."""
     require_guild(interaction)
-    if scope == "channel":
-        if may_change(interaction, Scope.CHANNEL):
-            return "channel"
-        raise NotAllowed(
-            "Attaching lorebooks to a channel needs the permission Manage Channels or Manage "
-            "Server."
-        )
-    if may_change(interaction, Scope.GUILD):
-        return "persona" if scope == "persona" else "guild"
-    where = "a persona" if scope == "persona" else "the server"
-    raise NotAllowed(f"Attaching lorebooks to {where} needs the permission Manage Server.")
+    return "channel" if scope == "channel" else "persona" if scope == "persona" else "guild"
 
 
 async def find_book(interaction: Interaction, name: str) -> KeptLorebook:

@@ -9,10 +9,9 @@ from bot.chat.personas.guild.kept import KeptLorebook
 from bot.errors import EngineError, LorebookError
 from cogs.client import CaduceusBot
 from cogs.commands.library.importing import FileKind, ImportView, PendingImports
-from cogs.commands.lorebooks.finding import require_keeper
 from cogs.commands.lorebooks.looks import NAME_CHARACTERS, import_preview
 from cogs.commands.personas.looks import plain
-from cogs.interactions import Interaction, bot_of
+from cogs.interactions import Interaction, bot_of, own_server
 
 BOOK_FILES = FileKind(LorebookError, "Use a smaller lorebook.")
 
@@ -26,7 +25,7 @@ class BookImports:
 
     async def show(self, interaction: Interaction, attachment: discord.Attachment) -> None:
         """Show a book with what can be done with it. Raises LorebookError."""
-        guild_id = require_keeper(interaction)
+        guild_id = own_server(interaction)
         bot = bot_of(interaction)
         content = await BOOK_FILES.fetch(attachment)
         async with self._one_at_a_time:
@@ -79,7 +78,7 @@ class BookImportView(ImportView[BookFile]):
 
     async def taken(self, interaction: Interaction, name: str) -> str:
         """Take the book as a new one."""
-        guild_id = require_keeper(interaction)
+        guild_id = own_server(interaction)
         books, by = bot_of(interaction).desk.lorebooks, str(interaction.user.id)
         kept = await books.take(guild_id, self.required(), by, name)
         return (
@@ -89,7 +88,7 @@ class BookImportView(ImportView[BookFile]):
 
     async def replaced(self, interaction: Interaction) -> str:
         """Let the book take the place of the one with its name."""
-        guild_id = require_keeper(interaction)
+        guild_id = own_server(interaction)
         books, by = bot_of(interaction).desk.lorebooks, str(interaction.user.id)
         found = self.required()
         kept = await books.replace(await books.find(guild_id, found.name), found, by)

@@ -8,14 +8,13 @@ import discord
 from bot.chat.messages import ChannelKey
 from bot.chat.roleplay.memory.summary import Summary, SummaryDesk
 from bot.errors import CaduceusError, NotAllowed
-from cogs.commands.library.asking import AskerView
+from cogs.commands.library.asking import AskerView, TellingForm
 from cogs.interactions import (
     Interaction,
     bot_of,
     channel_of,
     is_moderator,
     line_of,
-    require_reader,
     tell,
 )
 from cogs.platform import key_of
@@ -32,7 +31,6 @@ _AnyButton = discord.ui.Button[Any]
 async def show_summary(interaction: Interaction) -> None:
     """Answer `/memory summary`."""
     key = key_of(channel_of(interaction))
-    require_reader(interaction)
     await interaction.response.defer(ephemeral=True, thinking=True)
     summary = await bot_of(interaction).summaries.show(key)
     more: dict[str, Any] = {}
@@ -65,12 +63,6 @@ def embed_of(summary: Summary) -> discord.Embed:
     return embed
 
 
-def require_moderator(interaction: Interaction) -> None:
-    """Raise NotAllowed for anybody else."""
-    if not is_moderator(interaction):
-        raise NotAllowed("Only moderators can change the summary.")
-
-
 class SummaryView(AskerView):
     """Buttons for the moderator who looked at a summary."""
 
@@ -84,13 +76,11 @@ class SummaryView(AskerView):
     @discord.ui.button(label="Rewrite")
     async def rewrite(self, interaction: Interaction, _button: _AnyButton) -> None:
         """Open the form with the summary in it."""
-        require_moderator(interaction)
         await interaction.response.send_modal(SummaryForm(self))
 
     @discord.ui.button(label="Rebuild", style=discord.ButtonStyle.danger)
     async def rebuild(self, interaction: Interaction, _button: _AnyButton) -> None:
         """Throw the summary away, to be made anew."""
-        require_moderator(interaction)
         await interaction.response.defer()
         await self._desk(interaction).rebuild(self.key)
         self.unsaved = ""
@@ -99,7 +89,6 @@ class SummaryView(AskerView):
     async def save(self, interaction: Interaction, text: str) -> None:
         """Keep what a moderator wrote; what cannot be taken stays in the form."""
         try:
-            require_moderator(interaction)
             await self._desk(interaction).rewrite(self.key, self.summary, text)
         except CaduceusError as error:
             self.unsaved = text
@@ -123,7 +112,7 @@ class SummaryView(AskerView):
         return bot_of(interaction).summaries
 
 
-class SummaryForm(discord.ui.Modal):
+class SummaryForm(TellingForm):
     """The summary to be written by hand."""
 
     def __init__(self, view: SummaryView) -> None:
@@ -137,6 +126,11 @@ class SummaryForm(discord.ui.Modal):
             max_length=FORM_CHARACTERS,
         )
         self.add_item(self.text)
+
+    def refused(self, error: NotAllowed) -> NotAllowed:
+        """What was typed stays in the form."""
+        self._view.unsaved = self.text.value
+        return NotAllowed(error.message, KEPT)
 
     async def on_submit(self, interaction: Interaction, /) -> None:
         """Keep it."""

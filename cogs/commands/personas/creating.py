@@ -10,10 +10,9 @@ from bot.errors import CaduceusError
 from cogs.commands.library.asking import AskerView, TellingForm
 from cogs.commands.personas.editor import KEPT, show_editor
 from cogs.commands.personas.fields import LONG, SHORT
-from cogs.commands.personas.finding import require_editor
 from cogs.commands.personas.looks import plain
 from cogs.commands.personas.picture import try_picture
-from cogs.interactions import Interaction, bot_of, line_of, told
+from cogs.interactions import Interaction, bot_of, line_of, own_server, told
 
 
 class CreateForm(TellingForm, title="A new persona"):
@@ -50,7 +49,7 @@ class CreateForm(TellingForm, title="A new persona"):
         await interaction.response.defer(ephemeral=True, thinking=True)
         typed = {field: entry.value for field, entry in self._inputs.items()}
         try:
-            guild_id = require_editor(interaction)
+            guild_id = own_server(interaction)
             by = str(interaction.user.id)
             made = await bot_of(interaction).desk.workshop.create(guild_id, typed, by)
         except CaduceusError as error:
@@ -95,7 +94,7 @@ class CopyView(AskerView):
         """Make it, and open the editor."""
         await interaction.response.defer(ephemeral=True, thinking=True)
         async with told(interaction):
-            guild_id = require_editor(interaction)
+            guild_id = own_server(interaction)
             workshop = bot_of(interaction).desk.workshop
             card = await workshop.card(self._persona)
             name = await workshop.free_name(guild_id, self._persona.name)

@@ -6,7 +6,7 @@ from typing import Any
 import discord
 
 from bot.chat.persona import Persona
-from bot.errors import CaduceusError, PersonaError
+from bot.errors import CaduceusError, NotAllowed, PersonaError
 from cogs.commands.library.asking import AskerView, TellingForm
 from cogs.commands.personas.costs import costs_of
 from cogs.commands.personas.fields import (
@@ -18,7 +18,6 @@ from cogs.commands.personas.fields import (
     long_change,
     long_text,
 )
-from cogs.commands.personas.finding import require_editor
 from cogs.commands.personas.looks import PICTURE, describe, picture_file
 from cogs.commands.personas.parts import INPUTS, joined, parts_of, units_of
 from cogs.commands.personas.picture import PictureForm, set_picture
@@ -76,7 +75,6 @@ class PersonaEditor(AskerView):
         workshop = bot_of(interaction).desk.workshop
         before = {field: getattr(self.persona, field) for field in changes}
         try:
-            require_editor(interaction)
             by = str(interaction.user.id)
             self.persona = await workshop.edit(self.persona, changes, by, before=before)
         except CaduceusError as error:
@@ -236,10 +234,18 @@ class ShortForm(TellingForm):
             )
             self.add_item(self._inputs[line.field])
 
+    def refused(self, error: NotAllowed) -> NotAllowed:
+        """What was typed stays in the form."""
+        self._editor.unsaved[self._choice.key] = self._typed()
+        return NotAllowed(error.message, KEPT)
+
+    def _typed(self) -> dict[str, str]:
+        return {field: entry.value for field, entry in self._inputs.items()}
+
     async def on_submit(self, interaction: Interaction, /) -> None:
         """Keep what was changed."""
         await interaction.response.defer()
-        typed = {field: entry.value for field, entry in self._inputs.items()}
+        typed = self._typed()
         async with told(interaction):
             try:
                 changes = {
@@ -287,11 +293,19 @@ class LongForm(TellingForm):
             self._inputs.append(entry)
             self.add_item(entry)
 
+    def refused(self, error: NotAllowed) -> NotAllowed:
+        """What was typed stays in the form."""
+        self._editor.unsaved[self._form] = self._typed()
+        return NotAllowed(error.message, KEPT)
+
+    def _typed(self) -> dict[str, str]:
+        return {f"part-{place}": entry.value for place, entry in enumerate(self._inputs)}
+
     async def on_submit(self, interaction: Interaction, /) -> None:
         """Put the parts in their place again."""
         await interaction.response.defer()
+        typed = self._typed()
         values = [entry.value for entry in self._inputs]
-        typed = {f"part-{place}": value for place, value in enumerate(values)}
         text = self._before + joined(values, self._gaps) + self._after
         async with told(interaction):
             changes = long_change(self._editor.persona, self._key, text.strip())

@@ -1,4 +1,4 @@
-"""Personas by their names, and who may do what with them."""
+"""Personas by their names."""
 
 from collections.abc import Callable, Iterable
 
@@ -7,8 +7,8 @@ from discord import app_commands
 from bot.chat.messages import Scope
 from bot.chat.persona import Persona
 from bot.chat.personas.homes import PersonaEntry
-from bot.errors import NotAllowed, NotFound
-from cogs.interactions import Interaction, bot_of, channel_of, in_time, may_change
+from bot.errors import NotFound
+from cogs.interactions import Interaction, bot_of, channel_of, in_time
 from cogs.platform import key_of
 
 CHOICES = 25  # Discord shows no more
@@ -46,26 +46,6 @@ def scope_of(interaction: Interaction) -> str:
     """Where the channel's own settings stand, and so its cast. A thread takes its channel's."""
     key = key_of(channel_of(interaction))
     return bot_of(interaction).conversations.settings.scope_id(key, Scope.CHANNEL)
-
-
-def require_editor(interaction: Interaction) -> str:
-    """The server whose personas the member may change. Raises NotAllowed."""
-    if interaction.guild_id is None:
-        raise NotAllowed("There is no server here to keep a persona.", "Use this in a server.")
-    if not may_change(interaction, Scope.GUILD):
-        raise NotAllowed("Changing this server's personas needs the permission Manage Server.")
-    return str(interaction.guild_id)
-
-
-async def require_choice(interaction: Interaction) -> None:
-    """Raise NotAllowed unless the member may choose who speaks here."""
-    key = key_of(channel_of(interaction))
-    settings = await bot_of(interaction).conversations.settings.resolve(key)
-    if settings.persona_choice == "members" or may_change(interaction, Scope.CHANNEL):
-        return
-    raise NotAllowed(
-        "Choosing the persona here needs the permission Manage Channels or Manage Server."
-    )
 
 
 async def _names(

@@ -11,9 +11,8 @@ from bot.chat.personas.cards.reading import read_card
 from bot.errors import PersonaError
 from cogs.commands.library.importing import FileKind, ImportView, PendingImports
 from cogs.commands.personas.costs import costs_of
-from cogs.commands.personas.finding import require_editor
 from cogs.commands.personas.looks import large_picture, picture_file, plain, preview
-from cogs.interactions import Interaction, bot_of
+from cogs.interactions import Interaction, bot_of, own_server
 
 CARD_FILES = FileKind(PersonaError, "Take a smaller picture.")
 
@@ -42,7 +41,7 @@ async def show_import(
     pending: PendingImports,
 ) -> None:
     """Show a card with what can be done with it. Raises PersonaError."""
-    guild_id = require_editor(interaction)
+    guild_id = own_server(interaction)
     bot = bot_of(interaction)
     card, warnings, picture = await reader.read(attachment)
     costs = await costs_of(bot.conversations.engines, card.persona)
@@ -86,7 +85,7 @@ class CardImportView(ImportView[Card]):
 
     async def taken(self, interaction: Interaction, name: str) -> str:
         """Take the card as a new persona."""
-        guild_id = require_editor(interaction)
+        guild_id = own_server(interaction)
         card, by = self.required(), str(interaction.user.id)
         made = await bot_of(interaction).desk.workshop.take(guild_id, card, by, name)
         return (
@@ -96,7 +95,6 @@ class CardImportView(ImportView[Card]):
 
     async def replaced(self, interaction: Interaction) -> str:
         """Let the card take the place of the persona with its name."""
-        require_editor(interaction)
         card, by = self.required(), str(interaction.user.id)
         assert self._other is not None  # noqa: S101 - there is no button else
         made = await bot_of(interaction).desk.workshop.replace(self._other, card, by)

@@ -7,21 +7,19 @@ import discord
 
 from bot.chat.personas.homes import PersonaEntry
 from cogs.client import CaduceusBot
-from cogs.commands.library.asking import NOT_YOURS
 from cogs.commands.personas.finding import scope_of
 from cogs.commands.personas.looks import picture_file, plain
-from cogs.interactions import Interaction, bot_of, channel_of, is_moderator, tell, told
+from cogs.controls import KeptButton, row_of_buttons
+from cogs.interactions import Interaction, bot_of, channel_of, is_moderator
 from cogs.platform import key_of
 
 A_PAGE = 8  # personas; Discord takes ten embeds
 PROBLEMS = 10
 PROBLEM_CHARACTERS = 180
 
-_Button = discord.ui.Button[discord.ui.View]
-
 
 class PageButton(
-    discord.ui.DynamicItem[_Button],
+    KeptButton,
     template=r"caduceus:personas:(?P<user>\d{1,20}):(?P<page>\d{1,6}):(?P<way>back|forth)",
 ):
     """Turns a page of `/persona list`, for who asked for it."""
@@ -30,7 +28,7 @@ class PageButton(
         custom_id = f"caduceus:personas:{user_id}:{page}:{way}"
         label = "◀" if way == "back" else "▶"
         super().__init__(discord.ui.Button(label=label, custom_id=custom_id, disabled=disabled))
-        self.user_id = user_id
+        self.presser = user_id
         self.page = page
 
     @classmethod
@@ -40,21 +38,13 @@ class PageButton(
         """The button again, after a restart."""
         return cls(int(match["user"]), int(match["page"]), match["way"])
 
-    async def interaction_check(self, interaction: Interaction, /) -> bool:
-        """Only who asked."""
-        if interaction.user.id == self.user_id:
-            await interaction.response.defer()
-            return True
-        await tell(interaction, NOT_YOURS)
-        return False
-
-    async def callback(self, interaction: Interaction) -> None:
+    async def press(self, interaction: Interaction) -> None:
         """Show the page in the place of the other."""
-        async with told(interaction):
-            page = await page_of(interaction, self.page)
-            await interaction.edit_original_response(
-                content=page.content, embeds=page.embeds, attachments=page.files, view=page.view
-            )
+        await interaction.response.defer()
+        page = await page_of(interaction, self.page)
+        await interaction.edit_original_response(
+            content=page.content, embeds=page.embeds, attachments=page.files, view=page.view
+        )
 
 
 class Page:
@@ -105,12 +95,13 @@ async def page_of(interaction: Interaction, number: int) -> Page:
 
 
 def _view(user_id: int, number: int, pages: int) -> discord.ui.View:
-    view = discord.ui.View(timeout=None)
-    if pages > 1:
-        view.add_item(PageButton(user_id, max(0, number - 1), "back", disabled=number == 0))
-        last = number == pages - 1
-        view.add_item(PageButton(user_id, number + 1, "forth", disabled=last))
-    return view
+    if pages == 1:
+        return row_of_buttons()
+    is_last = number == pages - 1
+    return row_of_buttons(
+        PageButton(user_id, max(0, number - 1), "back", disabled=number == 0),
+        PageButton(user_id, number + 1, "forth", disabled=is_last),
+    )
 
 
 def _embed(entry: PersonaEntry, mark: str, picture: str) -> discord.Embed:

@@ -8,7 +8,6 @@ from bot.chat.persona import Persona
 from bot.errors import CaduceusError, PersonaError
 from cogs.commands.library.asking import TellingForm
 from cogs.commands.library.importing import FileKind
-from cogs.commands.personas.finding import require_editor
 from cogs.interactions import Interaction, bot_of, line_of, told
 
 PICTURE_FILES = FileKind(PersonaError, "Take a smaller picture.")
@@ -20,8 +19,7 @@ OnPicture = Callable[[Interaction, discord.Attachment], Awaitable[None]]
 async def set_picture(
     interaction: Interaction, persona: Persona, file: discord.Attachment | None
 ) -> None:
-    """Give a persona an attached picture, or none. Raises PersonaError, NotFound or NotAllowed."""
-    require_editor(interaction)
+    """Give a persona an attached picture, or none. Raises PersonaError or NotFound."""
     content = None if file is None else await PICTURE_FILES.fetch(file)
     name = "The picture" if file is None else file.filename[:100]
     workshop = bot_of(interaction).desk.workshop

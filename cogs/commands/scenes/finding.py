@@ -1,4 +1,4 @@
-"""Which scene is meant, who of its cast, and who may do what with it."""
+"""Which scene is meant, and who of its cast."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,9 @@ from bot.chat.persona import Persona
 from bot.chat.personas.homes import persona_key
 from bot.chat.roleplay.scenes.scene import MOST_PERSONAS, Scene
 from bot.chat.talk.directing import Director
-from bot.errors import NotAllowed, NotFound
+from bot.errors import NotFound
 from cogs.commands.personas.finding import choices_of, complete_persona, find_persona
-from cogs.interactions import Interaction, bot_of, channel_of, in_time, is_moderator
+from cogs.interactions import Interaction, bot_of, channel_of, in_time
 from cogs.platform import key_of
 
 
@@ -21,14 +21,6 @@ async def playing(interaction: Interaction, director: Director) -> Scene:
         raise NotFound(
             "No scene is played here.", "Start one with `/roleplay start`, or go to its thread."
         )
-    return scene
-
-
-async def own_scene(interaction: Interaction, director: Director) -> Scene:
-    """The same, where it is the member's to direct. Raises NotAllowed, too."""
-    scene = await playing(interaction, director)
-    if scene.started_by != str(interaction.user.id) and not is_moderator(interaction):
-        raise NotAllowed("Only who started this scene, and moderators, can do that.")
     return scene
 
 

@@ -6,8 +6,7 @@ from typing import Any, Self
 import discord
 
 from bot.chat.messages import SettingChange
-from bot.errors import ChannelSettingError, NotAllowed, SettingChanged
-from cogs.commands.library.asking import NOT_YOURS
+from bot.errors import ChannelSettingError, NotAllowed, NotFound, SettingChanged
 from cogs.commands.setting_panel.drawing import (
     WANTED,
     Drawing,
@@ -24,14 +23,23 @@ from cogs.commands.setting_panel.looks import (
     text_in,
     values_of_change,
 )
-from cogs.commands.setting_panel.place import CONTROL, FORM, Place, require_setter
+from cogs.commands.setting_panel.place import (
+    CONTROL,
+    FORM,
+    OLD,
+    OPEN_ANEW,
+    Place,
+    require_setter,
+)
+from cogs.controls import TAKEN_UP, KeptButton, require_control
 from cogs.interactions import Interaction, bot_of, channel_of, tell, told
 from cogs.platform import NOBODY, key_of
+from cogs.rights.rules import NOT_YOURS
 
 SAID_CHARACTERS = 600  # of a value, in a line
 
 
-class PanelControl(discord.ui.DynamicItem[discord.ui.Item[Any]], template=CONTROL):
+class PanelControl(KeptButton, template=CONTROL):
     """A button or select of somebody's panel. It carries what it needs and survives a restart."""
 
     def __init__(self, item: discord.ui.Item[Any]) -> None:
@@ -40,6 +48,7 @@ class PanelControl(discord.ui.DynamicItem[discord.ui.Item[Any]], template=CONTRO
         assert match is not None  # noqa: S101 - the base class has seen to that
         self.act = match["act"]
         self.place = Place.of(match)
+        self.presser = self.place.user_id
 
     @classmethod
     async def from_custom_id(
@@ -48,19 +57,14 @@ class PanelControl(discord.ui.DynamicItem[discord.ui.Item[Any]], template=CONTRO
         """The control again, after a restart."""
         return cls(item)
 
-    async def interaction_check(self, interaction: Interaction, /) -> bool:
-        """Only whose panel it is. A form can only be opened at once."""
-        if interaction.user.id != self.place.user_id:
-            await tell(interaction, NOT_YOURS)
-            return False
+    async def press(self, interaction: Interaction) -> None:
+        """Do what it is for, acknowledged first; but a form can only be opened at once.
+
+        What may be changed is looked up anew each time.
+        """
         if self.act != "type":
             await interaction.response.defer()
-        return True
-
-    async def callback(self, interaction: Interaction) -> None:
-        """Do what the control is for. What may be done is looked up anew each time."""
-        async with told(interaction):
-            await self._do(interaction, self.place)
+        await self._do(interaction, self.place)
 
     async def _do(self, interaction: Interaction, place: Place) -> None:
         values = [str(value) for value in getattr(self.item, "values", ())]
@@ -68,7 +72,7 @@ class PanelControl(discord.ui.DynamicItem[discord.ui.Item[Any]], template=CONTRO
             case "type":
                 require_setter(interaction, place.definition, place.scope)
                 current = text_in(interaction.message, place.definition.key)
-                await interaction.response.send_modal(SettingForm(place, current))
+                await interaction.response.send_modal(SettingForm(place, current, submitted))
             case "page" | "pick":
                 await show(interaction, place.at(values[0]) if values else place)
             case "take":
@@ -145,18 +149,29 @@ async def change(interaction: Interaction, place: Place, text: str | None) -> No
 
 
 async def submitted(interaction: Interaction) -> None:
-    """Hear of a form of the panel's that was submitted; of any other, do nothing."""
+    """Set what was typed into a form."""
     data: Any = interaction.data or {}
     match = FORM.fullmatch(str(data.get("custom_id", "")))
-    if interaction.type is not discord.InteractionType.modal_submit or match is None:
-        return
-    place = Place.of(match)
-    if interaction.user.id != place.user_id:
-        await tell(interaction, NOT_YOURS)
-        return
-    await interaction.response.defer()
     async with told(interaction):
+        if match is None:
+            raise NotFound(OLD, OPEN_ANEW)
+        place = Place.of(match)
+        if interaction.user.id != place.user_id:
+            raise NotAllowed(NOT_YOURS)
+        await interaction.response.defer()
         await change(interaction, place, typed_in(data))
+
+
+async def heard_late(interaction: Interaction) -> None:
+    """Take a form that was opened before a restart: nothing else of this process knows it."""
+    data: Any = interaction.data or {}
+    is_form = interaction.type is discord.InteractionType.modal_submit
+    if TAKEN_UP in interaction.extras or not is_form:
+        return
+    if FORM.fullmatch(str(data.get("custom_id", ""))) is not None:
+        async with told(interaction):
+            await require_control(interaction, SettingForm)
+            await submitted(interaction)
 
 
 async def _say_who_was_faster(interaction: Interaction, place: Place, wanted: str | None) -> None:

@@ -13,8 +13,8 @@ from bot.chat.prompt.budget import LeftOut
 from bot.engine.api import EngineState, EngineStatus
 from bot.engine.fake import FakeEngine
 from bot.errors import NotFound
+from cogs.commands.explaining.looks import _left_out
 from cogs.commands.status import describe
-from cogs.commands.why import _left_out
 
 
 async def test_reset_begins_anew_in_the_open_and_can_be_undone(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ async def test_files_that_are_too_large_or_broken_are_refused_in_one_line(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("who", "channel", "server"), [("alice", 0, 0), ("mod", 1, 0), ("chief", 1, 1)]
+    ("who", "channel", "server"), [("alice", 0, 0), ("keeper", 1, 0), ("chief", 1, 1)]
 )
 async def test_who_may_change_what(tmp_path: Path, who: str, channel: int, server: int) -> None:
     async with talking(tmp_path) as world:

@@ -413,7 +413,7 @@ async def test_personas_beside_the_main_one(tmp_path: Path) -> None:
         assert await casts.cast(f"discord:{world.channel.id}") == ["file:bram"]
         await world.bob.slash(world.channel, "persona remove", name="Bram")
         assert await casts.cast(f"discord:{world.channel.id}") == []
-        await world.mod.slash(
+        await world.keeper.slash(
             world.channel, "settings set", key="persona_choice", value="moderators"
         )
         await world.bob.slash(world.channel, "persona add", name="Bram")

@@ -27,7 +27,7 @@ async def test_show_tells_every_value_and_where_it_comes_from(tmp_path: Path) ->
         await world.chief.slash(
             world.channel, "settings set", key="temperature", value="1.2", scope="guild"
         )
-        await world.mod.slash(world.channel, "settings set", key="top_k", value="40")
+        await world.keeper.slash(world.channel, "settings set", key="top_k", value="40")
         result = await world.bob.slash(world.channel, "settings show")
         assert result.ephemeral
         assert result.response is not None
@@ -46,8 +46,8 @@ async def test_show_tells_every_value_and_where_it_comes_from(tmp_path: Path) ->
     [
         ("alice", "channel", False),
         ("alice", "guild", False),
-        ("mod", "channel", True),
-        ("mod", "guild", False),
+        ("keeper", "channel", True),
+        ("keeper", "guild", False),
         ("chief", "channel", True),
         ("chief", "guild", True),
     ],
@@ -81,7 +81,7 @@ async def test_undoing_needs_the_permission_of_the_changes_scope(tmp_path: Path)
         await world.chief.slash(
             world.channel, "settings set", key="top_k", value="7", scope="guild"
         )
-        await world.mod.slash(world.channel, "settings undo", id=1)
+        await world.keeper.slash(world.channel, "settings undo", id=1)
         assert refusals(world) == [NotAllowed]
         await world.chief.slash(world.channel, "settings undo", id=1)
         result = await world.bob.slash(world.channel, "settings history")
@@ -93,7 +93,7 @@ async def test_undoing_needs_the_permission_of_the_changes_scope(tmp_path: Path)
 
 async def test_a_setting_that_is_no_more_leaves_the_history_readable(tmp_path: Path) -> None:
     async with talking(tmp_path) as world:
-        await world.mod.slash(world.channel, "settings set", key="top_k", value="7")
+        await world.keeper.slash(world.channel, "settings set", key="top_k", value="7")
         store = world.database.settings
         for value in (["loud", "low"], None):
             await store.change(
@@ -105,7 +105,7 @@ async def test_a_setting_that_is_no_more_leaves_the_history_readable(tmp_path: P
         assert "`top_k` not set → 7" in text
         assert "`volume` (no longer there) not set → loud, low for this channel" in text
         assert "`volume` (no longer there) loud, low → not set" in text
-        result = await world.mod.slash(world.channel, "settings undo", id=3)
+        result = await world.keeper.slash(world.channel, "settings undo", id=3)
         assert result.response is not None
         assert "«volume»" in (result.response.content or "")
         assert refusals(world) == [NotFound]
@@ -148,7 +148,7 @@ async def test_a_bad_value_is_refused_in_plain_words(
     tmp_path: Path, key: str, value: str, kind: type[Exception]
 ) -> None:
     async with talking(tmp_path) as world:
-        result = await world.mod.slash(world.channel, "settings set", key=key, value=value)
+        result = await world.keeper.slash(world.channel, "settings set", key=key, value=value)
         assert result.ephemeral
         assert result.response is not None
         assert value in result.response.content or key in result.response.content
@@ -159,7 +159,8 @@ async def test_autocomplete_offers_what_fits(tmp_path: Path) -> None:
     async with talking(tmp_path) as world:
 
         async def offered(command: str, option: str, typed: str, **filled: str) -> list[str]:
-            choices = await world.mod.autocomplete(world.channel, command, option, typed, **filled)
+            by = world.keeper
+            choices = await by.autocomplete(world.channel, command, option, typed, **filled)
             return [choice["value"] for choice in choices]
 
         assert (await offered("settings set", "key", "top"))[:2] == ["top_p", "top_k"]
@@ -202,7 +203,7 @@ async def test_a_persona_is_shown_by_its_name_and_said_to_be_gone(tmp_path: Path
     async with talking(tmp_path) as world:
 
         async def shown(command: str, **options: object) -> str:
-            result = await world.mod.slash(world.channel, f"settings {command}", **options)
+            result = await world.keeper.slash(world.channel, f"settings {command}", **options)
             assert result.response is not None
             embeds = result.response.embeds
             return (embeds[0].description if embeds else result.response.content) or ""
@@ -226,12 +227,12 @@ async def test_a_persona_is_shown_by_its_name_and_said_to_be_gone(tmp_path: Path
 
 async def test_moderators_can_keep_the_choice_to_themselves(tmp_path: Path) -> None:
     async with talking(tmp_path) as world:
-        await world.mod.slash(
+        await world.keeper.slash(
             world.channel, "settings set", key="persona_choice", value="moderators"
         )
         await world.bob.slash(world.channel, "persona use", name="Ada")
         assert refusals(world) == [NotAllowed]
-        await world.mod.slash(world.channel, "persona use", name="Ada")
+        await world.keeper.slash(world.channel, "persona use", name="Ada")
         assert refusals(world) == [NotAllowed]
 
 

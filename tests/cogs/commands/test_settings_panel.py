@@ -49,8 +49,8 @@ async def test_every_setting_opens_within_what_discord_takes(tmp_path: Path) -> 
     async with talking(tmp_path) as world:
         for key in ("instructions", "banned_words"):
             value = "🜁" * 2000 if key == "instructions" else _longest_words()
-            await world.mod.slash(world.channel, "settings set", key=key, value=value)
-        for person in (world.mod, world.bob):
+            await world.keeper.slash(world.channel, "settings set", key=key, value=value)
+        for person in (world.keeper, world.bob):
             panel = await Panel.open(world, person)
             for key in DEFINITIONS:
                 await panel.open_setting(key)
@@ -66,7 +66,7 @@ def _longest_words() -> str:
 
 async def test_a_choice_is_made_in_a_list_and_holds_for_the_next_reply(tmp_path: Path) -> None:
     async with talking(tmp_path) as world:
-        panel = await Panel.open(world, world.mod, "trigger")
+        panel = await Panel.open(world, world.keeper, "trigger")
         await panel.choose("take", "off")
         assert await kept(world, "trigger") == "off"
         assert "`trigger` is now off for this channel" in panel.words()
@@ -81,12 +81,12 @@ async def test_a_choice_is_made_in_a_list_and_holds_for_the_next_reply(tmp_path:
 
 async def test_a_form_opens_with_the_value_and_names_the_range(tmp_path: Path) -> None:
     async with talking(tmp_path) as world:
-        panel = await Panel.open(world, world.mod, "temperature")
+        panel = await Panel.open(world, world.keeper, "temperature")
         form = await panel.open_form()
         assert filled_in(form) == "0.7"
         assert form.modal is not None
         assert form.modal["components"][0]["description"] == "0 to 2"
-        await world.mod.submit_modal(form, {"value": "1.5"})
+        await world.keeper.submit_modal(form, {"value": "1.5"})
         assert await kept(world, "temperature") == 1.5
         await panel.type("7")
         assert "«7» is not valid for `temperature`. It takes 0 to 2." in panel.told
@@ -96,7 +96,7 @@ async def test_a_form_opens_with_the_value_and_names_the_range(tmp_path: Path) -
 @pytest.mark.parametrize("text", ["Be *brief*.\n\n```py\nx = '`'\n``` and `kind`", "``` `a", "`"])
 async def test_a_text_comes_back_as_it_was_typed(tmp_path: Path, text: str) -> None:
     async with talking(tmp_path) as world:
-        panel = await Panel.open(world, world.mod, "instructions")
+        panel = await Panel.open(world, world.keeper, "instructions")
         await panel.type(text)
         assert await kept(world, "instructions") == text
         assert filled_in(await panel.open_form()) == text
@@ -104,7 +104,7 @@ async def test_a_text_comes_back_as_it_was_typed(tmp_path: Path, text: str) -> N
 
 async def test_what_was_typed_and_refused_is_not_lost(tmp_path: Path) -> None:
     async with talking(tmp_path) as world:
-        panel = await Panel.open(world, world.mod, "banned_words")
+        panel = await Panel.open(world, world.keeper, "banned_words")
         typed = ", ".join(f"word{number}" for number in range(21))
         await panel.type(typed)
         assert typed in panel.told
@@ -130,7 +130,7 @@ async def test_what_is_set_but_does_not_count_is_shown_and_can_be_reset(tmp_path
     async with talking(tmp_path) as world:
         place = (Scope.CHANNEL, f"discord:{world.channel.id}")
         await world.database.settings.change(*place, "top_k", 5000, by="an older version")
-        panel = await Panel.open(world, world.mod, "top_k")
+        panel = await Panel.open(world, world.keeper, "top_k")
         assert "Set for this channel, but does not count: 5000" in panel.words()
         await panel.press("Reset")
         assert await kept(world, "top_k") is None
@@ -138,7 +138,7 @@ async def test_what_is_set_but_does_not_count_is_shown_and_can_be_reset(tmp_path
 
 async def test_a_persona_is_chosen_by_its_name(tmp_path: Path) -> None:
     async with talking(tmp_path) as world:
-        panel = await Panel.open(world, world.mod, "persona")
+        panel = await Panel.open(world, world.keeper, "persona")
         assert [one["label"] for one in panel.control("take")["options"]] == [
             *("Ada", "Bram", "Caduceus")
         ]
@@ -152,7 +152,7 @@ async def test_a_persona_is_chosen_by_its_name(tmp_path: Path) -> None:
 async def test_roles_and_members_are_chosen_and_names_stay(tmp_path: Path) -> None:
     async with talking(tmp_path) as world:
         role = world.guild.create_role("Trusted")
-        panel = await Panel.open(world, world.mod, "allowed_roles")
+        panel = await Panel.open(world, world.keeper, "allowed_roles")
         await panel.type("@Friends, 17")
         await panel.choose("whom", role, world.alice)
         whom = [f"<@&{role.id}>", f"<@{world.alice.id}>"]
@@ -174,7 +174,7 @@ async def test_who_may_change_nothing_may_look(tmp_path: Path) -> None:
         assert "You may look: Changing a channel's settings needs" in panel.words()
         assert not panel.has("take")
         assert panel.control("reset")["disabled"]
-        panel = await Panel.open(world, world.mod, "top_k")
+        panel = await Panel.open(world, world.keeper, "top_k")
         assert not panel.control("type").get("disabled")
         await panel.press("The whole server")
         assert panel.control("type")["disabled"]
@@ -183,14 +183,14 @@ async def test_who_may_change_nothing_may_look(tmp_path: Path) -> None:
 
 async def test_rights_are_looked_up_at_every_press(tmp_path: Path) -> None:
     async with talking(tmp_path) as world:
-        choice = await Panel.open(world, world.mod, "trigger")
-        typed = await Panel.open(world, world.mod, "top_k")
+        choice = await Panel.open(world, world.keeper, "trigger")
+        typed = await Panel.open(world, world.keeper, "top_k")
         form = await typed.open_form()
-        forbid(world, world.mod, discord.Permissions(manage_channels=True))
+        forbid(world, world.keeper, discord.Permissions(manage_channels=True))
         await choice.choose("take", "off")
         assert "needs the permission" in choice.told
         assert not choice.has("take"), "the panel shows what the person may do now"
-        result = await world.mod.submit_modal(form, {"value": "5"})
+        result = await world.keeper.submit_modal(form, {"value": "5"})
         assert "needs the permission" in result.followups[-1].content
         assert await world.database.settings.revision() == 0
 
@@ -204,7 +204,7 @@ def forbid(world: World, member: simcord.MemberActor, what: discord.Permissions)
 async def test_nobody_elses_panel_can_be_used(tmp_path: Path) -> None:
     """An ephemeral message is its person's alone; its controls say so, too."""
     async with talking(tmp_path) as world:
-        panel = await Panel.open(world, world.mod, "trigger")
+        panel = await Panel.open(world, world.keeper, "trigger")
         found = world.bot.get_channel(world.channel.id)
         assert found is not None
         view = await _view(panel)
@@ -235,26 +235,26 @@ async def test_forged_and_stale_controls_are_refused_plainly(
     tmp_path: Path, old: str, new: str, said: str
 ) -> None:
     async with talking(tmp_path) as world:
-        panel = await Panel.open(world, world.mod, "trigger")
+        panel = await Panel.open(world, world.keeper, "trigger")
         stored = world.env.backend.get_message(world.channel.id, panel.message.id)
         forged = panel.control("take")["custom_id"].replace(old, new)
         for row in stored.components:
             for one in row["components"]:
                 if ":take:" in one["custom_id"]:
                     one["custom_id"] = forged
-        panel.result = await world.mod.select(panel.message, ["off"], custom_id=forged)
+        panel.result = await world.keeper.select(panel.message, ["off"], custom_id=forged)
         assert said in panel.told + panel.words()
         assert await world.database.settings.revision() == 0
 
 
 async def test_a_panel_and_its_form_from_before_a_restart_go_on(tmp_path: Path) -> None:
     async with talking(tmp_path) as world:
-        panel = await Panel.open(world, world.mod, "top_k")
+        panel = await Panel.open(world, world.keeper, "top_k")
         form = await panel.open_form()
         args = (world.database, world.personas_folder, world.engine, QUICK)
         world.bot = await asyncio.to_thread(new_bot, *args)
         await world.env.restart_bot(world.bot)
-        await world.mod.submit_modal(form, {"value": "5"})
+        await world.keeper.submit_modal(form, {"value": "5"})
         assert await kept(world, "top_k") == 5
         assert "`top_k` is now 5" in panel.words()
         await panel.press("Reset")
@@ -266,13 +266,13 @@ async def test_a_panel_and_its_form_from_before_a_restart_go_on(tmp_path: Path) 
 
 async def test_the_second_moderator_sees_what_the_first_did(tmp_path: Path) -> None:
     async with talking(tmp_path) as world:
-        first = await Panel.open(world, world.mod, "top_k")
+        first = await Panel.open(world, world.keeper, "top_k")
         second = await Panel.open(world, world.chief, "top_k")
         await first.type("5")
         await second.type("9")
         assert await kept(world, "top_k") == 5
         assert "It has changed since you looked, so nothing was set." in second.words()
-        assert f"not set → 5, by <@{world.mod.id}>" in second.words()
+        assert f"not set → 5, by <@{world.keeper.id}>" in second.words()
         await first.type("6")  # and once more, while the second one thinks
         await second.press("Set it all the same")
         assert await kept(world, "top_k") == 5 + 1
@@ -284,7 +284,7 @@ async def test_the_second_moderator_sees_what_the_first_did(tmp_path: Path) -> N
 
 async def test_a_reset_is_asked_about_too_and_can_be_left(tmp_path: Path) -> None:
     async with talking(tmp_path) as world:
-        first = await Panel.open(world, world.mod, "trigger")
+        first = await Panel.open(world, world.keeper, "trigger")
         await first.choose("take", "always")
         second = await Panel.open(world, world.chief, "trigger")
         await first.choose("take", "off")
@@ -301,7 +301,7 @@ async def test_a_reset_is_asked_about_too_and_can_be_left(tmp_path: Path) -> Non
 
 async def test_what_the_first_did_already_is_not_asked_about(tmp_path: Path) -> None:
     async with talking(tmp_path) as world:
-        first = await Panel.open(world, world.mod, "trigger")
+        first = await Panel.open(world, world.keeper, "trigger")
         second = await Panel.open(world, world.chief, "trigger")
         await first.choose("take", "off")
         await second.choose("take", "off")

@@ -31,23 +31,23 @@ async def test_set_and_reset_say_what_they_replaced_and_whose_that_was(tmp_path:
             result = await actor.slash(world.channel, f"settings {command}", key="top_k", **options)
             return words(result)
 
-        first = await said(world.mod, "set", value="5")
+        first = await said(world.keeper, "set", value="5")
         assert "`top_k` is now 5 for this channel. (" in first
         second = await said(world.chief, "set", value="9")
-        assert f"is now 9 for this channel. It was 5, set by <@{world.mod.id}>" in second
-        third = await said(world.mod, "reset")
+        assert f"is now 9 for this channel. It was 5, set by <@{world.keeper.id}>" in second
+        third = await said(world.keeper, "reset")
         assert "is no longer set for this channel; here it is now 0 (default)." in third
         assert f"It was 9, set by <@{world.chief.id}>" in third
 
 
 async def test_an_undo_says_whose_newer_change_it_replaces(tmp_path: Path) -> None:
     async with talking(tmp_path) as world:
-        for actor, value in ((world.mod, "5"), (world.mod, "6"), (world.chief, "9")):
+        for actor, value in ((world.keeper, "5"), (world.keeper, "6"), (world.chief, "9")):
             await actor.slash(world.channel, "settings set", key="top_k", value=value)
-        result = await world.mod.slash(world.channel, "settings undo", id=2)
+        result = await world.keeper.slash(world.channel, "settings undo", id=2)
         assert "`top_k` 9 → 5 for this channel" in words(result)
         assert f"this replaces change 3, by <@{world.chief.id}>" in words(result)
-        result = await world.mod.slash(world.channel, "settings undo", id=4)
+        result = await world.keeper.slash(world.channel, "settings undo", id=4)
         assert "this replaces" not in words(result)
 
 
@@ -98,7 +98,7 @@ async def test_all_settings_are_shown_however_long_their_values_are(tmp_path: Pa
             many = ", ".join(f"{number}".ljust(90, "x") for number in range(20))
             value = "x" * 2000 if definition.kind == "text" else many
             if definition.kind in ("text", "words", "roles"):
-                await world.mod.slash(world.channel, "settings set", key=key, value=value)
+                await world.keeper.slash(world.channel, "settings set", key=key, value=value)
         result = await world.bob.slash(world.channel, "settings show")
         assert all(f"`{key}`" in words(result) for key in DEFINITIONS)
 
@@ -115,11 +115,11 @@ async def test_history_and_undo_know_a_setting_by_its_old_name(
         assert "`top_k` 6 · set for this channel" in words(shown)
         history = await world.bob.slash(world.channel, "settings history")
         assert "`best_words` (now `top_k`) 5 → 6 for this channel" in words(history)
-        undone = await world.mod.slash(world.channel, "settings undo", id=2)
+        undone = await world.keeper.slash(world.channel, "settings undo", id=2)
         assert "`top_k` 6 → 5" in words(undone)
-        typed = await world.mod.slash(world.channel, "settings set", key="best_words", value="8")
+        typed = await world.keeper.slash(world.channel, "settings set", key="best_words", value="8")
         assert "`top_k` is now 8 for this channel. It was 5" in words(typed)
-        choices = await world.mod.autocomplete(world.channel, "settings set", "key", "best")
+        choices = await world.keeper.autocomplete(world.channel, "settings set", "key", "best")
         assert [choice["value"] for choice in choices] == ["top_k"]
 
 
@@ -127,7 +127,7 @@ async def test_a_key_is_found_by_what_one_remembers_of_it(tmp_path: Path) -> Non
     async with talking(tmp_path) as world:
 
         async def offered(typed: str) -> list[str]:
-            choices = await world.mod.autocomplete(world.channel, "settings set", "key", typed)
+            choices = await world.keeper.autocomplete(world.channel, "settings set", "key", typed)
             return [choice["value"] for choice in choices]
 
         assert (await offered("rate"))[:2] == ["rate_limit", "channel_rate_limit"]

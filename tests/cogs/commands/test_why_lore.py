@@ -7,7 +7,7 @@ from pathlib import Path
 from worlds import talking
 
 from bot.chat.prompt.additions import Additions, LoreNote
-from cogs.commands.why import _lore, _within, lore_text
+from cogs.commands.explaining.looks import _lore, _within, lore_text
 
 CARD = {
     "spec": "chara_card_v3",

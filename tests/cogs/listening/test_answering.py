@@ -49,7 +49,7 @@ async def test_bots_webhooks_and_discord_itself_get_no_answer(tmp_path: Path) ->
 
 async def test_where_all_is_kept_other_bots_still_are_not(tmp_path: Path) -> None:
     async with talking(tmp_path) as world:
-        await world.mod.slash(world.channel, "settings set", key="context", value="channel")
+        await world.keeper.slash(world.channel, "settings set", key="context", value="channel")
         robot = world.guild.add_member(world.env.create_user("robot", bot=True))
         await robot.send(world.channel, "beep")
         await world.alice.send(world.channel, "just talking")
@@ -237,7 +237,7 @@ async def test_a_deleted_reply_is_gone_from_the_history(tmp_path: Path) -> None:
 
 async def test_a_thread_has_a_history_of_its_own_and_its_channels_settings(tmp_path: Path) -> None:
     async with talking(tmp_path) as world:
-        await world.mod.slash(world.channel, "settings set", key="trigger", value="always")
+        await world.keeper.slash(world.channel, "settings set", key="trigger", value="always")
         parent = world.bot.get_channel(world.channel.id)
         assert isinstance(parent, discord.TextChannel)
         with world.env._bot_scope():
@@ -253,7 +253,7 @@ async def test_a_thread_has_a_history_of_its_own_and_its_channels_settings(tmp_p
 
 async def test_a_trigger_of_off_silences_the_bot(tmp_path: Path) -> None:
     async with talking(tmp_path) as world:
-        await world.mod.slash(world.channel, "settings set", key="trigger", value="off")
+        await world.keeper.slash(world.channel, "settings set", key="trigger", value="off")
         await world.ask("anybody there?")
         assert world.said() == []
 

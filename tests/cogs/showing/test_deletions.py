@@ -125,7 +125,8 @@ async def test_what_is_left_is_closed_up_where_it_takes_fewer_messages(tmp_path:
     )
     text = f"{first}\n\n{second}\n\n{third}"
     async with talking(tmp_path, [text, "Another."]) as world:
-        await world.mod.slash(world.channel, "settings set", key="max_reply_tokens", value="2048")
+        most = {"key": "max_reply_tokens", "value": "2048"}
+        await world.keeper.slash(world.channel, "settings set", **most)
         await world.ask("tell me much")
         shown = world.messages()
         assert len(shown) == 3

@@ -9,7 +9,7 @@ from bot.engine.api import GenerationRequest
 
 
 async def turn_off(world: World, key: str) -> None:
-    await world.mod.slash(world.channel, "settings set", key=key, value="off")
+    await world.keeper.slash(world.channel, "settings set", key=key, value="off")
 
 
 def writes(world: World) -> list[str]:
@@ -135,7 +135,7 @@ async def test_without_buttons_there_are_none_and_commands_still_work(
 ) -> None:
     engine, gate = held("one two three four", "five", "six", "seven")
     async with talking(tmp_path, engine=engine) as world:
-        await world.mod.slash(world.channel, "settings set", key="persona", value=persona)
+        await world.keeper.slash(world.channel, "settings set", key="persona", value=persona)
         await turn_off(world, "buttons")
         await world.ask("count")
         let(gate, 1)
@@ -149,7 +149,7 @@ async def test_without_buttons_there_are_none_and_commands_still_work(
         await world.alice.slash(world.channel, "chat regenerate")
         assert world.said()[0].endswith("five")
         assert labels(world.messages()[0]) == []
-        await world.mod.slash(world.channel, "settings reset", key="buttons")
+        await world.keeper.slash(world.channel, "settings reset", key="buttons")
         await world.ask("again")
         assert "Regenerate" in labels(world.messages()[1])
 

@@ -1,0 +1,1 @@
+"""What «Why this reply?» shows, and its replays."""
