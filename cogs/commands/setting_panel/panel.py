@@ -6,7 +6,7 @@ from typing import Any, Self
 import discord
 
 from bot.chat.messages import SettingChange
-from bot.errors import ChannelSettingError, NotAllowed, SettingChanged
+from bot.errors import ChannelSettingError, NotAllowed, NotFound, SettingChanged
 from cogs.commands.library.asking import NOT_YOURS
 from cogs.commands.setting_panel.drawing import (
     WANTED,
@@ -24,7 +24,14 @@ from cogs.commands.setting_panel.looks import (
     text_in,
     values_of_change,
 )
-from cogs.commands.setting_panel.place import CONTROL, FORM, Place, require_setter
+from cogs.commands.setting_panel.place import (
+    CONTROL,
+    FORM,
+    OLD,
+    OPEN_ANEW,
+    Place,
+    require_setter,
+)
 from cogs.interactions import Interaction, bot_of, channel_of, tell, told
 from cogs.platform import NOBODY, key_of
 
@@ -69,18 +76,20 @@ class PanelControl(discord.ui.DynamicItem[discord.ui.Item[Any]], template=CONTRO
                 require_setter(interaction, place.definition, place.scope)
                 current = text_in(interaction.message, place.definition.key)
                 await interaction.response.send_modal(SettingForm(place, current))
-            case "page" | "pick":
-                await show(interaction, place.at(values[0]) if values else place)
-            case "take":
-                await change(interaction, place, values[0] if values else None)
+            case "page" | "pick" if values:
+                await show(interaction, place.at(values[0]))
+            case "take" if values:
+                await change(interaction, place, values[0])
             case "whom":
                 await change(interaction, place, await self._whom(interaction, place))
             case "reset" | "clear":
                 await change(interaction, place, None)
             case "again":
                 await change(interaction, place, text_in(interaction.message, WANTED))
-            case _:
+            case "scope" | "leave":
                 await show(interaction, place)
+            case _:
+                raise NotFound(OLD, OPEN_ANEW)
 
     async def _whom(self, interaction: Interaction, place: Place) -> str | None:
         """Whom a select holds now, with those that it could not show; None for nobody."""
