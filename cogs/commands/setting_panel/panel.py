@@ -73,18 +73,20 @@ class PanelControl(KeptButton, template=CONTROL):
                 require_setter(interaction, place.definition, place.scope)
                 current = text_in(interaction.message, place.definition.key)
                 await interaction.response.send_modal(SettingForm(place, current, submitted))
-            case "page" | "pick":
-                await show(interaction, place.at(values[0]) if values else place)
-            case "take":
-                await change(interaction, place, values[0] if values else None)
+            case "page" | "pick" if values:
+                await show(interaction, place.at(values[0]))
+            case "take" if values:
+                await change(interaction, place, values[0])
             case "whom":
                 await change(interaction, place, await self._whom(interaction, place))
             case "reset" | "clear":
                 await change(interaction, place, None)
             case "again":
                 await change(interaction, place, text_in(interaction.message, WANTED))
-            case _:
+            case "scope" | "leave":
                 await show(interaction, place)
+            case _:
+                raise NotFound(OLD, OPEN_ANEW)
 
     async def _whom(self, interaction: Interaction, place: Place) -> str | None:
         """Whom a select holds now, with those that it could not show; None for nobody."""

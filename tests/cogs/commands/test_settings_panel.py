@@ -228,7 +228,7 @@ async def _view(panel: Panel) -> Any:
         (":take:trigger:c:", ":take:top_k:c:", "not valid for `top_k`"),
         (":take:trigger:c:", ":take:trigger:g:", "Manage Server"),
         (":take:trigger:c:", ":take:memory:c:", "another version of the bot"),
-        (":take:trigger:c:", ":zzz:trigger:c:", ""),
+        (":take:trigger:c:", ":zzz:trigger:c:", "another version of the bot"),
     ],
 )
 async def test_forged_and_stale_controls_are_refused_plainly(
