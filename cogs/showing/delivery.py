@@ -222,7 +222,9 @@ class Delivery:
             except NoRoomError:
                 continue  # no room for an edit that the next one makes obsolete
             except WRITE_ERRORS as error:
-                if is_last or self._screen.is_empty or isinstance(error, discord.NotFound):
+                # Gone, or no longer allowed: nothing more can be shown, so nothing more is written.
+                is_over = isinstance(error, discord.NotFound | discord.Forbidden)
+                if is_last or self._screen.is_empty or is_over:
                     raise
                 _log.warning("An edit was refused, the last one is still to come: %s", error)
                 await self._ends()
@@ -285,6 +287,7 @@ class Delivery:
 
     async def _give_up(self, error: BaseException) -> None:
         channel = self._reply.turn.channel
+        self._reply.cut()
         level = logging.INFO if isinstance(error, discord.NotFound) else logging.WARNING
         _log.log(level, "A reply in %s could not be shown: %s", channel, error)
         if (

@@ -171,6 +171,64 @@ async def test_every_control_of_the_panel_acknowledges_before_it_asks_the_databa
             watch.end(what)
 
 
+async def test_every_question_select_and_form_acknowledges_before_it_asks_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with talking(tmp_path) as world:
+        chief, watch = world.chief, Watch(world, monkeypatch)
+        for number in range(8):  # more personas than a page has
+            values = {"name": f"Persona {number}"}
+            await world.bot.desk.workshop.create(str(world.guild.id), values, "chief")
+
+        async def watched(what: str, doing: Awaitable[Any]) -> Any:
+            watch.begin()
+            result = await doing
+            watch.end(what)
+            return result
+
+        async def asked(name: str, /, **options: Any) -> Any:
+            return (await chief.slash(world.channel, name, **options)).response
+
+        async def pressed(message: Any, label: str) -> Any:
+            return await watched(label, chief.click(message, label=label))
+
+        form = await chief.slash(world.channel, "persona create")
+        await watched("the form of create", chief.submit_modal(form, {"name": "Eve"}))
+        editor = await asked("persona edit", name="Eve")
+        for field, value in (("names", {"name": "Eva"}), ("scenario", {"part-0": "A storm."})):
+            opened = await watched(field, chief.select(editor, [field], custom_id="persona-field"))
+            await watched(f"form of {field}", chief.submit_modal(opened, value))
+        opened = await watched("picture", chief.click(editor, label="Add a picture"))
+        picture = {"picture": ("eva.png", picture_bytes())}
+        await watched("form of picture", chief.submit_modal(opened, picture))
+        for label in ("Remove its picture", "Remove it for good"):
+            await pressed(editor, label)
+        await pressed(await asked("persona list"), "▶")
+        await pressed(await asked("persona edit", name="Ada"), "Make a copy for this server")
+        question = await asked("persona delete", name="Eva")
+        await pressed(question, "Delete")
+        await pressed(question, "Undo")
+        await pressed(await asked("persona delete", name="Eva"), "Keep it")
+        card = ("ann.json", b'{"char_name": "Ann", "char_persona": "p"}')
+        await pressed(await asked("persona import", file=card), "Import")
+        question = await asked("persona import", file=card)
+        opened = await pressed(question, "Another name")
+        await watched("the form of another name", chief.submit_modal(opened, {"name": "Anne"}))
+        await pressed(await asked("persona import", file=card), "Cancel")
+        await pressed(await asked("lore import", file=("coast.json", LOREBOOK)), "Import")
+        question = await asked("lore delete", book="Coast")
+        await pressed(question, "Delete")
+        await pressed(question, "Undo")
+        await world.ask("something", chief)
+        summary = await asked("memory summary")
+        opened = await pressed(summary, "Rewrite")
+        await watched("the form of the summary", chief.submit_modal(opened, {"text": "All sail."}))
+        await pressed(summary, "Throw away and rebuild")
+        why = await chief.context_menu(world.channel, "Why this reply?", world.messages()[-1])
+        await pressed(why.response, "Replay")
+        await pressed(why.response, "Delete this reply")
+
+
 async def test_a_completion_that_takes_too_long_offers_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -150,6 +150,8 @@ async def test_what_came_neither_pings_nor_hides_links_and_is_whole_in_a_file(
     steps = " ".join(f"Step {number} leads to {number * 7919 % 1009}." for number in range(200))
     text = f"[free](https://bad.example) <@1> @everyone **and** {steps}"
     async with talking(tmp_path, [text.strip()]) as world:
+        most = {"key": "max_reply_tokens", "value": "2048"}
+        await world.keeper.slash(world.channel, "settings set", **most)
         await world.ask("one")
         shown, _, response = await replayed(world)
         assert "[free](" not in shown.replace("\\[free](", "")
