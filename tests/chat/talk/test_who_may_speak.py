@@ -254,6 +254,48 @@ async def test_a_day_has_so_many_tokens_and_then_begins_anew(stage: Stage) -> No
     assert (await on.say("Good morning.")).addressed
 
 
+async def test_what_waits_while_the_rest_is_used_up_is_refused_with_a_line(stage: Stage) -> None:
+    stage.engine = FakeEngine(["one two three four five six"] * 9)
+    on = stage.keep_gate()
+    await on.set("daily_tokens", 1)
+    told: list[str] = []
+    on.conversations.on_refused(lambda turn, why: told.append(f"{turn.text} {why.notice}"))
+    await on.say("Tell me.")
+    reply = await on.conversations.next_reply(HERE)
+    assert reply is not None
+    assert (await on.say("And more!")).addressed  # nothing is used up yet
+    assert (await on.say("And I?", by="eve")).addressed
+    await on.show(reply)
+    second = await on.answer()
+    assert second is not None
+    assert [turn.text for turn in second.answers] == ["And I?"]
+    assert len(told) == 1
+    assert told[0].startswith("And more! You have had all")
+    assert await on.answer() is None
+    assert on.is_idle
+
+
+async def test_who_is_blocked_while_they_wait_is_not_answered(stage: Stage) -> None:
+    check = Blocked()
+    on = stage.keep_gate(checks=[check])
+    for who in ("bob", "eve", "cleo"):
+        await on.say(f"I am {who}?", by=who)
+    check.ids = ("bob",)
+    await on.set("blocked_roles", ["eve"])
+    reply = await on.answer()
+    assert reply is not None
+    assert [turn.text for turn in reply.answers] == ["I am cleo?"]
+    assert await on.answer() is None
+
+
+async def test_after_a_restart_roles_are_not_asked_for_again(stage: Stage) -> None:
+    on = stage.keep_gate()
+    await on.set("allowed_roles", ["Players"])
+    await on.say("May I?", roles=["Players"])
+    on.keep_gate()
+    assert await on.answer() is not None
+
+
 async def test_regenerate_and_continue_count_for_who_wants_them(stage: Stage) -> None:
     stage.engine = FakeEngine(["one two three four five six"] * 9)
     on = stage.keep_gate()

@@ -63,7 +63,9 @@ async def test_the_buttons_pass_it_too(tmp_path: Path) -> None:
 
 
 async def test_a_used_up_day_says_when_the_next_begins(tmp_path: Path) -> None:
-    async with talking(tmp_path, ["one two", "three four", "five six"], check_errors=False) as world:
+    async with talking(
+        tmp_path, ["one two", "three four", "five six"], check_errors=False
+    ) as world:
         await world.put(daily_tokens=1)
         await world.ask("hello?")
         await world.ask("more!")
