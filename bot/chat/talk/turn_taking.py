@@ -281,6 +281,7 @@ class Replies:
         """What waits, without whoever is not heard or answered any more by now."""
         said: dict[str, Admission] = {}
         found: list[Turn] = []
+        refused: list[Turn] = []
         for turn in waiting:
             speaker = state.speakers.get(turn.turn_id, turn.speaker)
             if speaker.speaker_id not in said:
@@ -292,7 +293,10 @@ class Replies:
             if said[speaker.speaker_id].access is Access.ANSWERED:
                 found.append(turn)
             else:
-                state.take_up([turn])
+                refused.append(turn)
+        if refused:
+            state.take_up(refused)
+            await self._history.answer_no_more([turn.turn_id for turn in refused])
         return found
 
     def _told_once(self, channel: ChannelKey, left_out: Persona, speaks: Persona) -> str:
