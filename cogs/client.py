@@ -13,7 +13,8 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.chat.messages import Turn
+from bot.chat.limits.gate import Admission
+from bot.chat.messages import ChannelKey, Turn
 from bot.chat.moderation.replay import Replayer
 from bot.chat.personas.guild.desk import PersonaDesk
 from bot.chat.personas.pictures import PersonaPictures
@@ -21,7 +22,7 @@ from bot.chat.roleplay.memory.notebook import Notebook
 from bot.chat.roleplay.memory.summary import SummaryDesk
 from bot.chat.talk.conversations import Conversations
 from bot.errors import NotFound
-from cogs.platform import NOBODY, PLATFORM, Channel
+from cogs.platform import NOBODY, PLATFORM, WAIT, Channel, clock_time
 from cogs.showing.pacing import Pace
 from cogs.showing.request_budget import RequestBudget
 from cogs.showing.serving import Serving
@@ -117,6 +118,7 @@ class CaduceusBot(commands.Bot):
             conversations, self.budget, pace or Pace(), parts.view_of, self.voices
         )
         conversations.on_shortened(self._show_what_is_left)
+        conversations.on_refused(self._say_why_not)
         self._parts = parts
         self._data_dir = data_dir
 
@@ -135,14 +137,23 @@ class CaduceusBot(commands.Bot):
         """Replace commands.Bot's own: there are no prefix commands."""
 
     def _show_what_is_left(self, turn: Turn) -> None:
-        key = turn.channel
+        channel = self._channel_at_hand(turn.channel)
+        if channel is not None:
+            self.serving.show_what_is_left(turn, channel)
+
+    def _say_why_not(self, turn: Turn, refusal: Admission) -> None:
+        channel = self._channel_at_hand(turn.channel)
+        if channel is not None and turn.message_ids:
+            answers = int(turn.message_ids[-1])
+            self.serving.say(channel, refusal.line(clock_time), mark=WAIT, answers=answers)
+
+    def _channel_at_hand(self, key: ChannelKey) -> Channel | None:
         if key.platform != PLATFORM:
-            return
+            return None
         channel = self.get_channel(int(key.channel_id))
         if channel is None and key.is_direct:
             channel = self.get_partial_messageable(int(key.channel_id))
-        if isinstance(channel, Channel):
-            self.serving.show_what_is_left(turn, channel)
+        return channel if isinstance(channel, Channel) else None
 
     async def _forget_picture(self, digest: str) -> None:
         self._gone_pictures.append(digest)

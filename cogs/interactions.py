@@ -52,6 +52,7 @@ CONTENT_CHARACTERS = 2000
 NOT_DONE = "That was not done."
 ALREADY = "That is being done already."
 COMPLETION_SECONDS = 2.0  # Discord gives up after three
+COMPLETION_ENDS = "completion ends"  # in an interaction's extras: when, on the loop's clock
 GONE_CODES = (10062, 10015, 40060)  # the interaction is too old, or answered already
 NO_ROW = NotAllowed("Nobody may use that.", "The bot's owner finds the reason in the log.")
 
@@ -166,12 +167,18 @@ def in_time(complete: Completion) -> Completion:
     @functools.wraps(complete)
     async def bounded(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
         try:
-            async with asyncio.timeout(COMPLETION_SECONDS):
+            async with asyncio.timeout_at(_ends_at(interaction)):
                 return await complete(interaction, typed)
         except TimeoutError:
             return []
 
     return bounded
+
+
+def _ends_at(interaction: Interaction) -> float:
+    """When a completion has to be there; what its rights took counts."""
+    now = asyncio.get_running_loop().time()
+    return interaction.extras.setdefault(COMPLETION_ENDS, now + COMPLETION_SECONDS)
 
 
 class Refused(app_commands.CheckFailure):
@@ -205,7 +212,7 @@ class CaduceusTree(app_commands.CommandTree[discord.Client]):
     async def _may_complete(self, interaction: Interaction, row: Row | None) -> bool:
         """Whoever may not use a command is offered nothing."""
         try:
-            async with asyncio.timeout(COMPLETION_SECONDS):
+            async with asyncio.timeout_at(_ends_at(interaction)):
                 await require_row(interaction, row)
                 return True
         except (CaduceusError, TimeoutError):

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import TypeAlias, TypeVar
 
 import aiohttp
@@ -68,6 +69,11 @@ def speaker_of(user: discord.abc.User, name: str) -> Speaker:
         role_names=frozenset(role.name for role in roles),
         username=str(user),  # with the number that makes a bot's name its own
     )
+
+
+def clock_time(moment: datetime) -> str:
+    """A moment as Discord shows it to each member by their own clock."""
+    return discord.utils.format_dt(moment, "t")
 
 
 def is_persona_message(message: discord.Message, application_id: int | None) -> bool:

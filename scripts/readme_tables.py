@@ -1,4 +1,4 @@
-"""Writes what is made from definitions: the README's tables of settings, and `.env.example`.
+"""Writes what is made from definitions: tables of settings and of rights, and `.env.example`.
 
 ``--check`` writes nothing and fails when something is out of date.
 """
@@ -16,6 +16,8 @@ from pydantic.fields import FieldInfo  # noqa: E402
 
 from bot.chat.definitions import DEFINITIONS  # noqa: E402
 from bot.settings import ProcessSettings  # noqa: E402
+from cogs.rights.kinds import Row  # noqa: E402
+from cogs.rights.table import COMMANDS, CONTROLS  # noqa: E402
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Discord": ("discord_token", "owner_ids"),
@@ -85,6 +87,29 @@ def channel_table() -> str:
     return "\n".join(rows)
 
 
+def rights_table() -> str:
+    """Who may use which commands and controls, as a Markdown table."""
+    named = {name: _command(name) for name in COMMANDS}
+    used: dict[str, tuple[list[str], list[str]]] = {}
+    for name, row in COMMANDS.items():
+        used.setdefault(_who(row), ([], []))[0].append(named[name])
+    for row in CONTROLS.values():
+        shown = used.setdefault(_who(row), ([], []))[1]
+        shown += [row.shown] if row.shown not in shown else []
+    rows = ["| who | commands | buttons and forms |", "|---|---|---|"]
+    rows += [f"| {who} | {', '.join(c)} | {'; '.join(b)} |" for who, (c, b) in used.items()]
+    return "\n".join(rows)
+
+
+def _command(name: str) -> str:
+    return f"`/{name}`" if name[0].islower() else f"«{name}»"
+
+
+def _who(row: Row) -> str:
+    who = "; and of these, ".join(right.value for right in row.rights)
+    return f"{who}: if the bot answers them" if row.writes else who
+
+
 def env_example() -> str:
     """Every setting with its comment, at its default, commented out but for the token."""
     lines = [
@@ -114,13 +139,17 @@ def _wrapped(text: str) -> list[str]:
 def with_tables(readme: str) -> str:
     """The README with its tables made anew, between their markers."""
     for name, table in (("process", process_table()), ("channel", channel_table())):
-        begin, end = f"<!-- {name} settings: begin -->", f"<!-- {name} settings: end -->"
-        pattern = re.compile(re.escape(begin) + r".*?" + re.escape(end), re.DOTALL)
-        if not pattern.search(readme):
-            raise SystemExit(f"README.md has lost its marker «{begin}».")
-        block = f"{begin}\n{table}\n{end}"
-        readme = pattern.sub(lambda _match, block=block: block, readme)
+        readme = with_table(readme, f"{name} settings", table)
     return readme
+
+
+def with_table(text: str, name: str, table: str) -> str:
+    """A text with one table made anew, between its markers."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    pattern = re.compile(re.escape(begin) + r".*?" + re.escape(end), re.DOTALL)
+    if not pattern.search(text):
+        raise SystemExit(f"A file has lost its marker «{begin}».")
+    return pattern.sub(lambda _match: f"{begin}\n{table}\n{end}", text)
 
 
 def main() -> int:
@@ -129,8 +158,9 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing")
     check = parser.parse_args().check
     stale: list[str] = []
-    readme = ROOT / "README.md"
+    readme, rights = ROOT / "README.md", ROOT / "docs" / "rights.md"
     wanted = {
+        rights: with_table(rights.read_text(encoding="utf-8"), "rights", rights_table()),
         readme: with_tables(readme.read_text(encoding="utf-8")),
         ROOT / ".env.example": env_example(),
     }

@@ -142,14 +142,13 @@ class History(Protocol):
         ...
 
     async def waiting(
-        self,
-        channel: ChannelKey,
-        scopes: Scopes,
-        *,
-        since: datetime,
-        also: Collection[int] = (),
+        self, channel: ChannelKey, scopes: Scopes, *, since: datetime, also: Collection[int] = ()
     ) -> Waiting:
         """:meth:`pending` and :meth:`SettingsStore.stored` of the same moment."""
+        ...
+
+    async def answer_no_more(self, turn_ids: Sequence[int]) -> None:
+        """These turns wait for no answer any more; they stay as they are."""
         ...
 
     async def overview(self, channels: Sequence[ChannelKey], scopes: Scopes) -> Overview:

@@ -89,6 +89,7 @@ class SqlHistory(OnTransactions):
     last_reply = reads(conversations.last_reply)
     export = reads(conversations.export)
     list_conversations = reads(conversations.list_conversations)
+    answer_no_more = writes(replies.answer_no_more)
     _pending = reads(conversations.pending)
     _channels_with_pending = reads(conversations.channels_with_pending)
 

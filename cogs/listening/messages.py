@@ -17,8 +17,7 @@ from bot.errors import CaduceusError, NotFound
 from cogs.client import CaduceusBot
 from cogs.listening.incoming import Reader, is_conversation, is_other_bot, mentions
 from cogs.listening.proxies import Originals, is_proxied
-from cogs.platform import PLATFORM, WAIT, Channel, bare_key, is_persona_message, key_of
-from cogs.rights.talking import clock_time
+from cogs.platform import PLATFORM, WAIT, Channel, bare_key, clock_time, is_persona_message, key_of
 
 DELETED_KEPT = 1_000
 TOLD_AGAIN = timedelta(minutes=1)

@@ -1,14 +1,10 @@
 """Who may talk to the bot, asked of whoever uses a command or a button."""
 
-from datetime import datetime
-
-import discord
-
 from bot.chat.limits.gate import Access
 from bot.chat.messages import Speaker
 from bot.errors import NotAllowed, NotFound
 from cogs.client import Interaction, bot_of
-from cogs.platform import Channel, key_of, speaker_of
+from cogs.platform import Channel, clock_time, key_of, speaker_of
 
 NOT_HERE = "You cannot talk to me here."
 
@@ -32,8 +28,3 @@ async def require_talker(interaction: Interaction, *, asks: bool = False) -> Non
     )
     if admission.access is not Access.ANSWERED:
         raise NotAllowed(admission.line(clock_time) or NOT_HERE)
-
-
-def clock_time(moment: datetime) -> str:
-    """A moment as Discord shows it to each member by their own clock."""
-    return discord.utils.format_dt(moment, "t")

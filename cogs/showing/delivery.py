@@ -20,6 +20,7 @@ from cogs.platform import (
     Channel,
     is_gone,
     is_passing,
+    may_send_in,
     persistently,
 )
 from cogs.showing.pacing import Pace
@@ -222,8 +223,9 @@ class Delivery:
             except NoRoomError:
                 continue  # no room for an edit that the next one makes obsolete
             except WRITE_ERRORS as error:
-                # Gone, or no longer allowed: nothing more can be shown, so nothing more is written.
-                is_over = isinstance(error, discord.NotFound | discord.Forbidden)
+                # Where nothing more can be shown, nothing more is written.
+                is_barred = isinstance(error, discord.Forbidden) and not may_send_in(self._channel)
+                is_over = is_barred or isinstance(error, discord.NotFound)
                 if is_last or self._screen.is_empty or is_over:
                     raise
                 _log.warning("An edit was refused, the last one is still to come: %s", error)

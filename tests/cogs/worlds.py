@@ -19,7 +19,7 @@ from empty_database import put_empty_database
 
 from bot.chat.engines import Engines
 from bot.chat.limits.making import make_gate
-from bot.chat.messages import Turn
+from bot.chat.messages import JsonValue, Scope, Turn
 from bot.chat.personas.guild.desk import open_desk
 from bot.chat.personas.library import PersonaLibrary
 from bot.chat.prompt.recollection import JoinedMemory
@@ -93,6 +93,12 @@ class World:
         own = {self.bot.user.id, *getattr(self.env.backend, "own_webhooks", ())}
         found = (channel or self.channel).history()
         return [message for message in found if message.author.id in own]
+
+    async def put(self, **settings: JsonValue) -> None:
+        """Set some of the channel's settings, whatever a command would say to that."""
+        scope_id = f"discord:{self.channel.id}"
+        for key, value in settings.items():
+            await self.database.settings.change(Scope.CHANNEL, scope_id, key, value, by="mod")
 
     async def turns(self, channel: simcord.ChannelHandle | None = None) -> list[Turn]:
         """What the core keeps."""

@@ -68,6 +68,13 @@ class Limit(ABC):
     ) -> Admission:
         """Whether what they asked for at that moment is answered. Counts nothing."""
 
+    async def still_admits(
+        self, channel: ChannelKey, speaker: Speaker, settings: ChannelSettings
+    ) -> Admission:
+        """Whether it is answered after all, once its turn has come. Raises StoreError."""
+        del channel, speaker, settings
+        return WELCOME
+
     def count(  # noqa: B027 - not every limit counts
         self, channel: ChannelKey, speaker: Speaker, settings: ChannelSettings, *, at: datetime
     ) -> None:
@@ -90,16 +97,19 @@ class Gate:
         checks: Sequence[Check] = (),
         *,
         always: Sequence[Check] = (),
+        by_roles: Sequence[Check] = (),
         limits: Sequence[Limit] = (),
         is_owner: Callable[[ChannelKey, Speaker], bool] = lambda _channel, _speaker: False,
     ) -> None:
         """The checks in order: who is not heard at all comes first.
 
-        `always` holds for the bot's owner, too: other people's privacy, and their own. Of
-        `limits`, those that have to look something up come first: the others count at once.
+        `always` holds for the bot's owner, too: other people's privacy, and their own. `by_roles`
+        come after the checks, and hang on the roles that a speaker came with. Of `limits`, those
+        that have to look something up come first: the others count at once.
         """
         self._checks = tuple(checks)
         self._always = tuple(always)
+        self._by_roles = tuple(by_roles)
         self._limits = tuple(limits)
         self._is_owner = is_owner
 
@@ -117,7 +127,8 @@ class Gate:
         With `asks`, and where they are answered, it counts as asked for `at` that moment.
         """
         is_owner = self._is_owner(channel, speaker)
-        for check in (*self._always, *(() if is_owner else self._checks)):
+        checks = (*self._always, *(() if is_owner else (*self._checks, *self._by_roles)))
+        for check in checks:
             admission = await check.admit(channel, speaker, settings, asks=asks)
             if admission.access is not Access.ANSWERED:
                 return admission
@@ -129,6 +140,25 @@ class Gate:
                 return admission
         for limit in self._limits:
             limit.count(channel, speaker, settings, at=at)
+        return WELCOME
+
+    async def still_admits(
+        self, channel: ChannelKey, speaker: Speaker, settings: ChannelSettings
+    ) -> Admission:
+        """Whether somebody who was admitted is answered after all, once their turn has come.
+
+        A stored speaker comes without roles: those were looked at when they asked.
+        """
+        is_owner = self._is_owner(channel, speaker)
+        roles = self._by_roles if speaker.roles else ()
+        for check in (*self._always, *(() if is_owner else (*self._checks, *roles))):
+            admission = await check.admit(channel, speaker, settings, asks=False)
+            if admission.access is not Access.ANSWERED:
+                return admission
+        for limit in () if is_owner else self._limits:
+            admission = await limit.still_admits(channel, speaker, settings)
+            if admission.access is not Access.ANSWERED:
+                return admission
         return WELCOME
 
     def spoke(self, channel: ChannelKey) -> None:

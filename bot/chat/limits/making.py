@@ -9,7 +9,7 @@ from bot.chat.limits.gate import Check, Gate
 from bot.chat.limits.quiet import Quiet
 from bot.chat.limits.quota import DailyTokens, TokenLedger
 from bot.chat.limits.rates import ChannelRate, MemberRate
-from bot.chat.limits.roles import RoleLists
+from bot.chat.limits.roles import Allowed, Blocked
 from bot.chat.messages import ChannelKey, Speaker
 
 
@@ -33,8 +33,9 @@ def make_gate(
         return f"{channel.platform}:{speaker.speaker_id}" in owners
 
     return Gate(
-        (*checks, RoleLists()),
+        (*checks, Blocked()),
         always=always,
+        by_roles=(Allowed(),),
         # What is told for longest comes first; who only waits a minute may then ask again.
         limits=(Quiet(clock), DailyTokens(ledger, clock), BotChain(), ChannelRate(), MemberRate()),
         is_owner=is_owner,

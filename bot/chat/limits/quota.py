@@ -47,6 +47,12 @@ class DailyTokens(Limit):
     ) -> Admission:
         """Whether anything is left of their day. Raises StoreError."""
         del at
+        return await self.still_admits(channel, speaker, settings)
+
+    async def still_admits(
+        self, channel: ChannelKey, speaker: Speaker, settings: ChannelSettings
+    ) -> Admission:
+        """The same: what they asked for together may have taken the rest of it meanwhile."""
         if not settings.daily_tokens:
             return WELCOME
         home, today = home_of(channel), self._today()

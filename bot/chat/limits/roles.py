@@ -54,19 +54,25 @@ def _plain(name: str) -> str:
     return name.strip().removeprefix("@").strip().casefold()
 
 
-class RoleLists:
-    """The :class:`~bot.chat.limits.gate.Check` of both settings.
-
-    Whoever is blocked is not heard; whoever is not allowed is simply not answered.
-    """
+class Blocked:
+    """The :class:`~bot.chat.limits.gate.Check` of `blocked_roles`: who is in it is not heard."""
 
     async def admit(
         self, channel: ChannelKey, speaker: Speaker, settings: ChannelSettings, *, asks: bool
     ) -> Admission:
         """By what the speaker came with: looks nothing up."""
         del channel, asks
-        if settings.blocked_roles and listed(settings.blocked_roles).has(speaker):
-            return Admission(Access.UNHEARD)
-        if settings.allowed_roles and not listed(settings.allowed_roles).has(speaker):
-            return Admission(Access.UNANSWERED)
-        return WELCOME
+        is_blocked = settings.blocked_roles and listed(settings.blocked_roles).has(speaker)
+        return Admission(Access.UNHEARD) if is_blocked else WELCOME
+
+
+class Allowed:
+    """The same of `allowed_roles`: who is not in it is simply not answered."""
+
+    async def admit(
+        self, channel: ChannelKey, speaker: Speaker, settings: ChannelSettings, *, asks: bool
+    ) -> Admission:
+        """By what the speaker came with: looks nothing up."""
+        del channel, asks
+        is_allowed = not settings.allowed_roles or listed(settings.allowed_roles).has(speaker)
+        return WELCOME if is_allowed else Admission(Access.UNANSWERED)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Iterable, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from bot.chat.messages import ChannelKey, Turn
+from bot.chat.messages import ChannelKey, Speaker, Turn
 from bot.chat.talk.reply import Reply
 
 
@@ -15,15 +15,15 @@ class ChannelState:
 
     `intake` keeps messages, edits and deletions in the order in which they came. `turnstile` lets
     one reply at a time through. `heard` are the turns addressed to the bot while this process ran
-    and not taken up yet: however long they wait, they are answered. `accounts` are the ids of those
-    who spoke some of them through a proxy.
+    and not taken up yet: however long they wait, they are answered. `speakers` are theirs, as
+    they came: with roles, and of a proxy's the account behind it.
     """
 
     intake: asyncio.Lock = field(default_factory=asyncio.Lock)
     turnstile: asyncio.Lock = field(default_factory=asyncio.Lock)
     running: Reply | None = None
     heard: dict[int, str | None] = field(default_factory=dict[int, str | None])
-    accounts: dict[int, str] = field(default_factory=dict[int, str])
+    speakers: dict[int, Speaker] = field(default_factory=dict[int, Speaker])
     users: int = 0
 
     def reread(self, turn: Turn | None, words: str | None) -> bool:
@@ -38,13 +38,18 @@ class ChannelState:
         found: set[str] = set()
         for turn in turns:
             self.heard.pop(turn.turn_id, None)
-            found.add(self.accounts.pop(turn.turn_id, turn.speaker.speaker_id))
+            found.add(self.speakers.pop(turn.turn_id, turn.speaker).speaker_id)
         return frozenset(found)
+
+    def let_go(self) -> None:
+        """Nothing waits any more."""
+        self.heard.clear()
+        self.speakers.clear()
 
     def forget_all_but(self, turn_ids: Set[int]) -> None:
         """Nothing else waits any more."""
         self.heard = {each: words for each, words in self.heard.items() if each in turn_ids}
-        self.accounts = {each: who for each, who in self.accounts.items() if each in turn_ids}
+        self.speakers = {each: who for each, who in self.speakers.items() if each in turn_ids}
 
     def tell_of_change(self) -> None:
         """What was said is about to change: a prompt not made yet must not be of before."""

@@ -5,7 +5,7 @@ from functools import partial
 from random import Random
 
 from bot.chat.engines import Engines
-from bot.chat.limits.gate import Gate
+from bot.chat.limits.gate import Admission, Gate
 from bot.chat.messages import ChannelKey, Turn
 from bot.chat.ports import EngineStatus, History, Personas
 from bot.chat.prompt.choosing import FormatChooser
@@ -103,6 +103,7 @@ class Conversations(Intake):
             clock,
             self._random,
             self._gate,
+            self._notices,
         )
         self.greetings = Greetings(history, self.casting, self._channels, clock, self._random)
 
@@ -155,6 +156,10 @@ class Conversations(Intake):
         """Have `tell` called with every reply of which a part was deleted, as it is now."""
         self._on_shortened.append(tell)
 
+    def on_refused(self, tell: Callable[[Turn, Admission], None]) -> None:
+        """Have `tell` called with what waited and is not answered after all, and why not."""
+        self._replies.on_refused.append(tell)
+
     async def edit_turn(self, turn_id: int, text: str) -> Turn:
         """Replace a turn's text, a bot's too. Raises NotFound.
 
@@ -193,7 +198,7 @@ class Conversations(Intake):
     def let_go(self, channel: ChannelKey) -> None:
         """Nobody can be answered there now. What waits is, if that changes within ten minutes."""
         with self._channels.use(channel) as state:
-            state.heard.clear()
+            state.let_go()
 
     async def regenerate(
         self, turn_id: int, *, channel: ChannelKey | None = None, by: str = ""

@@ -98,6 +98,7 @@ class Intake:
             return Heard(kept=False, addressed=False)
         if addressed and message.sent_at >= self._clock() - ANSWERED_FOR:
             state.heard[turn.turn_id] = message.words
+            state.speakers[turn.turn_id] = message.said_by
         return Heard(kept=True, addressed=turn.turn_id in state.heard, turn=turn)
 
     async def edited(self, channel: ChannelKey, message_id: str, text: str) -> bool:
@@ -132,6 +133,7 @@ class Intake:
                 if verdict.addressed and admission.access is Access.ANSWERED:
                     turn = await self.history.renew_message(message)
                     state.heard[turn.turn_id] = message.words
+                    state.speakers[turn.turn_id] = message.said_by
                     return Heard(kept=True, addressed=True, turn=turn)
             # Whoever is not heard any more: what they said before reads as they want it to.
             await self.history.edit_message(channel, message_id, message.text)
@@ -162,8 +164,8 @@ class Intake:
                 return None
             await self.history.note_seen(message.channel, message.message_id)
             is_waiting = state.reread(turn, message.words)
-            if is_waiting and message.account is not None:
-                state.accounts[turn.turn_id] = message.account.speaker_id
+            if is_waiting:
+                state.speakers[turn.turn_id] = message.said_by
             return Heard(kept=True, addressed=is_waiting, turn=turn)
 
     async def _forget_unheard(self, channel: ChannelKey, state: ChannelState) -> None:

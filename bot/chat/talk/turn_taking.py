@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
+from bot.chat.definitions import ChannelSettings
 from bot.chat.engines import Engines
 from bot.chat.limits.ages import require_may_speak
 from bot.chat.limits.gate import Access, Admission, Gate
@@ -53,8 +54,12 @@ class Replies:
         clock: Clock,
         random: Random,
         gate: Gate,
+        notices: Notices,
     ) -> None:
-        """`channels` is shared with whoever hears the messages; `gate` is told what is written."""
+        """`channels` is shared with whoever hears the messages, as are `gate` and `notices`.
+
+        `on_refused` hear of turns that are not answered after all, where that is to be told.
+        """
         self._history = history
         self._settings = settings
         self._engines = engines
@@ -65,7 +70,8 @@ class Replies:
         self._clock = clock
         self._random = random
         self._gate = gate
-        self._notices = Notices(clock)
+        self._notices = notices
+        self.on_refused: list[Callable[[Turn, Admission], None]] = []
         self._unfinished = Unfinished(history)
         self._closing = False
         self._beginning: set[asyncio.Task[Reply | None]] = set()
@@ -190,14 +196,14 @@ class Replies:
                 also=state.heard,  # all that this process heard, however old
             )
             if not waiting.turns:
-                state.heard.clear()  # deleted meanwhile, or of a conversation that was left
+                state.let_go()  # deleted meanwhile, or of a conversation that was left
             settings = self._settings.settle(channel, waiting.settings.values)
             scene = await self._casting.scene(channel)
             if scene is not None and scene.is_paused:
                 return None
             cast = await self._casting.here(channel, settings, scene=scene)
             is_private = scene is None and settings.history_scope == "user"
-            turns = waiting.turns
+            turns = await self._still_admitted(channel, waiting.turns, settings, state)
             if is_private:
                 turns = self._floors.of_one_person(channel, turns)
             chain = settings.persona_chain
@@ -264,6 +270,34 @@ class Replies:
                 occasion = occasion_of(record) or occasion
             payers = frozenset({by}) if by else turn.asked_by
             return self._reply(turn, state, kind, answers, turn.asked_by, occasion, payers)
+
+    async def _still_admitted(
+        self,
+        channel: ChannelKey,
+        waiting: Sequence[Turn],
+        settings: ChannelSettings,
+        state: ChannelState,
+    ) -> Sequence[Turn]:
+        """What waits, without whoever is not heard or answered any more by now."""
+        said: dict[str, Admission] = {}
+        found: list[Turn] = []
+        refused: list[Turn] = []
+        for turn in waiting:
+            speaker = state.speakers.get(turn.turn_id, turn.speaker)
+            if speaker.speaker_id not in said:
+                admission = await self._gate.still_admits(channel, speaker, settings)
+                said[speaker.speaker_id] = admission
+                if self._notices.is_due(channel, admission):
+                    for tell in self.on_refused:
+                        tell(turn, admission)
+            if said[speaker.speaker_id].access is Access.ANSWERED:
+                found.append(turn)
+            else:
+                refused.append(turn)
+        if refused:
+            state.take_up(refused)
+            await self._history.answer_no_more([turn.turn_id for turn in refused])
+        return found
 
     def _told_once(self, channel: ChannelKey, left_out: Persona, speaks: Persona) -> str:
         """Why the channel's own persona does not speak, where that was not said lately."""

@@ -28,6 +28,7 @@ from bot.store.turns.access import (
     LARGEST_ID,
     conversation_of,
     forget_quotes,
+    lock_channels_of,
     mark_stale,
     message_ids_of,
     new_bot_turn,
@@ -96,6 +97,14 @@ def begin_reply(
     for piece in batches([question.id for question in questions]):
         connection.execute(_ANSWERED, {"turn_ids": piece, "reply": turn_id})
     return read_turn(connection, turn_id)
+
+
+def answer_no_more(connection: Connection, turn_ids: Sequence[int]) -> None:
+    """These turns wait for no answer any more; they stay as they are."""
+    lock_channels_of(connection, turn_ids)
+    for piece in batches(turn_ids):
+        chosen = update(TurnRow).where(TurnRow.id.in_(piece))
+        connection.execute(chosen.values(is_pending=False))
 
 
 def take_up(

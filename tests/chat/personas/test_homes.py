@@ -83,6 +83,7 @@ def test_a_version_is_that_of_the_text_alone() -> None:
         "sampling": {"top_k": 3},
         "lorebook": {"name": "another"},
         "translated_notes": {"de": "another"},
+        "age_restricted": True,
         **{key: ["another"] for key in ("alternate_greetings", "group_greetings")},
         **{key: ["another"] for key in ("stop_words", "tags")},
     }

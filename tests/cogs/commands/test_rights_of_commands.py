@@ -1,6 +1,7 @@
 """Every command of the tree, as every kind of member: only whom DESIGN lets gets through."""
 
 import asyncio
+import runpy
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -206,6 +207,13 @@ async def test_a_command_without_a_row_is_for_nobody(
         assert result.response is not None
         assert "Nobody may use that" in result.response.content
         assert "/status stands in no row" in caplog.text
+
+
+def test_the_page_for_moderators_is_up_to_date() -> None:
+    root = Path(__file__).resolve().parents[3]
+    tables = runpy.run_path(str(root / "scripts" / "readme_tables.py"))
+    page = (root / "docs" / "rights.md").read_text()
+    assert tables["with_table"](page, "rights", tables["rights_table"]()) == page
 
 
 @pytest.mark.parametrize("forged", ["", "everything", "list ", "add\0"])

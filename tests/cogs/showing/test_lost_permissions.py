@@ -14,17 +14,17 @@ WORDS = "It was a long way down to the harbour, and nobody spoke until they had 
 
 def take_away(world: World) -> dict[int, int]:
     """Every permission of everybody's; returns what was there."""
-    roles = world.env.backend.get_guild(world.guild.id).roles
+    backend = world.env.backend
+    roles = backend.get_guild(world.guild.id).roles
     before = {role.id: role.permissions for role in roles.values()}
-    for role in roles.values():
-        role.permissions = 0
+    for number in before:
+        backend.edit_role(world.guild.id, number, {"permissions": 0})
     return before
 
 
 def give_back(world: World, before: dict[int, int]) -> None:
-    roles = world.env.backend.get_guild(world.guild.id).roles
     for number, permissions in before.items():
-        roles[number].permissions = permissions
+        world.env.backend.edit_role(world.guild.id, number, {"permissions": permissions})
 
 
 async def test_a_reply_ends_as_far_as_shown_and_goes_on_once_it_may(
