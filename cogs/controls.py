@@ -28,8 +28,6 @@ _log = logging.getLogger(__name__)
 
 TAKEN_UP = "taken up"  # in an interaction's extras: some control of ours has seen it
 
-_Item = discord.ui.Item[Any]
-
 
 async def require_control(
     interaction: Interaction,
@@ -48,10 +46,10 @@ async def require_control(
     await require_row(interaction, row, presser=presser, turn_id=turn_id)
 
 
-class KeptButton(discord.ui.DynamicItem[_Item], template=r"(?!)"):
-    """A button, or a select, that carries what it is about, and survives a restart."""
+class KeptControl(discord.ui.DynamicItem[discord.ui.Item[Any]], template=r"(?!)"):
+    """A button or select that carries what it is about, and survives a restart."""
 
-    deeds: ClassVar[Collection[str]] = ("",)  # what such a button can do: each has its row
+    deeds: ClassVar[Collection[str]] = ("",)  # what such a control can do: each has its row
     deed: str = ""  # which of them this one does
     presser: int | None = None  # whom it was made for
     turn_id: int | None = None  # the reply that it belongs to
@@ -85,11 +83,11 @@ class KeptButton(discord.ui.DynamicItem[_Item], template=r"(?!)"):
         raise NotImplementedError
 
 
-def row_of_buttons(*buttons: KeptButton) -> discord.ui.View:
-    """A view of such buttons, which each check for themselves."""
+def view_of_kept(*controls: KeptControl) -> discord.ui.View:
+    """A view of such controls, which each check for themselves."""
     view = discord.ui.View(timeout=None)
-    for button in buttons:
-        view.add_item(button)
+    for control in controls:
+        view.add_item(control)
     return view
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import discord
 
 from bot.chat.messages import Turn
-from cogs.controls import KeptButton
+from cogs.controls import KeptControl
 from cogs.interactions import (
     ALREADY,
     Interaction,
@@ -21,7 +21,7 @@ WRITING = ("regenerate", "continue")
 
 
 class TurnButton(
-    KeptButton,
+    KeptControl,
     template=r"caduceus:(?P<action>stop|regenerate|continue|back|forth|delete):(?P<turn>\d{1,19})",
 ):
     """A button that does something with one of the bot's turns."""

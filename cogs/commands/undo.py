@@ -9,7 +9,7 @@ import discord
 
 from bot.errors import NotFound
 from cogs.commands.greeting import take_back_greeting
-from cogs.controls import KeptButton, row_of_buttons
+from cogs.controls import KeptControl, view_of_kept
 from cogs.interactions import Interaction, bot_of, channel_of
 from cogs.platform import key_of
 from cogs.rights.rules import LARGEST_ID
@@ -48,7 +48,7 @@ def _in_base_36(number: int) -> str:
 
 
 class UndoButton(
-    KeptButton,
+    KeptControl,
     template=r"caduceus:(?P<what>restore|unhide):(?P<numbers>[0-9a-z.]{1,80})",
 ):
     """Takes back a reset or an undo. Like those, it is for whoever may talk to the bot."""
@@ -102,4 +102,4 @@ def undo_view(what: str, numbers: Sequence[int]) -> discord.ui.View:
     kept = sorted(numbers)
     while len(pack(kept)) > _ID_CHARACTERS:
         kept = kept[1:]
-    return row_of_buttons(UndoButton(what, pack(kept)))
+    return view_of_kept(UndoButton(what, pack(kept)))

@@ -18,7 +18,7 @@ from cogs.commands.explaining.looks import (
     mentions,
 )
 from cogs.commands.explaining.replaying import ReplayButton
-from cogs.controls import row_of_buttons
+from cogs.controls import view_of_kept
 from cogs.interactions import Interaction, channel_of, is_asker, is_moderator
 from cogs.platform import key_of
 
@@ -60,9 +60,9 @@ class Why(commands.Cog):
             buttons = [TurnButton("delete", turn.turn_id, "Delete this reply")]
             if is_moderator(interaction):
                 add_origin(embed, explanation)
-                view = row_of_buttons(*buttons, *_replay(explanation))
+                view = view_of_kept(*buttons, *_replay(explanation))
             else:
-                view = row_of_buttons(*buttons)
+                view = view_of_kept(*buttons)
         await interaction.followup.send(embed=embed, files=files, view=view, ephemeral=True)
 
 

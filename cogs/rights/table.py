@@ -145,6 +145,21 @@ CONTROLS: Mapping[str, Row] = {
         "the question of `/lore import`", Right.PRESSER, Right.SERVER, does=_BOOKS
     ),
     "NameForm": _control("the form of another name", Right.SERVER),
+    "PanelControl": _control(
+        "the panel of settings; each change asks as `/settings set` does", Right.PRESSER
+    ),
+    "SettingForm": _control(
+        "a form of that panel; it asks as `/settings set` does", Right.EVERYONE
+    ),
+    "PurgeView": _control(
+        "the question of `/moderation purge`", Right.PRESSER, Right.MODERATOR, does="A purge"
+    ),
+    "LogView": _control(
+        "the button of `/moderation log`", Right.PRESSER, Right.SERVER, does="The log"
+    ),
+    "ForgetView": _control(
+        "the question of `/privacy forget`; it asks as that does once more", Right.PRESSER
+    ),
     "ReplayButton": _control(
         "Replay, under «Why this reply?»", Right.READER, Right.MODERATOR, does="A replay"
     ),

@@ -7,7 +7,7 @@ from typing import Any, Self
 import discord
 
 from bot.chat.moderation.replay import Likeness, Replay
-from cogs.controls import KeptButton
+from cogs.controls import KeptControl
 from cogs.interactions import Answer, Interaction, acknowledge, bot_of
 from cogs.platform import NOBODY
 from cogs.rights.rules import turn_here
@@ -24,7 +24,7 @@ _NOT_EXACT = (
 )
 
 
-class ReplayButton(KeptButton, template=r"caduceus:replay:(?P<turn>\d{1,19})"):
+class ReplayButton(KeptControl, template=r"caduceus:replay:(?P<turn>\d{1,19})"):
     """Has a reply written once more, for a moderator alone: it changes nothing that was said."""
 
     def __init__(self, turn_id: int) -> None:

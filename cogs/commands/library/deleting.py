@@ -10,14 +10,14 @@ from bot.chat.persona import Persona
 from bot.chat.personas.guild.kept import GUILD_ID, LORE_ID, KeptLorebook, KeptPersona
 from cogs.commands.library.asking import AskerView
 from cogs.commands.personas.looks import NAME_CHARACTERS, plain
-from cogs.controls import KeptButton, row_of_buttons
+from cogs.controls import KeptControl, view_of_kept
 from cogs.interactions import Interaction, bot_of, own_server, told
 
 _Kept = KeptPersona | KeptLorebook
 
 
 class UndoDeletion(
-    KeptButton,
+    KeptControl,
     template=r"caduceus:(?P<what>persona|lore)-back:(?P<number>\d{1,19})",
 ):
     """Brings what was deleted back. It survives a restart; after ten minutes it is too late."""
@@ -89,7 +89,7 @@ class DeletionView(AskerView):
         async with told(interaction):
             kept = await self._delete(interaction)
             self.stop()
-            view = row_of_buttons(UndoDeletion(self._what, kept.id.rpartition(":")[2]))
+            view = view_of_kept(UndoDeletion(self._what, kept.id.rpartition(":")[2]))
             await interaction.edit_original_response(
                 content=f"{_shown(kept.name)} is deleted{self._beside}. For ten minutes that can "
                 "be undone.",

@@ -9,7 +9,7 @@ from bot.chat.personas.homes import PersonaEntry
 from cogs.client import CaduceusBot
 from cogs.commands.personas.finding import scope_of
 from cogs.commands.personas.looks import picture_file, plain
-from cogs.controls import KeptButton, row_of_buttons
+from cogs.controls import KeptControl, view_of_kept
 from cogs.interactions import Interaction, bot_of, channel_of, is_moderator
 from cogs.platform import key_of
 
@@ -19,7 +19,7 @@ PROBLEM_CHARACTERS = 180
 
 
 class PageButton(
-    KeptButton,
+    KeptControl,
     template=r"caduceus:personas:(?P<user>\d{1,20}):(?P<page>\d{1,6}):(?P<way>back|forth)",
 ):
     """Turns a page of `/persona list`, for who asked for it."""
@@ -96,9 +96,9 @@ async def page_of(interaction: Interaction, number: int) -> Page:
 
 def _view(user_id: int, number: int, pages: int) -> discord.ui.View:
     if pages == 1:
-        return row_of_buttons()
+        return view_of_kept()
     is_last = number == pages - 1
-    return row_of_buttons(
+    return view_of_kept(
         PageButton(user_id, max(0, number - 1), "back", disabled=number == 0),
         PageButton(user_id, number + 1, "forth", disabled=is_last),
     )

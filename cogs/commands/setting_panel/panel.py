@@ -31,7 +31,7 @@ from cogs.commands.setting_panel.place import (
     Place,
     require_setter,
 )
-from cogs.controls import TAKEN_UP, KeptButton, require_control
+from cogs.controls import TAKEN_UP, KeptControl, require_control
 from cogs.interactions import Interaction, bot_of, channel_of, tell, told
 from cogs.platform import NOBODY, key_of
 from cogs.rights.rules import NOT_YOURS
@@ -39,7 +39,7 @@ from cogs.rights.rules import NOT_YOURS
 SAID_CHARACTERS = 600  # of a value, in a line
 
 
-class PanelControl(KeptButton, template=CONTROL):
+class PanelControl(KeptControl, template=CONTROL):
     """A button or select of somebody's panel. It carries what it needs and survives a restart."""
 
     def __init__(self, item: discord.ui.Item[Any]) -> None:

@@ -36,7 +36,7 @@ from bot.errors import CaduceusError
 from cogs.commands import buttons
 from cogs.commands.lost import LOST
 from cogs.commands.undo import pack
-from cogs.controls import ControlForm, ControlView, KeptButton, require_control
+from cogs.controls import ControlForm, ControlView, KeptControl, require_control
 from cogs.platform import bare_key
 from cogs.rights.rules import NO_LONGER
 from cogs.rights.table import CONTROLS
@@ -69,7 +69,14 @@ LETS: Mapping[str, set[str]] = {
     "BookImportView": PERSONAS_AND_BOOKS,
     "NameForm": PERSONAS_AND_BOOKS,
     "ReplayButton": MODERATORS - UNREADING,
+    "PanelControl": EVERYBODY,  # to look; a change is asked for as `/settings set`
+    "SettingForm": EVERYBODY,  # likewise
+    "PurgeView": MODERATORS,
+    "LogView": PERSONAS_AND_BOOKS,
+    "ForgetView": EVERYBODY,  # their own data; it asks once more for somebody else's
 }
+# Controls whose rows were there before them. Nothing is to be added here: take out what has come.
+COMING = {"PanelControl", "SettingForm", "PurgeView", "LogView", "ForgetView"}
 FOR_ANYBODY_WHO_MAY = {
     "TurnButton", "UndoButton", "UndoDeletion", "SummaryForm", "ShortForm", "LongForm",
     "PictureForm", "CreateForm", "NameForm", "ReplayButton", "SettingForm",
@@ -94,20 +101,20 @@ def classes() -> list[type]:
 
 
 def deeds(kind: type) -> list[str]:
-    return list(kind.deeds) if issubclass(kind, KeptButton) else [""]
+    return list(kind.deeds) if issubclass(kind, KeptControl) else [""]
 
 
 def test_every_control_is_guarded_and_stands_in_the_table() -> None:
     rows: set[str] = set()
     for kind in classes():
-        assert issubclass(kind, KeptButton | ControlView | ControlForm), kind
-        base = next(b for b in (KeptButton, ControlView, ControlForm) if issubclass(kind, b))
+        assert issubclass(kind, KeptControl | ControlView | ControlForm), kind
+        base = next(b for b in (KeptControl, ControlView, ControlForm) if issubclass(kind, b))
         for name in ("interaction_check", "_scheduled_task", "callback"):
             if name in vars(base):
                 assert getattr(kind, name) is getattr(base, name), f"{kind} goes round the table"
         rows |= {f"{kind.__name__} {deed}".strip() for deed in deeds(kind)}
         assert kind.__name__ in LETS, f"say in LETS whom DESIGN lets use {kind.__name__}"
-    assert rows == set(CONTROLS)
+    assert set(CONTROLS) - COMING <= rows <= set(CONTROLS)
 
 
 def test_nobody_makes_a_view_or_form_but_from_the_guarded_ones() -> None:
