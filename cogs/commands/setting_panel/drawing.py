@@ -22,7 +22,7 @@ from cogs.commands.setting_panel.looks import (
     values_of_change,
 )
 from cogs.commands.setting_panel.place import Place, require_setter, slug_of
-from cogs.controls import row_of_buttons
+from cogs.controls import view_of_kept
 from cogs.interactions import Interaction, bot_of, channel_of
 from cogs.platform import key_of
 
@@ -68,7 +68,7 @@ async def draw(
     here = [origins[one] for one in THEMES[place.theme]]
     page = discord.Embed(title=f"Settings for {_where(place, is_direct=channel.guild_id is None)}")
     embeds = [page]
-    view = row_of_buttons()
+    view = view_of_kept()
     view.add_item(wrap(_page_select(place)))
     view.add_item(wrap(_setting_select(place, here)))
     if key is None:

@@ -69,14 +69,12 @@ LETS: Mapping[str, set[str]] = {
     "BookImportView": PERSONAS_AND_BOOKS,
     "NameForm": PERSONAS_AND_BOOKS,
     "ReplayButton": MODERATORS - UNREADING,
-    "PanelControl": EVERYBODY,  # to look; a change is asked for as `/settings set`
-    "SettingForm": EVERYBODY,  # likewise
     "PurgeView": MODERATORS,
     "LogView": PERSONAS_AND_BOOKS,
     "ForgetView": EVERYBODY,  # their own data; it asks once more for somebody else's
 }
 # Controls whose rows were there before them. Nothing is to be added here: take out what has come.
-COMING = {"PanelControl", "SettingForm", "PurgeView", "LogView", "ForgetView"}
+COMING = {"PurgeView", "LogView", "ForgetView"}
 FOR_ANYBODY_WHO_MAY = {
     "TurnButton", "UndoButton", "UndoDeletion", "SummaryForm", "ShortForm", "LongForm",
     "PictureForm", "CreateForm", "NameForm", "ReplayButton", "SettingForm",
