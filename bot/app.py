@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.chat.engines import Engines, NamedEngine
+from bot.chat.moderation.desk import Moderation
 from bot.chat.personas.guild.desk import PersonaDesk, open_desk
 from bot.chat.personas.library import PersonaLibrary
 from bot.chat.ports import Personas
@@ -47,6 +48,7 @@ class App:
     desk: PersonaDesk
     notebook: Notebook
     summaries: SummaryDesk
+    moderation: Moderation
     library: PersonaLibrary  # the owner's folder, one of the homes of `personas`
     engine_start: asyncio.Task[None]  # done when one answers; raises where none could be started
     engine_lost: asyncio.Task[EngineError]  # done when an engine needs another process
@@ -131,6 +133,7 @@ async def open_app(
                 clock=utc_now,
                 stir=folding.stir,
             ),
+            Moderation(),
             library,
             one_answers,
             lost,

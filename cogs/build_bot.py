@@ -5,6 +5,7 @@ from pathlib import Path
 
 from discord.ext import commands
 
+from bot.chat.moderation.desk import Moderation
 from bot.chat.personas.guild.desk import PersonaDesk
 from bot.chat.personas.pictures import PersonaPictures
 from bot.chat.roleplay.memory.notebook import Notebook
@@ -18,6 +19,7 @@ from cogs.commands.fork import Fork
 from cogs.commands.library.deleting import UndoDeletion
 from cogs.commands.lore import LoreCommands
 from cogs.commands.memory import MemoryCommands
+from cogs.commands.moderation import ModerationCommands
 from cogs.commands.persona import PersonaCommands
 from cogs.commands.personas.pages import PageButton
 from cogs.commands.roleplay import RoleplayCommands
@@ -38,6 +40,7 @@ def build_bot(
     notebook: Notebook,
     *,
     summaries: SummaryDesk,
+    moderation: Moderation,
     owner_ids: frozenset[int] = frozenset(),
     version: str = "",
     pace: Pace | None = None,
@@ -57,6 +60,7 @@ def build_bot(
         desk,
         notebook,
         summaries=summaries,
+        moderation=moderation,
         owner_ids=owner_ids,
         version=version,
         pace=pace,
@@ -74,6 +78,7 @@ def _cogs(bot: CaduceusBot) -> Iterator[commands.Cog]:
     yield LoreCommands(bot)
     yield MemoryCommands(bot)
     yield SettingsCommands(bot)
+    yield ModerationCommands(bot)
     yield Status(bot)
     yield Why(bot)
     if bot.conversations.scenes is not None:

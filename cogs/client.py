@@ -14,6 +14,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.chat.messages import Turn
+from bot.chat.moderation.desk import Moderation
 from bot.chat.personas.guild.desk import PersonaDesk
 from bot.chat.personas.pictures import PersonaPictures
 from bot.chat.roleplay.memory.notebook import Notebook
@@ -57,6 +58,7 @@ class CaduceusBot(commands.Bot):
         notebook: Notebook,
         *,
         summaries: SummaryDesk,
+        moderation: Moderation,
         owner_ids: frozenset[int] = frozenset(),
         version: str = "",
         pace: Pace | None = None,
@@ -88,6 +90,7 @@ class CaduceusBot(commands.Bot):
         self.desk = desk
         self.notebook = notebook
         self.summaries = summaries
+        self.moderation = moderation
         self._gone_pictures: list[str] = []
         self.version = version
         self.voices = Voices(

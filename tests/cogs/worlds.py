@@ -19,6 +19,7 @@ from empty_database import put_empty_database
 
 from bot.chat.engines import Engines
 from bot.chat.messages import Turn
+from bot.chat.moderation.desk import Moderation
 from bot.chat.personas.guild.desk import open_desk
 from bot.chat.personas.library import PersonaLibrary
 from bot.chat.prompt.recollection import JoinedMemory
@@ -218,6 +219,7 @@ def new_bot(
         desk,
         notebook,
         summaries=summaries,
+        moderation=Moderation(),
         version="0.1.0",
         pace=pace,
         data_dir=data_dir,
