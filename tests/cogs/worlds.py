@@ -19,7 +19,7 @@ from empty_database import put_empty_database
 
 from bot.chat.engines import Engines
 from bot.chat.messages import Turn
-from bot.chat.moderation.desk import Moderation
+from bot.chat.moderation.desk import open_moderation
 from bot.chat.personas.guild.desk import open_desk
 from bot.chat.personas.library import PersonaLibrary
 from bot.chat.prompt.recollection import JoinedMemory
@@ -29,6 +29,8 @@ from bot.chat.roleplay.memory.summary import SummaryDesk, SummaryTeller
 from bot.chat.roleplay.shelf import GuildShelf
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.conversations import Conversations
+from bot.chat.talk.taking_out import TakingOut
+from bot.chat.talk.turn_taking import ChannelStates
 from bot.engine.api import GenerationRequest
 from bot.engine.fake import FakeEngine
 from bot.errors import EngineError
@@ -189,6 +191,7 @@ def new_bot(
     desk = open_desk(library, database.personas, database.lorebooks, database.casts)
     personas = desk.personas
     notebook = Notebook(database.facts)
+    channels = ChannelStates()
     conversations = Conversations(
         database.history,
         SettingsCascade(database.settings, personas),
@@ -197,6 +200,7 @@ def new_bot(
         max_reply_tokens=2048,
         clock=discord.utils.utcnow,
         random=Random(1),
+        channels=channels,
         shelf=GuildShelf(desk.lorebooks),
         scenes=database.scenes,
         memory=JoinedMemory(
@@ -219,7 +223,13 @@ def new_bot(
         desk,
         notebook,
         summaries=summaries,
-        moderation=Moderation(),
+        moderation=open_moderation(
+            conversations,
+            TakingOut(database.history, channels, discord.utils.utcnow),
+            blocks=database.blocks,
+            log_channels=database.log_channels,
+            purges=database.purges,
+        ),
         version="0.1.0",
         pace=pace,
         data_dir=data_dir,

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, delete, select
 from bot.chat.messages import ChannelKey, Erased
 from bot.store.memory.staleness import forget_written_about
 from bot.store.memory.upkeep import forget_persons_facts
+from bot.store.moderation.purging import forget_moderator
 from bot.store.personas.purging import forget_person
 from bot.store.scenes.purging import forget_player
 from bot.store.tables import AskerRow, ChannelRow, ConversationRow, MessageRow, TurnRow
@@ -46,6 +47,7 @@ def erase(connection: Connection, platform: str, speaker_id: str) -> Erased:
     forget_person(connection, speaker_id)
     forget_persons_facts(connection, platform, speaker_id)
     forget_player(connection, platform, speaker_id)
+    forget_moderator(connection, platform, speaker_id)
     return Erased(tuple(sorted(turn_ids)), tuple(messages))
 
 
