@@ -64,10 +64,17 @@ class Purger:
         """All that can be taken away on the platform is; `left` messages still stand there."""
         if not left and not was_interrupted:
             return
-        text = "A purge that a restart had interrupted is finished" if was_interrupted else "Purged"
+        parts: list[str] = []
+        if was_interrupted:
+            parts.append("A purge that a restart had interrupted is finished.")
         if left:
-            text += f"; {counted(left, 'message')} could not be deleted in Discord"
-        event = Event(EventKind.PURGE, text, by=purge.asked_by, channel_id=purge.channel.channel_id)
+            parts.append(f"{counted(left, 'purged message')} could not be deleted in Discord.")
+        event = Event(
+            EventKind.PURGE,
+            " ".join(parts),
+            by=purge.asked_by,
+            channel_id=purge.channel.channel_id,
+        )
         await self._journal.note(purge.channel.guild_id, event)
 
     async def _forget_elsewhere(self, channel: ChannelKey, message_ids: Sequence[str]) -> None:
