@@ -64,9 +64,11 @@ async def refusals_told(
     try:
         yield
     except UserError as error:
+        name = attachment.filename[:NAMED_CHARACTERS]
+        is_named = name in error.message
         event = Event(
             EventKind.IMPORT,
-            f"{attachment.filename[:NAMED_CHARACTERS]} was refused: {error.message}",
+            f"Refused: {error.message if is_named else f'{name}: {error.message}'}",
             by=str(interaction.user.id),
         )
         guild_id = str(interaction.guild_id) if interaction.guild_id else None

@@ -42,6 +42,13 @@ async def said_before(world: World, text: str, ago: timedelta) -> None:
     await world.database.history.add_message(message, addressed=False)
 
 
+def files_with(word: bytes, folder: Path) -> list[str]:
+    """The database's files in which a word stands."""
+    files = list(folder.rglob("test.db*"))
+    assert files
+    return [file.name for file in files if word in file.read_bytes()]
+
+
 async def test_a_members_exchanges_go_with_the_replies_to_them(tmp_path: Path) -> None:
     async with talking(tmp_path, ["To Alice.", "To Bob.", "To Alice again."]) as world:
         await world.ask("the vault opens at nine")
@@ -72,11 +79,7 @@ async def test_what_is_purged_stands_in_no_file(tmp_path: Path) -> None:
         await world.bot.conversations.reset(key_here)
         await purged(world, since="1h")
         await world.database.reclaim()
-        files = [file for file in tmp_path.rglob("test.db*") if file.is_file()]
-        assert files
-        for file in files:
-            content = await asyncio.to_thread(file.read_bytes)
-            assert b"zirconium" not in content, file.name
+        assert await asyncio.to_thread(files_with, b"zirconium", tmp_path) == []
         assert not [text for text in contents(world) if "zirconium" in text]
 
 
