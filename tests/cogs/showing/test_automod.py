@@ -43,10 +43,8 @@ async def test_a_reply_that_is_refused_at_once(
         assert world.said() == [LINE, "Something fair."]
         await world.pass_time(10)
         lines = "\n".join(message.content for message in log.history()).split("\n")
-        assert lines[1:] == [
-            "**AutoMod** This server's AutoMod did not let a reply of mine through"
-            + f" · in <#{world.channel.id}>"
-        ]
+        said = "**AutoMod** This server's AutoMod did not let a reply of mine through"
+        assert lines[1:] == [f"{said} · in <#{world.channel.id}>"]
 
 
 async def test_a_reply_that_is_refused_while_it_streams_is_kept_as_it_was_shown(
