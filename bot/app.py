@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bot.chat.engines import Engines, NamedEngine
+from bot.chat.limits.blocking import BlockedCheck
+from bot.chat.limits.making import make_gate
 from bot.chat.moderation.desk import Moderation, open_moderation
 from bot.chat.personas.guild.desk import PersonaDesk, open_desk
 from bot.chat.personas.library import PersonaLibrary
@@ -22,9 +24,9 @@ from bot.chat.roleplay.memory.recall import Recall
 from bot.chat.roleplay.memory.summary import SummaryDesk, SummaryTeller
 from bot.chat.roleplay.shelf import GuildShelf
 from bot.chat.settings import SettingsCascade
+from bot.chat.talk.channel_states import ChannelStates
 from bot.chat.talk.conversations import Conversations, utc_now
 from bot.chat.talk.taking_out import TakingOut
-from bot.chat.talk.turn_taking import ChannelStates
 from bot.engine.api import Engine, EngineState
 from bot.errors import CaduceusError, EngineError, SettingsError
 from bot.metrics import MetricsServer
@@ -105,6 +107,12 @@ async def open_app(
             memory=JoinedMemory([notebook, SummaryTeller(database.summaries), recall]),
             channels=channels,
             scenes=database.scenes,
+            gate=make_gate(
+                database.ledger,
+                utc_now,
+                owners=frozenset(f"discord:{number}" for number in settings.owner_ids),
+                checks=[BlockedCheck(database.blocks)],
+            ),
         )
         moderation = open_moderation(
             conversations,
@@ -159,6 +167,7 @@ def _fold_when_idle(
         conversations.formats,
         clock=utc_now,
         thinking_tokens=thinking_tokens,
+        scenes=database.scenes,
     )
     folding = IdleFolding(folder.fold, database.summaries.channels_to_fold)
     folding.start()

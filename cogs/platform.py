@@ -9,10 +9,11 @@ import aiohttp
 import discord
 from discord.abc import Snowflake
 
-from bot.chat.messages import ChannelKey
+from bot.chat.messages import ChannelKey, Speaker
 
 PLATFORM = "discord"
-NOTICE_MARKS = ("⚠️ ", "⏳ ")  # lines of the bot's own, never part of a conversation
+FAULT, WAIT = "⚠️ ", "⏳ "
+NOTICE_MARKS = (FAULT, WAIT)  # lines of the bot's own, never part of a conversation
 UNKNOWN_MESSAGE = 10008  # Discord's code
 AUTOMOD_CODES = (200000, 200001)  # Discord's, of a message or a title that a server refuses
 AUTOMOD_LINE = "This server's AutoMod did not let my reply through."
@@ -39,6 +40,7 @@ WRITE_ERRORS = (discord.HTTPException, discord.RateLimited, OSError, aiohttp.Cli
 def key_of(channel: Snowflake, guild: Snowflake | None = None) -> ChannelKey:
     """The core's key of a channel, thread or direct message."""
     found = guild or getattr(channel, "guild", None)
+    is_guilds = isinstance(channel, discord.abc.GuildChannel | discord.Thread)
     parent = channel.parent_id if isinstance(channel, discord.Thread) else None
     return ChannelKey(
         PLATFORM,
@@ -46,6 +48,8 @@ def key_of(channel: Snowflake, guild: Snowflake | None = None) -> ChannelKey:
         guild_id=str(found.id) if found else None,
         parent_id=str(parent) if parent else None,
         is_direct=found is None,
+        # Threads and forum posts are what their channel is. A direct message is for all ages.
+        is_age_restricted=is_guilds and getattr(channel, "is_nsfw", lambda: False)(),
     )
 
 
@@ -53,6 +57,19 @@ def bare_key(channel_id: int, guild_id: int | None) -> ChannelKey:
     """A key from ids alone, enough to find a history; a thread's settings need :func:`key_of`."""
     guild = str(guild_id) if guild_id else None
     return ChannelKey(PLATFORM, str(channel_id), guild_id=guild, is_direct=guild is None)
+
+
+def speaker_of(user: discord.abc.User, name: str) -> Speaker:
+    """Somebody who is called `name` where they speak, with their roles as far as these came."""
+    roles = user.roles if isinstance(user, discord.Member) else ()
+    return Speaker(
+        str(user.id),
+        name,
+        is_bot=user.bot,
+        roles=frozenset(str(role.id) for role in roles),
+        role_names=frozenset(role.name for role in roles),
+        username=str(user),  # with the number that makes a bot's name its own
+    )
 
 
 def is_persona_message(message: discord.Message, application_id: int | None) -> bool:

@@ -17,6 +17,8 @@ VERSION_CHARACTERS = 16
 BANNED_WORDS = 20
 BANNED_WORD_CHARACTERS = 100
 
+ADULT_TAGS = frozenset({"nsfw", "nsfl", "18+", "r18", "r-18", "explicit", "adults only"})
+
 _RECORD = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
 Text = Annotated[str, Field(max_length=TEXT_CHARACTERS)]
@@ -87,6 +89,13 @@ class PersonaText(BaseModel):
     creator: Text = ""
     character_version: Text = ""
     tags: Texts = ()
+    age_restricted: bool = False  # for adults alone; so is one with a tag that says it
+
+    @property
+    def is_age_restricted(self) -> bool:
+        """Whether it is for adults alone, by its own word or by a tag."""
+        said = (tag.strip().lstrip("#").casefold() for tag in self.tags)
+        return self.age_restricted or any(tag in ADULT_TAGS for tag in said)
 
 
 class Persona(PersonaText):

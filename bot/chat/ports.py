@@ -52,8 +52,8 @@ class History(Protocol):
     async def add_message(self, message: IncomingMessage, *, addressed: bool) -> Turn | None:
         """Append a user's turn to the channel's current conversation, made if there is none.
 
-        None when the message is known already (the same id in the same channel): a message that
-        arrives twice, live and after a reconnect, is one turn. Either way it is noted as seen.
+        None when it is known already (the same id in the same channel): one that arrives twice,
+        live and after a reconnect, is one turn. Either way it is noted as seen.
         """
         ...
 
@@ -128,11 +128,11 @@ class History(Protocol):
         *,
         before_turn: int | None = None,
         conversation_id: int | None = None,
+        only_of: str | None = None,
     ) -> HistoryWindow:
-        """The newest `limit` visible turns of the current conversation (before `before_turn`).
-
-        With `before_turn`, the conversation is that turn's own; with `conversation_id`, that one
-        of the channel's, NotFound when it is none of them.
+        """The newest `limit` visible turns of the current conversation, or of `before_turn`'s own
+        before it, or of another one of the channel's, else NotFound. `only_of` leaves what that
+        person said, replies to them alone, greetings, and what `before_turn` answers.
         """
         ...
 

@@ -7,6 +7,7 @@ from bot.store.connecting.migrate import upgrade
 from bot.store.connecting.reclaiming import Reclaiming
 from bot.store.connecting.transactions import Transactions, open_transactions
 from bot.store.history import SqlHistory
+from bot.store.limits.ledger import SqlLedger
 from bot.store.locks import locks_for
 from bot.store.memory.indexing import Indexing, SqlSearch
 from bot.store.memory.stores import SqlFacts
@@ -39,6 +40,7 @@ class Database:
         self.blocks = SqlBlocks(transactions)
         self.log_channels = SqlLogChannels(transactions)
         self.purges = SqlPurges(transactions)
+        self.ledger = SqlLedger(transactions)
 
     @classmethod
     async def open(cls, url: str) -> "Database":

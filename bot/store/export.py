@@ -15,6 +15,7 @@ from bot.errors import StoreError, WrongDatabase
 from bot.invocation import command
 from bot.store.connecting.connection import is_sqlite, parse_url, run_once, sqlite_file
 from bot.store.connecting.migrate import newest_revision, read_chain, stored_revision
+from bot.store.limits.ledger import exported_spending
 from bot.store.memory.facts import exported_facts
 from bot.store.moderation.exporting import blocks, log_channels, purges
 from bot.store.personas import exporting
@@ -131,6 +132,7 @@ def _write_all(
     _write_list(writer, "blocks", blocks(connection))
     _write_list(writer, "log_channels", log_channels(connection))
     _write_list(writer, "purges", purges(connection))
+    _write_list(writer, "tokens_spent", exported_spending(connection))
     writer.write("]}\n")
 
 

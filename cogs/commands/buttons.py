@@ -24,6 +24,7 @@ from cogs.platform import (
     is_refused_by_automod,
     key_of,
 )
+from cogs.rights.talking import require_talker
 
 _Button = discord.ui.Button[discord.ui.View]
 
@@ -98,7 +99,7 @@ async def _stop(interaction: Interaction, turn: Turn, channel: Channel) -> None:
         await bot.serving.refresh_controls(turn, channel)
 
 
-def _require_written(interaction: Interaction, turn: Turn) -> None:
+def require_written(interaction: Interaction, turn: Turn) -> None:
     """Refuse a button pressed twice."""
     running = bot_of(interaction).conversations.running(turn.channel)
     if running is not None and running.turn.turn_id == turn.turn_id:
@@ -106,21 +107,35 @@ def _require_written(interaction: Interaction, turn: Turn) -> None:
 
 
 async def regenerate(interaction: Interaction, turn: Turn, channel: Channel) -> None:
-    """Write another swipe of a turn."""
+    """Write another swipe of a turn, for somebody of whom it is known that they may."""
     bot = bot_of(interaction)
-    require_may_send(channel)
-    _require_written(interaction, turn)
-    reply = await bot.conversations.regenerate(turn.turn_id)
+    reply = await bot.conversations.regenerate(
+        turn.turn_id, channel=key_of(channel), by=str(interaction.user.id)
+    )
     await bot.serving.deliver(reply, channel, str(interaction.id))
 
 
 async def continue_reply(interaction: Interaction, turn: Turn, channel: Channel) -> None:
-    """Go on with a turn."""
+    """Go on with a turn, as :func:`regenerate`."""
     bot = bot_of(interaction)
-    require_may_send(channel)
-    _require_written(interaction, turn)
-    reply = await bot.conversations.continue_reply(turn.turn_id)
+    reply = await bot.conversations.continue_reply(
+        turn.turn_id, channel=key_of(channel), by=str(interaction.user.id)
+    )
     await bot.serving.deliver(reply, channel, str(interaction.id))
+
+
+async def _regenerate(interaction: Interaction, turn: Turn, channel: Channel) -> None:
+    require_may_send(channel)
+    require_written(interaction, turn)
+    await require_talker(interaction, asks=True)
+    await regenerate(interaction, turn, channel)
+
+
+async def _continue(interaction: Interaction, turn: Turn, channel: Channel) -> None:
+    require_may_send(channel)
+    require_written(interaction, turn)
+    await require_talker(interaction, asks=True)
+    await continue_reply(interaction, turn, channel)
 
 
 async def _swipe(interaction: Interaction, turn: Turn, channel: Channel, step: int) -> None:
@@ -145,8 +160,8 @@ async def _delete(interaction: Interaction, turn: Turn, channel: Channel) -> Non
 
 ACTIONS: Mapping[str, Callable[[Interaction, Turn, Channel], Awaitable[None]]] = {
     "stop": _stop,
-    "regenerate": regenerate,
-    "continue": continue_reply,
+    "regenerate": _regenerate,
+    "continue": _continue,
     "back": _back,
     "forth": _forth,
     "delete": _delete,

@@ -13,7 +13,7 @@ from discord.ext import commands
 from bot.chat.messages import Turn
 from bot.errors import NotFound
 from cogs.client import CaduceusBot
-from cogs.commands.buttons import continue_reply, regenerate
+from cogs.commands.buttons import continue_reply, regenerate, require_written
 from cogs.commands.greeting import greet
 from cogs.commands.undo import undo_view
 from cogs.interactions import (
@@ -27,6 +27,7 @@ from cogs.interactions import (
 from cogs.platform import (
     key_of,
 )
+from cogs.rights.talking import require_talker
 
 
 class ChatCommands(commands.GroupCog, group_name="chat", group_description="This conversation"):
@@ -40,6 +41,7 @@ class ChatCommands(commands.GroupCog, group_name="chat", group_description="This
         """Begin a new conversation here. Nothing is deleted."""
         key = key_of(channel_of(interaction))
         async with answering(interaction):
+            await require_talker(interaction)
             old, _ = await self._bot.conversations.reset(key)
         await interaction.followup.send(
             "A new conversation begins: I no longer see what was said before. Nothing is deleted.",
@@ -52,6 +54,7 @@ class ChatCommands(commands.GroupCog, group_name="chat", group_description="This
         """Take back the last exchange: the newest reply and what it answered."""
         key = key_of(channel_of(interaction))
         async with answering(interaction):
+            await require_talker(interaction)
             hidden = await self._bot.conversations.undo(key)
         if not hidden:
             await interaction.followup.send("There is nothing to take back.")
@@ -108,6 +111,8 @@ class ChatCommands(commands.GroupCog, group_name="chat", group_description="This
             raise NotFound("There is no reply of mine here yet.", "Say something to me first.")
         require_asker(interaction, turn.asked_by)
         require_may_send(channel_of(interaction))
+        require_written(interaction, turn)
+        await require_talker(interaction, asks=True)
         return turn
 
 

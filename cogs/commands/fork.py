@@ -17,6 +17,7 @@ from cogs.commands.scenes.threads import NEEDED, archive, open_beside
 from cogs.commands.undo import undo_view
 from cogs.interactions import Interaction, channel_of, require_reader
 from cogs.platform import WRITE_ERRORS, key_of
+from cogs.rights.talking import require_talker
 
 NAME_WORDS = 60  # characters of a message in its thread's name
 
@@ -44,6 +45,7 @@ class Fork(commands.Cog):
         channel = channel_of(interaction)
         require_reader(interaction)
         await interaction.response.defer(ephemeral=True, thinking=True)
+        await require_talker(interaction)
         history = self._bot.conversations.history
         turn = await history.turn_of_message(key_of(channel), str(message.id))
         if turn is None:

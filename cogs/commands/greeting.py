@@ -3,10 +3,11 @@
 import logging
 from contextlib import suppress
 
-from bot.chat.messages import ChannelKey, Speaker, Turn
+from bot.chat.messages import ChannelKey, Turn
 from bot.errors import CaduceusError, NotFound
 from cogs.interactions import Interaction, bot_of, channel_of
 from cogs.platform import WRITE_ERRORS, Channel, key_of, may_send_in
+from cogs.rights.talking import speaker_behind
 
 _log = logging.getLogger(__name__)
 
@@ -19,7 +20,7 @@ async def greet(interaction: Interaction) -> None:
     bot, channel = bot_of(interaction), channel_of(interaction)
     if not may_send_in(channel):
         return
-    by = Speaker(str(interaction.user.id), interaction.user.display_name)
+    by = speaker_behind(interaction)
     try:
         turn = await bot.conversations.greetings.begin(key_of(channel), by)
         if turn is not None:

@@ -22,6 +22,7 @@ from cogs.interactions import (
     require_reader,
 )
 from cogs.platform import key_of
+from cogs.rights.talking import require_talker
 
 FACTS_A_PAGE = 7  # of 500 characters each: an embed's text has 4,096
 LARGEST_INTEGER = 2**53 - 1  # that a command's option takes
@@ -75,6 +76,7 @@ class MemoryCommands(
         """Pin a fact to this channel, or to a persona: it stands in every prompt."""
         key = key_of(channel_of(interaction))
         await interaction.response.defer(ephemeral=True, thinking=True)
+        await require_talker(interaction)
         by = str(interaction.user.id)
         who = None if persona is None else await find_persona(interaction, persona)
         if who is not None and not who.id:
@@ -115,6 +117,7 @@ class MemoryCommands(
         key = key_of(channel_of(interaction))
         require_reader(interaction)
         await interaction.response.defer(ephemeral=True, thinking=True)
+        await require_talker(interaction)
         turn = await self._bot.conversations.history.turn_of_message(key, str(message.id))
         text, said_by = message.clean_content, str(message.author.id)
         if turn is not None:

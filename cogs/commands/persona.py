@@ -4,6 +4,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
+from bot.chat.limits.ages import require_may_speak
 from bot.chat.messages import Scope
 from bot.chat.personas.cards.writing import Format
 from bot.chat.personas.guild.workshop import own_guild
@@ -82,6 +83,7 @@ class PersonaCommands(
         async with answering(interaction):
             await require_choice(interaction)
             persona = await find_persona(interaction, name)
+            require_may_speak(persona, key)
             await cascade.set(key, Scope.CHANNEL, "persona", persona.id, by=by)
         shown = discord.utils.escape_markdown(persona.name)
         await interaction.followup.send(f"**{shown}** speaks here from now on.")
@@ -97,6 +99,7 @@ class PersonaCommands(
         async with answering(interaction):
             await require_choice(interaction)
             persona = await find_persona(interaction, name)
+            require_may_speak(persona, key)
             cascade = self._bot.conversations.settings
             main = await cascade.persona(key, await cascade.resolve(key))
             if main.id == persona.id:

@@ -8,7 +8,8 @@ from typing import Literal, TypeAlias
 from discord import app_commands
 from discord.ext import commands
 
-from bot.chat.messages import Speaker, Turn
+from bot.chat.limits.ages import require_may_speak
+from bot.chat.messages import Turn
 from bot.chat.roleplay.scenes import changes
 from bot.chat.roleplay.scenes.scene import (
     DESCRIPTION_CHARACTERS,
@@ -44,6 +45,7 @@ from cogs.interactions import (
     require_reader,
 )
 from cogs.platform import WRITE_ERRORS, Channel, key_of
+from cogs.rights.talking import require_talker, speaker_behind
 
 Text: TypeAlias = app_commands.Range[str, 1, SCENARIO_CHARACTERS]
 _log = logging.getLogger(__name__)
@@ -73,8 +75,9 @@ class RoleplayCommands(
         scenario: Text = "",
     ) -> None:
         """Start a scene, in a thread of its own where that can be."""
-        by = Speaker(str(interaction.user.id), interaction.user.display_name)
+        by = speaker_behind(interaction)
         async with answering(interaction):
+            await require_talker(interaction)
             here = channel_of(interaction)
             cast = await find_cast(interaction, persona)
             draft = self._director.drafted(key_of(here), title, cast, by, scenario=scenario)
@@ -129,6 +132,7 @@ class RoleplayCommands(
                 raise NotFound("Which persona?", "Choose one with the option `persona`.")
             if action == "add":
                 found = await find_persona(interaction, persona)
+                require_may_speak(found, key_of(channel_of(interaction)))
                 change = partial(
                     changes.with_persona,
                     persona_id=found.id,
@@ -157,9 +161,12 @@ class RoleplayCommands(
         scene = await own_scene(interaction, self._director)
         require_may_send(channel)
         found = await find_member(interaction, self._director, scene, persona)
-        await self._director.let_speak(scene, found, str(interaction.user.id))
+        key = key_of(channel)
+        require_may_speak(found, key)
+        await require_talker(interaction, asks=True)
+        await self._director.let_speak(scene, found, str(interaction.user.id), channel=key)
         await interaction.followup.send(f"**{plain(found.name, 80)}** speaks now.", ephemeral=True)
-        self._bot.serving.serve(key_of(channel), channel)
+        self._bot.serving.serve(key, channel)
 
     @app_commands.command()
     @app_commands.describe(mode="Who answers a message")
@@ -189,6 +196,7 @@ class RoleplayCommands(
         """Be somebody in this scene: personas know you by that name."""
         player = str(interaction.user.id)
         async with answering(interaction):
+            await require_talker(interaction)
             scene = await playing(interaction, self._director)
             if name is None and description is not None:
                 own = scene.characters.get(player)
@@ -250,6 +258,7 @@ class RoleplayCommands(
         require_reader(interaction)
         async with answering(interaction):
             scene = await playing(interaction, self._director)
+            await require_talker(interaction, asks=True)
             text = await self._director.recap(scene, str(interaction.user.id))
         head = f"**{plain(scene.title, 80)}: what has happened so far**\n"
         message = await interaction.followup.send(

@@ -17,6 +17,7 @@ from cogs.interactions import (
 from cogs.platform import (
     key_of,
 )
+from cogs.rights.talking import require_talker
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _ID_CHARACTERS = 80  # of the 100 that a button's id may have
@@ -76,6 +77,7 @@ class UndoButton(
         async with told(interaction):
             bot = bot_of(interaction)
             key = key_of(channel_of(interaction))
+            await require_talker(interaction)
             history = bot.conversations.history
             numbers = unpack(self.numbers)
             if self.what == "restore":

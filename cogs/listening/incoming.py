@@ -42,6 +42,13 @@ def is_conversation(message: discord.Message) -> bool:
     return said and (is_person or is_proxied(message))
 
 
+def is_other_bot(message: discord.Message, me: discord.ClientUser) -> bool:
+    """Whether another bot, by its own account, says something to the bot or in reply to anybody."""
+    said = message.type in (discord.MessageType.default, discord.MessageType.reply)
+    is_bot = message.author.bot and message.webhook_id is None and message.author.id != me.id
+    return said and is_bot and (mentions(message, me) or message.reference is not None)
+
+
 def mentions(message: discord.Message, me: discord.ClientUser) -> bool:
     """Whether the bot, or its own role, is named; `@everyone` does not count."""
     named = any(user.id == me.id for user in message.mentions)
@@ -116,7 +123,7 @@ class Reader:
         is_wanted = is_ours or known is not None or await self._is_listening(key)
         name = await self._conversations.persona_name(key) if is_ours else me.display_name
         if is_wanted:
-            await self.names.ask(message)
+            await self.names.ask(message, with_roles=await self._roles_matter(message, key))
         name_of = names_in(message, self.names, own_ids(message, me), name)
         words = self._words(message, name_of, own_ids(message, me))
         files = await self._files(message) if is_wanted else _NO_FILES
@@ -145,6 +152,13 @@ class Reader:
         """Whether a message that is not to the bot may still be answered or kept here."""
         settings = await self._conversations.settings.resolve(key)
         return settings.context == "channel" or settings.trigger not in ("mention", "off")
+
+    async def _roles_matter(self, message: discord.Message, key: ChannelKey) -> bool:
+        """Whether it hangs on roles, which did not come along, who is heard here."""
+        if message.guild is None or isinstance(message.author, discord.Member):
+            return False
+        settings = await self._conversations.settings.resolve(key)
+        return bool(settings.allowed_roles or settings.blocked_roles)
 
     # What is pointed at --------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import deque
+from dataclasses import replace
 from datetime import datetime, timedelta
 from weakref import WeakValueDictionary
 
@@ -14,9 +15,10 @@ from bot.chat.talk.conversations import Heard
 from bot.chat.talk.faults import line_for
 from bot.errors import CaduceusError, NotFound
 from cogs.client import CaduceusBot
-from cogs.listening.incoming import Reader, is_conversation, mentions
+from cogs.listening.incoming import Reader, is_conversation, is_other_bot, mentions
 from cogs.listening.proxies import Originals, is_proxied
-from cogs.platform import PLATFORM, Channel, bare_key, is_persona_message, key_of
+from cogs.platform import PLATFORM, WAIT, Channel, bare_key, is_persona_message, key_of
+from cogs.rights.talking import clock_time
 
 DELETED_KEPT = 1_000
 TOLD_AGAIN = timedelta(minutes=1)
@@ -48,21 +50,41 @@ class MessageListener(commands.Cog):
     async def hear(self, message: discord.Message) -> bool:
         """Hand a message to the core; True when it is to be answered."""
         me = self._bot.user
-        if me is None or not is_conversation(message) or not isinstance(message.channel, Channel):
+        if me is None or not isinstance(message.channel, Channel):
             return False
-        if not is_proxied(message):
-            self._originals.remember(message)
+        if not is_conversation(message) and not await self._hears_bot(message, me):
+            return False
         async with self._order(message.channel.id):
             if message.id in self._deleted_lately:
                 return False  # fetched before it was deleted, and heard only now
             try:
                 incoming = await self._reader.read(message, me)
+                if not is_proxied(message):
+                    self._originals.remember(message, incoming.author)
                 heard = await self._heard(message, incoming)
             except CaduceusError as error:
                 _log.error("A message in channel %s is lost: %s", message.channel.id, error)
                 self._say_so(message, me, error)
                 return False
+        self._tell(heard, message)
         return heard.addressed
+
+    async def _hears_bot(self, message: discord.Message, me: discord.ClientUser) -> bool:
+        """Whether a message is another bot's, which is answered there."""
+        if not is_other_bot(message, me):
+            return False
+        try:
+            key = key_of(message.channel, message.guild)
+            return (await self._bot.conversations.settings.resolve(key)).answer_bots == "on"
+        except CaduceusError as error:
+            _log.error("A bot's message in channel %s is lost: %s", message.channel.id, error)
+            return False
+
+    def _tell(self, heard: Heard, message: discord.Message) -> None:
+        """Why somebody is not answered, in a line that replies to them."""
+        if heard.refusal is not None and isinstance(message.channel, Channel):
+            line = heard.refusal.line(clock_time)
+            self._bot.serving.say(message.channel, line, mark=WAIT, answers=message.id)
 
     def _say_so(
         self, message: discord.Message, me: discord.ClientUser, error: CaduceusError
@@ -85,7 +107,8 @@ class MessageListener(commands.Cog):
     async def _heard(self, message: discord.Message, incoming: IncomingMessage) -> Heard:
         conversations = self._bot.conversations
         if original := self._originals.take(message) if is_proxied(message) else None:
-            original_id, reply = original
+            original_id, reply, account = original
+            incoming = replace(incoming, account=account)
             if reply is not None and await self._stands(reply):
                 # The original is gone: nothing is left whose place the copy could take.
                 return Heard(kept=False, addressed=False)
@@ -108,11 +131,14 @@ class MessageListener(commands.Cog):
             return  # a reply being written: the core knows its text
         is_answered = False
         try:
-            if is_conversation(message) and isinstance(message.channel, Channel):
+            if isinstance(message.channel, Channel) and (
+                is_conversation(message) or await self._hears_bot(message, me)
+            ):
                 async with self._order(payload.channel_id):
                     incoming = await self._reader.read_edit(message, me)
                     heard = await self._bot.conversations.edited_message(incoming)
                     is_answered = heard.addressed
+                self._tell(heard, message)
             await self._edit_quotes(payload, me)
         except CaduceusError as error:
             _log.error("An edit in channel %s is lost: %s", payload.channel_id, error)

@@ -1,22 +1,25 @@
-"""By which name somebody goes in a server: the nickname, also where Discord sends none along.
+"""By which name somebody goes in a server, and with which roles, also where Discord sends neither.
 
 Quoted and fetched messages carry the account alone. The bot has no list of members (that takes a
-privileged intent), so it remembers the names that live messages bring, and asks for the others.
+privileged intent), so it remembers the names that live messages bring, and asks for the others. By
+roles that were remembered nobody is let in for long.
 """
 
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import discord
 
 from bot.chat.messages import Speaker
 from cogs.listening.markup import NameOf
 from cogs.listening.proxies import is_proxied, proxy_speaker
-from cogs.platform import WRITE_ERRORS
+from cogs.platform import WRITE_ERRORS, speaker_of
 
 REMEMBERED = 10_000  # members
 BELIEVED_SECONDS = 3600.0  # then somebody whom no live message names is asked for again
+ROLES_SECONDS = 60.0  # how long roles are believed
 ASKED_FOR = 4  # requests about names for one message
 
 
@@ -26,13 +29,13 @@ class MemberNames:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """No name at first."""
         self._clock = clock
-        self._names: OrderedDict[tuple[int, int], tuple[str, float]] = OrderedDict()
+        self._known: OrderedDict[tuple[int, int], tuple[Speaker, float]] = OrderedDict()
 
     def learn(self, message: discord.Message) -> None:
         """Remember the members that a message brings along."""
         for user in (message.author, *message.mentions):
             if isinstance(user, discord.Member):
-                self._remember(user.guild.id, user.id, user.display_name)
+                self._remember(user.guild.id, speaker_of(user, user.display_name))
 
     def known(self, user: discord.abc.User, guild: discord.Guild | None) -> str:
         """Somebody's name as far as it is known: the account's where no other is."""
@@ -46,44 +49,59 @@ class MemberNames:
             return None
         if guild.me and guild.me.id == user_id:
             return guild.me.display_name
-        found = self._names.get((guild.id, user_id))
-        return found[0] if found else None
+        found = self._known.get((guild.id, user_id))
+        return found[0].name if found else None
 
-    async def ask(self, message: discord.Message) -> None:
-        """Ask Discord for the names that a quoted or fetched message does not bring along."""
+    async def ask(self, message: discord.Message, *, with_roles: bool = False) -> None:
+        """Ask Discord for the names that a quoted or fetched message does not bring along.
+
+        `with_roles`: its author's roles matter.
+        """
         guild = message.guild
         if guild is None:
             return
         users = [] if message.webhook_id is not None else [message.author]
-        unknown = [user for user in (*users, *message.mentions) if self._is_unknown(user, guild)]
+        roles_for = ROLES_SECONDS if with_roles else BELIEVED_SECONDS
+        unknown = [user for user in users if self._is_unknown(user, guild, roles_for)]
+        unknown += [user for user in message.mentions if self._is_unknown(user, guild)]
         for user in unknown[:ASKED_FOR]:
             try:
-                name = (await guild.fetch_member(user.id)).display_name
+                found = await guild.fetch_member(user.id)
+                speaker = speaker_of(found, found.display_name)
             except WRITE_ERRORS:  # has left, or Discord does not say: the account's name is theirs
-                name = self.known(user, guild)
-            self._remember(guild.id, user.id, name)
+                speaker = speaker_of(user, self.known(user, guild))
+            self._remember(guild.id, speaker)
 
     def speaker(self, message: discord.Message) -> Speaker:
         """Who wrote a message, under the name that its server shows."""
         user = message.author
         if is_proxied(message):
             return proxy_speaker(message)
-        name = user.display_name
-        if message.webhook_id is None:
-            name = self.known(user, message.guild)
-        return Speaker(str(user.id), name, is_bot=user.bot)
+        if message.webhook_id is not None:
+            return speaker_of(user, user.display_name)
+        speaker = speaker_of(user, self.known(user, message.guild))
+        if message.guild is None or isinstance(user, discord.Member):
+            return speaker
+        remembered = self._known.get((message.guild.id, user.id))
+        if remembered is None or self._clock() - remembered[1] > ROLES_SECONDS:
+            return speaker
+        roles, names = remembered[0].roles, remembered[0].role_names
+        return replace(speaker, roles=roles, role_names=names)
 
-    def _is_unknown(self, user: discord.abc.User, guild: discord.Guild) -> bool:
+    def _is_unknown(
+        self, user: discord.abc.User, guild: discord.Guild, seconds: float = BELIEVED_SECONDS
+    ) -> bool:
         if user.bot or isinstance(user, discord.Member):
             return False
-        found = self._names.get((guild.id, user.id))
-        return found is None or self._clock() - found[1] > BELIEVED_SECONDS
+        found = self._known.get((guild.id, user.id))
+        return found is None or self._clock() - found[1] > seconds
 
-    def _remember(self, guild_id: int, user_id: int, name: str) -> None:
-        self._names[guild_id, user_id] = (name, self._clock())
-        self._names.move_to_end((guild_id, user_id))
-        while len(self._names) > REMEMBERED:
-            self._names.popitem(last=False)
+    def _remember(self, guild_id: int, speaker: Speaker) -> None:
+        key = (guild_id, int(speaker.speaker_id))
+        self._known[key] = (speaker, self._clock())
+        self._known.move_to_end(key)
+        while len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
 
 
 def names_in(

@@ -5,9 +5,10 @@ the original a moment later. Its message is a person's, and takes the place of t
 where that is being answered already, and it is not answered twice.
 
 Nothing in such a message tells whose account is behind it. So a proxied speaker is somebody of
-their own, known by webhook and name: whoever has opted out with their account has not opted out
-with their proxies, and the buttons for «the person who asked» are theirs only where the original
-was taken up before its copy came. Other webhooks, the bot's own too, and other bots stay unheard.
+their own, known by webhook and name, and the buttons for «the person who asked» are theirs only
+where the original was taken up before its copy came. Who is heard and answered, and how much, is
+asked of the account wherever the original was seen; else of the proxy, which has no roles. Other
+webhooks stay unheard, the bot's own too.
 """
 
 import re
@@ -61,6 +62,7 @@ class _Original:
     content: str
     files: list[str]
     sent_at: datetime
+    author: Speaker
     answered_by: int | None = None  # the reply's turn, noted when the message was deleted
 
 
@@ -71,14 +73,15 @@ class Originals:
         """Nothing at first."""
         self._channels: OrderedDict[int, deque[_Original]] = OrderedDict()
 
-    def remember(self, message: discord.Message) -> None:
+    def remember(self, message: discord.Message, author: Speaker) -> None:
         """A member said something that may be said again by a proxy."""
         if message.guild is None:
             return
         recent = self._channels.setdefault(message.channel.id, deque(maxlen=REMEMBERED_MESSAGES))
         self._channels.move_to_end(message.channel.id)
         files = [attachment.filename for attachment in message.attachments]
-        recent.append(_Original(message.id, message.content, files, message.created_at))
+        sent_at = message.created_at
+        recent.append(_Original(message.id, message.content, files, sent_at, author))
         while len(self._channels) > REMEMBERED_CHANNELS:
             self._channels.popitem(last=False)
 
@@ -92,8 +95,9 @@ class Originals:
         """Whether a message is young enough to be a proxy's original."""
         return any(kept.message_id == message_id for kept in self._channels.get(channel_id, ()))
 
-    def take(self, copy: discord.Message) -> tuple[int, int | None] | None:
-        """The original of a proxied message, and the reply to it where it was deleted already.
+    def take(self, copy: discord.Message) -> tuple[int, int | None, Speaker] | None:
+        """The original of a proxied message, the reply to it where it was deleted already, and
+        whose it was.
 
         Each original is taken once.
         """
@@ -106,7 +110,7 @@ class Originals:
         # Where several hold the text, the one of which the least is left out, then the oldest.
         original = min(found, key=lambda kept: len(kept.content))
         recent.remove(original)
-        return original.message_id, original.answered_by
+        return original.message_id, original.answered_by, original.author
 
 
 def _may_be_original(original: _Original, copy: discord.Message) -> bool:

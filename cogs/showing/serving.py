@@ -7,12 +7,14 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 
+import discord
+
 from bot.chat.messages import ChannelKey, Turn
 from bot.chat.talk.conversations import Conversations, Reply
 from bot.chat.talk.faults import line_for
 from bot.errors import CaduceusError, NotFound
 from cogs.platform import (
-    NOTICE_MARKS,
+    FAULT,
     WRITE_ERRORS,
     Channel,
     may_send_in,
@@ -67,10 +69,15 @@ class Serving:
         """Have `tell` called with every reply at its end, and whether AutoMod refused it."""
         self._on_ended.append(tell)
 
-    def say(self, channel: Channel, line: str) -> None:
-        """Say a line of the bot's own about a fault. Returns at once."""
+    def say(
+        self, channel: Channel, line: str, *, mark: str = FAULT, answers: int | None = None
+    ) -> None:
+        """Say a line of the bot's own, by default about a fault. Returns at once.
+
+        `answers` is the message that it replies to.
+        """
         if may_send_in(channel):
-            task = asyncio.create_task(self._say(channel, f"{NOTICE_MARKS[0]}{line}"))
+            task = asyncio.create_task(self._say(channel, f"{mark}{line}", answers))
             self._busy.add(task)
             task.add_done_callback(self._busy.discard)
 
@@ -213,7 +220,7 @@ class Serving:
                     await self._answer(reply, channel)
             except CaduceusError as error:
                 _log.warning("Nothing can be answered in %s: %s", key, error)
-                await self._say(channel, f"{NOTICE_MARKS[0]}{line_for(error)}")
+                await self._say(channel, f"{FAULT}{line_for(error)}")
 
     def _may_answer(self, key: ChannelKey, channel: Channel) -> bool:
         """Whether an answer could be shown; else nothing is written, and the log says so once."""
@@ -241,6 +248,8 @@ class Serving:
         question = None
         if not reply.turn.channel.is_direct:
             question = next((turn for turn in reversed(reply.answers) if turn.message_ids), None)
+        if reply.notice:
+            self.say(channel, discord.utils.escape_markdown(reply.notice))
         await self._deliver(reply, channel, nonce, question)
 
     async def _deliver(
@@ -257,8 +266,9 @@ class Serving:
         for tell in self._on_ended:
             await tell(reply, delivery.was_refused)
 
-    async def _say(self, channel: Channel, line: str) -> None:
-        voice = BotVoice(channel, self._view_of, nonce=secrets.token_hex(8))
+    async def _say(self, channel: Channel, line: str, answers: int | None = None) -> None:
+        nonce = secrets.token_hex(8)
+        voice = BotVoice(channel, self._view_of, nonce=nonce, question_id=answers)
         try:
             say = partial(voice.send, line, None, "w0")
             await persistently(say, self._pace.retry_seconds)

@@ -28,7 +28,11 @@ async def set_stage(tmp_path: Path) -> AsyncIterator[StageMaker]:
     url = parse_url(f"sqlite+aiosqlite:///{file}")
     database = Database(await asyncio.to_thread(open_transactions, url))
     yield lambda **details: Stage(
-        database.history, database.settings, kept_scenes=database.scenes, **details
+        database.history,
+        database.settings,
+        kept_scenes=database.scenes,
+        ledger=database.ledger,
+        **details,
     )
     await database.close()
 

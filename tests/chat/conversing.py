@@ -2,13 +2,16 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
 
 from given_personas import GivenPersonas
 
 from bot.chat.engines import Engines
+from bot.chat.limits.gate import Check, Gate
+from bot.chat.limits.making import make_gate
+from bot.chat.limits.quota import TokenLedger
 from bot.chat.messages import ChannelKey, IncomingMessage, JsonValue, QuotedMessage, Speaker, Turn
 from bot.chat.persona import Persona
 from bot.chat.ports import History, SettingsStore
@@ -46,6 +49,7 @@ class Stage:
         max_reply_tokens: int = 512,
         thinking_tokens: int = 1024,
         kept_scenes: Scenes | None = None,
+        ledger: TokenLedger | None = None,
     ) -> None:
         self.history = history
         self.settings_store = settings
@@ -61,6 +65,8 @@ class Stage:
         self.kept_scenes = kept_scenes  # the database's: see :meth:`direct`
         self.scenes: Scenes | None = None
         self.memory: MemoryTeller | None = None
+        self.ledger = ledger  # the database's: see :meth:`keep_gate`
+        self.gate: Gate | None = None
         self.shown = ""  # what is to be seen of the newest reply
         self.conversations = self.start_again()
 
@@ -79,8 +85,16 @@ class Stage:
             casts=self.casts,
             scenes=self.scenes,
             memory=self.memory,
+            gate=self.gate,
         )
         return self.conversations
+
+    def keep_gate(self, *, owners: Collection[str] = (), checks: Sequence[Check] = ()) -> "Stage":
+        """Let limits hold from now on, as in the program; also as after its restart."""
+        assert self.ledger is not None
+        self.gate = make_gate(self.ledger, lambda: self.now, owners=owners, checks=checks)
+        self.start_again()
+        return self
 
     def direct(self) -> Director:
         """Let scenes be played from now on."""
@@ -105,12 +119,13 @@ class Stage:
         age: timedelta = timedelta(0),
         is_bot: bool = False,
         message_id: str = "",
+        roles: Collection[str] = (),
     ) -> IncomingMessage:
         """What somebody says."""
         return IncomingMessage(
             message_id=message_id or str(next(_ids)),
             channel=channel,
-            author=Speaker(by, by.title(), is_bot),
+            author=Speaker(by, by.title(), is_bot, role_names=frozenset(roles), username=by),
             text=text,
             sent_at=self.now - age,
             mentions_bot=mention,

@@ -18,6 +18,8 @@ import simcord
 from empty_database import put_empty_database
 
 from bot.chat.engines import Engines
+from bot.chat.limits.blocking import BlockedCheck
+from bot.chat.limits.making import make_gate
 from bot.chat.messages import Turn
 from bot.chat.moderation.desk import open_moderation
 from bot.chat.personas.guild.desk import open_desk
@@ -28,9 +30,9 @@ from bot.chat.roleplay.memory.recall import Recall
 from bot.chat.roleplay.memory.summary import SummaryDesk, SummaryTeller
 from bot.chat.roleplay.shelf import GuildShelf
 from bot.chat.settings import SettingsCascade
+from bot.chat.talk.channel_states import ChannelStates
 from bot.chat.talk.conversations import Conversations
 from bot.chat.talk.taking_out import TakingOut
-from bot.chat.talk.turn_taking import ChannelStates
 from bot.engine.api import GenerationRequest
 from bot.engine.fake import FakeEngine
 from bot.errors import EngineError
@@ -185,6 +187,7 @@ def new_bot(
     engine: FakeEngine,
     pace: Pace = QUICK,
     data_dir: Path | None = None,
+    owner_ids: frozenset[int] = frozenset(),
 ) -> CaduceusBot:
     """The bot on top of a database."""
     library = PersonaLibrary(folder)
@@ -203,6 +206,12 @@ def new_bot(
         channels=channels,
         shelf=GuildShelf(desk.lorebooks),
         scenes=database.scenes,
+        gate=make_gate(
+            database.ledger,
+            discord.utils.utcnow,
+            owners=frozenset(f"discord:{number}" for number in owner_ids),
+            checks=[BlockedCheck(database.blocks)],
+        ),
         memory=JoinedMemory(
             [
                 notebook,
@@ -233,6 +242,7 @@ def new_bot(
         version="0.1.0",
         pace=pace,
         data_dir=data_dir,
+        owner_ids=owner_ids,
     )
 
 

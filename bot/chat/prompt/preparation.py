@@ -29,6 +29,7 @@ from bot.chat.prompt.windows import (
     RECENT_REPLIES,
     beginning_with,
     messages_in,
+    reader_of,
     replies_in,
     said_to_the_bot,
     stops_short,
@@ -217,7 +218,8 @@ class Preparer:
         )
         memory = await self._memory.recollect(
             MemoryQuestion(
-                turn.channel, persona, settings, window, room, turn.turn_id, occasion.moment
+                *(turn.channel, persona, settings, window, room, turn.turn_id, occasion.moment),
+                only_of=reader_of(turn, settings),
             )
         )
         request = PromptRequest(
@@ -258,8 +260,14 @@ class Preparer:
 
     async def _window(self, turn: Turn, settings: ChannelSettings) -> HistoryWindow:
         """What was said before `turn`, as far as the settings let the model see it."""
-        limit = window_turns(settings)
-        return await self._history.window(turn.channel, limit, before_turn=turn.turn_id)
+        return await self._turns_before(turn, settings, window_turns(settings))
+
+    async def _turns_before(
+        self, turn: Turn, settings: ChannelSettings, limit: int
+    ) -> HistoryWindow:
+        return await self._history.window(
+            turn.channel, limit, before_turn=turn.turn_id, only_of=reader_of(turn, settings)
+        )
 
     async def _reaching(
         self,
@@ -274,7 +282,7 @@ class Preparer:
         reach = oldest if first_turn is None else first_turn
         while reach is not None and stops_short(window, reach) and limit < MOST_TURNS:
             limit = min(2 * limit + 16, MOST_TURNS)
-            window = await self._history.window(turn.channel, limit, before_turn=turn.turn_id)
+            window = await self._turns_before(turn, settings, limit)
         if first_turn is None and len(window.turns) > window_turns(settings):
             first_turn = reach  # as far as it must reach, and no further
         if first_turn is not None:
@@ -347,8 +355,8 @@ def _persona_since(record: GenerationRecord | None, persona: Persona) -> Persona
 
 
 def _as_played(settings: ChannelSettings) -> ChannelSettings:
-    """In a scene all that is said belongs to it."""
-    return settings.model_copy(update={"context": "channel"})
+    """In a scene all that is said belongs to it, and to all who play."""
+    return settings.model_copy(update={"context": "channel", "history_scope": "channel"})
 
 
 def _reaching_back(

@@ -34,6 +34,7 @@ class MemoryQuestion:
     context_tokens: int  # the room of prompt and reply together
     before_turn: int  # the reply's own: nothing of it, or of what came after, counts
     moment: datetime | None = None  # when the reply began, as far as that is known
+    only_of: str | None = None  # whose turns alone may be told of: None for everybody's
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from bot.chat.definitions import ChannelSettings
 from bot.chat.messages import ChannelKey, HistoryWindow, Turn
 from bot.chat.ports import History
 
@@ -27,6 +28,23 @@ async def said_to_the_bot(history: History, window: HistoryWindow) -> HistoryWin
         turns=tuple(turn for _, turn in kept),
         positions=tuple(position for position, _ in kept),
     )
+
+
+def reader_of(turn: Turn, settings: ChannelSettings) -> str | None:
+    """Whose turns alone a bot's turn may be written from: None for everybody's, "" for nobody's.
+
+    Where several people asked, what they asked is all that they share.
+    """
+    if settings.history_scope == "channel":
+        return None
+    return next(iter(turn.asked_by)) if len(turn.asked_by) == 1 else ""
+
+
+def is_between(turn: Turn, reader: str) -> bool:
+    """Whether a turn is somebody's own, or a reply to them alone."""
+    if turn.role == "user":
+        return turn.speaker.speaker_id == reader
+    return turn.asked_by == frozenset({reader})
 
 
 async def concerns_the_bot(

@@ -1,9 +1,10 @@
 """Who speaks in a channel: its main persona and those beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from bot.chat.definitions import ChannelSettings
+from bot.chat.limits.ages import may_speak
 from bot.chat.messages import ChannelKey, Scope
 from bot.chat.persona import Persona
 from bot.chat.ports import Personas
@@ -59,14 +60,14 @@ class Casting:
     ) -> Sequence[Persona]:
         """Everybody who speaks in a channel, the main persona first. Raises StoreError.
 
-        Those that are gone are passed over. Where a `scene` is played, its cast speaks instead; if
-        nobody of it is left, the channel's does.
+        Those that are gone, or may not speak there, are passed over. Where a `scene` is played, its
+        cast speaks instead; if nobody of it is left, the channel's does.
         """
         if scene is not None:
             found = await self._personas.by_ids(channel.guild_id, scene.cast)
             playing = {found[each].id: found[each] for each in scene.cast if each in found}
-            if playing:
-                return tuple(playing.values())
+            if allowed := _allowed(playing.values(), channel):
+                return allowed
         if settings is None:
             settings = await self._settings.resolve(channel)
         beside: Sequence[str] = ()
@@ -74,16 +75,36 @@ class Casting:
             scope_id = self._settings.scope_id(channel, Scope.CHANNEL)
             beside = (await self._casts.cast(scope_id))[:MOST_BESIDE]
         if not beside:
-            return (await self._settings.persona(channel, settings),)
+            return (await self.main(channel, settings),)
         # All at once: in a guild, each look is a transaction.
         chosen = (settings.persona, *beside) if settings.persona else beside
         found = await self._personas.by_ids(channel.guild_id, chosen)
         main = found.get(settings.persona) or await self._settings.persona(channel, settings)
+        if not may_speak(main, channel):
+            main = await self._personas.default()
         speaking = {main.id: main}
         for persona_id in beside:
             if persona_id in found:
                 speaking.setdefault(found[persona_id].id, found[persona_id])
-        return tuple(speaking.values())
+        return (main, *_allowed([each for each in speaking.values() if each is not main], channel))
+
+    async def main(self, channel: ChannelKey, settings: ChannelSettings) -> Persona:
+        """The channel's main persona; the default one where that may not speak there."""
+        main = await self._settings.persona(channel, settings)
+        return main if may_speak(main, channel) else await self._personas.default()
+
+    async def left_out(
+        self, channel: ChannelKey, settings: ChannelSettings, main: Persona, scene: Scene | None
+    ) -> Persona | None:
+        """The channel's chosen persona, where `main` speaks instead because of the age it asks."""
+        if scene is not None or settings.persona in ("", main.id):
+            return None
+        chosen = await self._settings.persona(channel, settings)
+        return None if may_speak(chosen, channel) else chosen
+
+
+def _allowed(personas: Iterable[Persona], channel: ChannelKey) -> tuple[Persona, ...]:
+    return tuple(persona for persona in personas if may_speak(persona, channel))
 
 
 def member_of(persona: Persona) -> Member:

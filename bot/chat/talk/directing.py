@@ -6,6 +6,7 @@ Who may do what is the front end's to know.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from bot.chat.limits.ages import require_may_speak
 from bot.chat.messages import ChannelKey, Speaker, Turn
 from bot.chat.persona import Persona
 from bot.chat.roleplay.scenes import changes
@@ -87,6 +88,8 @@ class Director:
         scenario: str = "",
     ) -> Scene:
         """The scene that would be started, kept nowhere: raises what is wrong with it."""
+        for persona in cast:
+            require_may_speak(persona, channel)
         ids = tuple(dict.fromkeys(persona.id for persona in cast))
         if not 0 < len(ids) <= MOST_PERSONAS:
             raise NotAllowed(f"A scene has from 1 to {MOST_PERSONAS} personas.")
@@ -125,14 +128,21 @@ class Director:
         """Choose who speaks when."""
         return await self.change(scene, lambda now: replace(now, mode=mode))
 
-    async def let_speak(self, scene: Scene, persona: Persona, by: str) -> None:
-        """One of the cast speaks next; the front end asks for the reply."""
+    async def let_speak(
+        self, scene: Scene, persona: Persona, by: str, *, channel: ChannelKey | None = None
+    ) -> None:
+        """One of the cast speaks next; the front end asks for the reply.
+
+        `channel` is the scene's, as it is known now.
+        """
+        channel = channel or scene.channel
         if persona.id not in scene.cast:
             raise NotFound(f"{persona.name} does not play in this scene.", "Add it to the cast.")
         if scene.is_paused:
             raise NotAllowed("The scene is paused.", "Let it go on first.")
-        await self.require_voice(scene.channel)
-        await self._conversations.let_speak(scene.channel, persona.id, by)
+        require_may_speak(persona, channel)
+        await self.require_voice(channel)
+        await self._conversations.let_speak(channel, persona.id, by)
 
     async def recap(self, scene: Scene, user: str) -> str:
         """What has happened so far. Raises EngineError or SettingsError, too."""

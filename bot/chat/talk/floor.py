@@ -59,6 +59,15 @@ class Floors:
         queue = (Queued(persona_id), *(q for q in floor.queue if q.persona_id != persona_id))
         self._remember(channel, replace(floor, queue=queue, asked_by=frozenset({by})))
 
+    def of_one_person(self, channel: ChannelKey, waiting: Sequence[Turn]) -> Sequence[Turn]:
+        """What one person alone waits for, where each is answered by themselves: who has waited
+        longest. Nothing while personas are still to answer somebody: nobody else comes between.
+        """
+        if not waiting or self._floors.get(channel, _Floor()).queue:
+            return ()
+        longest = waiting[0].speaker.speaker_id
+        return [turn for turn in waiting if turn.speaker.speaker_id == longest]
+
     async def give(
         self,
         channel: ChannelKey,

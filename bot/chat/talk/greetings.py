@@ -9,7 +9,8 @@ from bot.chat.personas.macro_values import local
 from bot.chat.personas.macros import MacroContext, Macros
 from bot.chat.ports import History
 from bot.chat.talk.casting import Casting
-from bot.chat.talk.turn_taking import ChannelStates, Clock
+from bot.chat.talk.channel_states import ChannelStates
+from bot.chat.talk.turn_taking import Clock
 from bot.chat.text.names import clean_name
 
 LOOKED_THROUGH = 200  # newest turns, among which a persona's own are looked for

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from bot.chat.definitions import ChannelSettings
+from bot.chat.limits.gate import Admission
 from bot.chat.messages import IncomingMessage, Turn
 from bot.chat.ports import History
 from bot.chat.prompt.windows import concerns_the_bot
@@ -18,6 +19,7 @@ class Heard:
     kept: bool  # it stands in the history
     addressed: bool  # it is to be answered: call `next_reply` for its channel
     turn: Turn | None = None
+    refusal: Admission | None = None  # why it is not answered, where that is to be told
 
 
 def without_asides(message: IncomingMessage) -> IncomingMessage:
@@ -43,8 +45,10 @@ def is_addressed(
 
     `names` are those of the personas that speak in the channel: they always are wake words.
     """
-    if settings.trigger == "off" or message.author.is_bot or is_out_of_character(message.text):
+    if settings.trigger == "off" or is_out_of_character(message.text):
         return False
+    if message.author.is_bot:
+        return is_asked_by_bot(message, settings)
     if message.channel.is_direct or message.mentions_bot or message.replies_to_bot:
         return True
     words = words_of(message)
@@ -59,6 +63,11 @@ def is_addressed(
             return roll < settings.chance
         case _:
             return False
+
+
+def is_asked_by_bot(message: IncomingMessage, settings: ChannelSettings) -> bool:
+    """Whether another bot's message is answered: only where it is said to this one by itself."""
+    return settings.answer_bots == "on" and (message.mentions_bot or message.replies_to_bot)
 
 
 def is_addressed_since(

@@ -24,6 +24,7 @@ HALT_SECONDS = 5.0  # for an engine to let go of a cancelled request
 _log = logging.getLogger(__name__)
 
 RecordMaker = Callable[[ReplyWriter], Awaitable[GenerationRecord | None]]
+Charge = Callable[[ReplyWriter], Awaitable[None]]
 
 
 class ReplyKind(Enum):
@@ -66,10 +67,12 @@ class Reply:
         record: RecordMaker,
         unfinished: Unfinished,
         release: Callable[[], None],
+        charge: Charge,
     ) -> None:
         """`record` makes the generation record; `release`, called once, frees the channel.
 
-        Where the reply's end cannot be stored, `unfinished` sees to it.
+        Where the reply's end cannot be stored, `unfinished` sees to it. `charge` counts what was
+        written, whether or not it is kept.
         """
         self.turn = turn
         self.persona_name = turn.persona
@@ -79,12 +82,14 @@ class Reply:
         self.expected_wait_seconds = expected_wait_seconds
         self.outcome: Outcome | None = None
         self.left: tuple[str, ...] | None = None  # see above
+        self.notice = ""  # a line of the bot's own, to be said beside the reply
         self._writer = writer
         self._history = history
         self._kind = kind
         self._record = record
         self._unfinished = unfinished
         self._release = release
+        self._charge = charge
         self._task: asyncio.Task[None] | None = None
         self._coming: list[str] = []
         self._begins_anew = False
@@ -228,9 +233,11 @@ class Reply:
         try:
             self.stop()  # nothing to do when the text has come to its end
             await self._halt()
-            await self._keep(error)
-        except NotFound:
-            self._gone = True
+            try:
+                await self._keep(error)
+            except NotFound:
+                self._gone = True
+            await self._charge(self._writer)
         finally:
             self._ended.set()
             self._release()

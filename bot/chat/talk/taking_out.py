@@ -5,7 +5,8 @@ from typing import TypeVar
 
 from bot.chat.messages import ChannelKey
 from bot.chat.ports import History
-from bot.chat.talk.turn_taking import ChannelState, ChannelStates, Clock
+from bot.chat.talk.channel_states import ChannelState, ChannelStates
+from bot.chat.talk.turn_taking import Clock
 
 Result = TypeVar("Result")
 

@@ -1,21 +1,25 @@
 """Begins replies, one at a time in a channel, and ends them when the bot closes."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator, Sequence, Set
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
 from bot.chat.engines import Engines
+from bot.chat.limits.ages import require_may_speak
+from bot.chat.limits.gate import Access, Admission, Gate
+from bot.chat.limits.notices import Notices
 from bot.chat.messages import ChannelKey, GenerationRecord, Speaker, Turn
+from bot.chat.persona import Persona
 from bot.chat.ports import History
 from bot.chat.prompt.additions import Occasion
 from bot.chat.prompt.build import window_turns
 from bot.chat.prompt.preparation import Given, Preparer, occasion_of
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.casting import Casting
+from bot.chat.talk.channel_states import ChannelState, ChannelStates
 from bot.chat.talk.floor import Floors
 from bot.chat.talk.reply import Reply, ReplyKind, continued_record
 from bot.chat.talk.tasks import complete
@@ -26,91 +30,13 @@ from bot.errors import EngineUnavailable, NotAllowed, NotFound
 Clock = Callable[[], datetime]
 
 ANSWERED_FOR = timedelta(minutes=10)  # how long a message that nobody heard in time is answered
+AGE_TOLD_AGAIN = timedelta(days=1)
 STOPPING_SECONDS = 10.0  # for a stopped reply to be finished by its front end
 
 
 def utc_now() -> datetime:
     """The time, aware and in UTC."""
     return datetime.now(UTC)
-
-
-@dataclass(slots=True)
-class ChannelState:
-    """What is going on in one channel.
-
-    `intake` keeps messages, edits and deletions in the order in which they came. `turnstile` lets
-    one reply at a time through. `heard` are the turns addressed to the bot while this process ran
-    and not taken up yet: however long they wait, they are answered.
-    """
-
-    intake: asyncio.Lock = field(default_factory=asyncio.Lock)
-    turnstile: asyncio.Lock = field(default_factory=asyncio.Lock)
-    running: Reply | None = None
-    heard: dict[int, str | None] = field(default_factory=dict[int, str | None])
-    users: int = 0
-
-    def reread(self, turn: Turn | None, words: str | None) -> bool:
-        """A turn reads otherwise now. Whether it waits to be answered."""
-        is_heard = turn is not None and turn.turn_id in self.heard
-        if turn is not None and is_heard:
-            self.heard[turn.turn_id] = words
-        return is_heard
-
-    def forget_all_but(self, turn_ids: Set[int]) -> None:
-        """Nothing else waits any more."""
-        self.heard = {each: words for each, words in self.heard.items() if each in turn_ids}
-
-    def tell_of_change(self) -> None:
-        """What was said is about to change: a prompt not made yet must not be of before."""
-        if self.running is not None:
-            self.running.read_again()
-
-
-class ChannelStates:
-    """The channels where something is going on."""
-
-    def __init__(self) -> None:
-        """No channel at first. `on_left` are told of a channel when its last user leaves."""
-        self._states: dict[ChannelKey, ChannelState] = {}
-        self.on_left: list[Callable[[ChannelKey], None]] = []
-
-    def __len__(self) -> int:
-        return len(self._states)
-
-    @contextmanager
-    def use(self, channel: ChannelKey) -> Generator[ChannelState, None, None]:
-        """A channel's state, which is dropped when its last user leaves and nobody waits."""
-        state = self.enter(channel)
-        try:
-            yield state
-        finally:
-            self.leave(channel)
-
-    def enter(self, channel: ChannelKey) -> ChannelState:
-        """Begin to use a channel's state; :meth:`leave` must follow."""
-        state = self._states.setdefault(channel, ChannelState())
-        state.users += 1
-        return state
-
-    def leave(self, channel: ChannelKey) -> None:
-        """End what :meth:`enter` began."""
-        state = self._states[channel]
-        state.users -= 1
-        if state.users:
-            return
-        if not state.heard:
-            del self._states[channel]
-        for tell in self.on_left:
-            tell(channel)
-
-    def running(self, channel: ChannelKey) -> Reply | None:
-        """The reply being written in a channel."""
-        state = self._states.get(channel)
-        return state.running if state else None
-
-    def all_running(self) -> list[Reply]:
-        """Every reply being written."""
-        return [state.running for state in self._states.values() if state.running is not None]
 
 
 class Replies:
@@ -126,8 +52,9 @@ class Replies:
         channels: ChannelStates,
         clock: Clock,
         random: Random,
+        gate: Gate,
     ) -> None:
-        """`channels` is shared with whoever hears the messages."""
+        """`channels` is shared with whoever hears the messages; `gate` is told what is written."""
         self._history = history
         self._settings = settings
         self._engines = engines
@@ -137,6 +64,8 @@ class Replies:
         self._channels = channels
         self._clock = clock
         self._random = random
+        self._gate = gate
+        self._notices = Notices(clock)
         self._unfinished = Unfinished(history)
         self._closing = False
         self._beginning: set[asyncio.Task[Reply | None]] = set()
@@ -147,8 +76,13 @@ class Replies:
         state = await self._claim(channel)
         return await self._begin(channel, state, self._begin_next(channel, state))
 
-    async def begin_again(self, turn_id: int, kind: ReplyKind) -> Reply:
-        """A new swipe of a bot's turn, or its continuation. NotAllowed when that is asked twice."""
+    async def begin_again(
+        self, turn_id: int, kind: ReplyKind, channel: ChannelKey | None = None, by: str = ""
+    ) -> Reply:
+        """A new swipe of a bot's turn, or its continuation. NotAllowed when that is asked twice.
+
+        See :meth:`Conversations.regenerate`.
+        """
         turn = await self.bot_turn(turn_id)
         running = self._channels.running(turn.channel)
         is_written = running is not None and running.turn.turn_id == turn_id
@@ -157,7 +91,8 @@ class Replies:
         self._asked_again.add(turn_id)
         try:
             state = await self._claim(turn.channel)
-            reply = await self._begin(turn.channel, state, self._begin_again(turn_id, state, kind))
+            work = self._begin_again(turn_id, state, kind, channel or turn.channel, by)
+            reply = await self._begin(turn.channel, state, work)
         finally:
             self._asked_again.discard(turn_id)
         if reply is None:
@@ -261,13 +196,17 @@ class Replies:
             if scene is not None and scene.is_paused:
                 return None
             cast = await self._casting.here(channel, settings, scene=scene)
+            is_private = scene is None and settings.history_scope == "user"
+            turns = waiting.turns
+            if is_private:
+                turns = self._floors.of_one_person(channel, turns)
             chain = settings.persona_chain
-            speaking = await self._floors.give(
-                channel, waiting.turns, cast, chain, scene, state.heard
-            )
+            speaking = await self._floors.give(channel, turns, cast, chain, scene, state.heard)
             if speaking is None:
                 return None
             persona = speaking.persona
+            left_out = await self._casting.left_out(channel, settings, cast[0], scene)
+            notice = "" if left_out is None else self._told_once(channel, left_out, cast[0])
             try:
                 begun = await self._history.take_up(
                     channel,
@@ -281,18 +220,23 @@ class Replies:
             except NotFound:  # taken out by someone who does not ask us
                 self._floors.forget(channel)
                 return None
-            for taken in speaking.takes_up:
-                state.heard.pop(taken.turn_id, None)
+            payers = state.take_up(speaking.takes_up) or speaking.asked_by
             self._floors.spoke(channel, begun.turn.turn_id)
-        given = Given(waiting.settings, begun.window, persona)
+        # With a scope of its own, the window is read by it.
+        given = None if is_private else Given(waiting.settings, begun.window, persona)
         turn = replace(begun.turn, channel=channel)
         others = tuple(each.name for each in cast if each.id != persona.id)
         occasion = self._occasion(ReplyKind.NEW, others)
-        asked_by = speaking.asked_by
-        return self._reply(turn, state, ReplyKind.NEW, speaking.answers, asked_by, occasion, given)
+        reply = self._reply(
+            *(turn, state, ReplyKind.NEW, speaking.answers, speaking.asked_by, occasion),
+            payers=payers,
+            given=given,
+        )
+        reply.notice = notice
+        return reply
 
     async def _begin_again(
-        self, turn_id: int, state: ChannelState, kind: ReplyKind
+        self, turn_id: int, state: ChannelState, kind: ReplyKind, channel: ChannelKey, by: str
     ) -> Reply | None:
         if self._closing:
             return None
@@ -300,6 +244,7 @@ class Replies:
         # Nobody may turn to another swipe between this look at the turn and the reply's beginning.
         async with state.intake:
             turn = await self.bot_turn(turn_id)
+            require_may_speak(await self._preparer.speaking_now(turn), channel)
             answers = await self._preparer.questions(turn)
             if kind is ReplyKind.SWIPE:
                 if turn.is_greeting and not answers:
@@ -317,7 +262,17 @@ class Replies:
             if kind is ReplyKind.CONTINUED:  # what it was told, it goes on with
                 record = await self._history.generation(turn.turn_id, turn.active_swipe)
                 occasion = occasion_of(record) or occasion
-            return self._reply(turn, state, kind, answers, turn.asked_by, occasion)
+            payers = frozenset({by}) if by else turn.asked_by
+            return self._reply(turn, state, kind, answers, turn.asked_by, occasion, payers)
+
+    def _told_once(self, channel: ChannelKey, left_out: Persona, speaks: Persona) -> str:
+        """Why the channel's own persona does not speak, where that was not said lately."""
+        line = (
+            f"«{left_out.name}» is age-restricted, and this channel is not: {speaks.name} answers."
+        )
+        about = f"age of {left_out.id} in {channel}"
+        told = Admission(Access.UNANSWERED, line, about=about, told_again=AGE_TOLD_AGAIN)
+        return line if self._notices.is_due(channel, told) else ""
 
     def _occasion(self, kind: ReplyKind, others: tuple[str, ...]) -> Occasion:
         seed = self._random.getrandbits(SEED_BITS)
@@ -331,6 +286,7 @@ class Replies:
         answers: tuple[Turn, ...],
         asked_by: frozenset[str],
         occasion: Occasion,
+        payers: frozenset[str],
         given: Given | None = None,
     ) -> Reply:
         asker = answers[-1].speaker.speaker_id if answers else min(asked_by, default="")
@@ -355,6 +311,11 @@ class Replies:
             before = await self._history.generation(turn.turn_id, turn.active_swipe)
             return continued_record(made, before)
 
+        async def charge(writer: ReplyWriter) -> None:
+            spent = await writer.spent()
+            if spent is not None:
+                await self._gate.wrote(turn.channel, spent[0], payers, spent[1])
+
         state.running = Reply(
             turn,
             writer,
@@ -366,6 +327,7 @@ class Replies:
             record=record,
             unfinished=self._unfinished,
             release=lambda: self._release(turn.channel),
+            charge=charge,
         )
         return state.running
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from random import Random
 
+from bot.chat.definitions import ChannelSettings
 from bot.chat.engines import Engines, NamedEngine
 from bot.chat.messages import Flaw, GenerationRecord, RecordedOccasion, Turn
 from bot.chat.prompt.additions import Occasion
@@ -149,6 +150,18 @@ class ReplyWriter:
                 await retry_of(shown, hidden),
             ),
         )
+
+    async def spent(self) -> tuple[ChannelSettings, int] | None:
+        """The settings that it was written by, and its tokens; None when nothing was begun.
+
+        Only counted where members have a quota of them.
+        """
+        if self._prepared is None or self._tries is None:
+            return None
+        settings = self._prepared.settings
+        if not settings.daily_tokens:
+            return settings, 0
+        return settings, (await self._tries[0].generation.statistics()).reply_tokens
 
     async def _by_an_engine_that_is_up(self) -> AsyncGenerator[str, None]:
         came = False

@@ -56,6 +56,7 @@ from bot.store.turns.rows import (
     load_turns_with_rows,
     select_turns,
 )
+from bot.store.turns.scope import ONLY_OF
 
 _BOT: ColumnElement[str] = literal_column("'bot'")  # as `ix_turns_replies` says it
 
@@ -93,6 +94,7 @@ _WINDOW = (
     .order_by(TurnRow.id.desc())
     .limit(bindparam("limit"))
 )
+_WINDOW_OF_ONE = _WINDOW.where(ONLY_OF)
 _PENDING = (
     select_turns()
     .where(_VISIBLE, TurnRow.is_pending, TurnRow.heard_by == bindparam("heard_by"))
@@ -128,10 +130,11 @@ def window(
     *,
     before_turn: int | None = None,
     conversation_id: int | None = None,
+    only_of: str | None = None,
 ) -> HistoryWindow:
     """The newest `limit` visible turns. Conversation 0 where nothing was ever said.
 
-    Reads no more than that, however many there are before.
+    Reads no more than that, however many there are before; with `only_of`, looks through others'.
     """
     if before_turn is None:
         conversation = _chosen(connection, channel, conversation_id)
@@ -142,7 +145,10 @@ def window(
     limit = max(0, min(limit, LARGEST_ID - 1))
     before = LARGEST_ID if before_turn is None else before_turn
     wanted = {"conversation": conversation, "before": before, "limit": limit + 1}
-    found = load_turns_with_rows(connection, _WINDOW, wanted)
+    if only_of is None:
+        found = load_turns_with_rows(connection, _WINDOW, wanted)
+    else:
+        found = load_turns_with_rows(connection, _WINDOW_OF_ONE, {**wanted, "person": only_of})
     shown = found[limit - 1 :: -1] if limit else []
     turns = tuple(turn for turn, _row in shown)
     positions = tuple(row.position for _turn, row in shown)

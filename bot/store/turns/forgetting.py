@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, delete, select
 
 from bot.chat.messages import ChannelKey, Erased
+from bot.store.limits.ledger import forget_spending
 from bot.store.memory.staleness import forget_written_about
 from bot.store.memory.upkeep import forget_persons_facts
 from bot.store.moderation.purging import forget_moderator
@@ -48,6 +49,7 @@ def erase(connection: Connection, platform: str, speaker_id: str) -> Erased:
     forget_persons_facts(connection, platform, speaker_id)
     forget_player(connection, platform, speaker_id)
     forget_moderator(connection, platform, speaker_id)
+    forget_spending(connection, platform, speaker_id)
     return Erased(tuple(sorted(turn_ids)), tuple(messages))
 
 

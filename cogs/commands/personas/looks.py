@@ -88,6 +88,8 @@ def _add_facts(embed: discord.Embed, persona: PersonaText, costs: Costs) -> None
     beside = f", {group} for groups" if group else ""
     embed.add_field(name="Greetings", value=f"{greetings}{beside}")
     embed.add_field(name="Lore entries", value=str(entries))
+    if persona.is_age_restricted:
+        embed.add_field(name="Age-restricted", value="It speaks in age-restricted channels alone.")
 
 
 def _fitting(lines: Sequence[str], limit: int = FIELD_CHARACTERS) -> str:

@@ -32,7 +32,7 @@ from bot.chat.personas.cards.versions import (
 from bot.chat.personas.documents import JsonObject, as_list, as_object
 
 # Our fields that stand in `extensions.caduceus`, since no card has a place for them.
-_OWN_FIELDS = ("summary", "sampling", "stop_words")
+_OWN_FIELDS = ("summary", "sampling", "stop_words", "age_restricted")
 _OTHER_KEYS = {
     "name": "name",
     "nickname": "nickname",
@@ -110,7 +110,7 @@ def _put_field(version: Version, document: JsonObject, field: str, value: object
     if field in _OWN_FIELDS:
         extensions = as_object(data_of(version, document).get("extensions")) or {}
         ours = {**(as_object(extensions.get(OURS)) or {}), field: value}
-        if value in (None, "", []):
+        if value in (None, "", [], False):
             del ours[field]
         return put_extension(version, document, OURS, ours or None)
     return put_extension(version, document, field, _EXTENSIONS[field](document, version, value))

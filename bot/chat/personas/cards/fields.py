@@ -78,6 +78,7 @@ def persona_of(
             "lorebook": reader.book(),
             "translated_notes": reader.translations(),
             "sampling": reader.sampling(ours.get("sampling")),
+            "age_restricted": ours.get("age_restricted") is True,
             "stop_words": reader.list_of("stop_words", ours.get("stop_words")),
         }
         return PersonaText.model_validate(values), reader.warnings

@@ -27,6 +27,7 @@ from bot.chat.roleplay.memory.sections import (
     standing,
 )
 from bot.chat.roleplay.memory.writing import Scribe, is_said
+from bot.chat.roleplay.scenes.keeping import Scenes
 from bot.chat.settings import SettingsCascade
 from bot.engine.api import EngineState
 from bot.errors import EngineUnavailable, RequestTooLarge
@@ -59,6 +60,7 @@ class Folder:
         *,
         clock: Callable[[], datetime],
         thinking_tokens: int = 1024,
+        scenes: Scenes | None = None,
     ) -> None:
         """`thinking_tokens` are for a model that cannot be kept from thinking first."""
         self._history = history
@@ -68,12 +70,15 @@ class Folder:
         self._formats = formats
         self._clock = clock
         self._thinking_tokens = thinking_tokens
+        self._scenes = scenes
 
     async def fold(self, channel: ChannelKey) -> Folded:
         """One step, if there is any. Raises EngineError, SettingsError or StoreError."""
         settings = await self._settings.resolve(channel)
         if settings.memory_summary == "off":
             return Folded.NOTHING
+        if settings.history_scope == "user" and not await self._is_scene(channel):
+            return Folded.NOTHING  # no prompt shows what everybody said
         state = await self._shelf.folding_state(channel)
         if state is None or not (state.sections or state.unfolded):
             return Folded.NOTHING
@@ -83,6 +88,9 @@ class Folder:
         if not engine.is_idle:
             return Folded.GAVE_WAY
         return await self._step(channel, state, engine, settings.context)
+
+    async def _is_scene(self, channel: ChannelKey) -> bool:
+        return self._scenes is not None and await self._scenes.running(channel) is not None
 
     async def _step(
         self, channel: ChannelKey, state: FoldingState, engine: NamedEngine, context: str

@@ -15,7 +15,7 @@ from bot.chat.prompt.recollection import (
     Recollection,
     memory_budget,
 )
-from bot.chat.prompt.windows import said_to_the_bot
+from bot.chat.prompt.windows import is_between, said_to_the_bot
 from bot.chat.roleplay.memory.facts import one_line
 from bot.chat.roleplay.memory.ranking import Ranked, candidates, ranked, rarities
 from bot.chat.text.names import clean_name
@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 HEADING = "Said earlier in this conversation:"
 MOST_SEARCHED = 48  # words of a message that are looked for
 MOST_LOADED = 60  # turns of which the whole text is looked at
+MOST_LOADED_OF_ONE = 4 * MOST_LOADED  # where others' are passed over then
 MOST_RECALLED = 24
 LINE_CHARACTERS = 320  # of a turn
 BEFORE_CHARACTERS = 60  # of a long one before the first word that it was found by
@@ -69,7 +70,12 @@ class Recall:
         asked = await asyncio.to_thread(_asked, newest)
         if not asked:
             return NOTHING_REMEMBERED
-        told = _Told(asked, turns=window.numbered()[-1][0] + 1, newest=newest.turn_id)
+        told = _Told(
+            asked,
+            turns=window.numbered()[-1][0] + 1,
+            newest=newest.turn_id,
+            most=MOST_LOADED if question.only_of is None else MOST_LOADED_OF_ONE,
+        )
         try:
             found = await self._search.search(question.before_turn, list(asked), told.choose)
         except NotFound:  # taken out meanwhile
@@ -78,6 +84,8 @@ class Recall:
             logger.warning("what was said earlier could not be looked up: %s", error)
             note = MemoryNote("Said earlier:", "could not be looked up", str(error))
             return Recollection(notes=(note,))
+        if (reader := question.only_of) is not None:
+            found = [turn for turn in found if is_between(turn, reader)]
         if question.settings.context == "addressed":
             kept = HistoryWindow(window.conversation_id, tuple(found))
             found = list((await said_to_the_bot(self._history, kept)).turns)
@@ -87,10 +95,11 @@ class Recall:
 class _Told:
     """One search: what is looked for, and how rare it is."""
 
-    def __init__(self, asked: Mapping[str, str], *, turns: int, newest: int) -> None:
+    def __init__(self, asked: Mapping[str, str], *, turns: int, newest: int, most: int) -> None:
         self._asked = asked  # the marks' words
         self._turns = turns
         self._newest = newest
+        self._most = most
         self._rarity: dict[str, float] = {}
 
     def choose(self, hits: Mapping[str, Sequence[int]]) -> list[int]:
@@ -99,7 +108,7 @@ class _Told:
         self._rarity = rarities(found, self._turns)
         return [
             turn_id
-            for turn_id in candidates(found, self._rarity, MOST_LOADED + 1)
+            for turn_id in candidates(found, self._rarity, self._most + 1)
             if turn_id != self._newest
         ]
 

@@ -45,6 +45,8 @@ class SummaryTeller:
         Where they have no room, the oldest goes first.
         """
         window = question.window
+        if question.only_of is not None:
+            return NOTHING_REMEMBERED  # it tells what everybody said
         if question.settings.memory_summary == "off" or not window.conversation_id:
             return NOTHING_REMEMBERED
         found = await self._shelf.sections(window.conversation_id)

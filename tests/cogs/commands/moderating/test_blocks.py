@@ -8,9 +8,10 @@ from moderating import answer, log_here, logged
 from worlds import World, talking
 
 from bot.chat.definitions import ChannelSettings
-from bot.chat.limits.blocking import BlockedCheck
-from bot.chat.limits.gate import Access, Gate
+from bot.chat.limits.blocking import Block, BlockedCheck
+from bot.chat.limits.gate import Access
 from bot.chat.messages import ChannelKey, Speaker
+from bot.store.database import Database
 from cogs.platform import bare_key
 
 
@@ -25,11 +26,11 @@ async def unblock(world: World, who: str, actor: simcord.MemberActor | None = No
 
 
 async def access(world: World, actor: simcord.MemberActor, *, guild_id: int | None) -> Access:
-    """What the gate says of somebody."""
-    gate = Gate([BlockedCheck(world.database.blocks)])
+    """What the check says of somebody."""
+    check = BlockedCheck(world.database.blocks)
     key = bare_key(world.channel.id, guild_id)
     speaker = Speaker(str(actor.id), "Alice")
-    return (await gate.admit(key, speaker, ChannelSettings(), asks=True)).access
+    return (await check.admit(key, speaker, ChannelSettings(), asks=True)).access
 
 
 async def test_who_is_blocked_is_unheard_in_that_server_alone(tmp_path: Path) -> None:
@@ -47,10 +48,10 @@ async def test_who_is_blocked_is_unheard_in_that_server_alone(tmp_path: Path) ->
 async def test_another_platforms_id_is_somebody_else(tmp_path: Path) -> None:
     async with talking(tmp_path) as world:
         await block(world, world.alice)
-        gate = Gate([BlockedCheck(world.database.blocks)])
+        check = BlockedCheck(world.database.blocks)
         key = ChannelKey("workbench", "1", guild_id=str(world.guild.id))
         speaker = Speaker(str(world.alice.id), "Alice")
-        admission = await gate.admit(key, speaker, ChannelSettings(), asks=False)
+        admission = await check.admit(key, speaker, ChannelSettings(), asks=False)
         assert admission.access is Access.ANSWERED
 
 
@@ -120,3 +121,41 @@ async def test_there_is_nobody_to_block_in_a_direct_message(tmp_path: Path) -> N
         await world.alice.user.send_dm("hello")
         said = await world.alice.user.slash("moderation unblock", member=str(world.bob.id))
         assert "There is no server here" in answer(said)
+
+
+async def test_nothing_of_the_blocked_is_kept_or_answered_until_they_are_unblocked(
+    tmp_path: Path,
+) -> None:
+    async with talking(tmp_path, ["First.", "Second.", "Third."], check_errors=False) as world:
+        await world.ask("before")
+        await world.chief.slash(
+            world.channel, "settings set", key="context", value="channel", scope="guild"
+        )
+        await block(world, world.alice)
+        await world.ask("are you there?")
+        await world.alice.send(world.channel, "nobody hears this")
+        assert world.said() == ["First."]
+        assert [turn.text for turn in await world.turns()] == ["before", "First."]
+        pressed = await world.alice.click(world.messages()[0], label="Regenerate")
+        assert world.said() == ["First."]
+        assert "You cannot talk to me here" in pressed.followups[0].content
+        refused = await world.alice.slash(world.channel, "chat continue")
+        assert world.said() == ["First."]
+        assert refused is not None
+        await unblock(world, str(world.alice.id))
+        await world.ask("and now?")
+        assert world.said() == ["First.", "Second."]
+
+
+async def test_a_block_counts_at_once_in_another_process(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        elsewhere = await Database.open(f"sqlite+aiosqlite:///{tmp_path / 'test.db'}")
+        try:
+            now = discord.utils.utcnow()
+            made = Block("discord", str(world.guild.id), str(world.alice.id), "Alice", "1", now)
+            assert await elsewhere.blocks.add(made) is None
+        finally:
+            await elsewhere.close()
+        await world.ask("are you there?")
+        assert world.said() == []
+        assert await world.turns() == []

@@ -1,0 +1,1 @@
+"""What bounds conversations, as far as it has to be kept."""
