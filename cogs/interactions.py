@@ -18,7 +18,7 @@ from bot.chat.messages import Scope
 from bot.chat.talk.faults import line_for
 from bot.errors import CaduceusError, NotAllowed, NotFound, UserError
 from cogs.client import CaduceusBot
-from cogs.platform import Channel, may_send_in
+from cogs.platform import AUTOMOD_LINE, Channel, is_refused_by_automod, may_send_in
 
 _log = logging.getLogger(__name__)
 
@@ -177,6 +177,9 @@ class CaduceusTree(app_commands.CommandTree[discord.Client]):
             return
         if isinstance(error, app_commands.CommandSignatureMismatch | app_commands.CommandNotFound):
             await tell(interaction, "This command has changed. Try again in a minute.")
+            return
+        if is_refused_by_automod(cause):
+            await tell(interaction, AUTOMOD_LINE)
             return
         if isinstance(cause, discord.Forbidden):
             await tell(interaction, "I lack a permission for that in this channel.")

@@ -18,7 +18,6 @@ from cogs.interactions import (
     told,
 )
 from cogs.platform import (
-    AUTOMOD_LINE,
     WRITE_ERRORS,
     Channel,
     is_refused_by_automod,
@@ -75,9 +74,8 @@ class TurnButton(
             try:
                 await ACTIONS[self.action](interaction, turn, channel_of(interaction))
             except WRITE_ERRORS as error:
-                is_automod = is_refused_by_automod(error)
-                said = AUTOMOD_LINE if is_automod else f"Discord did not let me: {error}"
-                await tell(interaction, said)
+                if not is_refused_by_automod(error):  # which people have been told
+                    await tell(interaction, f"Discord did not let me: {error}")
 
     async def _turn(self, interaction: Interaction) -> Turn:
         bot = bot_of(interaction)

@@ -26,6 +26,7 @@ class ModerationCommands(
         self._moderation = bot.moderation
         self._sweeper = Sweeper(bot, bot.moderation.purger)
         bot.serving.on_ended(self._ended)
+        bot.serving.on_refused(self._refused)
 
     async def cog_unload(self) -> None:
         """What is being taken away goes on at the next start."""
@@ -78,11 +79,12 @@ class ModerationCommands(
         else:
             await set_log(interaction, channel)
 
-    async def _ended(self, reply: Reply, was_refused: bool) -> None:
+    async def _ended(self, reply: Reply) -> None:
         """Tell moderators of replies that fail."""
-        key: ChannelKey = reply.turn.channel
-        await self._moderation.outages.ended(key, reply.outcome)
-        if was_refused:
-            text = "This server's AutoMod did not let a reply of mine through"
-            event = Event(EventKind.AUTOMOD, text, channel_id=key.channel_id)
-            await self._moderation.journal.note(key.guild_id, event)
+        await self._moderation.outages.ended(reply.turn.channel, reply.outcome)
+
+    async def _refused(self, key: ChannelKey) -> None:
+        """Tell moderators of what AutoMod refuses."""
+        text = "This server's AutoMod did not let a reply of mine through"
+        event = Event(EventKind.AUTOMOD, text, channel_id=key.channel_id)
+        await self._moderation.journal.note(key.guild_id, event)

@@ -185,17 +185,15 @@ class _Work:
 
     async def _delete(self, channel: Channel, message: PurgedMessage) -> None:
         number = int(message.message_id)
-        if not message.is_own and not may_delete_all(self._bot, channel):
+        may_all = may_delete_all(self._bot, channel)
+        if not may_all and not message.is_own:
             await self._end([message], is_left=True)
             return
+        delete = partial(self._bot.voices.delete, channel, number)
+        if may_all:
+            delete = partial(self._bot.http.delete_message, channel.id, number, reason=self._reason)
         try:
-            if message.is_own:
-                await self._awake(channel, partial(self._bot.voices.delete, channel, number))
-            else:
-                delete = partial(
-                    self._bot.http.delete_message, channel.id, number, reason=self._reason
-                )
-                await self._awake(channel, delete)
+            await self._awake(channel, delete)
         except WRITE_ERRORS as error:
             is_over = is_gone(error) or getattr(error, "code", 0) == UNKNOWN_CHANNEL
             if is_passing(error):

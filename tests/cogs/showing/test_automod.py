@@ -1,9 +1,9 @@
 """A server's own AutoMod refuses what the bot writes: a plain line, not a fault."""
 
+import asyncio
 import logging
 from pathlib import Path
 
-import discord
 import pytest
 import simcord
 from worlds import World, held, labels, let, talking
@@ -129,5 +129,19 @@ async def test_a_swipe_turned_to_that_is_refused_is_told_to_who_pressed(tmp_path
         await world.alice.click(world.messages()[0], label="Regenerate")
         refuse(world, "PATCH", A_MESSAGE)
         result = await world.alice.click(world.messages()[0], label="◀")
-        assert result.followups[0].content == LINE.removeprefix("⚠️ ")
-        assert isinstance(world.messages()[0], discord.Message)
+        assert result.followups == []
+        assert world.said() == ["Something else.", LINE]
+
+
+async def test_a_refused_greeting_is_not_kept(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        card = world.personas_folder / "nessa.toml"
+        text = 'name = "Nessa"\ndescription = "{{char}} rows."\ngreeting = "Foul!"\n'
+        await asyncio.to_thread(card.write_text, text, "utf-8")
+        await world.bot.desk.library.refresh()
+        await world.chief.slash(world.channel, "settings set", key="voice", value="bot")
+        refuse(world, "POST", MESSAGES)
+        await world.chief.slash(world.channel, "persona use", name="Nessa")
+        assert world.said()[-1] == LINE
+        assert "Foul!" not in "".join(world.said())
+        assert await world.turns() == []
