@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import simcord
-from worlds import World, held, labels, let, talking
+from worlds import QUICK, World, held, labels, let, talking
 
 from bot.chat.messages import TurnState
 
@@ -72,13 +73,15 @@ async def test_a_reply_that_is_refused_while_it_streams_is_kept_as_it_was_shown(
 
 async def test_the_last_edit_refused_leaves_what_was_shown(tmp_path: Path) -> None:
     engine, gate = held("A fine beginning. Then the foul end.", letters=17)
-    async with talking(tmp_path, engine=engine) as world:
+    async with talking(tmp_path, engine=engine, pace=replace(QUICK, edit_seconds=5.0)) as world:
         await world.ask("tell me")
         let(gate, 1)
         await world.pass_time(1)
         refuse(world, "PATCH", A_MESSAGE)
         let(gate)
-        await world.pass_time(3)
+        await world.pass_time(1)
+        assert world.said() == ["A fine beginning."]
+        await world.pass_time(20)
         assert world.said() == ["A fine beginning.", LINE]
         reply = (await world.turns())[-1]
         assert (reply.text, reply.state) == ("A fine beginning.", TurnState.CUT)
