@@ -191,7 +191,7 @@ class _Line:
 
     def __init__(self, interaction: Interaction) -> None:
         self._interaction = interaction
-        self._told_at = time.monotonic() - PROGRESS_SECONDS + 1.0
+        self._told_at = time.monotonic()
         self._edits: set[asyncio.Task[None]] = set()
 
     def tell(self, done: int, of: int) -> None:

@@ -21,6 +21,7 @@ from worlds import QUICK, World, held, let, new_bot, talking
 
 from bot.chat.messages import ChannelKey, IncomingMessage, Speaker
 from bot.chat.moderation.purges import PurgeWish
+from cogs.commands.moderating import purge as purging
 from cogs.commands.moderating import sweeping
 from cogs.platform import bare_key
 
@@ -222,6 +223,21 @@ async def test_messages_too_old_for_many_at_once_go_one_by_one(
         await purged(world, count=1)
         assert contents(world) == []
         assert not world.requests("POST", "/messages/bulk-delete")
+
+
+async def test_a_long_one_says_how_far_it_has_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "BULK_AGE", timedelta(0))
+    monkeypatch.setattr(purging, "PROGRESS_SECONDS", 0.0)
+    async with talking(tmp_path) as world:
+        for number in range(3):
+            await world.ask(f"word {number}")
+        asked = await ask_purge(world, since="1h")
+        await press(world, asked)
+        edits = [str(entry) for entry in world.requests("PATCH", "/@original")]
+        assert any("In Discord: 1 of 6 messages…" in edit for edit in edits)
+        assert answer(asked).startswith("Purged: 3 exchanges")
 
 
 async def test_without_the_permission_only_the_bots_own_go_in_discord(tmp_path: Path) -> None:
