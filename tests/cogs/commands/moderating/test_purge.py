@@ -305,6 +305,16 @@ async def test_in_a_thread(tmp_path: Path) -> None:
         assert [turn.text for turn in await world.turns()] == ["first", "One."]
 
 
+async def test_in_the_chat_of_a_voice_channel(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        voice = world.guild.create_voice_channel("parlour")
+        await world.alice.send(voice, f"{world.me} in here")
+        assert len(contents(world, voice)) == 2
+        asked = await ask_purge(world, channel=voice, count=1)
+        await press(world, asked)
+        assert contents(world, voice) == []
+
+
 async def test_in_a_direct_message_the_bots_own_go(tmp_path: Path) -> None:
     async with talking(tmp_path) as world:
         user = world.alice.user
