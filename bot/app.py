@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from bot.chat.engines import Engines, NamedEngine
+from bot.chat.limits.blocking import BlockedCheck
 from bot.chat.limits.making import make_gate
+from bot.chat.moderation.desk import Moderation, open_moderation
 from bot.chat.personas.guild.desk import PersonaDesk, open_desk
 from bot.chat.personas.library import PersonaLibrary
 from bot.chat.ports import Personas
@@ -24,6 +26,7 @@ from bot.chat.roleplay.shelf import GuildShelf
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.channel_states import ChannelStates
 from bot.chat.talk.conversations import Conversations, utc_now
+from bot.chat.talk.taking_out import TakingOut
 from bot.engine.api import Engine, EngineState
 from bot.errors import CaduceusError, EngineError, SettingsError
 from bot.metrics import MetricsServer
@@ -48,6 +51,7 @@ class App:
     desk: PersonaDesk
     notebook: Notebook
     summaries: SummaryDesk
+    moderation: Moderation
     library: PersonaLibrary  # the owner's folder, one of the homes of `personas`
     engine_start: asyncio.Task[None]  # done when one answers; raises where none could be started
     engine_lost: asyncio.Task[EngineError]  # done when an engine needs another process
@@ -107,7 +111,15 @@ async def open_app(
                 database.ledger,
                 utc_now,
                 owners=frozenset(f"discord:{number}" for number in settings.owner_ids),
+                checks=[BlockedCheck(database.blocks)],
             ),
+        )
+        moderation = open_moderation(
+            conversations,
+            TakingOut(database.history, channels, utc_now),
+            blocks=database.blocks,
+            log_channels=database.log_channels,
+            purges=database.purges,
         )
         folding = _fold_when_idle(conversations, database, settings.thinking_tokens)
         stack.push_async_callback(folding.close)
@@ -137,6 +149,7 @@ async def open_app(
                 clock=utc_now,
                 stir=folding.stir,
             ),
+            moderation,
             library,
             one_answers,
             lost,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from discord.ext import commands
 
+from bot.chat.moderation.desk import Moderation
 from bot.chat.personas.guild.desk import PersonaDesk
 from bot.chat.personas.pictures import PersonaPictures
 from bot.chat.roleplay.memory.notebook import Notebook
@@ -20,6 +21,8 @@ from cogs.commands.library.deleting import UndoDeletion
 from cogs.commands.lore import LoreCommands
 from cogs.commands.lost import LostControls
 from cogs.commands.memory import MemoryCommands
+from cogs.commands.moderating.log_writer import LogWriter
+from cogs.commands.moderation import ModerationCommands
 from cogs.commands.persona import PersonaCommands
 from cogs.commands.personas.pages import PageButton
 from cogs.commands.roleplay import RoleplayCommands
@@ -41,6 +44,7 @@ def build_bot(
     notebook: Notebook,
     *,
     summaries: SummaryDesk,
+    moderation: Moderation,
     owner_ids: frozenset[int] = frozenset(),
     version: str = "",
     pace: Pace | None = None,
@@ -63,6 +67,7 @@ def build_bot(
         desk,
         notebook,
         summaries=summaries,
+        moderation=moderation,
         owner_ids=owner_ids,
         version=version,
         pace=pace,
@@ -80,6 +85,8 @@ def _cogs(bot: CaduceusBot) -> Iterator[commands.Cog]:
     yield LoreCommands(bot)
     yield MemoryCommands(bot)
     yield SettingsCommands(bot)
+    yield ModerationCommands(bot)
+    yield LogWriter(bot)
     yield Status(bot)
     yield Why(bot)
     yield LostControls()

@@ -15,6 +15,7 @@ from discord.ext import commands
 
 from bot.chat.limits.gate import Admission
 from bot.chat.messages import ChannelKey, Turn
+from bot.chat.moderation.desk import Moderation
 from bot.chat.moderation.replay import Replayer
 from bot.chat.personas.guild.desk import PersonaDesk
 from bot.chat.personas.pictures import PersonaPictures
@@ -75,6 +76,7 @@ class CaduceusBot(commands.Bot):
         notebook: Notebook,
         *,
         summaries: SummaryDesk,
+        moderation: Moderation,
         owner_ids: frozenset[int] = frozenset(),
         version: str = "",
         pace: Pace | None = None,
@@ -107,6 +109,7 @@ class CaduceusBot(commands.Bot):
         self.notebook = notebook
         self.summaries = summaries
         self.replays = Replayer(conversations)
+        self.moderation = moderation
         self._gone_pictures: list[str] = []
         self.version = version
         self.doing: set[Hashable] = set()  # commands and controls that have not ended yet

@@ -21,7 +21,7 @@ from cogs.interactions import (
     tell,
     told,
 )
-from cogs.platform import WRITE_ERRORS
+from cogs.platform import WRITE_ERRORS, is_refused_by_automod
 from cogs.rights.table import row_of_control
 
 _log = logging.getLogger(__name__)
@@ -75,6 +75,8 @@ class KeptControl(discord.ui.DynamicItem[discord.ui.Item[Any]], template=r"(?!)"
                 try:
                     await self.press(interaction)
                 except WRITE_ERRORS as error:
+                    if is_refused_by_automod(error):
+                        return  # which people have been told
                     if getattr(error, "code", 0) not in GONE_CODES:
                         await tell(interaction, f"Discord did not let me: {error}")
 

@@ -18,6 +18,7 @@ from discord import app_commands
 from bot.chat.talk.faults import line_for
 from bot.errors import CaduceusError, NotAllowed, UserError
 from cogs.client import Interaction, bot_of, channel_of
+from cogs.platform import AUTOMOD_LINE, is_refused_by_automod
 from cogs.rights.holding import (
     is_asker,
     is_moderator,
@@ -241,6 +242,9 @@ class CaduceusTree(app_commands.CommandTree[discord.Client]):
             return
         if isinstance(error, app_commands.CommandSignatureMismatch | app_commands.CommandNotFound):
             await tell(interaction, "This command has changed. Try again in a minute.")
+            return
+        if is_refused_by_automod(cause):
+            await tell(interaction, AUTOMOD_LINE)
             return
         if isinstance(cause, discord.Forbidden):
             await tell(interaction, "I lack a permission for that in this channel.")

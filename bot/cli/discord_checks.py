@@ -28,6 +28,7 @@ PERMISSIONS: Mapping[str, tuple[int, str]] = {
         1 << 16,
         "to reply to a message, and to answer what it missed while it was away",
     ),
+    "Manage Messages": (1 << 13, "to delete people's messages when a moderator purges them"),
     "Manage Webhooks": (1 << 29, "to have personas speak under their own name and picture"),
     "Create Public Threads": (1 << 35, "to open a thread for a scene or a fork"),
     "Send Messages in Threads": (1 << 38, "to answer in threads"),

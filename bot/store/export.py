@@ -17,6 +17,7 @@ from bot.store.connecting.connection import is_sqlite, parse_url, run_once, sqli
 from bot.store.connecting.migrate import newest_revision, read_chain, stored_revision
 from bot.store.limits.ledger import exported_spending
 from bot.store.memory.facts import exported_facts
+from bot.store.moderation.exporting import blocks, log_channels, purges
 from bot.store.personas import exporting
 from bot.store.scenes.exporting import scenes
 from bot.store.tables import (
@@ -128,6 +129,9 @@ def _write_all(
     _write_list(writer, "casts", exporting.casts(connection))
     _write_list(writer, "facts", exported_facts(connection))
     _write_list(writer, "scenes", scenes(connection))
+    _write_list(writer, "blocks", blocks(connection))
+    _write_list(writer, "log_channels", log_channels(connection))
+    _write_list(writer, "purges", purges(connection))
     _write_list(writer, "tokens_spent", exported_spending(connection))
     writer.write("]}\n")
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 
@@ -14,9 +14,11 @@ from bot.chat.talk.conversations import Conversations, Reply
 from bot.chat.talk.faults import line_for
 from bot.errors import CaduceusError, NotFound
 from cogs.platform import (
+    AUTOMOD_LINE,
     FAULT,
     WRITE_ERRORS,
     Channel,
+    is_refused_by_automod,
     may_send_in,
     persistently,
 )
@@ -28,6 +30,9 @@ from cogs.showing.voice import BotVoice, ViewOf, delete_quietly
 from cogs.showing.webhooks.voices import Voices
 
 LAST_WRITES_SECONDS = 10.0
+
+OnEnded = Callable[[Reply], Awaitable[None]]
+OnRefused = Callable[[ChannelKey], Awaitable[None]]
 
 _log = logging.getLogger(__name__)
 
@@ -55,12 +60,25 @@ class Serving:
         self._showing: dict[int, bool] = {}  # turns being shown; True: another swipe by now
         self._closed: set[int] = set()  # channels where we may not send, and the log has said so
         self._busy: set[asyncio.Task[object]] = set()  # buttons' and commands' tasks
+        self._on_ended: list[OnEnded] = []
+        self._on_refused: list[OnRefused] = []
 
     def serve(self, key: ChannelKey, channel: Channel) -> None:
         """Answer what waits in a channel. Returns at once."""
         self._wanted[key.channel_id] = (key, channel)
         if key.channel_id not in self._workers:
             self._start(key.channel_id)
+
+    def on_ended(self, tell: OnEnded) -> None:
+        """Have `tell` called with every reply at its end."""
+        self._on_ended.append(tell)
+
+    def on_refused(self, tell: OnRefused) -> None:
+        """Have `tell` called with the channel where AutoMod let something of the bot's not through.
+
+        People are told by then.
+        """
+        self._on_refused.append(tell)
 
     def say(
         self, channel: Channel, line: str, *, mark: str = FAULT, answers: int | None = None
@@ -91,7 +109,8 @@ class Serving:
     ) -> None:
         """Bring a turn's messages to its active swipe; to the last one of several asked for.
 
-        `reads_so`: their text is that already, as far as it takes as many messages.
+        `reads_so`: their text is that already, as far as it takes as many messages. Raises
+        WRITE_ERRORS; where AutoMod refuses it, people are told.
         """
         if turn.turn_id in self._showing:  # whoever is at it goes on to this swipe
             self._showing[turn.turn_id] = True
@@ -106,6 +125,11 @@ class Serving:
                 screen.assume([piece.content for piece in pieces])
             with self._at_work():
                 await self._show(turn, screen, manner)
+        except discord.HTTPException as error:
+            if is_refused_by_automod(error):
+                self.say(channel, AUTOMOD_LINE)
+                await self._refused(turn.channel)
+            raise
         except NotFound:  # deleted meanwhile, with the messages that it was known to have
             return
         finally:
@@ -260,7 +284,16 @@ class Serving:
             await reply.end(error)  # else its channel would stay locked
             raise
         on_gone = self._conversations.deleted
-        await Delivery(reply, screen, channel, self._budget, self._pace, on_gone, manner).run()
+        delivery = Delivery(reply, screen, channel, self._budget, self._pace, on_gone, manner)
+        await delivery.run()
+        for tell in self._on_ended:
+            await tell(reply)
+        if delivery.was_refused:
+            await self._refused(reply.turn.channel)
+
+    async def _refused(self, key: ChannelKey) -> None:
+        for tell in self._on_refused:
+            await tell(key)
 
     async def _say(self, channel: Channel, line: str, answers: int | None = None) -> None:
         nonce = secrets.token_hex(8)

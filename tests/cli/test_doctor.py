@@ -130,7 +130,7 @@ async def test_discords_own_trouble_is_a_warning(
 
 
 def test_the_permission_integer_is_the_sum_that_the_readme_explains() -> None:
-    assert PERMISSION_INTEGER == 309_774_584_832
+    assert PERMISSION_INTEGER == 309_774_593_024
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     assert f"permissions={PERMISSION_INTEGER}&scope=bot+applications.commands" in readme
     for name, (bit, reason) in PERMISSIONS.items():

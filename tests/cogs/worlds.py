@@ -18,8 +18,10 @@ import simcord
 from empty_database import put_empty_database
 
 from bot.chat.engines import Engines
+from bot.chat.limits.blocking import BlockedCheck
 from bot.chat.limits.making import make_gate
 from bot.chat.messages import JsonValue, Scope, Turn
+from bot.chat.moderation.desk import open_moderation
 from bot.chat.personas.guild.desk import open_desk
 from bot.chat.personas.library import PersonaLibrary
 from bot.chat.prompt.recollection import JoinedMemory
@@ -28,7 +30,9 @@ from bot.chat.roleplay.memory.recall import Recall
 from bot.chat.roleplay.memory.summary import SummaryDesk, SummaryTeller
 from bot.chat.roleplay.shelf import GuildShelf
 from bot.chat.settings import SettingsCascade
+from bot.chat.talk.channel_states import ChannelStates
 from bot.chat.talk.conversations import Conversations
+from bot.chat.talk.taking_out import TakingOut
 from bot.engine.api import GenerationRequest
 from bot.engine.fake import FakeEngine
 from bot.errors import EngineError
@@ -197,6 +201,7 @@ def new_bot(
     desk = open_desk(library, database.personas, database.lorebooks, database.casts)
     personas = desk.personas
     notebook = Notebook(database.facts)
+    channels = ChannelStates()
     conversations = Conversations(
         database.history,
         SettingsCascade(database.settings, personas),
@@ -205,12 +210,14 @@ def new_bot(
         max_reply_tokens=2048,
         clock=discord.utils.utcnow,
         random=Random(1),
+        channels=channels,
         shelf=GuildShelf(desk.lorebooks),
         scenes=database.scenes,
         gate=make_gate(
             database.ledger,
             discord.utils.utcnow,
             owners=frozenset(f"discord:{number}" for number in owner_ids),
+            checks=[BlockedCheck(database.blocks)],
         ),
         memory=JoinedMemory(
             [
@@ -232,6 +239,13 @@ def new_bot(
         desk,
         notebook,
         summaries=summaries,
+        moderation=open_moderation(
+            conversations,
+            TakingOut(database.history, channels, discord.utils.utcnow),
+            blocks=database.blocks,
+            log_channels=database.log_channels,
+            purges=database.purges,
+        ),
         version="0.1.0",
         pace=pace,
         data_dir=data_dir,

@@ -47,6 +47,7 @@ class Outcome:
     error: str = ""
     statistics: GenerationStatistics | None = None
     is_too_long: bool = False  # trying again cannot help: what was said has to be shorter
+    is_engine_down: bool = False  # no engine could write it
 
 
 def _stops(prompt: Prompt, *, again: bool) -> tuple[str, ...]:
@@ -117,6 +118,7 @@ class ReplyWriter:
                 FinishReason.CANCELLED,
                 line_for(error),
                 is_too_long=isinstance(error, RequestTooLarge),
+                is_engine_down=isinstance(error, ENGINE_IS_DOWN),
             )
 
     async def record(self, created_at: datetime) -> GenerationRecord | None:

@@ -8,6 +8,7 @@ from bot.chat.messages import ChannelKey, Erased
 from bot.store.limits.ledger import forget_spending
 from bot.store.memory.staleness import forget_written_about
 from bot.store.memory.upkeep import forget_persons_facts
+from bot.store.moderation.purging import forget_moderator
 from bot.store.personas.purging import forget_person
 from bot.store.scenes.purging import forget_player
 from bot.store.tables import AskerRow, ChannelRow, ConversationRow, MessageRow, TurnRow
@@ -47,6 +48,7 @@ def erase(connection: Connection, platform: str, speaker_id: str) -> Erased:
     forget_person(connection, speaker_id)
     forget_persons_facts(connection, platform, speaker_id)
     forget_player(connection, platform, speaker_id)
+    forget_moderator(connection, platform, speaker_id)
     forget_spending(connection, platform, speaker_id)
     return Erased(tuple(sorted(turn_ids)), tuple(messages))
 

@@ -1,0 +1,1 @@
+"""What `/moderation` shows and asks: purges, blocks, the log channel."""
