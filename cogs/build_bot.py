@@ -23,6 +23,7 @@ from cogs.commands.memory import MemoryCommands
 from cogs.commands.persona import PersonaCommands
 from cogs.commands.personas.pages import PageButton
 from cogs.commands.roleplay import RoleplayCommands
+from cogs.commands.setting_panel.panel import PanelControl
 from cogs.commands.settings import SettingsCommands
 from cogs.commands.status import Status
 from cogs.commands.undo import UndoButton
@@ -51,8 +52,8 @@ def build_bot(
     With `data_dir`, commands are only synced when they have changed since the last time. `pictures`
     are others than the desk's.
     """
-    buttons = (TurnButton, UndoButton, PageButton, UndoDeletion, ReplayButton)
-    parts = BotParts(CaduceusTree, buttons, view_of, _cogs)
+    kept = (TurnButton, UndoButton, PageButton, UndoDeletion, ReplayButton, PanelControl)
+    parts = BotParts(CaduceusTree, kept, view_of, _cogs)
     return CaduceusBot(
         conversations,
         parts,
@@ -78,8 +79,8 @@ def _cogs(bot: CaduceusBot) -> Iterator[commands.Cog]:
     yield SettingsCommands(bot)
     yield Status(bot)
     yield Why(bot)
-    yield LostControls()
     if bot.conversations.scenes is not None:
         director = Director(bot.conversations, bot.conversations.scenes)
         yield RoleplayCommands(bot, director)
         yield Fork(bot, director)
+    yield LostControls()  # after whoever listens for forms by themselves

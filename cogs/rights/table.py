@@ -143,9 +143,7 @@ CONTROLS: Mapping[str, Row] = {
     "PanelControl": _control(
         "the panel of settings; each change asks as `/settings set` does", Right.PRESSER
     ),
-    "SettingForm": _control(
-        "a form of that panel; it asks as `/settings set` does", Right.EVERYONE
-    ),
+    "SettingForm": _control("a form of that panel; it asks as `/settings set` does", Right.PRESSER),
     "PurgeView": _control(
         "the question of `/moderation purge`", Right.PRESSER, Right.MODERATOR, does="A purge"
     ),

@@ -156,7 +156,6 @@ async def complete(one: Member, name: str, option: str, filled: dict[str, Any]) 
 
 # Commands whose rows were there before them. Nothing is to be added here: take out what has come.
 COMING = (
-    "settings panel",
     "moderation block",
     "moderation log",
     "moderation purge",

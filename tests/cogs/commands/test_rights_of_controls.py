@@ -74,10 +74,10 @@ LETS: Mapping[str, set[str]] = {
     "ForgetView": EVERYBODY,  # their own data; it asks once more for somebody else's
 }
 # Controls whose rows were there before them. Nothing is to be added here: take out what has come.
-COMING = {"PanelControl", "SettingForm", "PurgeView", "LogView", "ForgetView"}
+COMING = {"PurgeView", "LogView", "ForgetView"}
 FOR_ANYBODY_WHO_MAY = {
     "TurnButton", "UndoButton", "UndoDeletion", "SummaryForm", "ShortForm", "LongForm",
-    "PictureForm", "CreateForm", "NameForm", "ReplayButton", "SettingForm",
+    "PictureForm", "CreateForm", "NameForm", "ReplayButton",
 }  # fmt: skip
 
 
