@@ -162,7 +162,7 @@ class ChannelSettings(BaseModel):
     history_scope: Annotated[Literal["channel", "user"], InDirect.NOBODY] = Field(
         "channel",
         description="Whose turns the model sees: everybody's in the channel, or those of whoever "
-        "asks and the replies to them alone.",
+        "asks and the replies to them alone. Scenes are everybody's.",
     )
     streaming: Literal["on", "off"] = Field(
         "on",
@@ -197,7 +197,8 @@ class ChannelSettings(BaseModel):
         0,
         ge=0,
         le=100_000_000,
-        description="How many tokens a day the bot writes for one member; 0 is no limit.",
+        description="How many tokens a day (of UTC) the bot writes for one member in the server; "
+        "0 is no limit.",
     )
     quiet_hours: Annotated[str, "hours"] = Field(
         "",

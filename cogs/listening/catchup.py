@@ -255,7 +255,9 @@ class CatchUp(commands.Cog):
             _log.info("Channel %s cannot be answered in: %s", key, error)
             return
         if channel is not None:
-            self._bot.serving.serve(key, channel)
+            # As the channel is now, not as it was stored: it may be age-restricted.
+            now = key if key.is_direct else key_of(channel)
+            self._bot.serving.serve(now, channel)
 
     async def _channel(self, key: ChannelKey) -> Channel | None:
         found = self._at_hand(key)

@@ -263,7 +263,7 @@ class Replies:
                         "What this reply answers is no longer there.", "Say something new to me."
                     )
                 turn = await self._history.begin_swipe(turn_id)
-            others = await self._casting.beside(turn.channel, turn.persona_id)
+            others = await self._casting.beside(channel, turn.persona_id)
             occasion = self._occasion(kind, others)
             if kind is ReplyKind.CONTINUED:  # what it was told, it goes on with
                 record = await self._history.generation(turn.turn_id, turn.active_swipe)

@@ -31,7 +31,7 @@ const GROUPS = [
     { key: "creator_notes", label: "Creator's notes", kind: "text", help: "For people; never in a prompt." },
     { key: "creator", label: "Creator", kind: "line", most: 1_000 },
     { key: "character_version", label: "Version", kind: "line", most: 1_000 },
-    { key: "tags", label: "Tags", kind: "commas", help: "With commas between." },
+    { key: "tags", label: "Tags", kind: "commas", help: "With commas between; «nsfw» keeps it to age-restricted channels." },
   ] },
 ];
 const EMPTY = { fields: { name: "" }, lore: { count: 0, entries: [] }, warnings: [], formats: [], file: "", version: "",

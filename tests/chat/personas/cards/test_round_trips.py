@@ -162,6 +162,7 @@ personas = st.builds(
     group_greetings=st.lists(plain_words.filter(bool), max_size=2),
     tags=st.lists(plain_words.filter(bool), max_size=2),
     stop_words=st.lists(plain_words.filter(bool), max_size=2),
+    age_restricted=st.booleans(),
     depth_prompt=st.none() | st.builds(
         DepthPrompt, text=plain_words.filter(bool), depth=st.integers(0, 9),
         role=st.sampled_from(["system", "user", "assistant"]),
