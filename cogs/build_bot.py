@@ -56,11 +56,8 @@ def build_bot(
     With `data_dir`, commands are only synced when they have changed since the last time. `pictures`
     are others than the desk's.
     """
-    buttons = (
-        *(TurnButton, UndoButton, PageButton, UndoDeletion, ReplayButton),
-        PanelControl,
-    )
-    parts = BotParts(CaduceusTree, buttons, view_of, _cogs)
+    kept = (TurnButton, UndoButton, PageButton, UndoDeletion, ReplayButton, PanelControl)
+    parts = BotParts(CaduceusTree, kept, view_of, _cogs)
     return CaduceusBot(
         conversations,
         parts,
@@ -89,8 +86,8 @@ def _cogs(bot: CaduceusBot) -> Iterator[commands.Cog]:
     yield LogWriter(bot)
     yield Status(bot)
     yield Why(bot)
-    yield LostControls()
     if bot.conversations.scenes is not None:
         director = Director(bot.conversations, bot.conversations.scenes)
         yield RoleplayCommands(bot, director)
         yield Fork(bot, director)
+    yield LostControls()  # after whoever listens for forms by themselves

@@ -127,11 +127,13 @@ class ControlView(discord.ui.View):
 class ControlForm(discord.ui.Modal):
     """A form with the rights of its class, which are asked for when it comes back."""
 
+    presser: int | None = None  # whom it was made for
+
     async def interaction_check(self, interaction: Interaction, /) -> bool:
         """Whether the table lets the person send it, who may have lost a right meanwhile."""
         async with told(interaction):
             try:
-                await require_control(interaction, type(self))
+                await require_control(interaction, type(self), presser=self.presser)
             except NotAllowed as error:
                 raise self.refused(error) from error
             return True

@@ -20,7 +20,7 @@ from cogs.commands.setting_panel.looks import (
     source,
     values_of_change,
 )
-from cogs.commands.setting_panel.panel import heard_late, open_panel
+from cogs.commands.setting_panel.panel import open_panel, submitted
 from cogs.commands.setting_panel.place import require_setter, setter_of
 from cogs.interactions import Interaction, acknowledge, channel_of
 from cogs.platform import NOBODY, key_of
@@ -149,8 +149,8 @@ class SettingsCommands(
 
     @commands.Cog.listener()
     async def on_interaction(self, interaction: Interaction) -> None:
-        """Hear of the panel's forms that were opened before a restart."""
-        await heard_late(interaction)
+        """Hear of the panel's forms, also of those that were opened before a restart."""
+        await submitted(interaction)
 
     @app_commands.command()
     async def history(self, interaction: Interaction) -> None:

@@ -111,13 +111,6 @@ CONTROLS: Mapping[str, Row] = {
     ),
     "UndoDeletion lore": _control("Undo, after a lorebook was deleted", Right.SERVER, does=_BOOKS),
     "PageButton": _control("the pages of `/persona list`", Right.PRESSER),
-    "PanelControl": _control(
-        "the panel of settings; each change asks as `/settings set` does",
-        Right.PRESSER,
-    ),
-    "SettingForm": _control(
-        "a form of that panel; it asks as `/settings set` does", Right.EVERYONE
-    ),
     "Pages": _control("the pages of an answer", Right.PRESSER),
     "SummaryView": _control(
         "Rewrite and Rebuild, under `/memory summary`", Right.PRESSER, Right.MODERATOR
@@ -147,6 +140,10 @@ CONTROLS: Mapping[str, Row] = {
         "the question of `/lore import`", Right.PRESSER, Right.SERVER, does=_BOOKS
     ),
     "NameForm": _control("the form of another name", Right.SERVER),
+    "PanelControl": _control(
+        "the panel of settings; each change asks as `/settings set` does", Right.PRESSER
+    ),
+    "SettingForm": _control("a form of that panel; it asks as `/settings set` does", Right.PRESSER),
     "PurgeView": _control(
         "the question of `/moderation purge`", Right.PRESSER, Right.MODERATOR, does="A purge"
     ),

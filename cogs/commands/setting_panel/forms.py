@@ -1,6 +1,6 @@
 """The form in which a value is typed. What is submitted is read also after a restart."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
 import discord
@@ -8,27 +8,24 @@ import discord
 from cogs.commands.library.asking import TellingForm
 from cogs.commands.setting_panel.looks import cut
 from cogs.commands.setting_panel.place import Place
-from cogs.interactions import Interaction
 
 MOST_CHARACTERS = 4_000  # that Discord lets an input have
-OPEN_SECONDS = 3_600.0  # that a form is kept in mind; later, it is read as after a restart
+OPEN_SECONDS = 3_600.0  # for discord.py to keep a form in mind: it is not needed for anything
 _LONG = ("text", "words", "roles")
 
 
 class SettingForm(TellingForm):
-    """Asks for a setting's value."""
+    """Asks for a setting's value. It does nothing itself: the panel hears of what is submitted."""
 
-    def __init__(
-        self, place: Place, current: str, submitted: Callable[[Interaction], Awaitable[None]]
-    ) -> None:
-        """`current` is what the person sees; `submitted` does what they want then."""
+    def __init__(self, place: Place, current: str) -> None:
+        """`current` is what the person sees."""
         definition = place.definition
         super().__init__(
             title=cut(f"Set {definition.key}", 45),
             custom_id=place.form(),
             timeout=OPEN_SECONDS,
         )
-        self._submitted = submitted
+        self.presser = place.user_id
         fits = len(current.encode("utf-16-le")) // 2 <= MOST_CHARACTERS
         is_long = definition.kind in _LONG
         entry: discord.ui.TextInput[Any] = discord.ui.TextInput(
@@ -44,10 +41,6 @@ class SettingForm(TellingForm):
                 component=entry,
             )
         )
-
-    async def on_submit(self, interaction: Interaction, /) -> None:
-        """Take it."""
-        await self._submitted(interaction)
 
 
 def typed_in(data: Mapping[str, Any]) -> str:

@@ -31,10 +31,9 @@ from cogs.commands.setting_panel.place import (
     Place,
     require_setter,
 )
-from cogs.controls import TAKEN_UP, KeptControl, require_control
+from cogs.controls import KeptControl, require_control
 from cogs.interactions import Interaction, bot_of, channel_of, tell, told
 from cogs.platform import NOBODY, key_of
-from cogs.rights.rules import NOT_YOURS
 
 SAID_CHARACTERS = 600  # of a value, in a line
 
@@ -58,11 +57,8 @@ class PanelControl(KeptControl, template=CONTROL):
         return cls(item)
 
     async def press(self, interaction: Interaction) -> None:
-        """Do what it is for, acknowledged first; but a form can only be opened at once.
-
-        What may be changed is looked up anew each time.
-        """
-        if self.act != "type":
+        """Do what the control is for. What may be done is looked up anew each time."""
+        if self.act != "type":  # a form can only be opened at once
             await interaction.response.defer()
         await self._do(interaction, self.place)
 
@@ -72,7 +68,7 @@ class PanelControl(KeptControl, template=CONTROL):
             case "type":
                 require_setter(interaction, place.definition, place.scope)
                 current = text_in(interaction.message, place.definition.key)
-                await interaction.response.send_modal(SettingForm(place, current, submitted))
+                await interaction.response.send_modal(SettingForm(place, current))
             case "page" | "pick" if values:
                 await show(interaction, place.at(values[0]))
             case "take" if values:
@@ -151,29 +147,16 @@ async def change(interaction: Interaction, place: Place, text: str | None) -> No
 
 
 async def submitted(interaction: Interaction) -> None:
-    """Set what was typed into a form."""
+    """Hear of a form of the panel's that was submitted; of any other, do nothing."""
     data: Any = interaction.data or {}
     match = FORM.fullmatch(str(data.get("custom_id", "")))
+    if interaction.type is not discord.InteractionType.modal_submit or match is None:
+        return
+    place = Place.of(match)
     async with told(interaction):
-        if match is None:
-            raise NotFound(OLD, OPEN_ANEW)
-        place = Place.of(match)
-        if interaction.user.id != place.user_id:
-            raise NotAllowed(NOT_YOURS)
+        await require_control(interaction, SettingForm, presser=place.user_id)
         await interaction.response.defer()
         await change(interaction, place, typed_in(data))
-
-
-async def heard_late(interaction: Interaction) -> None:
-    """Take a form that was opened before a restart: nothing else of this process knows it."""
-    data: Any = interaction.data or {}
-    is_form = interaction.type is discord.InteractionType.modal_submit
-    if TAKEN_UP in interaction.extras or not is_form:
-        return
-    if FORM.fullmatch(str(data.get("custom_id", ""))) is not None:
-        async with told(interaction):
-            await require_control(interaction, SettingForm)
-            await submitted(interaction)
 
 
 async def _say_who_was_faster(interaction: Interaction, place: Place, wanted: str | None) -> None:
