@@ -20,6 +20,7 @@ from cogs.commands.lore import LoreCommands
 from cogs.commands.memory import MemoryCommands
 from cogs.commands.persona import PersonaCommands
 from cogs.commands.personas.pages import PageButton
+from cogs.commands.privacy import PrivacyCommands
 from cogs.commands.roleplay import RoleplayCommands
 from cogs.commands.settings import SettingsCommands
 from cogs.commands.status import Status
@@ -74,6 +75,7 @@ def _cogs(bot: CaduceusBot) -> Iterator[commands.Cog]:
     yield LoreCommands(bot)
     yield MemoryCommands(bot)
     yield SettingsCommands(bot)
+    yield PrivacyCommands(bot)
     yield Status(bot)
     yield Why(bot)
     if bot.conversations.scenes is not None:
