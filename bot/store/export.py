@@ -159,7 +159,7 @@ def _write_turns(connection: Connection, conversation_id: int, writer: _Writer) 
     comma = "\n  "
     after = 0
     while page := load_turns_with_rows(
-        connection, chosen.where(TurnRow.id > after).limit(PAGE_ROWS)
+        connection, chosen.where(TurnRow.id > after).limit(PAGE_ROWS), every_quote=True
     ):
         swipes = _swipes(connection, [row.id for _turn, row in page])
         for turn, row in page:

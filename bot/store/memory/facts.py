@@ -22,6 +22,7 @@ from bot.chat.messages import ChannelKey
 from bot.chat.roleplay.memory.facts import MOST_FACTS, Fact, FactSource
 from bot.errors import NotAllowed, NotFound
 from bot.store.memory.tables import FactRow
+from bot.store.privacy.left_out import is_seen, refuse_opted_out, stays_out
 from bot.store.tables import ChannelRow, SwipeRow, TurnRow
 from bot.store.turns.access import (
     find_channel,
@@ -70,7 +71,11 @@ def add_fact(
     source: FactSource | None = None,
     limit: int = MOST_FACTS,
 ) -> Fact:
-    """Keep one. Raises NotAllowed where there are `limit` already, or it is pinned already."""
+    """Keep one. Raises NotAllowed where there are `limit` already, or it is pinned already.
+
+    Also where whoever pins or said it has opted out.
+    """
+    refuse_opted_out(connection, by, source.said_by if source else by)
     channel_id: int = take_channel(connection, channel).id
     in_guild = bool(persona_id) and channel.guild_id is not None
     _refuse_too_many(connection, channel_id, channel.guild_id, persona_id, limit)
@@ -145,8 +150,8 @@ def _holding_in(connection: Connection, channel: ChannelKey) -> ColumnElement[bo
 
 
 def _seen_facts(chosen: ColumnElement[bool]) -> Select[Any]:
-    """Those whose turn is not hidden."""
-    return _facts(chosen).where(TurnRow.hidden_at.is_(None))
+    """Those whose turn is not hidden, of people who have not opted out."""
+    return _facts(chosen).where(is_seen(), ~stays_out(FactRow.said_by))
 
 
 def _facts(chosen: ColumnElement[bool]) -> Select[Any]:
