@@ -12,6 +12,8 @@ from bot.chat.engines import Engines, NamedEngine
 from bot.chat.personas.guild.desk import PersonaDesk, open_desk
 from bot.chat.personas.library import PersonaLibrary
 from bot.chat.ports import Personas
+from bot.chat.privacy.desk import Privacy
+from bot.chat.privacy.staying_out import StayingOut
 from bot.chat.prompt.choosing import FormatChooser, check_format_name
 from bot.chat.prompt.recollection import JoinedMemory
 from bot.chat.roleplay.memory.folder import Folder
@@ -23,6 +25,7 @@ from bot.chat.roleplay.shelf import GuildShelf
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.conversations import Conversations, utc_now
 from bot.chat.talk.turn_taking import ChannelStates
+from bot.disclosing import handling_of
 from bot.engine.api import Engine, EngineState
 from bot.errors import CaduceusError, EngineError, SettingsError
 from bot.metrics import MetricsServer
@@ -47,6 +50,7 @@ class App:
     desk: PersonaDesk
     notebook: Notebook
     summaries: SummaryDesk
+    privacy: Privacy
     library: PersonaLibrary  # the owner's folder, one of the homes of `personas`
     engine_start: asyncio.Task[None]  # done when one answers; raises where none could be started
     engine_lost: asyncio.Task[EngineError]  # done when an engine needs another process
@@ -130,6 +134,11 @@ async def open_app(
                 engines,
                 clock=utc_now,
                 stir=folding.stir,
+            ),
+            Privacy(
+                StayingOut(database.opt_outs, channels, stir=folding.stir),
+                database.belongings,
+                handling_of(settings),
             ),
             library,
             one_answers,

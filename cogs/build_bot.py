@@ -7,6 +7,7 @@ from discord.ext import commands
 
 from bot.chat.personas.guild.desk import PersonaDesk
 from bot.chat.personas.pictures import PersonaPictures
+from bot.chat.privacy.desk import Privacy
 from bot.chat.roleplay.memory.notebook import Notebook
 from bot.chat.roleplay.memory.summary import SummaryDesk
 from bot.chat.talk.conversations import Conversations
@@ -39,6 +40,7 @@ def build_bot(
     notebook: Notebook,
     *,
     summaries: SummaryDesk,
+    privacy: Privacy,
     owner_ids: frozenset[int] = frozenset(),
     version: str = "",
     pace: Pace | None = None,
@@ -58,6 +60,7 @@ def build_bot(
         desk,
         notebook,
         summaries=summaries,
+        privacy=privacy,
         owner_ids=owner_ids,
         version=version,
         pace=pace,

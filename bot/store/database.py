@@ -12,6 +12,7 @@ from bot.store.memory.indexing import Indexing, SqlSearch
 from bot.store.memory.stores import SqlFacts
 from bot.store.memory.summaries import SqlSummaries
 from bot.store.personas.stores import SqlCasts, SqlLorebooks, SqlPersonas
+from bot.store.privacy.exporting import SqlBelongings
 from bot.store.privacy.optouts import SqlOptOuts
 from bot.store.runs import Run
 from bot.store.scenes.stores import SqlScenes
@@ -36,6 +37,7 @@ class Database:
         self._indexing = Indexing(self.search)
         self.summaries = SqlSummaries(transactions)
         self.scenes = SqlScenes(transactions)
+        self.belongings = SqlBelongings(transactions)
         self.opt_outs = SqlOptOuts(transactions, self.run)
 
     @classmethod

@@ -17,6 +17,7 @@ from bot.store.connecting.connection import is_sqlite, parse_url, run_once, sqli
 from bot.store.connecting.migrate import newest_revision, read_chain, stored_revision
 from bot.store.memory.facts import exported_facts
 from bot.store.personas import exporting
+from bot.store.privacy.left_out import exported_opt_outs
 from bot.store.scenes.exporting import scenes
 from bot.store.tables import (
     ChannelRow,
@@ -127,6 +128,7 @@ def _write_all(
     _write_list(writer, "casts", exporting.casts(connection))
     _write_list(writer, "facts", exported_facts(connection))
     _write_list(writer, "scenes", scenes(connection))
+    _write_list(writer, "opt_outs", exported_opt_outs(connection))
     writer.write("]}\n")
 
 

@@ -21,6 +21,9 @@ from bot.chat.engines import Engines
 from bot.chat.messages import Turn
 from bot.chat.personas.guild.desk import open_desk
 from bot.chat.personas.library import PersonaLibrary
+from bot.chat.privacy.desk import Privacy
+from bot.chat.privacy.handling import Handling, TextReceiver
+from bot.chat.privacy.staying_out import StayingOut
 from bot.chat.prompt.recollection import JoinedMemory
 from bot.chat.roleplay.memory.notebook import Notebook
 from bot.chat.roleplay.memory.recall import Recall
@@ -28,6 +31,7 @@ from bot.chat.roleplay.memory.summary import SummaryDesk, SummaryTeller
 from bot.chat.roleplay.shelf import GuildShelf
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.conversations import Conversations
+from bot.chat.talk.turn_taking import ChannelStates
 from bot.engine.api import GenerationRequest
 from bot.engine.fake import FakeEngine
 from bot.errors import EngineError
@@ -188,6 +192,7 @@ def new_bot(
     desk = open_desk(library, database.personas, database.lorebooks, database.casts)
     personas = desk.personas
     notebook = Notebook(database.facts)
+    channels = ChannelStates()
     conversations = Conversations(
         database.history,
         SettingsCascade(database.settings, personas),
@@ -198,6 +203,7 @@ def new_bot(
         random=Random(1),
         shelf=GuildShelf(desk.lorebooks),
         scenes=database.scenes,
+        channels=channels,
         memory=JoinedMemory(
             [
                 notebook,
@@ -213,11 +219,17 @@ def new_bot(
         clock=discord.utils.utcnow,
         stir=lambda _channel: None,
     )
+    privacy = Privacy(
+        StayingOut(database.opt_outs, channels),
+        database.belongings,
+        Handling("SQLite", (TextReceiver("", is_here=True),)),
+    )
     return build_bot(
         conversations,
         desk,
         notebook,
         summaries=summaries,
+        privacy=privacy,
         version="0.1.0",
         pace=pace,
         data_dir=data_dir,

@@ -119,7 +119,7 @@ def remove_fact(connection: Connection, channel: ChannelKey, fact_id: int) -> Fa
 
 def exported_facts(connection: Connection) -> Iterator[dict[str, Any]]:
     """Every fact with its text as it reads now, hidden ones too, for `db export`."""
-    chosen = _facts(true()).order_by(FactRow.id)
+    chosen = selected_facts(true()).order_by(FactRow.id)
     for row in connection.execute(chosen).mappings().all():
         fields = dict(row)
         fields |= {"text": fields.pop("reads") or "", "fact_id": fields.pop("id")}
@@ -151,11 +151,11 @@ def _holding_in(connection: Connection, channel: ChannelKey) -> ColumnElement[bo
 
 def _seen_facts(chosen: ColumnElement[bool]) -> Select[Any]:
     """Those whose turn is not hidden, of people who have not opted out."""
-    return _facts(chosen).where(is_seen(), ~stays_out(FactRow.said_by))
+    return selected_facts(chosen).where(is_seen(), ~stays_out(FactRow.said_by))
 
 
-def _facts(chosen: ColumnElement[bool]) -> Select[Any]:
-    """With their text as it reads now."""
+def selected_facts(chosen: ColumnElement[bool]) -> Select[Any]:
+    """Some facts, hidden ones too, with their text as it `reads` now."""
     return (
         select(*FactRow.__table__.columns, _TEXT.label("reads"), ChannelRow.platform_channel_id)
         .outerjoin(ChannelRow, ChannelRow.id == FactRow.channel_id)

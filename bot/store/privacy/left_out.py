@@ -4,9 +4,9 @@ Every statement that reads turns for people or for the model asks :func:`is_seen
 holds in every process as soon as it is written, whatever a front end forgets.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from sqlalchemy import (
     ColumnElement,
@@ -83,3 +83,10 @@ def refuse_opted_out(connection: Connection, by: str, said_by: str = "") -> None
         raise NotAllowed(OPTED_OUT, WAY_BACK)
     if found:
         raise NotAllowed(THEY_OPTED_OUT)
+
+
+def exported_opt_outs(connection: Connection) -> Iterator[dict[str, Any]]:
+    """Everybody who has opted out, for `db export`."""
+    chosen = select(OptOutRow.__table__).order_by(OptOutRow.platform, OptOutRow.speaker_id)
+    for row in connection.execute(chosen).mappings().all():
+        yield dict(row)

@@ -140,7 +140,9 @@ def replace_message(
 def _what_may_be_kept(connection: Connection, message: IncomingMessage) -> IncomingMessage | None:
     """A message without what it quotes of somebody who has opted out; nothing of their own."""
     quoted = message.reply_to
-    people = {message.author.speaker_id} | ({quoted.author.speaker_id} if quoted else set())
+    people = {message.author.speaker_id}
+    if quoted is not None:
+        people.add(quoted.author.speaker_id)
     out = opted_out(connection, people)
     if message.author.speaker_id in out:
         return None
