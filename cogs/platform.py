@@ -12,7 +12,8 @@ from discord.abc import Snowflake
 from bot.chat.messages import ChannelKey
 
 PLATFORM = "discord"
-NOTICE_MARKS = ("⚠️ ", "⏳ ")  # lines of the bot's own, never part of a conversation
+OWN_DATA = "🔒 "  # before somebody's own data, which is for them alone
+NOTICE_MARKS = ("⚠️ ", "⏳ ", OWN_DATA)  # lines of the bot's own, never part of a conversation
 UNKNOWN_MESSAGE = 10008  # Discord's code
 
 _log = logging.getLogger(__name__)

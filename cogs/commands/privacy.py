@@ -6,7 +6,22 @@ from discord.ext import commands
 
 from bot.errors import NotAllowed
 from cogs.client import CaduceusBot
+from cogs.commands.privacies.about import Owners, show_about
+from cogs.commands.privacies.export import Exports
 from cogs.interactions import Interaction
+from cogs.platform import PLATFORM
+
+OUT = (
+    "You have opted out, here and everywhere else that I am. From now on nothing that you say is "
+    "kept, or seen by the model, and I do not answer you. What was kept before is left out of "
+    "everything, but still there: `/privacy forget` erases it. `/privacy optin` lets you in again."
+)
+STILL_OUT = "You had opted out already, since {since}. `/privacy optin` lets you in again."
+IN = (
+    "You are in again: I hear what you say from now on, everywhere. What was kept of you before "
+    "you opted out is seen again; what you said meanwhile was never kept."
+)
+STILL_IN = "You have not opted out: I hear you already."
 
 
 class PrivacyCommands(
@@ -16,16 +31,18 @@ class PrivacyCommands(
 
     def __init__(self, bot: CaduceusBot) -> None:
         self._bot = bot
+        self._owners = Owners(bot)
+        self._exports = Exports()
 
     @app_commands.command()
     async def about(self, interaction: Interaction) -> None:
         """See what is kept of what people say, where, how long, and who gets it."""
-        raise NotAllowed("This comes soon.")
+        await show_about(interaction, self._owners)
 
     @app_commands.command()
     async def export(self, interaction: Interaction) -> None:
-        """Get everything that is kept of you, as a file."""
-        raise NotAllowed("This comes soon.")
+        """Get everything that is kept of you, as a file in a direct message."""
+        await self._exports.send(interaction)
 
     @app_commands.command()
     @app_commands.describe(member="Somebody else (needs Manage Server); else you")
@@ -36,9 +53,18 @@ class PrivacyCommands(
     @app_commands.command()
     async def optout(self, interaction: Interaction) -> None:
         """Stay out: nothing you say is kept, or seen by the model, anywhere."""
-        raise NotAllowed("This comes soon.")
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        desk, user = self._bot.privacy.staying_out, str(interaction.user.id)
+        said = OUT
+        if not await desk.opt_out(PLATFORM, user):
+            since = await desk.since(PLATFORM, user)
+            shown = discord.utils.format_dt(since, "D") if since else "a moment ago"
+            said = STILL_OUT.format(since=shown)
+        await interaction.followup.send(said, ephemeral=True)
 
     @app_commands.command()
     async def optin(self, interaction: Interaction) -> None:
         """Be heard again after `/privacy optout`."""
-        raise NotAllowed("This comes soon.")
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        was_out = await self._bot.privacy.staying_out.opt_in(PLATFORM, str(interaction.user.id))
+        await interaction.followup.send(IN if was_out else STILL_IN, ephemeral=True)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from weakref import WeakValueDictionary
 
@@ -30,7 +31,7 @@ class MessageListener(commands.Cog):
 
     def __init__(self, bot: CaduceusBot) -> None:
         self._bot = bot
-        self._reader = Reader(bot.conversations, lambda: bot.application_id)
+        self._reader = Reader(bot.conversations, lambda: bot.application_id, self._among)
         self._originals = Originals()
         self._orders: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self._deleted_lately: deque[int] = deque(maxlen=DELETED_KEPT)
@@ -56,6 +57,8 @@ class MessageListener(commands.Cog):
             if message.id in self._deleted_lately:
                 return False  # fetched before it was deleted, and heard only now
             try:
+                if await self._stays_out(message):
+                    return False
                 incoming = await self._reader.read(message, me)
                 heard = await self._heard(message, incoming)
             except CaduceusError as error:
@@ -63,6 +66,18 @@ class MessageListener(commands.Cog):
                 self._say_so(message, me, error)
                 return False
         return heard.addressed
+
+    async def _among(self, people: Collection[str]) -> frozenset[str]:
+        return await self._bot.privacy.staying_out.among(PLATFORM, people)
+
+    async def _stays_out(self, message: discord.Message) -> bool:
+        """Whether a message is not even read, since who sent it has opted out."""
+        account = self._originals.author_of(message) if is_proxied(message) else None
+        if not await self._reader.stays_out(message, account):
+            return False
+        key = key_of(message.channel, message.guild)
+        await self._bot.conversations.history.note_seen(key, str(message.id))
+        return True
 
     def _say_so(
         self, message: discord.Message, me: discord.ClientUser, error: CaduceusError
@@ -108,6 +123,8 @@ class MessageListener(commands.Cog):
             return  # a reply being written: the core knows its text
         is_answered = False
         try:
+            if await self._reader.stays_out(message):
+                return  # what they had said stays as it was: nothing new of theirs is kept
             if is_conversation(message) and isinstance(message.channel, Channel):
                 async with self._order(payload.channel_id):
                     incoming = await self._reader.read_edit(message, me)

@@ -5,9 +5,9 @@ the original a moment later. Its message is a person's, and takes the place of t
 where that is being answered already, and it is not answered twice.
 
 Nothing in such a message tells whose account is behind it. So a proxied speaker is somebody of
-their own, known by webhook and name: whoever has opted out with their account has not opted out
-with their proxies, and the buttons for «the person who asked» are theirs only where the original
-was taken up before its copy came. Other webhooks, the bot's own too, and other bots stay unheard.
+their own, known by webhook and name: whoever opts out with their account is left out where the
+original was heard before its copy came, not otherwise; and the buttons for «the person who asked»
+are theirs only where the original was taken up before that. Other webhooks, the bot's own too, and other bots stay unheard.
 """
 
 import re
@@ -58,6 +58,7 @@ def reply_embed(message: discord.Message) -> tuple[discord.Embed, int] | None:
 @dataclass(slots=True)
 class _Original:
     message_id: int
+    author_id: int
     content: str
     files: list[str]
     sent_at: datetime
@@ -78,7 +79,9 @@ class Originals:
         recent = self._channels.setdefault(message.channel.id, deque(maxlen=REMEMBERED_MESSAGES))
         self._channels.move_to_end(message.channel.id)
         files = [attachment.filename for attachment in message.attachments]
-        recent.append(_Original(message.id, message.content, files, message.created_at))
+        recent.append(
+            _Original(message.id, message.author.id, message.content, files, message.created_at)
+        )
         while len(self._channels) > REMEMBERED_CHANNELS:
             self._channels.popitem(last=False)
 
@@ -97,16 +100,22 @@ class Originals:
 
         Each original is taken once.
         """
-        recent = self._channels.get(copy.channel.id)
-        if not recent:
+        original = self._original_of(copy)
+        if original is None:
             return None
-        found = [kept for kept in recent if _may_be_original(kept, copy)]
-        if not found:
-            return None
-        # Where several hold the text, the one of which the least is left out, then the oldest.
-        original = min(found, key=lambda kept: len(kept.content))
-        recent.remove(original)
+        self._channels[copy.channel.id].remove(original)
         return original.message_id, original.answered_by
+
+    def author_of(self, copy: discord.Message) -> int | None:
+        """The account that spoke through a proxy, where its original is known."""
+        original = self._original_of(copy)
+        return None if original is None else original.author_id
+
+    def _original_of(self, copy: discord.Message) -> _Original | None:
+        recent = self._channels.get(copy.channel.id, ())
+        found = [kept for kept in recent if _may_be_original(kept, copy)]
+        # Where several hold the text, the one of which the least is left out, then the oldest.
+        return min(found, key=lambda kept: len(kept.content), default=None)
 
 
 def _may_be_original(original: _Original, copy: discord.Message) -> bool:

@@ -5,7 +5,7 @@ docs/privacy.md tells what stands in them.
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -44,8 +44,7 @@ async def write_everything(
         after: int | None = 0
         while after is not None:
             page = await belongings.page(platform, speaker_id, section, after)
-            items = page.items
-            await asyncio.to_thread(lambda items=items: [parts.add(item) for item in items])
+            await asyncio.to_thread(parts.add_all, page.items)
             after = page.next_after
     return await asyncio.to_thread(parts.close)
 
@@ -62,6 +61,7 @@ class _Parts:
     _pieces: list[bytes] = field(default_factory=list[bytes])
     _size: int = 0  # of the file, with what stands in `_pieces`
     _has_items: bool = False  # in the section, in this file
+    _items: int = 0  # in this file, of any section
 
     def begin(self, section: str) -> None:
         """What is added next belongs to a section."""
@@ -69,17 +69,23 @@ class _Parts:
         self.section = section
         self._open_list()
 
-    def add(self, item: Mapping[str, Field]) -> None:
+    def add_all(self, items: Sequence[Mapping[str, Field]]) -> None:
+        """Write things of the section."""
+        for item in items:
+            self._add(item)
+
+    def _add(self, item: Mapping[str, Field]) -> None:
         """Write a thing; where the file would grow too large, into a new one."""
         text = _bytes(item)
         if len(text) > self.most_bytes // 2:
             text = _bytes(_in_short(item, len(text)))
-        if self._size + len(text) + len(_END) + 2 > self.most_bytes and self._has_items:
+        if self._size + len(text) + len(_END) + 2 > self.most_bytes and self._items:
             self._end_list()
             self._end_file(has_more=True)
             self._open_list()
         self._write((b",\n" if self._has_items else b"\n") + text)
         self._has_items = True
+        self._items += 1
         if sum(map(len, self._pieces)) > 2**16:
             self._flush()
 
@@ -105,7 +111,7 @@ class _Parts:
             return
         self._write(_END_MORE if has_more else _END)
         self._flush()
-        self._size = 0
+        self._size = self._items = 0
 
     def _write(self, piece: bytes) -> None:
         self._pieces.append(piece)
