@@ -35,6 +35,7 @@ class MessageListener(commands.Cog):
         self._originals = Originals()
         self._orders: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self._deleted_lately: deque[int] = deque(maxlen=DELETED_KEPT)
+        self._left_out_lately: deque[int] = deque(maxlen=DELETED_KEPT)  # a proxy may edit its copy
         self._told: dict[int, datetime] = {}  # channels told of a message that could not be kept
         self.ready_to_hear: asyncio.Task[None] | None = None  # what goes before live messages
 
@@ -77,6 +78,7 @@ class MessageListener(commands.Cog):
             return False
         key = key_of(message.channel, message.guild)
         await self._bot.conversations.history.note_seen(key, str(message.id))
+        self._left_out_lately.append(message.id)
         return True
 
     def _say_so(
@@ -123,7 +125,7 @@ class MessageListener(commands.Cog):
             return  # a reply being written: the core knows its text
         is_answered = False
         try:
-            if await self._reader.stays_out(message):
+            if message.id in self._left_out_lately or await self._reader.stays_out(message):
                 return  # what they had said stays as it was: nothing new of theirs is kept
             if is_conversation(message) and isinstance(message.channel, Channel):
                 async with self._order(payload.channel_id):

@@ -7,7 +7,8 @@ where that is being answered already, and it is not answered twice.
 Nothing in such a message tells whose account is behind it. So a proxied speaker is somebody of
 their own, known by webhook and name: whoever opts out with their account is left out where the
 original was heard before its copy came, not otherwise; and the buttons for «the person who asked»
-are theirs only where the original was taken up before that. Other webhooks, the bot's own too, and other bots stay unheard.
+are theirs only where the original was taken up before that. Other webhooks, the bot's own too, and
+other bots stay unheard.
 """
 
 import re

@@ -1,7 +1,7 @@
 """People who have opted out, in the messages of others: nothing of theirs is read from these."""
 
 import re
-from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from typing import Any, TypeAlias
 
 import discord
@@ -22,12 +22,10 @@ async def nobody(_people: Collection[str]) -> frozenset[str]:
     return frozenset()
 
 
-async def who_stays_out(
-    ask: WhoStaysOut, message: discord.Message, *others: int | None
-) -> frozenset[int]:
-    """The people of a message who have opted out: its author, whom it names, and `others`."""
-    people = list(dict.fromkeys(_people(message, others)))[:PEOPLE]
-    out = await ask([str(number) for number in people])
+async def who_stays_out(ask: WhoStaysOut, message: discord.Message) -> frozenset[int]:
+    """Those whom a message names, beside its author, who have opted out."""
+    people = list(dict.fromkeys(_people(message)))[:PEOPLE]
+    out = await ask([str(number) for number in people]) if people else ()
     return frozenset(int(number) for number in out)
 
 
@@ -46,10 +44,7 @@ async def take_out(message: discord.Message, out: frozenset[int], ask: WhoStaysO
         message.message_snapshots.clear()
 
 
-def _people(message: discord.Message, others: Iterable[int | None]) -> Iterator[int]:
-    yield from (each for each in others if each is not None)
-    if message.webhook_id is None:
-        yield message.author.id
+def _people(message: discord.Message) -> Iterator[int]:
     if isinstance(message.channel, discord.Thread):
         yield message.channel.owner_id  # whose words its title is
     yield from (user.id for user in message.mentions)

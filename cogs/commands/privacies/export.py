@@ -1,6 +1,7 @@
 """`/privacy export`: everything of a person's, sent to nobody but them."""
 
 import asyncio
+import io
 import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -93,8 +94,6 @@ async def _send_all(files: Sequence[Path], send: Send) -> None:
     for number, path in enumerate(files, 1):
         of = "" if len(files) == 1 else f" ({number} of {len(files)})"
         name = f"my-data-{number}.json" if len(files) > 1 else "my-data.json"
-        file = await asyncio.to_thread(discord.File, path, filename=name)
-        try:
-            await send(f"{OWN_DATA}Everything that I keep of you{of}.", file)
-        finally:
-            file.close()
+        content = io.BytesIO(await asyncio.to_thread(path.read_bytes))
+        file = discord.File(content, filename=name)
+        await send(f"{OWN_DATA}Everything that I keep of you{of}.", file)
