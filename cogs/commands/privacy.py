@@ -4,11 +4,10 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.errors import NotAllowed
 from cogs.client import CaduceusBot
 from cogs.commands.privacies.about import Owners, show_about
 from cogs.commands.privacies.export import Exports
-from cogs.interactions import Interaction
+from cogs.interactions import Interaction, tell
 from cogs.platform import PLATFORM
 
 OUT = (
@@ -48,7 +47,7 @@ class PrivacyCommands(
     @app_commands.describe(member="Somebody else (needs Manage Server); else you")
     async def forget(self, interaction: Interaction, member: discord.User | None = None) -> None:
         """Have everything of yours erased, for good."""
-        raise NotAllowed("This comes soon.")  # cogs/commands/privacies/forgetting.py
+        await tell(interaction, "This comes soon.")  # cogs/commands/privacies/forgetting.py
 
     @app_commands.command()
     async def optout(self, interaction: Interaction) -> None:
