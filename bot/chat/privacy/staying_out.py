@@ -1,6 +1,6 @@
 """Opting out and in: what somebody says is neither kept nor seen by the model, anywhere."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from bot.chat.definitions import ChannelSettings
@@ -60,8 +60,9 @@ class StayingOut:
         is written without what they said.
         """
         channels = await self._opt_outs.opt_out(platform, speaker_id)
-        for reply in self._running(platform):
-            await _write_without(reply, speaker_id)
+        for reply in self._channels.all_running():
+            if reply.turn.channel in (channels or ()):
+                await _write_without(reply, speaker_id)
         await self._opt_outs.withdraw(platform, speaker_id)  # what other programs write
         for channel in channels or ():
             self._stir(channel)
@@ -73,11 +74,6 @@ class StayingOut:
         for channel in channels or ():
             self._stir(channel)
         return channels is not None
-
-    def _running(self, platform: str) -> Iterator[Reply]:
-        for reply in self._channels.all_running():
-            if reply.turn.channel.platform == platform:
-                yield reply
 
 
 async def _write_without(reply: Reply, speaker_id: str) -> None:
