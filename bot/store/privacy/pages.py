@@ -11,7 +11,8 @@ from bot.chat.privacy.ports import Field, Page
 from bot.store.turns.rows import AnyRow
 
 PAGE_ROWS = 200
-LARGE_ROWS = 20  # where one may be long
+REPLY_ROWS = 100  # with all their alternatives
+LARGE_ROWS = 10  # where one may be a whole file
 
 
 def page_of(

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, exists, select
 
 from bot.chat.privacy.ports import Field, Page
-from bot.store.privacy.pages import LARGE_ROWS, PAGE_ROWS, page_of, plain, plain_fields
+from bot.store.privacy.pages import PAGE_ROWS, REPLY_ROWS, page_of, plain, plain_fields
 from bot.store.tables import (
     AskerRow,
     ChannelRow,
@@ -61,7 +61,7 @@ def replies(connection: Connection, platform: str, speaker_id: str, after: int) 
             AskerRow.turn_id == TurnRow.id, AskerRow.speaker_id == speaker_id
         )
     )
-    rows = _turns(connection, platform, asked, after, LARGE_ROWS)
+    rows = _turns(connection, platform, asked, after, REPLY_ROWS)
     turn_ids = [row.id for row in rows]
     shared = set(
         connection.scalars(
@@ -83,7 +83,7 @@ def replies(connection: Connection, platform: str, speaker_id: str, after: int) 
             "shown": row.active_swipe,
             "alternatives": alternatives.get(row.id, []),
         },
-        LARGE_ROWS,
+        REPLY_ROWS,
     )
 
 
