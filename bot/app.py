@@ -15,6 +15,8 @@ from bot.chat.moderation.desk import Moderation, open_moderation
 from bot.chat.personas.guild.desk import PersonaDesk, open_desk
 from bot.chat.personas.library import PersonaLibrary
 from bot.chat.ports import Personas
+from bot.chat.privacy.desk import Privacy
+from bot.chat.privacy.staying_out import OptOutCheck, StayingOut
 from bot.chat.prompt.choosing import FormatChooser, check_format_name
 from bot.chat.prompt.recollection import JoinedMemory
 from bot.chat.roleplay.memory.folder import Folder
@@ -27,6 +29,7 @@ from bot.chat.settings import SettingsCascade
 from bot.chat.talk.channel_states import ChannelStates
 from bot.chat.talk.conversations import Conversations, utc_now
 from bot.chat.talk.taking_out import TakingOut
+from bot.disclosing import handling_of
 from bot.engine.api import Engine, EngineState
 from bot.errors import CaduceusError, EngineError, SettingsError
 from bot.metrics import MetricsServer
@@ -52,6 +55,7 @@ class App:
     notebook: Notebook
     summaries: SummaryDesk
     moderation: Moderation
+    privacy: Privacy
     library: PersonaLibrary  # the owner's folder, one of the homes of `personas`
     engine_start: asyncio.Task[None]  # done when one answers; raises where none could be started
     engine_lost: asyncio.Task[EngineError]  # done when an engine needs another process
@@ -111,6 +115,7 @@ async def open_app(
                 database.ledger,
                 utc_now,
                 owners=frozenset(f"discord:{number}" for number in settings.owner_ids),
+                always=[OptOutCheck(database.opt_outs)],
                 checks=[BlockedCheck(database.blocks)],
             ),
         )
@@ -150,6 +155,11 @@ async def open_app(
                 stir=folding.stir,
             ),
             moderation,
+            Privacy(
+                StayingOut(database.opt_outs, channels, stir=folding.stir),
+                database.belongings,
+                handling_of(settings),
+            ),
             library,
             one_answers,
             lost,

@@ -8,6 +8,7 @@ from discord.ext import commands
 from bot.chat.moderation.desk import Moderation
 from bot.chat.personas.guild.desk import PersonaDesk
 from bot.chat.personas.pictures import PersonaPictures
+from bot.chat.privacy.desk import Privacy
 from bot.chat.roleplay.memory.notebook import Notebook
 from bot.chat.roleplay.memory.summary import SummaryDesk
 from bot.chat.talk.conversations import Conversations
@@ -25,6 +26,7 @@ from cogs.commands.moderating.log_writer import LogWriter
 from cogs.commands.moderation import ModerationCommands
 from cogs.commands.persona import PersonaCommands
 from cogs.commands.personas.pages import PageButton
+from cogs.commands.privacy import PrivacyCommands
 from cogs.commands.roleplay import RoleplayCommands
 from cogs.commands.setting_panel.panel import PanelControl
 from cogs.commands.settings import SettingsCommands
@@ -45,6 +47,7 @@ def build_bot(
     *,
     summaries: SummaryDesk,
     moderation: Moderation,
+    privacy: Privacy,
     owner_ids: frozenset[int] = frozenset(),
     version: str = "",
     pace: Pace | None = None,
@@ -65,6 +68,7 @@ def build_bot(
         notebook,
         summaries=summaries,
         moderation=moderation,
+        privacy=privacy,
         owner_ids=owner_ids,
         version=version,
         pace=pace,
@@ -84,6 +88,7 @@ def _cogs(bot: CaduceusBot) -> Iterator[commands.Cog]:
     yield SettingsCommands(bot)
     yield ModerationCommands(bot)
     yield LogWriter(bot)
+    yield PrivacyCommands(bot)
     yield Status(bot)
     yield Why(bot)
     if bot.conversations.scenes is not None:

@@ -19,6 +19,7 @@ from bot.chat.moderation.desk import Moderation
 from bot.chat.moderation.replay import Replayer
 from bot.chat.personas.guild.desk import PersonaDesk
 from bot.chat.personas.pictures import PersonaPictures
+from bot.chat.privacy.desk import Privacy
 from bot.chat.roleplay.memory.notebook import Notebook
 from bot.chat.roleplay.memory.summary import SummaryDesk
 from bot.chat.talk.conversations import Conversations
@@ -77,6 +78,7 @@ class CaduceusBot(commands.Bot):
         *,
         summaries: SummaryDesk,
         moderation: Moderation,
+        privacy: Privacy,
         owner_ids: frozenset[int] = frozenset(),
         version: str = "",
         pace: Pace | None = None,
@@ -110,6 +112,7 @@ class CaduceusBot(commands.Bot):
         self.summaries = summaries
         self.replays = Replayer(conversations)
         self.moderation = moderation
+        self.privacy = privacy
         self._gone_pictures: list[str] = []
         self.version = version
         self.doing: set[Hashable] = set()  # commands and controls that have not ended yet

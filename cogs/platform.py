@@ -14,7 +14,8 @@ from bot.chat.messages import ChannelKey, Speaker
 
 PLATFORM = "discord"
 FAULT, WAIT = "⚠️ ", "⏳ "
-NOTICE_MARKS = (FAULT, WAIT)  # lines of the bot's own, never part of a conversation
+OWN_DATA = "🔒 "  # before somebody's own data, which is for them alone
+NOTICE_MARKS = (FAULT, WAIT, OWN_DATA)  # lines of the bot's own, never part of a conversation
 UNKNOWN_MESSAGE = 10008  # Discord's code
 AUTOMOD_CODES = (200000, 200001)  # Discord's, of a message or a title that a server refuses
 AUTOMOD_LINE = "This server's AutoMod did not let my reply through."

@@ -44,6 +44,7 @@ def run(_args: argparse.Namespace, settings: ProcessSettings) -> int:
             app.notebook,
             summaries=app.summaries,
             moderation=app.moderation,
+            privacy=app.privacy,
             owner_ids=settings.owner_ids,
             version=__version__,
             data_dir=settings.data_dir,

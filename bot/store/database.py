@@ -14,6 +14,8 @@ from bot.store.memory.stores import SqlFacts
 from bot.store.memory.summaries import SqlSummaries
 from bot.store.moderation.stores import SqlBlocks, SqlLogChannels, SqlPurges
 from bot.store.personas.stores import SqlCasts, SqlLorebooks, SqlPersonas
+from bot.store.privacy.exporting import SqlBelongings
+from bot.store.privacy.optouts import SqlOptOuts
 from bot.store.runs import Run
 from bot.store.scenes.stores import SqlScenes
 from bot.store.settings import SqlSettings
@@ -41,6 +43,8 @@ class Database:
         self.log_channels = SqlLogChannels(transactions)
         self.purges = SqlPurges(transactions)
         self.ledger = SqlLedger(transactions)
+        self.belongings = SqlBelongings(transactions)
+        self.opt_outs = SqlOptOuts(transactions, self.run)
 
     @classmethod
     async def open(cls, url: str) -> "Database":

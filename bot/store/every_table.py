@@ -4,7 +4,16 @@ from bot.store.limits import tables as of_limits
 from bot.store.memory import tables as of_memory
 from bot.store.moderation import tables as of_moderation
 from bot.store.personas import tables as of_personas
+from bot.store.privacy import left_out as of_opt_outs
 from bot.store.scenes import tables as of_scenes
 from bot.store.tables import Base
 
-__all__ = ["Base", "of_limits", "of_memory", "of_moderation", "of_personas", "of_scenes"]
+__all__ = [
+    "Base",
+    "of_limits",
+    "of_memory",
+    "of_moderation",
+    "of_opt_outs",
+    "of_personas",
+    "of_scenes",
+]

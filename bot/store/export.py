@@ -19,6 +19,7 @@ from bot.store.limits.ledger import exported_spending
 from bot.store.memory.facts import exported_facts
 from bot.store.moderation.exporting import blocks, log_channels, purges
 from bot.store.personas import exporting
+from bot.store.privacy.left_out import exported_opt_outs
 from bot.store.scenes.exporting import scenes
 from bot.store.tables import (
     ChannelRow,
@@ -133,6 +134,7 @@ def _write_all(
     _write_list(writer, "log_channels", log_channels(connection))
     _write_list(writer, "purges", purges(connection))
     _write_list(writer, "tokens_spent", exported_spending(connection))
+    _write_list(writer, "opt_outs", exported_opt_outs(connection))
     writer.write("]}\n")
 
 
@@ -165,7 +167,7 @@ def _write_turns(connection: Connection, conversation_id: int, writer: _Writer) 
     comma = "\n  "
     after = 0
     while page := load_turns_with_rows(
-        connection, chosen.where(TurnRow.id > after).limit(PAGE_ROWS)
+        connection, chosen.where(TurnRow.id > after).limit(PAGE_ROWS), every_quote=True
     ):
         swipes = _swipes(connection, [row.id for _turn, row in page])
         for turn, row in page:

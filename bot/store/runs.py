@@ -22,6 +22,7 @@ from bot.chat.messages import ChannelKey
 from bot.errors import StoreError
 from bot.store.connecting.transactions import Transactions
 from bot.store.locks import RunLocks
+from bot.store.privacy.left_out import is_seen
 from bot.store.tables import ChannelRow, ConversationRow, RunRow, SeenRow, TurnRow
 from bot.store.turns.access import is_postgres, now
 from bot.store.turns.replies import channels_written_in, left_running, recover
@@ -278,7 +279,7 @@ def _waiting(connection: Connection, accounts: Sequence[str]) -> list[AnyRow]:
         .where(
             TurnRow.is_pending,
             TurnRow.heard_by.in_(accounts),
-            TurnRow.hidden_at.is_(None),
+            is_seen(),
             TurnRow.created_at >= now() - OFFERED_FOR,
             ConversationRow.is_current,
         )

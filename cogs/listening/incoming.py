@@ -23,6 +23,7 @@ from cogs.listening.markup import NameOf, readable
 from cogs.listening.naming import MemberNames, names_in
 from cogs.listening.pointing import linked_message, replied_message, thread_start
 from cogs.listening.proxies import is_proxied, reply_embed
+from cogs.listening.staying_out import WhoStaysOut, nobody, take_out, who_stays_out
 from cogs.platform import NOTICE_MARKS, is_persona_message, key_of
 from cogs.showing.webhooks.lines import without_line
 
@@ -84,15 +85,24 @@ class Reader:
         self,
         conversations: Conversations,
         application_id: Callable[[], int | None] = lambda: None,
+        who_stays_out: WhoStaysOut = nobody,
     ) -> None:
         """The channels' settings say what is kept, and who the bot is there.
 
-        `application_id` is the bot's, by which its personas' messages are known.
+        `application_id` is the bot's, by which its personas' messages are known. Nothing is read of
+        people for whom `who_stays_out` says so, but what they sent themselves: ask
+        :meth:`stays_out` before.
         """
         self._application_id = application_id
+        self._who_stays_out = who_stays_out
         self._conversations = conversations
         self._history = conversations.history
         self.names = MemberNames()
+
+    async def stays_out(self, message: discord.Message, *also: int | None) -> bool:
+        """Whether who wrote a message, or one of `also`, has opted out. Raises StoreError."""
+        people = {message.author.id, *(each for each in also if each is not None)}
+        return bool(await self._who_stays_out([str(each) for each in people]))
 
     async def read(self, message: discord.Message, me: discord.ClientUser) -> IncomingMessage:
         """A message as it was sent. Raises SettingsError or StoreError."""
@@ -107,7 +117,8 @@ class Reader:
 
     async def text(self, message: discord.Message, me: discord.ClientUser) -> str:
         """What a message says that is only quoted. No request is made for it."""
-        name_of = names_in(message, self.names, own_ids(message, me), me.display_name)
+        out = await self._take_out(message)
+        name_of = names_in(message, self.names, own_ids(message, me), me.display_name, out)
         words = self._words(message, name_of, own_ids(message, me))
         return _with_what_is_attached(words, message, name_of, _NO_FILES)
 
@@ -124,14 +135,15 @@ class Reader:
         name = await self._conversations.persona_name(key) if is_ours else me.display_name
         if is_wanted:
             await self.names.ask(message, with_roles=await self._roles_matter(message, key))
-        name_of = names_in(message, self.names, own_ids(message, me), name)
+        out = await self._take_out(message)
+        name_of = names_in(message, self.names, own_ids(message, me), name, out)
         words = self._words(message, name_of, own_ids(message, me))
         files = await self._files(message) if is_wanted else _NO_FILES
         text = _with_what_is_attached(words, message, name_of, files)
         reply_to = await self._quote(replied, me, name) if replied else None
         title, is_aside = _title_of(known), is_out_of_character(words)
         if is_wanted and known is None and not is_aside:
-            title = await self._thread_title(message, key)
+            title = await self._thread_title(message, key, out)
             if reply_to is None:
                 reply_to = await self._pointed_at(message, me, name, in_new_thread=bool(title))
         if not text.strip(_BARE) and is_ours:
@@ -166,7 +178,7 @@ class Reader:
         self, message: discord.Message, key: ChannelKey, me: discord.ClientUser
     ) -> _Replied | None:
         found = await replied_message(message)
-        if found is None:
+        if found is None or await self.stays_out(found):
             return None
         turn = await self._history.turn_of_message(key, str(found.id))
         is_own = (
@@ -197,7 +209,8 @@ class Reader:
         """A message as a quotation, with its files. Of a persona's, its name is no part of it."""
         if message.author.id != me.id:
             await self.names.ask(message)
-        name_of = names_in(message, self.names, own_ids(message, me), own_name)
+        out = await self._take_out(message)
+        name_of = names_in(message, self.names, own_ids(message, me), own_name, out)
         words = self._words(message, name_of, own_ids(message, me), persona)
         text = _with_what_is_attached(words, message, name_of, await self._files(message))
         return QuotedMessage(str(message.id), self.names.speaker(message), text)
@@ -214,11 +227,21 @@ class Reader:
         found = await linked_message(message)
         if found is None and in_new_thread:
             found = await thread_start(message)
-        return None if found is None else await self._quoted(found, me, own_name)
+        if found is None or await self.stays_out(found):
+            return None
+        return await self._quoted(found, me, own_name)
 
-    async def _thread_title(self, message: discord.Message, key: ChannelKey) -> str:
-        """A thread's title, where the last turns do not show it."""
-        if not isinstance(message.channel, discord.Thread):
+    async def _take_out(self, message: discord.Message) -> frozenset[int]:
+        """Take out what a message repeats of people who have opted out; who they are."""
+        out = await who_stays_out(self._who_stays_out, message)
+        await take_out(message, out, self._who_stays_out)
+        return out
+
+    async def _thread_title(
+        self, message: discord.Message, key: ChannelKey, out: frozenset[int]
+    ) -> str:
+        """A thread's title, where the last turns do not show it, and who gave it is not out."""
+        if not isinstance(message.channel, discord.Thread) or message.channel.owner_id in out:
             return ""
         title = f"{_TITLE}{one_line(message.channel.name)}]"
         window = await self._history.window(key, THREAD_TURNS)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 from weakref import WeakValueDictionary
@@ -17,7 +18,16 @@ from bot.errors import CaduceusError, NotFound
 from cogs.client import CaduceusBot
 from cogs.listening.incoming import Reader, is_conversation, is_other_bot, mentions
 from cogs.listening.proxies import Originals, is_proxied
-from cogs.platform import PLATFORM, WAIT, Channel, bare_key, clock_time, is_persona_message, key_of
+from cogs.platform import (
+    PLATFORM,
+    WAIT,
+    Channel,
+    bare_key,
+    clock_time,
+    is_persona_message,
+    key_of,
+    speaker_of,
+)
 
 DELETED_KEPT = 1_000
 TOLD_AGAIN = timedelta(minutes=1)
@@ -31,10 +41,11 @@ class MessageListener(commands.Cog):
 
     def __init__(self, bot: CaduceusBot) -> None:
         self._bot = bot
-        self._reader = Reader(bot.conversations, lambda: bot.application_id)
+        self._reader = Reader(bot.conversations, lambda: bot.application_id, self._among)
         self._originals = Originals()
         self._orders: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self._deleted_lately: deque[int] = deque(maxlen=DELETED_KEPT)
+        self._left_out_lately: deque[int] = deque(maxlen=DELETED_KEPT)  # a proxy may edit its copy
         self._told: dict[int, datetime] = {}  # channels told of a message that could not be kept
         self.ready_to_hear: asyncio.Task[None] | None = None  # what goes before live messages
 
@@ -57,6 +68,8 @@ class MessageListener(commands.Cog):
             if message.id in self._deleted_lately:
                 return False  # fetched before it was deleted, and heard only now
             try:
+                if await self._stays_out(message):
+                    return False
                 incoming = await self._reader.read(message, me)
                 if not is_proxied(message):
                     self._originals.remember(message, incoming.author)
@@ -84,6 +97,22 @@ class MessageListener(commands.Cog):
         if heard.refusal is not None and isinstance(message.channel, Channel):
             line = heard.refusal.line(clock_time)
             self._bot.serving.say(message.channel, line, mark=WAIT, answers=message.id)
+
+    async def _among(self, people: Collection[str]) -> frozenset[str]:
+        return await self._bot.privacy.staying_out.among(PLATFORM, people)
+
+    async def _stays_out(self, message: discord.Message) -> bool:
+        """Whether a message is not even read, since who sent it has opted out."""
+        account = self._originals.author_of(message) if is_proxied(message) else None
+        if not await self._reader.stays_out(message, account):
+            return False
+        key = key_of(message.channel, message.guild)
+        await self._bot.conversations.history.note_seen(key, str(message.id))
+        self._left_out_lately.append(message.id)
+        if not is_proxied(message):  # so that its copy is known to be theirs
+            author = speaker_of(message.author, message.author.display_name)
+            self._originals.remember(message, author)
+        return True
 
     def _say_so(
         self, message: discord.Message, me: discord.ClientUser, error: CaduceusError
@@ -130,6 +159,8 @@ class MessageListener(commands.Cog):
             return  # a reply being written: the core knows its text
         is_answered = False
         try:
+            if message.id in self._left_out_lately or await self._reader.stays_out(message):
+                return  # what they had said stays as it was: nothing new of theirs is kept
             if isinstance(message.channel, Channel) and (
                 is_conversation(message) or await self._hears_bot(message, me)
             ):

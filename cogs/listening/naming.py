@@ -105,9 +105,16 @@ class MemberNames:
 
 
 def names_in(
-    message: discord.Message, names: MemberNames, own_ids: Iterable[int], own_name: str
+    message: discord.Message,
+    names: MemberNames,
+    own_ids: Iterable[int],
+    own_name: str,
+    unnamed: frozenset[int] = frozenset(),
 ) -> NameOf:
-    """What the mentions in a message stand for. The bot's own, and its role's, are `own_name`."""
+    """What the mentions in a message stand for. The bot's own, and its role's, are `own_name`.
+
+    `unnamed` are people who have opted out: they are «someone».
+    """
     guild = message.guild
     own = frozenset(own_ids)
     users = {user.id: names.known(user, guild) for user in message.mentions}
@@ -121,6 +128,8 @@ def names_in(
             return f"#{name}" if name else None
         if number in own:
             return own_name
+        if sigil == "@" and number in unnamed:
+            return None
         if sigil == "@&":
             role = guild.get_role(number) if guild else None
             name = roles.get(number) or (role.name if role else None)

@@ -78,6 +78,19 @@ async def thread_start(message: discord.Message) -> discord.Message | None:
     return await _fetch(parent, thread.id) if parent is not None else None
 
 
+async def forwarded_message(message: discord.Message) -> discord.Message | None:
+    """The original of a forwarded message, where the bot may read it in the same server."""
+    reference, guild = message.reference, message.guild
+    if reference is None or reference.message_id is None or guild is None:
+        return None
+    channel = guild.get_channel_or_thread(reference.channel_id)
+    if not isinstance(channel, Channel) or isinstance(channel, discord.PartialMessageable):
+        return None
+    if not _may_read(channel, guild.me):
+        return None
+    return await _fetch(channel, reference.message_id)
+
+
 def _may_read(
     channel: discord.abc.GuildChannel | discord.Thread, who: discord.Member | discord.Role
 ) -> bool:

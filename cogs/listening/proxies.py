@@ -7,8 +7,8 @@ where that is being answered already, and it is not answered twice.
 Nothing in such a message tells whose account is behind it. So a proxied speaker is somebody of
 their own, known by webhook and name, and the buttons for «the person who asked» are theirs only
 where the original was taken up before its copy came. Who is heard and answered, and how much, is
-asked of the account wherever the original was seen; else of the proxy, which has no roles. Other
-webhooks stay unheard, the bot's own too.
+asked of the account wherever the original was seen, and so is whether they have opted out; else of
+the proxy, which has no roles. Other webhooks stay unheard, the bot's own too.
 """
 
 import re
@@ -59,6 +59,7 @@ def reply_embed(message: discord.Message) -> tuple[discord.Embed, int] | None:
 @dataclass(slots=True)
 class _Original:
     message_id: int
+    author_id: int
     content: str
     files: list[str]
     sent_at: datetime
@@ -101,16 +102,22 @@ class Originals:
 
         Each original is taken once.
         """
-        recent = self._channels.get(copy.channel.id)
-        if not recent:
+        original = self._original_of(copy)
+        if original is None:
             return None
-        found = [kept for kept in recent if _may_be_original(kept, copy)]
-        if not found:
-            return None
-        # Where several hold the text, the one of which the least is left out, then the oldest.
-        original = min(found, key=lambda kept: len(kept.content))
-        recent.remove(original)
+        self._channels[copy.channel.id].remove(original)
         return original.message_id, original.answered_by, original.author
+
+    def author_of(self, copy: discord.Message) -> int | None:
+        """The account that spoke through a proxy, where its original is known."""
+        original = self._original_of(copy)
+        return None if original is None else int(original.author.speaker_id)
+
+    def _original_of(self, copy: discord.Message) -> _Original | None:
+        recent = self._channels.get(copy.channel.id, ())
+        found = [kept for kept in recent if _may_be_original(kept, copy)]
+        # Where several hold the text, the one of which the least is left out, then the oldest.
+        return min(found, key=lambda kept: len(kept.content), default=None)
 
 
 def _may_be_original(original: _Original, copy: discord.Message) -> bool:

@@ -24,6 +24,9 @@ from bot.chat.messages import JsonValue, Scope, Turn
 from bot.chat.moderation.desk import open_moderation
 from bot.chat.personas.guild.desk import open_desk
 from bot.chat.personas.library import PersonaLibrary
+from bot.chat.privacy.desk import Privacy
+from bot.chat.privacy.handling import Handling, TextReceiver
+from bot.chat.privacy.staying_out import OptOutCheck, StayingOut
 from bot.chat.prompt.recollection import JoinedMemory
 from bot.chat.roleplay.memory.notebook import Notebook
 from bot.chat.roleplay.memory.recall import Recall
@@ -217,6 +220,7 @@ def new_bot(
             database.ledger,
             discord.utils.utcnow,
             owners=frozenset(f"discord:{number}" for number in owner_ids),
+            always=[OptOutCheck(database.opt_outs)],
             checks=[BlockedCheck(database.blocks)],
         ),
         memory=JoinedMemory(
@@ -234,6 +238,11 @@ def new_bot(
         clock=discord.utils.utcnow,
         stir=lambda _channel: None,
     )
+    privacy = Privacy(
+        StayingOut(database.opt_outs, channels),
+        database.belongings,
+        Handling("SQLite", (TextReceiver("", is_here=True),)),
+    )
     return build_bot(
         conversations,
         desk,
@@ -246,6 +255,7 @@ def new_bot(
             log_channels=database.log_channels,
             purges=database.purges,
         ),
+        privacy=privacy,
         version="0.1.0",
         pace=pace,
         data_dir=data_dir,

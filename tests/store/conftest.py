@@ -57,6 +57,7 @@ def postgres_url(postgres_database: str) -> str:
     tables = ("channels", "setting_values", "setting_changes")
     tables += ("guild_personas", "lorebooks", "channel_casts", "scenes", "facts", "tokens_spent")
     tables += ("blocks", "log_channels")
+    tables += ("guild_personas", "lorebooks", "channel_casts", "scenes", "facts", "opt_outs")
     deletions = " ".join(f"DELETE FROM {table};" for table in tables)
     asyncio.run(_run_sql(postgres_database, empty.format(deletions)))
     return postgres_database

@@ -22,6 +22,7 @@ from bot.chat.messages import ChannelKey
 from bot.chat.roleplay.memory.facts import MOST_FACTS, Fact, FactSource
 from bot.errors import NotAllowed, NotFound
 from bot.store.memory.tables import FactRow
+from bot.store.privacy.left_out import is_seen, refuse_opted_out, stays_out
 from bot.store.tables import ChannelRow, SwipeRow, TurnRow
 from bot.store.turns.access import (
     find_channel,
@@ -70,7 +71,11 @@ def add_fact(
     source: FactSource | None = None,
     limit: int = MOST_FACTS,
 ) -> Fact:
-    """Keep one. Raises NotAllowed where there are `limit` already, or it is pinned already."""
+    """Keep one. Raises NotAllowed where there are `limit` already, or it is pinned already.
+
+    Also where whoever pins or said it has opted out.
+    """
+    refuse_opted_out(connection, by, source.said_by if source else by)
     channel_id: int = take_channel(connection, channel).id
     in_guild = bool(persona_id) and channel.guild_id is not None
     _refuse_too_many(connection, channel_id, channel.guild_id, persona_id, limit)
@@ -114,7 +119,7 @@ def remove_fact(connection: Connection, channel: ChannelKey, fact_id: int) -> Fa
 
 def exported_facts(connection: Connection) -> Iterator[dict[str, Any]]:
     """Every fact with its text as it reads now, hidden ones too, for `db export`."""
-    chosen = _facts(true()).order_by(FactRow.id)
+    chosen = selected_facts(true()).order_by(FactRow.id)
     for row in connection.execute(chosen).mappings().all():
         fields = dict(row)
         fields |= {"text": fields.pop("reads") or "", "fact_id": fields.pop("id")}
@@ -145,12 +150,12 @@ def _holding_in(connection: Connection, channel: ChannelKey) -> ColumnElement[bo
 
 
 def _seen_facts(chosen: ColumnElement[bool]) -> Select[Any]:
-    """Those whose turn is not hidden."""
-    return _facts(chosen).where(TurnRow.hidden_at.is_(None))
+    """Those whose turn is not hidden, of people who have not opted out."""
+    return selected_facts(chosen).where(is_seen(), ~stays_out(FactRow.said_by))
 
 
-def _facts(chosen: ColumnElement[bool]) -> Select[Any]:
-    """With their text as it reads now."""
+def selected_facts(chosen: ColumnElement[bool]) -> Select[Any]:
+    """Some facts, hidden ones too, with their text as it `reads` now."""
     return (
         select(*FactRow.__table__.columns, _TEXT.label("reads"), ChannelRow.platform_channel_id)
         .outerjoin(ChannelRow, ChannelRow.id == FactRow.channel_id)

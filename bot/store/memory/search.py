@@ -16,6 +16,7 @@ from bot.chat.text.search_words import TEXT_CHARACTERS
 from bot.store.columns import RowId
 from bot.store.memory.tables import WordsDueRow
 from bot.store.memory.upkeep import take_out_marks
+from bot.store.privacy.left_out import is_seen
 from bot.store.tables import SwipeRow, TurnRow
 from bot.store.turns.access import conversation_of, is_postgres, lock_channels_of, usable_ids
 from bot.store.turns.rows import load_turns, select_turns
@@ -126,7 +127,7 @@ def search(
         TurnRow.id.in_(chosen),
         TurnRow.id < before_turn,
         TurnRow.conversation_id == conversation,
-        TurnRow.hidden_at.is_(None),
+        is_seen(),
     )
     return load_turns(connection, wanted.order_by(TurnRow.id))
 

@@ -29,6 +29,7 @@ from bot.chat.roleplay.memory.sections import (
 )
 from bot.store.columns import RowId
 from bot.store.connecting.binding import OnTransactions, reads, writes
+from bot.store.privacy.left_out import is_seen
 from bot.store.tables import (
     ChannelRow,
     ConversationRow,
@@ -88,7 +89,7 @@ _SHOWN_FROM = (
     .where(
         TurnRow.conversation_id == bindparam("conversation"),
         TurnRow.role == _BOT,
-        TurnRow.hidden_at.is_(None),
+        is_seen(),
         GenerationRow.first_turn_id.is_not(None),
     )
     .order_by(TurnRow.id.desc(), GenerationRow.id.desc())
@@ -96,7 +97,7 @@ _SHOWN_FROM = (
 )
 _BETWEEN = (
     (TurnRow.conversation_id == bindparam("conversation"))
-    & TurnRow.hidden_at.is_(None)
+    & is_seen()
     & (TurnRow.id > bindparam("after"))
     & (TurnRow.id < bindparam("before"))
 )
@@ -256,7 +257,7 @@ def channels_to_fold(connection: Connection) -> list[ChannelKey]:
         .where(
             newest.conversation_id == ConversationRow.id,
             newest.role == _BOT,
-            newest.hidden_at.is_(None),
+            is_seen(newest),
             GenerationRow.first_turn_id.is_not(None),
         )
         .order_by(newest.id.desc(), GenerationRow.id.desc())
@@ -274,7 +275,7 @@ def channels_to_fold(connection: Connection) -> list[ChannelKey]:
     )
     fallen = exists().where(
         TurnRow.conversation_id == ConversationRow.id,
-        TurnRow.hidden_at.is_(None),
+        is_seen(),
         TurnRow.id > folded,
         TurnRow.id < shown_from,
     )

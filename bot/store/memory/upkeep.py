@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, tex
 
 from bot.store.columns import RowId
 from bot.store.memory.tables import FactRow, WordsDueRow
+from bot.store.privacy.left_out import stays_out
 from bot.store.turns.rows import batches
 
 
@@ -26,6 +27,7 @@ def update_facts_of(
         connection.execute(
             update(FactRow)
             .where(_of_messages(channel_id, piece), FactRow.repeats)
+            .where(~stays_out(FactRow.said_by))
             .values(text=says)
         )
 

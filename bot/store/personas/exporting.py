@@ -45,7 +45,7 @@ def lorebooks(connection: Connection) -> Iterator[dict[str, Any]]:
         yield {
             "lorebook_id": LORE_ID.format(number),
             **_fields(row),
-            "document": _json(row["document"]),
+            "document": in_json(row["document"]),
             "places": [{"scope": place.scope, "scope_id": place.scope_id} for place in places],
         }
 
@@ -89,7 +89,7 @@ def _version(row: AnyRow) -> dict[str, Any]:
         "spec": row.spec,
         "written_by": row.written_by,
         "written_at": row.written_at,
-        "document": _json(row.document),
+        "document": in_json(row.document),
     }
 
 
@@ -97,7 +97,7 @@ def _file(row: AnyRow) -> dict[str, Any]:
     return {"kind": row.kind, "name": row.name, "base64": base64.b64encode(row.content).decode()}
 
 
-def _json(document: bytes) -> object:
+def in_json(document: bytes) -> object:
     """A document as it stands in JSON; as base64 where it is none."""
     try:
         return json.loads(document)

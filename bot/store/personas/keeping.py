@@ -30,6 +30,7 @@ from bot.store.personas.access import (
     refuse_too_much,
 )
 from bot.store.personas.tables import PersonaFileRow, PersonaRow, PersonaVersionRow
+from bot.store.privacy.left_out import refuse_opted_out
 from bot.store.turns.access import now
 from bot.store.turns.rows import AnyRow, batches
 
@@ -121,6 +122,7 @@ def add(
     connection: Connection, guild_id: str, draft: PersonaDraft, limits: Limits, by: str
 ) -> KeptPersona:
     """Keep a new one. Raises PersonaError where the name is taken or the guild has too much."""
+    refuse_opted_out(connection, by)
     lock_guilds(connection)
     if is_taken(connection, PersonaRow, guild_id, draft.name_key):
         _refuse_name(draft.name)
@@ -155,6 +157,7 @@ def change(
     revision: int,
 ) -> KeptPersona | None:
     """Keep another version of one; None where it is not `revision` any more."""
+    refuse_opted_out(connection, by)
     lock_guilds(connection)
     number = number_of(persona_id, GUILD_ID)
     row = _row(connection, guild_id, number)

@@ -23,6 +23,7 @@ from bot.store.personas.access import (
     refuse_too_much,
 )
 from bot.store.personas.tables import LorebookPlaceRow, LorebookRow
+from bot.store.privacy.left_out import refuse_opted_out
 from bot.store.turns.access import now
 from bot.store.turns.rows import AnyRow, batches
 
@@ -62,6 +63,7 @@ def add(
     connection: Connection, guild_id: str, draft: LorebookDraft, limits: Limits, by: str
 ) -> KeptLorebook:
     """Keep a new one. Raises LorebookError: the name is taken, or the guild has too much."""
+    refuse_opted_out(connection, by)
     lock_guilds(connection)
     if is_taken(connection, LorebookRow, guild_id, draft.name_key):
         _refuse_name(draft.name)
@@ -91,6 +93,7 @@ def change(
     by: str,
 ) -> KeptLorebook:
     """Keep another content of one. Raises LorebookError or NotFound."""
+    refuse_opted_out(connection, by)
     lock_guilds(connection)
     before = _take(connection, guild_id, lorebook_id)
     if is_taken(connection, LorebookRow, guild_id, draft.name_key, before.id):

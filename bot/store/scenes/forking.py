@@ -12,6 +12,7 @@ from bot.chat.roleplay.scenes.keeping import Fork
 from bot.chat.roleplay.scenes.scene import Scene
 from bot.errors import NotFound
 from bot.store.memory.upkeep import words_changed
+from bot.store.privacy.left_out import is_seen, refuse_opted_out, stays_out
 from bot.store.scenes.keeping import add, at, running
 from bot.store.tables import AskerRow, ConversationRow, GenerationRow, SwipeRow, TurnRow
 from bot.store.turns.access import (
@@ -26,6 +27,7 @@ _RUNNING = TurnState.RUNNING.value
 _TURNS = cast("Table", TurnRow.__table__)
 _SWIPES = cast("Table", SwipeRow.__table__)
 _GENERATIONS = cast("Table", GenerationRow.__table__)
+_NO_QUOTE = dict.fromkeys(column.name for column in _TURNS.c if column.name.startswith("quoted_"))
 
 
 def fork(connection: Connection, turn_id: int, target: ChannelKey, by: str) -> Fork:
@@ -33,9 +35,10 @@ def fork(connection: Connection, turn_id: int, target: ChannelKey, by: str) -> F
 
     A swipe that is being written is left out, and with it a reply that has no other.
     """
+    refuse_opted_out(connection, by)
     last = read_turn(connection, turn_id)
     source = conversation_of(connection, turn_id)
-    if connection.scalar(select(TurnRow.hidden_at).where(TurnRow.id == turn_id)) is not None:
+    if connection.scalar(select(TurnRow.id).where(TurnRow.id == turn_id, is_seen())) is None:
         raise NotFound("That message was taken back.", "Bring it back first, or choose another.")
     channel_id: int = take_channel(connection, target).id
     scene = _scene_of(connection, source, last)
@@ -78,7 +81,8 @@ def _copy_turns(
 ) -> Mapping[int, int]:
     """The numbers of the copies by those of the originals."""
     of_source = (TurnRow.conversation_id == source) & (TurnRow.id <= last)
-    chosen = select(_TURNS).where(of_source, TurnRow.hidden_at.is_(None)).order_by(TurnRow.id)
+    stays = stays_out(TurnRow.quoted_speaker_id).label("quotes_who_stays_out")
+    chosen = select(_TURNS, stays).where(of_source, is_seen()).order_by(TurnRow.id)
     rows: Sequence[RowMapping] = connection.execute(chosen).mappings().all()
     swipes = _whole_swipes(connection, [row["id"] for row in rows])
     rows = [row for row in rows if row["role"] == "user" or row["id"] in swipes]
@@ -86,6 +90,7 @@ def _copy_turns(
     copies = [
         {
             **row,
+            **(_NO_QUOTE if row["quotes_who_stays_out"] else {}),
             **nobody,
             "conversation_id": conversation,
             "active_swipe": _active(row, swipes.get(row["id"], ())),
@@ -149,7 +154,9 @@ def _copy_swipes(
 
 def _copy_askers(connection: Connection, numbers: Mapping[int, int]) -> None:
     for piece in batches(list(numbers)):
-        chosen = select(AskerRow.turn_id, AskerRow.speaker_id).where(AskerRow.turn_id.in_(piece))
+        chosen = select(AskerRow.turn_id, AskerRow.speaker_id).where(
+            AskerRow.turn_id.in_(piece), ~stays_out(AskerRow.speaker_id)
+        )
         copies = [
             {"turn_id": numbers[row.turn_id], "speaker_id": row.speaker_id}
             for row in connection.execute(chosen)
@@ -161,8 +168,12 @@ def _copy_askers(connection: Connection, numbers: Mapping[int, int]) -> None:
 def _insert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> list[int]:
     """Rows with numbers of their own, which rise in the order of the rows."""
     numbers: list[int] = []
+    columns = set(table.c.keys())
     statement = insert(table).returning(table.c.id, sort_by_parameter_order=True)
     for piece in batches(rows):
-        values = [{key: value for key, value in row.items() if key != "id"} for row in piece]
+        values = [
+            {key: value for key, value in row.items() if key in columns and key != "id"}
+            for row in piece
+        ]
         numbers += connection.execute(statement, values).scalars()
     return numbers

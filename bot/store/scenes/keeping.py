@@ -11,6 +11,7 @@ from bot.chat.messages import ChannelKey
 from bot.chat.roleplay.scenes.keeping import SceneChange
 from bot.chat.roleplay.scenes.scene import Character, Mode, Scene
 from bot.errors import NotAllowed, NotFound
+from bot.store.privacy.left_out import refuse_opted_out, stays_out
 from bot.store.scenes.tables import SceneCastRow, SceneCharacterRow, SceneRow
 from bot.store.tables import ChannelRow
 from bot.store.turns.access import LARGEST_ID, now, take_channel
@@ -36,6 +37,7 @@ def at(connection: Connection, channel: ChannelKey, moment: datetime) -> Scene |
 
 def start(connection: Connection, scene: Scene) -> Scene:
     """Keep a new scene. NotAllowed where one runs in its channel."""
+    refuse_opted_out(connection, scene.started_by)
     channel_id: int = take_channel(connection, scene.channel).id
     if running(connection, scene.channel) is not None:
         raise NotAllowed("A scene is played here already.", "End that one first.")
@@ -64,10 +66,14 @@ def change(connection: Connection, scene_id: int, change: SceneChange) -> Scene:
     """Change a scene that has not ended. Raises NotFound, and what `change` raises."""
     before = _taken(connection, scene_id)
     after = change(before)
+    for speaker_id in after.characters:  # whose is there already, but left out, is not read
+        refuse_opted_out(connection, speaker_id)
     connection.execute(update(SceneRow).where(SceneRow.id == scene_id).values(_columns(after)))
     if (before.cast, before.characters) != (after.cast, after.characters):
-        for rows in (SceneCastRow, SceneCharacterRow):
-            connection.execute(delete(rows).where(rows.scene_id == scene_id))
+        connection.execute(delete(SceneCastRow).where(SceneCastRow.scene_id == scene_id))
+        of_scene = SceneCharacterRow.scene_id == scene_id
+        seen = ~stays_out(SceneCharacterRow.speaker_id)
+        connection.execute(delete(SceneCharacterRow).where(of_scene, seen))
         _write_lists(connection, after)
     return after
 
@@ -107,12 +113,15 @@ def _read(connection: Connection, chosen: Select[Any]) -> Scene | None:
 def all_scenes(connection: Connection, numbers: Sequence[int]) -> list[Scene]:
     """Some scenes by their numbers, the first started first."""
     rows = connection.execute(_SCENES.where(SceneRow.id.in_(numbers)).order_by(SceneRow.id))
-    return [_scene(connection, row) for row in rows.all()]
+    return [_scene(connection, row, everybody=True) for row in rows.all()]
 
 
-def _scene(connection: Connection, row: AnyRow) -> Scene:
+def _scene(connection: Connection, row: AnyRow, *, everybody: bool = False) -> Scene:
+    """A scene; `everybody`: also with whom people play who have opted out."""
     cast = select(SceneCastRow.persona_id).where(SceneCastRow.scene_id == row.id)
     people = select(SceneCharacterRow.__table__).where(SceneCharacterRow.scene_id == row.id)
+    if not everybody:
+        people = people.where(~stays_out(SceneCharacterRow.speaker_id))
     return Scene(
         channel=channel_key(row),
         title=row.title,

@@ -32,6 +32,7 @@ from bot.store.memory.upkeep import (
     words_changed,
     words_due,
 )
+from bot.store.privacy.left_out import stays_out
 from bot.store.tables import (
     ChannelRow,
     ConversationRow,
@@ -386,11 +387,11 @@ def replace_quotes(
 ) -> bool:
     """Let turns that quote these messages quote the new text. Whether there were any.
 
-    What was pinned of them says it too.
+    What was pinned of them says it too. Of whoever has opted out, nothing new is kept.
     """
     update_facts_of(connection, channel_id, message_ids, text)
     changed = 0
     for piece in batches(message_ids):
-        quoting = TurnRow.quoted_message_id.in_(piece)
+        quoting = TurnRow.quoted_message_id.in_(piece) & ~stays_out(TurnRow.quoted_speaker_id)
         changed += _change_quotes(connection, channel_id, quoting, quoted_text=text)
     return changed > 0

@@ -30,6 +30,7 @@ from bot.errors import NotFound
 from bot.store import settings
 from bot.store.columns import RowId
 from bot.store.memory.staleness import mark_stale_among
+from bot.store.privacy.left_out import is_seen
 from bot.store.tables import ChannelRow, ConversationRow, MessageRow, TurnRow
 from bot.store.turns.access import (
     LARGEST_ID,
@@ -87,7 +88,7 @@ def replies_in(
     return list(found.values())
 
 
-_VISIBLE = (TurnRow.conversation_id == bindparam("conversation")) & TurnRow.hidden_at.is_(None)
+_VISIBLE = (TurnRow.conversation_id == bindparam("conversation")) & is_seen()
 _WINDOW = (
     select_turns()
     .where(_VISIBLE, TurnRow.id < bindparam("before"))
@@ -103,7 +104,7 @@ _PENDING = (
 _NEWEST = (
     select(
         select(TurnRow.id)
-        .where(TurnRow.conversation_id == ConversationRow.id, TurnRow.hidden_at.is_(None))
+        .where(TurnRow.conversation_id == ConversationRow.id, is_seen())
         .order_by(TurnRow.id.desc())
         .limit(1)
         .correlate(ConversationRow)
@@ -224,7 +225,7 @@ def channels_with_pending(
             ConversationRow.is_current,
             TurnRow.is_pending,
             TurnRow.heard_by == heard_by,
-            TurnRow.hidden_at.is_(None),
+            is_seen(),
             TurnRow.created_at >= since,
         )
         .group_by(ChannelRow.id)
@@ -294,7 +295,7 @@ def list_conversations(connection: Connection, channel: ChannelKey) -> list[Past
         .where(
             ChannelRow.platform == channel.platform,
             ChannelRow.platform_channel_id == channel.channel_id,
-            TurnRow.hidden_at.is_(None),
+            is_seen(),
         )
         .group_by(ConversationRow.id, ConversationRow.is_current)
         .order_by(func.max(TurnRow.id).desc())
@@ -385,7 +386,7 @@ def _require_own(connection: Connection, channel_id: int | None, conversation_id
 
 
 def _visible(conversation_id: int) -> ColumnElement[bool]:
-    return (TurnRow.conversation_id == conversation_id) & TurnRow.hidden_at.is_(None)
+    return (TurnRow.conversation_id == conversation_id) & is_seen()
 
 
 def _newest_reply(connection: Connection, conversation_id: int) -> int | None:

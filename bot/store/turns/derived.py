@@ -10,6 +10,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from bot.chat.messages import ChannelKey, Derived
 from bot.errors import NotFound
+from bot.store.privacy.left_out import is_seen
 from bot.store.tables import ConversationRow, DerivedFromRow, DerivedRow, TurnRow
 from bot.store.turns.access import find_channel, lock_channels, now, take_channel, usable_ids
 from bot.store.turns.rows import AnyRow, batches
@@ -40,7 +41,7 @@ def keep_derived(
                 select(TurnRow.id)
                 .join(ConversationRow, ConversationRow.id == TurnRow.conversation_id)
                 .where(TurnRow.id.in_(piece), ConversationRow.channel_id == channel_id)
-                .where(TurnRow.hidden_at.is_(None))
+                .where(is_seen())
             )
         )
     row = connection.execute(

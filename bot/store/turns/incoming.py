@@ -1,6 +1,7 @@
 """What people say: taken in, edited, deleted. Functions of a connection, each one transaction."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
@@ -8,6 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from bot.chat.messages import ChannelKey, IncomingMessage, QuotedMessage, Speaker, Turn
 from bot.store.columns import storable, utc
 from bot.store.memory.upkeep import hold_on_to_turn, let_go_of_turn
+from bot.store.privacy.left_out import opted_out, stays_out
 from bot.store.tables import ChannelRow, MessageRow, SeenRow, SwipeRow, TurnRow
 from bot.store.turns.access import (
     better_key,
@@ -33,10 +35,15 @@ def add_message(
 ) -> Turn | None:
     """Append a user's turn; None when the message is known already. It is noted as seen.
 
-    What another account had heard without being addressed waits for `heard_by` now.
+    What another account had heard without being addressed waits for `heard_by` now. Of somebody who
+    has opted out nothing is kept, also nothing that is quoted: None, then, too.
     """
     channel = take_channel(connection, message.channel)
     _note_seen(connection, channel.id, message.message_id, heard_by)
+    allowed = _what_may_be_kept(connection, message)
+    if allowed is None:
+        return None
+    message = allowed
     known = turn_id_of_message(connection, channel.id, message.message_id)
     if known is not None:
         if addressed:
@@ -75,6 +82,8 @@ def add_message(
 def renew_message(connection: Connection, message: IncomingMessage, *, heard_by: str = "") -> Turn:
     """Take a message up, to be answered, as if it came only now."""
     channel = take_channel(connection, message.channel)
+    if _what_may_be_kept(connection, message) is None:
+        raise turn_gone()
     before = turn_id_of_message(connection, channel.id, message.message_id)
     if before is not None:
         mark_stale(connection, [before])
@@ -95,8 +104,10 @@ def replace_message(
     channel = take_channel(connection, message.channel)
     turn_id = turn_id_of_message(connection, channel.id, original_id)
     known = turn_id_of_message(connection, channel.id, message.message_id)
-    if turn_id is None or known is not None:
+    allowed = _what_may_be_kept(connection, message)
+    if turn_id is None or known is not None or allowed is None:
         return None
+    message = allowed
     said = _what_is_said(message)
     replaced = connection.execute(
         update(TurnRow).where(TurnRow.id == turn_id, TurnRow.role == "user").values(said)
@@ -124,6 +135,18 @@ def replace_message(
         )
     )
     return read_turn(connection, turn_id)
+
+
+def _what_may_be_kept(connection: Connection, message: IncomingMessage) -> IncomingMessage | None:
+    """A message without what it quotes of somebody who has opted out; nothing of their own."""
+    quoted = message.reply_to
+    people = {message.author.speaker_id}
+    if quoted is not None:
+        people.add(quoted.author.speaker_id)
+    out = opted_out(connection, people)
+    if message.author.speaker_id in out:
+        return None
+    return replace(message, reply_to=None) if out else message
 
 
 def _what_is_said(message: IncomingMessage) -> dict[str, Any]:
@@ -205,6 +228,7 @@ def edit_message(connection: Connection, channel: ChannelKey, message_id: str, t
     """Replace a user's text, also where it is quoted. False when nothing of it was kept.
 
     A bot's turn is left alone: its text is what :func:`bot.store.turns.replies.show_reply` says.
+    So is what somebody had said who has opted out since: their new text is not kept.
     """
     channel_id = find_channel(connection, channel, lock=True)
     if channel_id is None:
@@ -212,7 +236,9 @@ def edit_message(connection: Connection, channel: ChannelKey, message_id: str, t
     turn_id = turn_id_of_message(connection, channel_id, message_id)
     if turn_id is not None:
         replaced = connection.execute(
-            update(TurnRow).where(TurnRow.id == turn_id, TurnRow.role == "user").values(text=text)
+            update(TurnRow)
+            .where(TurnRow.id == turn_id, TurnRow.role == "user", ~stays_out(TurnRow.speaker_id))
+            .values(text=text)
         )
         if not replaced.rowcount:
             return False

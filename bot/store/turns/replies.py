@@ -16,6 +16,7 @@ from bot.chat.messages import (
 )
 from bot.errors import NotAllowed, NotFound
 from bot.store.columns import RowId
+from bot.store.privacy.left_out import is_left_out, is_seen
 from bot.store.tables import (
     AskerRow,
     ConversationRow,
@@ -267,7 +268,7 @@ def lore_past(connection: Connection, turn_id: int) -> LorePast:
     before = (
         TurnRow.conversation_id == conversation_of(connection, turn_id),
         TurnRow.id < turn_id,
-        TurnRow.hidden_at.is_(None),
+        is_seen(),
         TurnRow.role == "bot",
     )
     rows = connection.execute(
@@ -356,6 +357,7 @@ _QUESTIONS = (
     )
     .join(ConversationRow, ConversationRow.id == TurnRow.conversation_id)
     .where(TurnRow.id.in_(_TURN_IDS), ConversationRow.channel_id == bindparam("channel_id"))
+    .where(~is_left_out())  # opted out since the look at what waits
     .order_by(TurnRow.id)
 )
 _ANSWERED = (

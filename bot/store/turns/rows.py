@@ -34,6 +34,7 @@ from bot.chat.messages import (
     TurnState,
 )
 from bot.store.columns import RowId
+from bot.store.privacy.left_out import stays_out
 from bot.store.tables import (
     AskerRow,
     ChannelRow,
@@ -76,7 +77,11 @@ def channel_key(row: AnyRow) -> ChannelKey:
 
 # Made once: putting so many columns together costs more than reading a row of them.
 _TURNS: Select[Any] = (
-    select(*TurnRow.__table__.columns, *CHANNEL_COLUMNS)
+    select(
+        *TurnRow.__table__.columns,
+        *CHANNEL_COLUMNS,
+        stays_out(TurnRow.quoted_speaker_id).label("quotes_who_stays_out"),
+    )
     .join(ConversationRow, ConversationRow.id == TurnRow.conversation_id)
     .join(ChannelRow, ChannelRow.id == ConversationRow.channel_id)
 )
@@ -95,15 +100,22 @@ def load_turns(
 
 
 def load_turns_with_rows(
-    connection: Connection, statement: Select[Any], values: dict[str, Any] | None = None
+    connection: Connection,
+    statement: Select[Any],
+    values: dict[str, Any] | None = None,
+    *,
+    every_quote: bool = False,
 ) -> list[tuple[Turn, AnyRow]]:
-    """The same, with the rows, which say more: `is_pending`, `hidden_at`."""
+    """The same, with the rows, which say more: `is_pending`, `hidden_at`.
+
+    `every_quote`: also those of people who have opted out.
+    """
     rows = connection.execute(statement, values).all()
     parts: dict[int, _Parts] = {row.id: _Parts() for row in rows}
     for piece in batches(list(parts)):
         for part in connection.execute(_PARTS, {"turn_ids": piece}):
             parts[part.turn_id].add(part)
-    return [(_turn(row, parts[row.id]), row) for row in rows]
+    return [(_turn(row, parts[row.id], every_quote=every_quote), row) for row in rows]
 
 
 @dataclass(slots=True)
@@ -157,7 +169,7 @@ _PARTS = union_all(
 ).order_by("position")
 
 
-def _turn(row: AnyRow, parts: _Parts) -> Turn:
+def _turn(row: AnyRow, parts: _Parts, *, every_quote: bool) -> Turn:
     text: str = row.text
     state = TurnState.WHOLE
     for swipe, its_state in zip(parts.swipes, parts.states, strict=True):
@@ -175,7 +187,7 @@ def _turn(row: AnyRow, parts: _Parts) -> Turn:
         message_ids=tuple(parts.message_ids),
         addressed=row.addressed,
         answered_by=row.answered_by,
-        reply_to=_quoted(row),
+        reply_to=_quoted(row) if every_quote or not row.quotes_who_stays_out else None,
         swipes=tuple(parts.swipes),
         active_swipe=row.active_swipe,
         asked_by=frozenset(parts.askers),

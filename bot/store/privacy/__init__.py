@@ -1,0 +1,1 @@
+"""What is kept of a person: who stays out, what is handed out."""

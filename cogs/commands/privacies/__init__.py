@@ -1,0 +1,1 @@
+"""What `/privacy` shows, sends and takes away."""
