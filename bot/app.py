@@ -86,6 +86,7 @@ async def open_app(
         stack.push_async_callback(_cancel, asyncio.create_task(library.watch(), name="personas"))
         database = await Database.open(settings.database_url)
         stack.push_async_callback(database.close)
+        await database.ledger.forget_before(utc_now().date())  # also where nobody has a quota now
         desk = open_desk(library, database.personas, database.lorebooks, database.casts)
         personas = desk.personas
         purging = asyncio.create_task(desk.workshop.watch(), name="deleted personas")

@@ -28,7 +28,7 @@ def spent(connection: Connection, home: str, speaker_id: str, day: date) -> int:
 
 def spend(connection: Connection, home: str, tokens: Mapping[str, int], day: date) -> None:
     """Add what was written, by speaker; what is of days before goes."""
-    connection.execute(delete(TokensSpentRow).where(TokensSpentRow.day < day))
+    forget_before(connection, day)
     insert = postgresql.insert if is_postgres(connection) else sqlite.insert
     # In one order for everybody, so that no two transactions wait for each other.
     for speaker_id, count in sorted(tokens.items()):
@@ -41,6 +41,11 @@ def spend(connection: Connection, home: str, tokens: Mapping[str, int], day: dat
                 set_={"tokens": TokensSpentRow.tokens + added.excluded.tokens},
             )
         )
+
+
+def forget_before(connection: Connection, day: date) -> None:
+    """Take out what was counted on days before."""
+    connection.execute(delete(TokensSpentRow).where(TokensSpentRow.day < day))
 
 
 def forget_spending(connection: Connection, platform: str, speaker_id: str) -> None:
@@ -65,3 +70,4 @@ class SqlLedger(OnTransactions):
 
     spent = reads(spent)
     spend = writes(spend)
+    forget_before = writes(forget_before)

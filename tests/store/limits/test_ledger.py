@@ -3,7 +3,7 @@
 import asyncio
 import io
 import json
-from datetime import date
+from datetime import date, timedelta
 
 from bot.store.database import Database
 from bot.store.export import export_json
@@ -31,6 +31,10 @@ async def test_days_before_go_and_absurd_counts_are_bounded(database: Database) 
     assert await ledger.spent(GUILD, "ben", TODAY) == 0
     await ledger.spend(OTHER, {"ben": 1}, TOMORROW)
     assert await ledger.spent(GUILD, "ann", TODAY) == 0
+    await ledger.forget_before(TOMORROW)
+    assert await ledger.spent(OTHER, "ben", TOMORROW) == 1
+    await ledger.forget_before(TOMORROW + timedelta(days=1))
+    assert await ledger.spent(OTHER, "ben", TOMORROW) == 0
 
 
 async def test_two_programs_count_together(database: Database, database_url: str) -> None:
