@@ -12,6 +12,8 @@ from bot.store.memory.indexing import Indexing, SqlSearch
 from bot.store.memory.stores import SqlFacts
 from bot.store.memory.summaries import SqlSummaries
 from bot.store.personas.stores import SqlCasts, SqlLorebooks, SqlPersonas
+from bot.store.privacy.jobs import SqlJobs
+from bot.store.privacy.stores import SqlAged, SqlPeople, SqlPlaces, SqlRemovals
 from bot.store.runs import Run
 from bot.store.scenes.stores import SqlScenes
 from bot.store.settings import SqlSettings
@@ -35,6 +37,11 @@ class Database:
         self._indexing = Indexing(self.search)
         self.summaries = SqlSummaries(transactions)
         self.scenes = SqlScenes(transactions)
+        self.jobs = SqlJobs(transactions, self.run)
+        self.people = SqlPeople(transactions)
+        self.aged = SqlAged(transactions)
+        self.places = SqlPlaces(transactions)
+        self.removals = SqlRemovals(transactions)
 
     @classmethod
     async def open(cls, url: str) -> "Database":

@@ -2,7 +2,8 @@
 
 from bot.store.memory import tables as of_memory
 from bot.store.personas import tables as of_personas
+from bot.store.privacy import tables as of_privacy
 from bot.store.scenes import tables as of_scenes
 from bot.store.tables import Base
 
-__all__ = ["Base", "of_memory", "of_personas", "of_scenes"]
+__all__ = ["Base", "of_memory", "of_personas", "of_privacy", "of_scenes"]
