@@ -12,6 +12,7 @@ from bot.chat.engines import Engines, NamedEngine
 from bot.chat.personas.guild.desk import PersonaDesk, open_desk
 from bot.chat.personas.library import PersonaLibrary
 from bot.chat.ports import Personas
+from bot.chat.privacy.erasure import Erasure, make_erasure
 from bot.chat.prompt.choosing import FormatChooser, check_format_name
 from bot.chat.prompt.recollection import JoinedMemory
 from bot.chat.roleplay.memory.folder import Folder
@@ -21,7 +22,7 @@ from bot.chat.roleplay.memory.recall import Recall
 from bot.chat.roleplay.memory.summary import SummaryDesk, SummaryTeller
 from bot.chat.roleplay.shelf import GuildShelf
 from bot.chat.settings import SettingsCascade
-from bot.chat.talk.conversations import Conversations, utc_now
+from bot.chat.talk.conversations import Clock, Conversations, utc_now
 from bot.chat.talk.turn_taking import ChannelStates
 from bot.engine.api import Engine, EngineState
 from bot.errors import CaduceusError, EngineError, SettingsError
@@ -47,6 +48,7 @@ class App:
     desk: PersonaDesk
     notebook: Notebook
     summaries: SummaryDesk
+    erasure: Erasure
     library: PersonaLibrary  # the owner's folder, one of the homes of `personas`
     engine_start: asyncio.Task[None]  # done when one answers; raises where none could be started
     engine_lost: asyncio.Task[EngineError]  # done when an engine needs another process
@@ -107,6 +109,9 @@ async def open_app(
         stack.push_async_callback(folding.close)
         channels.on_left.append(folding.stir)
         stack.push_async_callback(conversations.close, 0.0)  # when no front end came so far
+        erasure = erasure_of(database, conversations, desk)
+        stack.push_async_callback(erasure.close)
+        await erasure.start()
         both_here = settings.engine == settings.fallback_engine == "local"
         formats = conversations.formats
         starts = start_engines(engines, one_by_one=both_here, formats=formats)
@@ -131,6 +136,7 @@ async def open_app(
                 clock=utc_now,
                 stir=folding.stir,
             ),
+            erasure,
             library,
             one_answers,
             lost,
@@ -152,6 +158,26 @@ def _fold_when_idle(
     folding = IdleFolding(folder.fold, database.summaries.channels_to_fold)
     folding.start()
     return folding
+
+
+def erasure_of(
+    database: Database,
+    conversations: Conversations,
+    desk: PersonaDesk,
+    clock: Clock = utc_now,
+) -> Erasure:
+    """All that erases, on a database."""
+    return make_erasure(
+        people=database.people,
+        aged=database.aged,
+        places=database.places,
+        removals=database.removals,
+        jobs=database.jobs,
+        settings=conversations.settings,
+        taking_out=conversations.taking_out,
+        on_picture_gone=desk.workshop.picture_gone,
+        clock=clock,
+    )
 
 
 def build_engines(settings: ProcessSettings, engine: Engine | None = None) -> Engines:

@@ -10,7 +10,7 @@ from bot.chat.privacy.leaving import Departures, OnPictureGone, PlaceStore
 from bot.chat.privacy.people import PeopleStore
 from bot.chat.privacy.removals import RemovalStore
 from bot.chat.privacy.retention import AgedStore, Retention
-from bot.chat.privacy.working import Worker
+from bot.chat.privacy.working import Work, Worker
 from bot.chat.settings import SettingsCascade
 
 
@@ -61,9 +61,7 @@ def make_erasure(
     return Erasure(forgetting, departures, removals, retention, worker)
 
 
-def _once(
-    work: "Callable[[Job], Awaitable[None]]",
-) -> "Callable[[Job], Awaitable[datetime | None]]":
+def _once(work: Callable[[Job], Awaitable[None]]) -> Work:
     async def do(job: Job) -> None:
         await work(job)
 

@@ -136,7 +136,7 @@ class PeopleStore(Protocol):
         ...
 
     async def remove_place(self, place: Place) -> bool:
-        """Take out some of all that a channel holds, and then the channel. Whether there is more."""
+        """Take out some of all that a channel holds, then itself. Whether there is more."""
         ...
 
     async def remove_names(self, person: Person) -> None:

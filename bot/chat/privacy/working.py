@@ -66,7 +66,7 @@ class Worker:
         if await self._store.reach(kept.job_id, kept.reached):
             await self._do(kept)
             return
-        while await self._store.is_kept(kept.job_id):  # another program is at it
+        while await self._store.is_kept(kept.job_id):  # noqa: ASYNC110 - another program is at it
             await asyncio.sleep(WATCH_SECONDS)
 
     async def work_off(self) -> int:

@@ -19,6 +19,7 @@ from bot.store.personas.tables import CastRow, LorebookRow, PersonaRow, PersonaV
 from bot.store.scenes.tables import SceneCharacterRow, SceneRow
 from bot.store.tables import (
     AskerRow,
+    Base,
     ChannelRow,
     ConversationRow,
     SettingChangeRow,
@@ -29,6 +30,7 @@ from bot.store.turns.rows import batches
 
 Within: TypeAlias = Callable[[Person], ColumnElement[bool]]
 
+_MADE_BY = ("created_by", "edited_by", "deleted_by")
 NOBODY = "0"  # stands for an id in a list of a setting: no account has it
 KEEPS_OUT = "blocked_roles"  # what keeps somebody out is the guild's: else anybody lifts it alone
 
@@ -37,7 +39,8 @@ KEEPS_OUT = "blocked_roles"  # what keeps somebody out is the guild's: else anyb
 class Name:
     """A column that holds a person's id."""
 
-    column: InstrumentedAttribute[str] | InstrumentedAttribute[str | None]
+    rows: type[Base]
+    column: str
     within: Within  # which rows are of a person's platform, and of their guild where it is one
     goes: bool = False  # the row is theirs and goes; else it is somebody else's, without the name
 
@@ -67,7 +70,8 @@ def _in_turns(person: Person) -> ColumnElement[bool]:
     return AskerRow.turn_id.in_(turns)
 
 
-def _facts(person: Person) -> ColumnElement[bool]:
+def facts_of(person: Person) -> ColumnElement[bool]:
+    """What is pinned on a platform, or in one guild and its channels."""
     here = FactRow.platform == person.platform
     if not person.guild_id:
         return here
@@ -102,30 +106,27 @@ def in_settings(
 
 
 NAMES: Sequence[Name] = (
-    Name(AskerRow.speaker_id, _in_turns, goes=True),
-    Name(FactRow.said_by, _facts, goes=True),
-    Name(FactRow.written_by, _facts),
-    Name(SceneCharacterRow.speaker_id, _in_scenes, goes=True),
-    *(
-        Name(column, _of_guild(rows.guild_id))
-        for rows in (PersonaRow, LorebookRow)
-        for column in (rows.created_by, rows.edited_by, rows.deleted_by)
-    ),
-    Name(PersonaVersionRow.written_by, _versions),
-    Name(CastRow.added_by, _of_guild(CastRow.guild_id)),
-    Name(SettingChangeRow.changed_by, lambda person: in_settings(SettingChangeRow, person)),
+    Name(AskerRow, "speaker_id", _in_turns, goes=True),
+    Name(FactRow, "said_by", facts_of, goes=True),
+    Name(FactRow, "written_by", facts_of),
+    Name(SceneCharacterRow, "speaker_id", _in_scenes, goes=True),
+    *(Name(PersonaRow, column, _of_guild(PersonaRow.guild_id)) for column in _MADE_BY),
+    *(Name(LorebookRow, column, _of_guild(LorebookRow.guild_id)) for column in _MADE_BY),
+    Name(PersonaVersionRow, "written_by", _versions),
+    Name(CastRow, "added_by", _of_guild(CastRow.guild_id)),
+    Name(SettingChangeRow, "changed_by", lambda person: in_settings(SettingChangeRow, person)),
 )
 
 
 def remove_names(connection: Connection, person: Person) -> None:
     """Take a person's id out of every column of the list, and out of settings' values."""
     for name in NAMES:
-        rows, theirs = name.column.class_, name.column == person.speaker_id
+        theirs = name.rows.__table__.c[name.column] == person.speaker_id
         if name.goes:
-            connection.execute(delete(rows).where(theirs, name.within(person)))
+            connection.execute(delete(name.rows).where(theirs, name.within(person)))
         else:
-            empty = {name.column.key: ""}
-            connection.execute(update(rows).where(theirs, name.within(person)).values(empty))
+            empty = {name.column: ""}
+            connection.execute(update(name.rows).where(theirs, name.within(person)).values(empty))
     _remove_started(connection, person)
     _remove_from_settings(connection, person)
 

@@ -1,6 +1,7 @@
 """Where something of a person stands, and what they said there. Functions of a connection."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, case, distinct, func, or_, select
 
@@ -16,7 +17,7 @@ from bot.chat.privacy.people import (
     SaidByThem,
 )
 from bot.store.memory.tables import FactRow
-from bot.store.privacy.names import in_channels
+from bot.store.privacy.names import facts_of, in_channels
 from bot.store.scenes.tables import SceneCharacterRow, SceneRow
 from bot.store.tables import (
     AskerRow,
@@ -37,7 +38,7 @@ def preview(connection: Connection, person: Person) -> Preview:
     counted = select(func.count(TurnRow.id)).where(TurnRow.conversation_id.in_(here))
     quoting = (TurnRow.quoted_speaker_id == person.speaker_id) & ~theirs
     facts = select(func.count(FactRow.id)).where(
-        FactRow.said_by == person.speaker_id, _facts_within(person)
+        FactRow.said_by == person.speaker_id, facts_of(person)
     )
     channels = (
         select(func.count(distinct(ConversationRow.channel_id)))
@@ -75,7 +76,7 @@ def places(connection: Connection, person: Person, *, own: str = "") -> list[Pla
     return [found[number] for number in sorted(found)]
 
 
-def _standing(person: Person) -> Iterator[tuple[Select[int], bool]]:
+def _standing(person: Person) -> Iterator[tuple[Select[Any], bool]]:
     """Channels by each of the ways in which somebody stands there, and whether they speak there.
 
     Each has an index.
@@ -119,7 +120,7 @@ def own(connection: Connection, person: Person, place: Place) -> Own:
     )
     names = [*connection.scalars(spoke), *connection.scalars(quoted)]
     facts = select(FactRow.text).where(FactRow.said_by == person.speaker_id, FactRow.text != "")
-    facts = facts.where(FactRow.platform == person.platform, _facts_within(person))
+    facts = facts.where(facts_of(person))
     return Own(tuple(sorted({name for name in names if name})), tuple(connection.scalars(facts)))
 
 
@@ -226,14 +227,6 @@ def _conversations(person: Person) -> Select[int]:
         .join(ChannelRow, ChannelRow.id == ConversationRow.channel_id)
         .where(in_channels(person))
     )
-
-
-def _facts_within(person: Person) -> ColumnElement[bool]:
-    here = FactRow.platform == person.platform
-    if not person.guild_id:
-        return here
-    channels = select(ChannelRow.id).where(in_channels(person))
-    return here & or_(FactRow.guild_id == person.guild_id, FactRow.channel_id.in_(channels))
 
 
 def turn_ids_of(

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, distinct, select, union
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import ColumnElement, Connection, delete, distinct, select, union
 
 from bot.chat.messages import ChannelKey, Scope
 from bot.chat.personas.guild.kept import Purged
@@ -13,6 +12,7 @@ from bot.store.personas.purging import remove_guild as remove_guilds_own
 from bot.store.personas.tables import CastRow, LorebookPlaceRow, LorebookRow, PersonaRow
 from bot.store.privacy.forgetting import TURNS_A_STEP, note_removals
 from bot.store.tables import (
+    Base,
     ChannelRow,
     ConversationRow,
     SettingChangeRow,
@@ -30,9 +30,9 @@ from bot.store.turns.access import (
 from bot.store.turns.rows import CHANNEL_COLUMNS, batches, channel_key
 
 # Whose rows are a guild's alone, by the column that says whose: a new table gets its line here.
-OF_GUILDS: Sequence[InstrumentedAttribute[str] | InstrumentedAttribute[str | None]] = (
-    FactRow.guild_id,
-    CastRow.guild_id,
+OF_GUILDS: Sequence[tuple[type[Base], str]] = (
+    (FactRow, "guild_id"),
+    (CastRow, "guild_id"),
 )
 
 
@@ -78,10 +78,10 @@ def places_of_channel(connection: Connection, platform: str, channel_id: str) ->
     return _places(connection, platform, is_it | (ChannelRow.parent_id == channel_id))
 
 
-def _places(connection: Connection, platform: str, chosen: object) -> list[Place]:
+def _places(connection: Connection, platform: str, chosen: ColumnElement[bool]) -> list[Place]:
     rows = connection.execute(
         select(ChannelRow.id, *CHANNEL_COLUMNS)
-        .where(ChannelRow.platform == platform, chosen)  # type: ignore[arg-type]
+        .where(ChannelRow.platform == platform, chosen)
         .order_by(ChannelRow.id)
     )
     return [Place(row.id, channel_key(row)) for row in rows]
@@ -90,8 +90,8 @@ def _places(connection: Connection, platform: str, chosen: object) -> list[Place
 def remove_guild(connection: Connection, platform: str, guild_id: str) -> Purged:
     """Take out what a guild has beside its channels; call it once these have gone."""
     gone = remove_guilds_own(connection, guild_id)
-    for column in OF_GUILDS:
-        connection.execute(delete(column.class_).where(column == guild_id))
+    for rows, column in OF_GUILDS:
+        connection.execute(delete(rows).where(rows.__table__.c[column] == guild_id))
     _remove_settings(connection, Scope.GUILD, f"{platform}:{guild_id}")
     return gone
 
