@@ -113,7 +113,7 @@ class PeopleStore(Protocol):
         """How far the channel's replies have come."""
         ...
 
-    async def replies_since(self, place: Place, mark: Mark) -> list[SaidByOthers]:
+    async def replies_since(self, place: Place, since: Mark) -> list[SaidByOthers]:
         """The replies that have come or changed since."""
         ...
 

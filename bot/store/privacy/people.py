@@ -114,11 +114,11 @@ def _standing(person: Person) -> Iterator[tuple[Select[Any], bool]]:
 def own(connection: Connection, person: Person, place: Place) -> Own:
     """The names under which somebody spoke in a channel, and what they pinned that holds there."""
     here = TurnRow.conversation_id.in_(_of_channel(place.number))
-    spoke = select(distinct(TurnRow.speaker_name)).where(here, _theirs(person))
-    quoted = select(distinct(TurnRow.quoted_speaker_name)).where(
+    spoke = select(TurnRow.speaker_name).where(here, _theirs(person)).distinct()
+    quoted = select(TurnRow.quoted_speaker_name).where(
         here, TurnRow.quoted_speaker_id == person.speaker_id
     )
-    names = [*connection.scalars(spoke), *connection.scalars(quoted)]
+    names = [*connection.scalars(spoke), *connection.scalars(quoted.distinct())]
     facts = select(FactRow.text).where(FactRow.said_by == person.speaker_id, FactRow.text != "")
     facts = facts.where(facts_of(person))
     return Own(tuple(sorted({name for name in names if name})), tuple(connection.scalars(facts)))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Connection, delete, distinct, select, union
+from sqlalchemy import ColumnElement, Connection, delete, select, union
 
 from bot.chat.messages import ChannelKey, Scope
 from bot.chat.personas.guild.kept import Purged
@@ -134,9 +134,8 @@ def known_channels(connection: Connection, platform: str) -> list[ChannelKey]:
 def unplaced_channels(connection: Connection, platform: str) -> list[str]:
     """The channels that have settings, and of which nothing says in which guild they are."""
     prefix = f"{platform}:"
-    chosen = select(distinct(SettingChangeRow.scope_id)).where(
-        SettingChangeRow.scope == Scope.CHANNEL.value
-    )
+    chosen = select(SettingChangeRow.scope_id).distinct()
+    chosen = chosen.where(SettingChangeRow.scope == Scope.CHANNEL.value)
     ids = [
         scope_id.removeprefix(prefix)
         for scope_id in connection.scalars(chosen)
