@@ -23,6 +23,7 @@ from bot.chat.roleplay.memory.summary import SummaryDesk, SummaryTeller
 from bot.chat.roleplay.shelf import GuildShelf
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.conversations import Clock, Conversations, utc_now
+from bot.chat.talk.emptying import Emptying
 from bot.chat.talk.turn_taking import ChannelStates
 from bot.engine.api import Engine, EngineState
 from bot.errors import CaduceusError, EngineError, SettingsError
@@ -109,7 +110,7 @@ async def open_app(
         stack.push_async_callback(folding.close)
         channels.on_left.append(folding.stir)
         stack.push_async_callback(conversations.close, 0.0)  # when no front end came so far
-        erasure = erasure_of(database, conversations, desk)
+        erasure = erasure_of(database, conversations.settings, desk, channels)
         stack.push_async_callback(erasure.close)
         await erasure.start()
         both_here = settings.engine == settings.fallback_engine == "local"
@@ -162,19 +163,20 @@ def _fold_when_idle(
 
 def erasure_of(
     database: Database,
-    conversations: Conversations,
+    settings: SettingsCascade,
     desk: PersonaDesk,
+    channels: ChannelStates,
     clock: Clock = utc_now,
 ) -> Erasure:
-    """All that erases, on a database."""
+    """All that erases, on a database; `channels` are those where people talk meanwhile."""
     return make_erasure(
         people=database.people,
         aged=database.aged,
         places=database.places,
         removals=database.removals,
         jobs=database.jobs,
-        settings=conversations.settings,
-        taking_out=conversations.taking_out,
+        settings=settings,
+        taking_out=Emptying(database.history, channels, clock).taking_out,
         on_picture_gone=desk.workshop.picture_gone,
         clock=clock,
     )

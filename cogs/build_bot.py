@@ -7,6 +7,7 @@ from discord.ext import commands
 
 from bot.chat.personas.guild.desk import PersonaDesk
 from bot.chat.personas.pictures import PersonaPictures
+from bot.chat.privacy.erasure import Erasure
 from bot.chat.roleplay.memory.notebook import Notebook
 from bot.chat.roleplay.memory.summary import SummaryDesk
 from bot.chat.talk.conversations import Conversations
@@ -29,7 +30,9 @@ from cogs.commands.views import view_of
 from cogs.commands.why import Why
 from cogs.interactions import CaduceusTree
 from cogs.listening.catchup import CatchUp
+from cogs.listening.departed import Departed
 from cogs.listening.messages import MessageListener
+from cogs.listening.taking_away import TakingAway
 from cogs.showing.pacing import Pace
 
 
@@ -39,6 +42,7 @@ def build_bot(
     notebook: Notebook,
     *,
     summaries: SummaryDesk,
+    erasure: Erasure,
     owner_ids: frozenset[int] = frozenset(),
     version: str = "",
     pace: Pace | None = None,
@@ -58,6 +62,7 @@ def build_bot(
         desk,
         notebook,
         summaries=summaries,
+        erasure=erasure,
         owner_ids=owner_ids,
         version=version,
         pace=pace,
@@ -70,6 +75,8 @@ def _cogs(bot: CaduceusBot) -> Iterator[commands.Cog]:
     listener = MessageListener(bot)
     yield listener
     yield CatchUp(bot, listener)
+    yield Departed(bot)
+    yield TakingAway(bot)
     yield ChatCommands(bot)
     yield PersonaCommands(bot)
     yield LoreCommands(bot)

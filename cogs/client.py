@@ -16,6 +16,7 @@ from discord.ext import commands
 from bot.chat.messages import Turn
 from bot.chat.personas.guild.desk import PersonaDesk
 from bot.chat.personas.pictures import PersonaPictures
+from bot.chat.privacy.erasure import Erasure
 from bot.chat.roleplay.memory.notebook import Notebook
 from bot.chat.roleplay.memory.summary import SummaryDesk
 from bot.chat.talk.conversations import Conversations
@@ -57,6 +58,7 @@ class CaduceusBot(commands.Bot):
         notebook: Notebook,
         *,
         summaries: SummaryDesk,
+        erasure: Erasure,
         owner_ids: frozenset[int] = frozenset(),
         version: str = "",
         pace: Pace | None = None,
@@ -88,6 +90,7 @@ class CaduceusBot(commands.Bot):
         self.desk = desk
         self.notebook = notebook
         self.summaries = summaries
+        self.erasure = erasure
         self._gone_pictures: list[str] = []
         self.version = version
         self.voices = Voices(

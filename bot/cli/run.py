@@ -43,6 +43,7 @@ def run(_args: argparse.Namespace, settings: ProcessSettings) -> int:
             app.desk,
             app.notebook,
             summaries=app.summaries,
+            erasure=app.erasure,
             owner_ids=settings.owner_ids,
             version=__version__,
             data_dir=settings.data_dir,

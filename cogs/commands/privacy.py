@@ -6,6 +6,7 @@ from discord.ext import commands
 
 from bot.errors import NotAllowed
 from cogs.client import CaduceusBot
+from cogs.commands.privacies.forgetting import forget
 from cogs.interactions import Interaction
 
 
@@ -31,7 +32,7 @@ class PrivacyCommands(
     @app_commands.describe(member="Somebody else (needs Manage Server); else you")
     async def forget(self, interaction: Interaction, member: discord.User | None = None) -> None:
         """Have everything of yours erased, for good."""
-        raise NotAllowed("This comes soon.")  # cogs/commands/privacies/forgetting.py
+        await forget(interaction, member)
 
     @app_commands.command()
     async def optout(self, interaction: Interaction) -> None:

@@ -73,6 +73,12 @@ class MemberNames:
             name = self.known(user, message.guild)
         return Speaker(str(user.id), name, is_bot=user.bot)
 
+    def forget(self, user_id: int, guild_id: int | None = None) -> None:
+        """Nobody remembers this member's name, in one server or in any."""
+        for key in [key for key in self._names if key[1] == user_id]:
+            if guild_id in (None, key[0]):
+                del self._names[key]
+
     def _is_unknown(self, user: discord.abc.User, guild: discord.Guild) -> bool:
         if user.bot or isinstance(user, discord.Member):
             return False

@@ -58,6 +58,7 @@ def reply_embed(message: discord.Message) -> tuple[discord.Embed, int] | None:
 @dataclass(slots=True)
 class _Original:
     message_id: int
+    author_id: int
     content: str
     files: list[str]
     sent_at: datetime
@@ -78,7 +79,9 @@ class Originals:
         recent = self._channels.setdefault(message.channel.id, deque(maxlen=REMEMBERED_MESSAGES))
         self._channels.move_to_end(message.channel.id)
         files = [attachment.filename for attachment in message.attachments]
-        recent.append(_Original(message.id, message.content, files, message.created_at))
+        recent.append(
+            _Original(message.id, message.author.id, message.content, files, message.created_at)
+        )
         while len(self._channels) > REMEMBERED_CHANNELS:
             self._channels.popitem(last=False)
 
@@ -91,6 +94,12 @@ class Originals:
     def is_recent(self, channel_id: int, message_id: int) -> bool:
         """Whether a message is young enough to be a proxy's original."""
         return any(kept.message_id == message_id for kept in self._channels.get(channel_id, ()))
+
+    def forget(self, author_id: int) -> None:
+        """Nothing of what a member said is remembered."""
+        for recent in self._channels.values():
+            for original in [kept for kept in recent if kept.author_id == author_id]:
+                recent.remove(original)
 
     def take(self, copy: discord.Message) -> tuple[int, int | None] | None:
         """The original of a proxied message, and the reply to it where it was deleted already.

@@ -17,6 +17,7 @@ import pytest
 import simcord
 from empty_database import put_empty_database
 
+from bot.app import erasure_of
 from bot.chat.engines import Engines
 from bot.chat.messages import Turn
 from bot.chat.personas.guild.desk import open_desk
@@ -28,6 +29,7 @@ from bot.chat.roleplay.memory.summary import SummaryDesk, SummaryTeller
 from bot.chat.roleplay.shelf import GuildShelf
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.conversations import Conversations
+from bot.chat.talk.turn_taking import ChannelStates
 from bot.engine.api import GenerationRequest
 from bot.engine.fake import FakeEngine
 from bot.errors import EngineError
@@ -188,6 +190,7 @@ def new_bot(
     desk = open_desk(library, database.personas, database.lorebooks, database.casts)
     personas = desk.personas
     notebook = Notebook(database.facts)
+    channels = ChannelStates()
     conversations = Conversations(
         database.history,
         SettingsCascade(database.settings, personas),
@@ -198,6 +201,7 @@ def new_bot(
         random=Random(1),
         shelf=GuildShelf(desk.lorebooks),
         scenes=database.scenes,
+        channels=channels,
         memory=JoinedMemory(
             [
                 notebook,
@@ -218,6 +222,7 @@ def new_bot(
         desk,
         notebook,
         summaries=summaries,
+        erasure=erasure_of(database, conversations.settings, desk, channels, discord.utils.utcnow),
         version="0.1.0",
         pace=pace,
         data_dir=data_dir,

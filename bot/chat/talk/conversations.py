@@ -1,7 +1,7 @@
 """A message in, a streamed reply out; one reply at a time in a channel."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from random import Random
 
@@ -243,7 +243,10 @@ class Conversations:
         self._on_shortened.append(tell)
 
     async def edit_turn(self, turn_id: int, text: str) -> Turn:
-        """Replace a turn's text, a bot's too. NotFound; NotAllowed while it is being written."""
+        """Replace a turn's text, a bot's too. Raises NotFound.
+
+        NotAllowed while it is being written, which would write over the new text.
+        """
         channel = (await self.history.turn(turn_id)).channel
         async with self._intake(channel):  # in which a reply begins, too
             if self._is_being_written(channel, turn_id):
@@ -343,12 +346,11 @@ class Conversations:
 
     async def reset(self, channel: ChannelKey) -> tuple[int, int]:
         """Stop what is being written, then start a new conversation. Returns (old, new) ids."""
-        async with self.taking_out(channel):
-            return await self.history.reset(channel)
-
-    def taking_out(self, channel: ChannelKey) -> AbstractAsyncContextManager[None]:
-        """Stop what is being written there, and let nothing begin while something is taken out."""
-        return self._replies.stopped(channel)
+        await self._replies.stop(channel)
+        async with self._intake(channel) as state:
+            ids = await self.history.reset(channel)
+            await self._forget_unheard(channel, state)
+            return ids
 
     async def undo(self, channel: ChannelKey) -> list[int]:
         """Hide the last exchange and stop what is being written. Returns the hidden turns."""

@@ -1,7 +1,7 @@
 """Doing a thing to its end although whoever asked for it is cancelled."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -27,15 +27,3 @@ async def complete(work: "Coroutine[Any, Any, T] | asyncio.Task[T]") -> T:
     if cancelled:
         raise asyncio.CancelledError
     return result
-
-
-async def wait_for_all(works: Sequence[Coroutine[Any, Any, None]], seconds: float) -> None:
-    """Wait until all have ended, at most so long. None is cancelled for good: only its waiting."""
-    if not works:
-        return
-    waits = [asyncio.ensure_future(work) for work in works]
-    try:
-        await asyncio.wait(waits, timeout=max(0.0, seconds))
-    finally:
-        for wait in waits:
-            wait.cancel()

@@ -1,8 +1,8 @@
 """Begins replies, one at a time in a channel, and ends them when the bot closes."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Set
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Coroutine, Generator, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -18,7 +18,7 @@ from bot.chat.settings import SettingsCascade
 from bot.chat.talk.casting import Casting
 from bot.chat.talk.floor import Floors
 from bot.chat.talk.reply import Reply, ReplyKind, continued_record
-from bot.chat.talk.tasks import complete, wait_for_all
+from bot.chat.talk.tasks import complete
 from bot.chat.talk.unfinished import Unfinished
 from bot.chat.talk.writer import SEED_BITS, ReplyWriter
 from bot.errors import EngineUnavailable, NotAllowed, NotFound
@@ -27,7 +27,6 @@ Clock = Callable[[], datetime]
 
 ANSWERED_FOR = timedelta(minutes=10)  # how long a message that nobody heard in time is answered
 STOPPING_SECONDS = 10.0  # for a stopped reply to be finished by its front end
-STOPS = 3  # another may begin as soon as one has ended
 
 
 def utc_now() -> datetime:
@@ -188,27 +187,7 @@ class Replies:
         running = self._channels.running(channel)
         if running is not None:
             running.stop()
-            await wait_for_all([running.ended()], STOPPING_SECONDS)
-
-    @asynccontextmanager
-    async def stopped(self, channel: ChannelKey) -> AsyncGenerator[None, None]:
-        """Take a channel's intake where nothing is being written; what goes within waits no more.
-
-        A reply that does not end, even so, makes its prompt anew, or finds that its turn has gone.
-        """
-        with self._channels.use(channel) as state:
-            for tries_left in reversed(range(STOPS)):
-                await self.stop(channel)
-                async with state.intake:  # in which a reply begins, too
-                    if state.running is not None and tries_left:
-                        continue
-                    state.tell_of_change()
-                    yield
-                    if state.heard:
-                        now, also = self._clock(), state.heard
-                        left = await self._history.pending(channel, since=now, also=also)
-                        state.forget_all_but({turn.turn_id for turn in left})
-                    return
+            await _wait_for([running], STOPPING_SECONDS)
 
     async def close(self, grace_seconds: float) -> None:
         """See :meth:`Conversations.close`."""
@@ -216,12 +195,11 @@ class Replies:
         if self._beginning:
             await asyncio.wait(set(self._beginning), timeout=STOPPING_SECONDS)
         if not hurry:
-            running = self._channels.all_running()
-            await wait_for_all([reply.ended() for reply in running], grace_seconds)
+            await _wait_for(self._channels.all_running(), grace_seconds)
         running = self._channels.all_running()
         for reply in running:
             reply.shut_down()
-        await wait_for_all([reply.ended() for reply in running], STOPPING_SECONDS)
+        await _wait_for(running, STOPPING_SECONDS)
         await self._unfinished.close()
 
     # One reply at a time -------------------------------------------------------------------------
@@ -397,3 +375,15 @@ _TRIGGERS = {
     ReplyKind.SWIPE: "swipe",
     ReplyKind.CONTINUED: "continue",
 }
+
+
+async def _wait_for(replies: Sequence[Reply], seconds: float) -> None:
+    """Wait until all have ended, at most so long."""
+    if not replies:
+        return
+    waits = [asyncio.ensure_future(reply.ended()) for reply in replies]
+    try:
+        await asyncio.wait(waits, timeout=max(0.0, seconds))
+    finally:
+        for wait in waits:
+            wait.cancel()
