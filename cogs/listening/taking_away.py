@@ -24,8 +24,9 @@ class TakingAway(commands.Cog):
 
     def __init__(self, bot: CaduceusBot) -> None:
         self._bot = bot
-        self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._has_more = False  # something has come while we were at it
+        self._again: asyncio.TimerHandle | None = None
 
     async def cog_load(self) -> None:
         """What goes with a person leaves messages behind."""
@@ -33,32 +34,39 @@ class TakingAway(commands.Cog):
 
     async def cog_unload(self) -> None:
         """Stop: the next start goes on."""
+        if self._again is not None:
+            self._again.cancel()
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    async def _look(self, _person: Person) -> None:
-        self._wake.set()
-
     @commands.Cog.listener()
     async def on_ready(self) -> None:
-        """Begin, with what a restart has interrupted."""
-        self._wake.set()
-        if self._task is None:
+        """Begin with what a restart has interrupted."""
+        self._begin()
+
+    async def _look(self, _person: Person) -> None:
+        if self._bot.is_ready():
+            self._begin()
+
+    def _begin(self) -> None:
+        self._has_more = True
+        if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._go_on(), name="taking messages away")
 
     async def _go_on(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
+        is_done = True
+        while self._has_more:
+            self._has_more = False
             try:
                 with self._bot.budget.at(Urgency.LATER):
                     is_done = await self._work_off()
             except CaduceusError as error:
                 _log.warning("Messages to be taken away are looked for later: %s", error)
                 is_done = False
-            if not is_done:
-                asyncio.get_running_loop().call_later(AGAIN_SECONDS, self._wake.set)
+        if not is_done:
+            loop = asyncio.get_running_loop()
+            self._again = loop.call_later(AGAIN_SECONDS, self._begin)
 
     async def _work_off(self) -> bool:
         """Take all away. False where something has to be tried again."""

@@ -100,7 +100,7 @@ def _runs(text: str) -> Iterator[int]:
 
 def _all_words(text: str) -> Iterator[str]:
     for found in _WORDS.finditer(unicodedata.normalize("NFKC", text[:MOST_CHARACTERS])):
-        yield _bare(found.group())
+        yield from _parts(found.group())
 
 
 def _telling(text: str) -> Iterator[str]:
@@ -108,11 +108,11 @@ def _telling(text: str) -> Iterator[str]:
     plain = unicodedata.normalize("NFKC", text[:MOST_CHARACTERS])
     end = 0
     for found in _WORDS.finditer(plain):
-        word = _bare(found.group())
+        word = found.group()
         gap, begins = plain[end : found.start()].strip(" \t"), end == 0
         end = found.end()
-        if len(word) >= LEAST_SIGNS and _tells(word, begins or gap[-1:] in _SENTENCE_ENDS):
-            yield word
+        if _tells(word, begins or gap[-1:] in _SENTENCE_ENDS):
+            yield from (part for part in _parts(word) if len(part) >= LEAST_SIGNS)
 
 
 def _tells(word: str, begins_sentence: bool) -> bool:
@@ -122,6 +122,6 @@ def _tells(word: str, begins_sentence: bool) -> bool:
     return inside != inside.lower() and not (begins_sentence and word.isupper())
 
 
-def _bare(word: str) -> str:
-    """Without what is written after an apostrophe, and without hyphens at its end."""
-    return re.split("['\u2019]", word)[0].rstrip("-_")
+def _parts(word: str) -> Iterator[str]:
+    """What hyphens join, folded, without what is written after an apostrophe."""
+    return (part for part in re.split("[_-]+", re.split("['\u2019]", word)[0].casefold()) if part)

@@ -44,7 +44,6 @@ T = TypeVar("T")
 
 READERS = 2
 JOBS_A_COMMIT = 64
-STEP_PAUSE_SECONDS = 0.01  # between steps that somebody waits for: whoever writes goes first
 LOG_PAUSE_SECONDS = 0.1  # between tries to cut the log, while somebody reads
 
 
@@ -153,8 +152,8 @@ class SqliteTransactions:
         Where others go on erasing, the passes never end: theirs are not waited for.
         """
         enough = self._passes_ended + 2  # the first may have begun before
-        while await self.reclaim() and self._passes_ended < enough:  # noqa: ASYNC110 - whoever writes goes first
-            await asyncio.sleep(STEP_PAUSE_SECONDS)
+        while await self.reclaim() and self._passes_ended < enough:
+            pass  # whoever has something to write goes first
         while not await self._log_is_empty():  # noqa: ASYNC110 - readers tell nobody when they end
             await asyncio.sleep(LOG_PAUSE_SECONDS)
 

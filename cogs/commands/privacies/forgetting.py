@@ -13,9 +13,7 @@ from cogs.commands.library.asking import AskerView
 from cogs.interactions import Interaction, bot_of, line_of, may_change, tell
 from cogs.platform import NOBODY, PLATFORM, WRITE_ERRORS
 
-ERASING = (
-    "Erasing … That may take some minutes. If I am restarted meanwhile, I go on by myself."
-)
+ERASING = "Erasing … That may take some minutes. If I am restarted meanwhile, I go on by myself."
 NOTHING = "Nothing was erased."
 ENDED = "This question is over. Use `/privacy forget` again."
 OWN = """\
@@ -41,8 +39,8 @@ that repeats their words or names them goes, too. I delete these messages in Dis
 scenes. Summaries made from any of it are written anew from what is left.
 • Their id wherever it says who did something here: settings, personas, lorebooks.
 **What stays:** their own messages in Discord, which `/moderation purge` can take away; what \
-others wrote, even about them; personas and lorebooks that they made, without their name; that they are \
-blocked, if they are.
+others wrote, even about them; personas and lorebooks that they made, without their name; that \
+they are blocked, if they are.
 Afterwards I hear them as I hear anybody."""
 DONE = (
     "Done. Everything that I kept of {whom}{where} is erased, also out of the database's files. "

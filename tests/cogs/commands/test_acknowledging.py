@@ -18,6 +18,7 @@ from cogs import interactions
 LOREBOOK = b'{"name": "Coast", "entries": {"0": {"key": ["harbour"], "content": "Grey."}}}'
 
 # A value for every option of every command: a new option needs one, too.
+# Who and where they are is the world's: a function of it.
 OPTIONS: dict[str, Any] = {
     "action": "list",
     "book": "Coast",
@@ -27,6 +28,7 @@ OPTIONS: dict[str, Any] = {
     "format": "text",
     "id": 1,
     "key": "top_k",
+    "member": lambda world: world.bob,
     "mode": "round",
     "name": "Ada",
     "persona": "Ada",
@@ -115,6 +117,7 @@ async def test_every_command_acknowledges_before_it_asks_the_database(
             await world.ask("something to work on")
             options = {one.display_name: OPTIONS[one.display_name] for one in command.parameters}
             options |= OTHERS.get(command.qualified_name, {})
+            options = {name: one(world) if callable(one) else one for name, one in options.items()}
             is_in_scene = command.parent is not None and command.parent.name == "roleplay"
             threads = world.channel.threads if is_in_scene else ()
             place = threads[-1] if threads else world.channel  # the scene's, once it has begun
