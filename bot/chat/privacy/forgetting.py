@@ -35,6 +35,7 @@ TakingOut: TypeAlias = Callable[[ChannelKey], AbstractAsyncContextManager[None]]
 """Within it nothing is heard or written in a channel; what was being written has ended."""
 
 OnForgotten = Callable[[Person], Awaitable[None]]
+OnErased = Callable[[str], Awaitable[None]]
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class Forgetting:
         self._clock = clock
         self._worker: Worker | None = None
         self._on_forgotten: list[OnForgotten] = []
+        self._on_erased: list[OnErased] = []
 
     def work_with(self, worker: Worker) -> None:
         """Have the jobs done by it."""
@@ -64,6 +66,10 @@ class Forgetting:
     def on_forgotten(self, tell: OnForgotten) -> None:
         """Have `tell` called before and after somebody's data goes: memory forgets them, too."""
         self._on_forgotten.append(tell)
+
+    def on_erased(self, tell: OnErased) -> None:
+        """Have `tell` called with the id of each guild in which somebody's data was erased."""
+        self._on_erased.append(tell)
 
     async def preview(self, person: Person) -> Preview:
         """How much would go."""
@@ -92,10 +98,14 @@ class Forgetting:
         """Do such a job. Nothing of the person stands in the log."""
         person = Person(job.platform, job.subject, job.guild_id)
         await self._tell(person)
-        for place in await self._people.places(person, own=job.place):
+        places = await self._people.places(person, own=job.place)
+        for place in places:
             await self._forget_in(person, place)
         await self._people.remove_names(person)
         await self._tell(person)
+        for guild_id in sorted({each.channel.guild_id or "" for each in places} - {""}):
+            for tell in self._on_erased:
+                await tell(guild_id)
         _log.info("A person's data was erased %s", "in a guild" if job.guild_id else "everywhere")
 
     async def _tell(self, person: Person) -> None:
