@@ -17,6 +17,8 @@ from bot.store.connecting.connection import is_sqlite, parse_url, run_once, sqli
 from bot.store.connecting.migrate import newest_revision, read_chain, stored_revision
 from bot.store.memory.facts import exported_facts
 from bot.store.personas import exporting
+from bot.store.privacy.jobs import exported_jobs
+from bot.store.privacy.removals import exported_removals
 from bot.store.scenes.exporting import scenes
 from bot.store.tables import (
     ChannelRow,
@@ -127,6 +129,8 @@ def _write_all(
     _write_list(writer, "casts", exporting.casts(connection))
     _write_list(writer, "facts", exported_facts(connection))
     _write_list(writer, "scenes", scenes(connection))
+    _write_list(writer, "jobs", exported_jobs(connection))
+    _write_list(writer, "message_removals", exported_removals(connection))
     writer.write("]}\n")
 
 

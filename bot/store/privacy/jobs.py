@@ -1,7 +1,8 @@
 """Jobs, kept: :class:`bot.chat.privacy.jobs.JobStore` on SQL."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -114,6 +115,15 @@ def subjects(connection: Connection, kind: JobKind, platform: str) -> list[str]:
 def is_kept(connection: Connection, job_id: int) -> bool:
     """Whether it is there."""
     return connection.scalar(select(JobRow.id).where(JobRow.id == job_id)) is not None
+
+
+def exported_jobs(connection: Connection) -> Iterator[dict[str, Any]]:
+    """Every job that is not done, for `db export`."""
+    rows = connection.execute(select(JobRow.__table__).order_by(JobRow.id))
+    for row in rows.mappings().all():
+        fields = dict(row)
+        del fields["run_id"]  # of a program that is at it now
+        yield {"job_id": fields.pop("id"), **fields}
 
 
 def _job(row: AnyRow) -> Job:

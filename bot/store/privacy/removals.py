@@ -1,6 +1,7 @@
 """Messages that are still to be taken off a platform. Functions of a connection."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from sqlalchemy import Connection, delete, select
 
@@ -24,3 +25,10 @@ def removed(connection: Connection, numbers: Sequence[int]) -> None:
     """These are gone, or cannot be taken away."""
     for piece in batches(numbers):
         connection.execute(delete(RemovalRow).where(RemovalRow.id.in_(piece)))
+
+
+def exported_removals(connection: Connection) -> Iterator[dict[str, Any]]:
+    """Every message that is still to be taken away, for `db export`."""
+    rows = connection.execute(select(RemovalRow.__table__).order_by(RemovalRow.id))
+    for row in rows.mappings().all():
+        yield {name: value for name, value in row.items() if name != "id"}
