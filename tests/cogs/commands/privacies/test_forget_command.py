@@ -24,6 +24,7 @@ async def press(
     actor: simcord.MemberActor | simcord.UserHandle, asked: simcord.InteractionResult, label: str
 ) -> simcord.InteractionResult:
     assert asked.response is not None
+    actor._env.settle_timeout = 60.0  # a busy machine takes its time for a pass over the files
     return await actor.click(asked.response, label=label)
 
 
