@@ -128,12 +128,13 @@ async def test_in_a_direct_message_there_is_only_oneself(tmp_path: Path) -> None
             assert await asyncio.to_thread(files_with, word, tmp_path) == []
 
 
-async def test_a_reply_being_written_for_them_is_stopped_first(tmp_path: Path) -> None:
-    engine, gate = held("A long answer to Alice, about her ring.", letters=8)
+async def test_a_reply_being_written_is_stopped_and_what_waits_is_dropped(tmp_path: Path) -> None:
+    engine, gate = held("A long answer to Alice, about her ring.", "To what waited.", letters=8)
     async with talking(tmp_path, engine=engine) as world:
         await world.ask("about my ring")
         let(gate, 2)
         await world.pass_time(2)
+        await world.ask("and this waits")
         asked = await world.alice.slash(world.channel, "privacy forget")
         await press(world.alice, asked, "Erase for good")
         let(gate)
