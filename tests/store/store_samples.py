@@ -1,6 +1,6 @@
 """Made-up people, channels and messages for the store's tests."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -91,7 +91,7 @@ def record(*, seed: int = 7, finish: FinishReason = FinishReason.STOP) -> Genera
 
 
 @asynccontextmanager
-async def nobody_writes(_channel: ChannelKey) -> AsyncIterator[None]:
+async def nobody_writes(_channel: ChannelKey) -> AsyncGenerator[None]:
     """A channel in which nothing has to be stopped."""
     yield
 

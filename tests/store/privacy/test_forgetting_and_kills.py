@@ -1,7 +1,7 @@
 """kill -9 while somebody's data is erased: the next start goes on, and nothing is left."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,11 +55,11 @@ asyncio.run(main())
 
 
 @asynccontextmanager
-async def working(database: Database) -> AsyncIterator[tuple[Forgetting, Worker]]:
+async def working(database: Database) -> AsyncGenerator[tuple[Forgetting, Worker]]:
     """What does the job, without people who talk meanwhile."""
 
     @asynccontextmanager
-    async def nobody(_channel: object) -> AsyncIterator[None]:
+    async def nobody(_channel: object) -> AsyncGenerator[None]:
         yield
 
     def clock() -> datetime:
