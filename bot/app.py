@@ -16,6 +16,7 @@ from bot.chat.personas.guild.desk import PersonaDesk, open_desk
 from bot.chat.personas.library import PersonaLibrary
 from bot.chat.ports import Personas
 from bot.chat.privacy.desk import Privacy
+from bot.chat.privacy.erasure import Erasure, make_erasure
 from bot.chat.privacy.staying_out import OptOutCheck, StayingOut
 from bot.chat.prompt.choosing import FormatChooser, check_format_name
 from bot.chat.prompt.recollection import JoinedMemory
@@ -27,7 +28,8 @@ from bot.chat.roleplay.memory.summary import SummaryDesk, SummaryTeller
 from bot.chat.roleplay.shelf import GuildShelf
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.channel_states import ChannelStates
-from bot.chat.talk.conversations import Conversations, utc_now
+from bot.chat.talk.conversations import Clock, Conversations, utc_now
+from bot.chat.talk.emptying import Emptying
 from bot.chat.talk.taking_out import TakingOut
 from bot.disclosing import handling_of
 from bot.engine.api import Engine, EngineState
@@ -56,6 +58,7 @@ class App:
     summaries: SummaryDesk
     moderation: Moderation
     privacy: Privacy
+    erasure: Erasure
     library: PersonaLibrary  # the owner's folder, one of the homes of `personas`
     engine_start: asyncio.Task[None]  # done when one answers; raises where none could be started
     engine_lost: asyncio.Task[EngineError]  # done when an engine needs another process
@@ -131,6 +134,9 @@ async def open_app(
         stack.push_async_callback(folding.close)
         channels.on_left.append(folding.stir)
         stack.push_async_callback(conversations.close, 0.0)  # when no front end came so far
+        erasure = erasure_of(database, conversations.settings, desk, channels)
+        stack.push_async_callback(erasure.close)
+        await erasure.start()
         both_here = settings.engine == settings.fallback_engine == "local"
         formats = conversations.formats
         starts = start_engines(engines, one_by_one=both_here, formats=formats)
@@ -161,6 +167,7 @@ async def open_app(
                 database.belongings,
                 handling_of(settings),
             ),
+            erasure,
             library,
             one_answers,
             lost,
@@ -183,6 +190,27 @@ def _fold_when_idle(
     folding = IdleFolding(folder.fold, database.summaries.channels_to_fold)
     folding.start()
     return folding
+
+
+def erasure_of(
+    database: Database,
+    settings: SettingsCascade,
+    desk: PersonaDesk,
+    channels: ChannelStates,
+    clock: Clock = utc_now,
+) -> Erasure:
+    """All that erases, on a database; `channels` are those where people talk meanwhile."""
+    return make_erasure(
+        people=database.people,
+        aged=database.aged,
+        places=database.places,
+        removals=database.removals,
+        jobs=database.jobs,
+        settings=settings,
+        taking_out=Emptying(database.history, channels, clock).taking_out,
+        on_picture_gone=desk.workshop.picture_gone,
+        clock=clock,
+    )
 
 
 def build_engines(settings: ProcessSettings, engine: Engine | None = None) -> Engines:

@@ -9,6 +9,7 @@ from bot.chat.moderation.desk import Moderation
 from bot.chat.personas.guild.desk import PersonaDesk
 from bot.chat.personas.pictures import PersonaPictures
 from bot.chat.privacy.desk import Privacy
+from bot.chat.privacy.erasure import Erasure
 from bot.chat.roleplay.memory.notebook import Notebook
 from bot.chat.roleplay.memory.summary import SummaryDesk
 from bot.chat.talk.conversations import Conversations
@@ -36,7 +37,9 @@ from cogs.commands.views import view_of
 from cogs.commands.why import Why
 from cogs.interactions import CaduceusTree
 from cogs.listening.catchup import CatchUp
+from cogs.listening.departed import Departed
 from cogs.listening.messages import MessageListener
+from cogs.listening.taking_away import TakingAway
 from cogs.showing.pacing import Pace
 
 
@@ -48,6 +51,7 @@ def build_bot(
     summaries: SummaryDesk,
     moderation: Moderation,
     privacy: Privacy,
+    erasure: Erasure,
     owner_ids: frozenset[int] = frozenset(),
     version: str = "",
     pace: Pace | None = None,
@@ -69,6 +73,7 @@ def build_bot(
         summaries=summaries,
         moderation=moderation,
         privacy=privacy,
+        erasure=erasure,
         owner_ids=owner_ids,
         version=version,
         pace=pace,
@@ -81,6 +86,8 @@ def _cogs(bot: CaduceusBot) -> Iterator[commands.Cog]:
     listener = MessageListener(bot)
     yield listener
     yield CatchUp(bot, listener)
+    yield Departed(bot)
+    yield TakingAway(bot)
     yield ChatCommands(bot)
     yield PersonaCommands(bot)
     yield LoreCommands(bot)

@@ -20,6 +20,7 @@ from bot.chat.moderation.replay import Replayer
 from bot.chat.personas.guild.desk import PersonaDesk
 from bot.chat.personas.pictures import PersonaPictures
 from bot.chat.privacy.desk import Privacy
+from bot.chat.privacy.erasure import Erasure
 from bot.chat.roleplay.memory.notebook import Notebook
 from bot.chat.roleplay.memory.summary import SummaryDesk
 from bot.chat.talk.conversations import Conversations
@@ -79,6 +80,7 @@ class CaduceusBot(commands.Bot):
         summaries: SummaryDesk,
         moderation: Moderation,
         privacy: Privacy,
+        erasure: Erasure,
         owner_ids: frozenset[int] = frozenset(),
         version: str = "",
         pace: Pace | None = None,
@@ -113,6 +115,7 @@ class CaduceusBot(commands.Bot):
         self.replays = Replayer(conversations)
         self.moderation = moderation
         self.privacy = privacy
+        self.erasure = erasure
         self._gone_pictures: list[str] = []
         self.version = version
         self.doing: set[Hashable] = set()  # commands and controls that have not ended yet

@@ -166,14 +166,6 @@ class Derived:
 
 
 @dataclass(frozen=True, slots=True)
-class Erased:
-    """What went of a person: their turns, and the platform's messages that these were."""
-
-    turn_ids: tuple[int, ...]
-    messages: tuple[tuple[ChannelKey, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
 class PastConversation:
     """One of a channel's conversations, with what tells it from the others."""
 

@@ -8,7 +8,6 @@ from bot.chat.messages import (
     BegunReply,
     ChannelKey,
     Derived,
-    Erased,
     GenerationRecord,
     HistoryWindow,
     IncomingMessage,
@@ -294,13 +293,6 @@ class History(Protocol):
         self, channel: ChannelKey, *, conversation_id: int | None = None
     ) -> list[Turn]:
         """Every visible turn of the current conversation, or of another one of the channel's."""
-        ...
-
-    async def erase(self, platform: str, speaker_id: str) -> Erased:
-        """Take out everything of a person: their turns, what others quote of them, who asked.
-
-        The bot's answers stay as its own messages.
-        """
         ...
 
     async def keep_derived(

@@ -45,6 +45,7 @@ def run(_args: argparse.Namespace, settings: ProcessSettings) -> int:
             summaries=app.summaries,
             moderation=app.moderation,
             privacy=app.privacy,
+            erasure=app.erasure,
             owner_ids=settings.owner_ids,
             version=__version__,
             data_dir=settings.data_dir,

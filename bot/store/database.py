@@ -15,7 +15,9 @@ from bot.store.memory.summaries import SqlSummaries
 from bot.store.moderation.stores import SqlBlocks, SqlLogChannels, SqlPurges
 from bot.store.personas.stores import SqlCasts, SqlLorebooks, SqlPersonas
 from bot.store.privacy.exporting import SqlBelongings
+from bot.store.privacy.jobs import SqlJobs
 from bot.store.privacy.optouts import SqlOptOuts
+from bot.store.privacy.stores import SqlAged, SqlPeople, SqlPlaces, SqlRemovals
 from bot.store.runs import Run
 from bot.store.scenes.stores import SqlScenes
 from bot.store.settings import SqlSettings
@@ -45,6 +47,11 @@ class Database:
         self.ledger = SqlLedger(transactions)
         self.belongings = SqlBelongings(transactions)
         self.opt_outs = SqlOptOuts(transactions, self.run)
+        self.jobs = SqlJobs(transactions, self.run)
+        self.people = SqlPeople(transactions)
+        self.aged = SqlAged(transactions)
+        self.places = SqlPlaces(transactions)
+        self.removals = SqlRemovals(transactions)
 
     @classmethod
     async def open(cls, url: str) -> "Database":

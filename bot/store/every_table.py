@@ -5,6 +5,7 @@ from bot.store.memory import tables as of_memory
 from bot.store.moderation import tables as of_moderation
 from bot.store.personas import tables as of_personas
 from bot.store.privacy import left_out as of_opt_outs
+from bot.store.privacy import tables as of_privacy
 from bot.store.scenes import tables as of_scenes
 from bot.store.tables import Base
 
@@ -15,5 +16,6 @@ __all__ = [
     "of_moderation",
     "of_opt_outs",
     "of_personas",
+    "of_privacy",
     "of_scenes",
 ]

@@ -19,7 +19,9 @@ from bot.store.limits.ledger import exported_spending
 from bot.store.memory.facts import exported_facts
 from bot.store.moderation.exporting import blocks, log_channels, purges
 from bot.store.personas import exporting
+from bot.store.privacy.jobs import exported_jobs
 from bot.store.privacy.left_out import exported_opt_outs
+from bot.store.privacy.removals import exported_removals
 from bot.store.scenes.exporting import scenes
 from bot.store.tables import (
     ChannelRow,
@@ -135,6 +137,8 @@ def _write_all(
     _write_list(writer, "purges", purges(connection))
     _write_list(writer, "tokens_spent", exported_spending(connection))
     _write_list(writer, "opt_outs", exported_opt_outs(connection))
+    _write_list(writer, "jobs", exported_jobs(connection))
+    _write_list(writer, "message_removals", exported_removals(connection))
     writer.write("]}\n")
 
 

@@ -21,7 +21,6 @@ from bot.store.turns import (
     access,
     conversations,
     derived,
-    forgetting,
     greetings,
     incoming,
     replies,
@@ -47,7 +46,6 @@ class SqlHistory(OnTransactions):
     delete_messages = writes(incoming.delete_messages, erases=True)
     delete_turn = writes(incoming.delete_turn, erases=True)
     edit_turn = writes(incoming.edit_turn, erases=True)
-    erase = writes(forgetting.erase, erases=True)
     _ask_again = writes(incoming.ask_again)
     _add_message = writes(incoming.add_message)
     _note_seen = writes(incoming.note_seen)

@@ -7,7 +7,8 @@ from discord.ext import commands
 from cogs.client import CaduceusBot
 from cogs.commands.privacies.about import Owners, show_about
 from cogs.commands.privacies.export import Exports
-from cogs.interactions import Interaction, tell
+from cogs.commands.privacies.forgetting import forget
+from cogs.interactions import Interaction
 from cogs.platform import PLATFORM
 
 OUT = (
@@ -47,7 +48,7 @@ class PrivacyCommands(
     @app_commands.describe(member="Somebody else (needs Manage Server); else you")
     async def forget(self, interaction: Interaction, member: discord.User | None = None) -> None:
         """Have everything of yours erased, for good."""
-        await tell(interaction, "This comes soon.")  # cogs/commands/privacies/forgetting.py
+        await forget(interaction, member)
 
     @app_commands.command()
     async def optout(self, interaction: Interaction) -> None:

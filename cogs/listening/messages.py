@@ -12,6 +12,7 @@ import discord
 from discord.ext import commands
 
 from bot.chat.messages import ChannelKey, IncomingMessage, TurnState
+from bot.chat.privacy.people import Person
 from bot.chat.talk.conversations import Heard
 from bot.chat.talk.faults import line_for
 from bot.errors import CaduceusError, NotFound
@@ -48,6 +49,16 @@ class MessageListener(commands.Cog):
         self._left_out_lately: deque[int] = deque(maxlen=DELETED_KEPT)  # a proxy may edit its copy
         self._told: dict[int, datetime] = {}  # channels told of a message that could not be kept
         self.ready_to_hear: asyncio.Task[None] | None = None  # what goes before live messages
+
+    async def cog_load(self) -> None:
+        """Whose data is erased is remembered by nobody here, either."""
+        self._bot.erasure.forgetting.on_forgotten(self._forget)
+
+    async def _forget(self, person: Person) -> None:
+        if person.platform == PLATFORM:
+            guild_id = int(person.guild_id) if person.guild_id else None
+            self._reader.names.forget(int(person.speaker_id), guild_id)
+            self._originals.forget(int(person.speaker_id))
 
     @commands.Cog.listener()
     async def on_message(self, message: discord.Message) -> None:

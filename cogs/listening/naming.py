@@ -88,6 +88,12 @@ class MemberNames:
         roles, names = remembered[0].roles, remembered[0].role_names
         return replace(speaker, roles=roles, role_names=names)
 
+    def forget(self, user_id: int, guild_id: int | None = None) -> None:
+        """Nobody remembers this member's name, in one server or in any."""
+        for key in [key for key in self._known if key[1] == user_id]:
+            if guild_id in (None, key[0]):
+                del self._known[key]
+
     def _is_unknown(
         self, user: discord.abc.User, guild: discord.Guild, seconds: float = BELIEVED_SECONDS
     ) -> bool:

@@ -59,7 +59,6 @@ def reply_embed(message: discord.Message) -> tuple[discord.Embed, int] | None:
 @dataclass(slots=True)
 class _Original:
     message_id: int
-    author_id: int
     content: str
     files: list[str]
     sent_at: datetime
@@ -95,6 +94,12 @@ class Originals:
     def is_recent(self, channel_id: int, message_id: int) -> bool:
         """Whether a message is young enough to be a proxy's original."""
         return any(kept.message_id == message_id for kept in self._channels.get(channel_id, ()))
+
+    def forget(self, author_id: int) -> None:
+        """Nothing of what a member said is remembered."""
+        for recent in self._channels.values():
+            for original in [kept for kept in recent if kept.author.speaker_id == str(author_id)]:
+                recent.remove(original)
 
     def take(self, copy: discord.Message) -> tuple[int, int | None, Speaker] | None:
         """The original of a proxied message, the reply to it where it was deleted already, and

@@ -17,6 +17,7 @@ import pytest
 import simcord
 from empty_database import put_empty_database
 
+from bot.app import erasure_of
 from bot.chat.engines import Engines
 from bot.chat.limits.blocking import BlockedCheck
 from bot.chat.limits.making import make_gate
@@ -256,6 +257,7 @@ def new_bot(
             purges=database.purges,
         ),
         privacy=privacy,
+        erasure=erasure_of(database, conversations.settings, desk, channels, discord.utils.utcnow),
         version="0.1.0",
         pace=pace,
         data_dir=data_dir,

@@ -58,6 +58,8 @@ def postgres_url(postgres_database: str) -> str:
     tables += ("guild_personas", "lorebooks", "channel_casts", "scenes", "facts", "tokens_spent")
     tables += ("blocks", "log_channels")
     tables += ("guild_personas", "lorebooks", "channel_casts", "scenes", "facts", "opt_outs")
+    tables += ("guild_personas", "lorebooks", "channel_casts", "scenes", "facts", "jobs")
+    tables += ("message_removals",)
     deletions = " ".join(f"DELETE FROM {table};" for table in tables)
     asyncio.run(_run_sql(postgres_database, empty.format(deletions)))
     return postgres_database

@@ -1,5 +1,7 @@
 """Made-up people, channels and messages for the store's tests."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -17,7 +19,12 @@ from bot.chat.messages import (
     Turn,
     TurnState,
 )
+from bot.chat.privacy.forgetting import Forgetting
+from bot.chat.privacy.jobs import Job, JobKind
 from bot.store.history import SqlHistory
+from bot.store.privacy.jobs import SqlJobs
+from bot.store.privacy.stores import SqlPeople
+from bot.store.runs import Run
 
 BOT = Speaker("bot", "Caduceus", is_bot=True)
 ANN = Speaker("ann", "Ann")
@@ -81,6 +88,21 @@ def record(*, seed: int = 7, finish: FinishReason = FinishReason.STOP) -> Genera
             seed, MORNING, "swipe", (LoreFiring("persona:file:ada", "3", 2),)
         ),
     )
+
+
+@asynccontextmanager
+async def nobody_writes(_channel: ChannelKey) -> AsyncGenerator[None]:
+    """A channel in which nothing has to be stopped."""
+    yield
+
+
+async def forget(history: SqlHistory, speaker_id: str, *, guild_id: str = "") -> None:
+    """Erase a person on discord, as the job does."""
+    people = SqlPeople(history.transactions)
+    jobs = SqlJobs(history.transactions, Run(history.transactions))
+    forgetting = Forgetting(people, jobs, nobody_writes, lambda: MORNING)
+    job = Job(JobKind.FORGET, "discord", MORNING, subject=speaker_id, guild_id=guild_id)
+    await forgetting.work(job)
 
 
 class Talk:

@@ -5,7 +5,7 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 
-from store_samples import ANN, BEN, CHANNEL, MORNING, OTHER_CHANNEL, Talk
+from store_samples import ANN, BEN, CHANNEL, MORNING, OTHER_CHANNEL, Talk, forget
 
 from bot.chat.limits.blocking import Block
 from bot.chat.messages import QuotedMessage
@@ -121,12 +121,12 @@ async def test_a_purge_takes_what_was_made_of_it(database: Database) -> None:
 async def test_a_moderators_name_goes_with_them_and_a_block_stays(database: Database) -> None:
     await database.blocks.add(BLOCK)
     await database.log_channels.put(LOG)
-    await database.history.erase("discord", "mod")
+    await forget(database.history, "mod")
     found = await database.blocks.find("discord", "1", "ann")
     assert found == replace(BLOCK, blocked_by="")
     log = await database.log_channels.find("discord", "1")
     assert log == replace(LOG, set_by="")
-    await database.history.erase("discord", "ann")
+    await forget(database.history, "ann")
     found = await database.blocks.find("discord", "1", "ann")
     assert found == replace(BLOCK, blocked_by="", name="")
 

@@ -31,8 +31,14 @@ WRITER_PRAGMAS = (
     "temp_store = MEMORY",
 )
 # SQLite rebuilds a table by dropping the old one, and we take rows out to put them back: with
-# foreign keys on, that would take with it everything that refers to them.
-MAINTENANCE_PRAGMAS = ("foreign_keys = OFF", *WRITER_PRAGMAS[1:])
+# foreign keys on, that would take with it everything that refers to them. A step that a power cut
+# takes back is made again.
+MAINTENANCE_PRAGMAS = (
+    "foreign_keys = OFF",
+    WRITER_PRAGMAS[1],
+    "synchronous = NORMAL",
+    *WRITER_PRAGMAS[3:],
+)
 READER_PRAGMAS = ("query_only = ON", "temp_store = MEMORY")
 
 DRIVERS = {

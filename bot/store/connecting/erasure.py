@@ -38,6 +38,11 @@ def has_traces(connection: Connection) -> bool:
     return _state(connection) != CLEAN
 
 
+def is_passing(connection: Connection) -> bool:
+    """Whether a pass has begun and not ended."""
+    return bool(_state(connection) & PASSING)
+
+
 def begin_pass(connection: Connection) -> None:
     """From here on, what is erased is the next pass's."""
     connection.exec_driver_sql("DELETE FROM reclaiming")

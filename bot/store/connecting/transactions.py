@@ -27,7 +27,14 @@ from bot.store.connecting.connection import (
     postgres_engine,
     sqlite_engine,
 )
-from bot.store.connecting.erasure import begin_pass, end_pass, has_traces, note_traces, reclaim_step
+from bot.store.connecting.erasure import (
+    begin_pass,
+    end_pass,
+    has_traces,
+    is_passing,
+    note_traces,
+    reclaim_step,
+)
 from bot.store.connecting.faults import translated
 
 logger = logging.getLogger(__name__)
@@ -37,6 +44,7 @@ T = TypeVar("T")
 
 READERS = 2
 JOBS_A_COMMIT = 64
+LOG_PAUSE_SECONDS = 0.1  # between tries to cut the log, while somebody reads
 
 
 class Transactions(Protocol):
@@ -63,6 +71,10 @@ class Transactions(Protocol):
 
     async def reclaim_all(self) -> None:
         """Free the files of such traces at once; writers wait meanwhile."""
+        ...
+
+    async def reclaimed(self) -> None:
+        """Take all those steps, beside whoever writes: what was erased until now is gone then."""
         ...
 
     async def close(self) -> None:
@@ -102,6 +114,7 @@ class SqliteTransactions:
         self._log_holds_traces = False
         self._maintenance = sqlite_engine(url, MAINTENANCE_PRAGMAS)
         self._written_at = time.monotonic()
+        self._passes_ended = 0  # of this program's own
         self._under_way: Any = None  # the connection that reclaims: who comes meanwhile goes first
 
     async def read(self, work: Callable[[Connection], T]) -> T:
@@ -118,6 +131,9 @@ class SqliteTransactions:
         _submit(self._write_thread, self._write_what_waits)
         return await asyncio.wrap_future(job.done)
 
+    async def _log_is_empty(self) -> bool:
+        return await asyncio.wrap_future(_submit(self._write_thread, self._is_log_empty))
+
     def quiet_seconds(self) -> float:
         """How long nothing has been written."""
         return time.monotonic() - self._written_at
@@ -129,6 +145,17 @@ class SqliteTransactions:
     async def reclaim_all(self) -> None:
         """Write the whole file anew."""
         await asyncio.wrap_future(_submit(self._write_thread, self._reclaim_all))
+
+    async def reclaimed(self) -> None:
+        """Step after step until nothing is left, or one whole pass was begun and ended since.
+
+        Where others go on erasing, the passes never end: theirs are not waited for.
+        """
+        enough = self._passes_ended + 2  # the first may have begun before
+        while await self.reclaim() and self._passes_ended < enough:
+            pass  # whoever has something to write goes first
+        while not await self._log_is_empty():  # noqa: ASYNC110 - readers tell nobody when they end
+            await asyncio.sleep(LOG_PAUSE_SECONDS)
 
     async def close(self) -> None:
         """Finish what was begun and close every connection."""
@@ -201,6 +228,7 @@ class SqliteTransactions:
                 if not has_traces(connection):
                     return False
                 more = reclaim_step(connection)
+                self._passes_ended += not is_passing(connection)
                 self._log_holds_traces |= not has_traces(connection)
         except StoreError:
             if self._queue:  # somebody came: the step is taken back, and made another time
@@ -224,6 +252,11 @@ class SqliteTransactions:
             with self._maintenance.begin() as connection:
                 end_pass(connection)
             self._empty_the_log()
+
+    def _is_log_empty(self) -> bool:
+        if self._log_holds_traces:
+            self._empty_the_log()
+        return not self._log_holds_traces
 
     def _empty_the_log(self) -> None:
         """Bring the write-ahead log into the file and cut it to nothing: old pages stand in it.
@@ -329,6 +362,9 @@ class PostgresTransactions:
         return False
 
     async def reclaim_all(self) -> None:
+        """Nothing: the server vacuums by itself."""
+
+    async def reclaimed(self) -> None:
         """Nothing: the server vacuums by itself."""
 
     async def close(self) -> None:

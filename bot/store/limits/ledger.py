@@ -48,16 +48,6 @@ def forget_before(connection: Connection, day: date) -> None:
     connection.execute(delete(TokensSpentRow).where(TokensSpentRow.day < day))
 
 
-def forget_spending(connection: Connection, platform: str, speaker_id: str) -> None:
-    """Take out what was counted for a person."""
-    connection.execute(
-        delete(TokensSpentRow).where(
-            TokensSpentRow.speaker_id == speaker_id,
-            TokensSpentRow.home.startswith(f"{platform}:", autoescape=True),
-        )
-    )
-
-
 def exported_spending(connection: Connection) -> Iterator[dict[str, Any]]:
     """All of it, as JSON has it."""
     table = TokensSpentRow.__table__

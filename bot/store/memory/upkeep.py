@@ -48,15 +48,6 @@ def hold_on_to_turn(connection: Connection, channel_id: int, message_id: str, tu
     connection.execute(update(FactRow).where(where).values(turn_id=turn_id, message_id=None))
 
 
-def forget_persons_facts(connection: Connection, platform: str, speaker_id: str) -> None:
-    """Take out what a person said, and their name from what they pinned of others' words."""
-    here = FactRow.platform == platform
-    connection.execute(delete(FactRow).where(here, FactRow.said_by == speaker_id))
-    connection.execute(
-        update(FactRow).where(here, FactRow.written_by == speaker_id).values(written_by="")
-    )
-
-
 def forget_facts_of_guild(connection: Connection, guild_id: str) -> None:
     """Take out what was pinned to personas in a guild."""
     connection.execute(delete(FactRow).where(FactRow.guild_id == guild_id))

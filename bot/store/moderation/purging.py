@@ -4,11 +4,11 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
 
 from bot.chat.moderation.purges import Purge, PurgedMessage, PurgePlan, PurgeWish
 from bot.store.memory.staleness import forget_written_about
-from bot.store.moderation.tables import BlockRow, LogChannelRow, PurgeMessageRow, PurgeRow
+from bot.store.moderation.tables import PurgeMessageRow, PurgeRow
 from bot.store.tables import AskerRow, ChannelRow, ConversationRow, MessageRow, TurnRow
 from bot.store.turns.access import (
     conversations_of,
@@ -119,33 +119,6 @@ def unfinished(connection: Connection, platform: str) -> list[Purge]:
         )
         for row in rows
     ]
-
-
-def forget_moderator(connection: Connection, platform: str, speaker_id: str) -> None:
-    """Keep nobody's name on what they did. A block stays: it is the guild's, by an id alone."""
-    connection.execute(
-        update(BlockRow)
-        .where(BlockRow.platform == platform, BlockRow.blocked_by == speaker_id)
-        .values(blocked_by="")
-    )
-    connection.execute(
-        update(BlockRow)
-        .where(BlockRow.platform == platform, BlockRow.speaker_id == speaker_id)
-        .values(name="")
-    )
-    connection.execute(
-        update(LogChannelRow)
-        .where(LogChannelRow.platform == platform, LogChannelRow.set_by == speaker_id)
-        .values(set_by="")
-    )
-    for column in (PurgeRow.asked_by, PurgeRow.speaker_id):
-        connection.execute(update(PurgeRow).where(column == speaker_id).values({column: ""}))
-
-
-def forget_guild(connection: Connection, platform: str, guild_id: str) -> None:
-    """Take out whom a guild has blocked and where it is told of things."""
-    for rows in (BlockRow, LogChannelRow):
-        connection.execute(delete(rows).where(rows.platform == platform, rows.guild_id == guild_id))
 
 
 # What is chosen ----------------------------------------------------------------------------------

@@ -1,9 +1,9 @@
-"""What goes for good: deleted personas and lorebooks after a while, a guild's or person's all."""
+"""What goes for good: deleted personas and lorebooks after a while, and all of a guild's."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, select
 
 from bot.chat.personas.guild.kept import GUILD_ID, LORE_ID, Purged
 from bot.store.memory.upkeep import forget_facts_of_guild, forget_facts_of_personas
@@ -13,7 +13,6 @@ from bot.store.personas.tables import (
     LorebookPlaceRow,
     LorebookRow,
     PersonaRow,
-    PersonaVersionRow,
 )
 from bot.store.scenes.purging import remove_guild_scenes, remove_personas
 from bot.store.turns.rows import batches
@@ -45,19 +44,6 @@ def remove_guild(connection: Connection, guild_id: str) -> Purged:
     forget_facts_of_guild(connection, guild_id)
     remove_guild_scenes(connection, guild_id)
     return _take_away(connection, personas, books)
-
-
-def forget_person(connection: Connection, speaker_id: str) -> None:
-    """Keep nobody's name on what they made for a guild: it is the guild's, and stays."""
-    for rows in (PersonaRow, LorebookRow):
-        for column in (rows.created_by, rows.edited_by, rows.deleted_by):
-            connection.execute(update(rows).where(column == speaker_id).values({column: ""}))
-    connection.execute(
-        update(PersonaVersionRow)
-        .where(PersonaVersionRow.written_by == speaker_id)
-        .values(written_by="")
-    )
-    connection.execute(update(CastRow).where(CastRow.added_by == speaker_id).values(added_by=""))
 
 
 def _numbers(connection: Connection, rows: KeptRows, condition: object) -> list[int]:

@@ -1,1 +1,1 @@
-"""What is kept of a person: who stays out, what is handed out."""
+"""What is kept of a person: who stays out, what is handed out, and what goes for good."""

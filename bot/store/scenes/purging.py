@@ -1,27 +1,11 @@
-"""What goes of scenes: a person's, a guild's, a persona's that was deleted for good."""
+"""What goes of scenes: a guild's, a persona's that was deleted for good."""
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, select
 
-from bot.store.scenes.tables import SceneCastRow, SceneCharacterRow, SceneRow
+from bot.store.scenes.tables import SceneCastRow, SceneRow
 from bot.store.tables import ChannelRow
-
-
-def forget_player(connection: Connection, platform: str, speaker_id: str) -> None:
-    """Take out whom a person played, and that they started scenes: those stay the players'."""
-    here = select(ChannelRow.id).where(ChannelRow.platform == platform)
-    scenes = select(SceneRow.id).where(SceneRow.channel_id.in_(here))
-    connection.execute(
-        delete(SceneCharacterRow).where(
-            SceneCharacterRow.speaker_id == speaker_id, SceneCharacterRow.scene_id.in_(scenes)
-        )
-    )
-    connection.execute(
-        update(SceneRow)
-        .where(SceneRow.started_by == speaker_id, SceneRow.channel_id.in_(here))
-        .values(started_by="")
-    )
 
 
 def remove_guild_scenes(connection: Connection, guild_id: str) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 from conversing import HERE, THERE, Stage, StageMaker
+from store_samples import forget
 
 from bot.chat.messages import Turn
 from bot.chat.roleplay.memory.recall import Choose, Recall
@@ -104,7 +105,8 @@ async def delete(stage: Stage) -> None:
 
 
 async def erase(stage: Stage) -> None:
-    await stage.history.erase("discord", "cleo")
+    assert isinstance(stage.history, SqlHistory)
+    await forget(stage.history, "cleo")
 
 
 @pytest.mark.parametrize("change", [edit, set_aside, delete, erase])

@@ -5,6 +5,8 @@ import io
 import json
 from datetime import date, timedelta
 
+from store_samples import forget
+
 from bot.store.database import Database
 from bot.store.export import export_json
 
@@ -53,7 +55,7 @@ async def test_it_is_exported_and_goes_with_the_person(
 ) -> None:
     await database.ledger.spend(GUILD, {"ann": 5, "ben": 2}, TODAY)
     await database.ledger.spend("workbench:x", {"ann": 9}, TODAY)
-    await database.history.erase("discord", "ann")
+    await forget(database.history, "ann")
     stream = io.StringIO()
     await export_json(database_url, stream)
     assert json.loads(stream.getvalue())["tokens_spent"] == [

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from store_samples import ANN, BEN, CHANNEL, OTHER_CHANNEL, Talk, said
+from store_samples import ANN, BEN, CHANNEL, OTHER_CHANNEL, Talk, forget, said
 
 from bot.chat.messages import ChannelKey
 from bot.chat.roleplay.memory.facts import Fact, FactSource
@@ -191,7 +191,7 @@ async def test_erasing_a_person_takes_their_words_and_their_name(
     await store.add_fact(CHANNEL, "ann's of Mira", by="ann", persona_id="mira")
     await store.add_fact(CHANNEL, "unkept", by="ben", source=FactSource("3", said_by="ann"))
     await store.add_fact(CHANNEL, "ben's own", by="ben")
-    await database.history.erase("discord", "ann")
+    await forget(database.history, "ann")
     left = await store.facts(CHANNEL)
     assert [(fact.text, fact.written_by) for fact in left] == [
         ("ben's turn", ""),

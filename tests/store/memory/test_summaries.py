@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
-from store_samples import ANN, BEN, CHANNEL, MORNING, OTHER_CHANNEL, Talk, record
+from store_samples import ANN, BEN, CHANNEL, MORNING, OTHER_CHANNEL, Talk, forget, record
 
 from bot.chat.messages import Speaker, Turn, TurnState
 from bot.chat.roleplay.memory.sections import NewSection, Section, standing
@@ -84,7 +84,7 @@ Change = Callable[[SqlHistory, list[Turn]], Awaitable[object]]
 CHANGES: dict[str, Change] = {
     "edit": lambda history, turns: history.edit_message(CHANNEL, turns[1].message_ids[0], "new"),
     "delete": lambda history, turns: history.delete_turn(turns[1].turn_id),
-    "erase": lambda history, turns: history.erase("discord", "ann"),
+    "erase": lambda history, turns: forget(history, "ann"),
     "reset": lambda history, turns: history.reset(CHANNEL),
 }
 
@@ -203,9 +203,9 @@ async def test_a_text_by_hand_goes_with_the_data_of_somebody_who_spoke_in_its_ti
     up_to = turns[1].turn_id
     assert await shelf.write_by_hand(CHANNEL, conversation, "A secret.", up_to=up_to, at=MORNING)
     assert await shelf.keep_section(CHANNEL, made_of([last]))
-    await history.erase("discord", "cleo")
+    await forget(history, "cleo")
     assert [each.text for each in await shelf.sections(conversation)] == ["A secret.", ""]
-    await history.erase("discord", "ann")
+    await forget(history, "ann")
     assert await shelf.sections(conversation) == []
 
 

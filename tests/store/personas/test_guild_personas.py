@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from kept_samples import GUILD, LIMITS, OTHER, draft
+from store_samples import forget
 
 from bot.chat.messages import ChannelKey
 from bot.chat.personas.guild.kept import KeptFile, Limits, Purged
@@ -207,7 +208,7 @@ async def test_erasing_a_person_leaves_the_guilds_persona(
     store = database.personas
     kept = await store.add(GUILD, draft(), LIMITS, "ann")
     await store.change(GUILD, kept.id, draft(files=None), LIMITS, "ben", revision=1)
-    await database.history.erase("discord", "ann")
+    await forget(database.history, "ann")
     now = await store.kept(GUILD, kept.id)
     assert now is not None
     assert (now.created_by, now.edited_by) == ("", "ben")

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 import pytest
-from store_samples import ANN, BEN, CHANNEL, OTHER_CHANNEL, Talk, record
+from store_samples import ANN, BEN, CHANNEL, OTHER_CHANNEL, Talk, forget, record
 
 from bot.chat.messages import QuotedMessage, Turn, TurnState
 from bot.errors import NotFound
@@ -73,8 +73,8 @@ CHANGES: dict[str, tuple[Change, tuple[bool, bool]]] = {  # stale: of the questi
     "continue": (lambda h, q, r: h.show_reply(r.turn_id, r.text + " More.", ["r"]), (False, True)),
     "continue to the end": (go_on, (False, True)),
     "shown elsewhere": (lambda h, q, r: h.show_reply(r.turn_id, r.text, ["r"]), (False, False)),
-    "erase": (lambda h, q, r: h.erase("discord", "ann"), (True, True)),
-    "erase another": (lambda h, q, r: h.erase("discord", "ben"), (False, False)),
+    "erase": (lambda h, q, r: forget(h, "ann"), (True, True)),
+    "erase another": (lambda h, q, r: forget(h, "ben"), (False, False)),
 }
 
 

@@ -239,6 +239,10 @@ class PersonaWorkshop:
         if digest and not await self._store.has_picture(digest):
             await self._tell_gone(digest)
 
+    async def picture_gone(self, digest: str) -> None:
+        """A picture's last persona went with its guild."""
+        await self._picture_left(digest)
+
     async def _tell_gone(self, digest: str) -> None:
         for told in self._on_gone:
             await told(digest)
