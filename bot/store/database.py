@@ -15,6 +15,7 @@ from bot.store.personas.stores import SqlCasts, SqlLorebooks, SqlPersonas
 from bot.store.runs import Run
 from bot.store.scenes.stores import SqlScenes
 from bot.store.settings import SqlSettings
+from bot.store.words.stores import SqlWords
 
 
 class Database:
@@ -35,6 +36,7 @@ class Database:
         self._indexing = Indexing(self.search)
         self.summaries = SqlSummaries(transactions)
         self.scenes = SqlScenes(transactions)
+        self.words = SqlWords(transactions)
 
     @classmethod
     async def open(cls, url: str) -> "Database":

@@ -4,5 +4,6 @@ from bot.store.memory import tables as of_memory
 from bot.store.personas import tables as of_personas
 from bot.store.scenes import tables as of_scenes
 from bot.store.tables import Base
+from bot.store.words import tables as of_words
 
-__all__ = ["Base", "of_memory", "of_personas", "of_scenes"]
+__all__ = ["Base", "of_memory", "of_personas", "of_scenes", "of_words"]

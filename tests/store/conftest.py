@@ -55,7 +55,7 @@ def postgres_url(postgres_database: str) -> str:
     """A PostgreSQL database without rows (its tables are the first test's: making them is slow)."""
     empty = "DO $$ BEGIN IF to_regclass('channels') IS NOT NULL THEN {} END IF; END $$"
     tables = ("channels", "setting_values", "setting_changes")
-    tables += ("guild_personas", "lorebooks", "channel_casts", "scenes", "facts")
+    tables += ("guild_personas", "lorebooks", "channel_casts", "scenes", "facts", "guild_words")
     deletions = " ".join(f"DELETE FROM {table};" for table in tables)
     asyncio.run(_run_sql(postgres_database, empty.format(deletions)))
     return postgres_database

@@ -17,6 +17,7 @@ from bot.store.personas.tables import (
 )
 from bot.store.scenes.purging import remove_guild_scenes, remove_personas
 from bot.store.turns.rows import batches
+from bot.store.words.keeping import remove_guild_words
 
 
 def is_due(connection: Connection, before: datetime) -> bool:
@@ -44,6 +45,7 @@ def remove_guild(connection: Connection, guild_id: str) -> Purged:
     connection.execute(delete(CastRow).where(CastRow.guild_id == guild_id))
     forget_facts_of_guild(connection, guild_id)
     remove_guild_scenes(connection, guild_id)
+    remove_guild_words(connection, guild_id)
     return _take_away(connection, personas, books)
 
 

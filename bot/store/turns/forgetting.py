@@ -12,6 +12,7 @@ from bot.store.scenes.purging import forget_player
 from bot.store.tables import AskerRow, ChannelRow, ConversationRow, MessageRow, TurnRow
 from bot.store.turns.access import forget_quotes_where, lock_channels, mark_stale, remove_turns
 from bot.store.turns.rows import CHANNEL_COLUMNS, batches, channel_key
+from bot.store.words.keeping import forget_moderator
 
 
 def erase(connection: Connection, platform: str, speaker_id: str) -> Erased:
@@ -46,6 +47,7 @@ def erase(connection: Connection, platform: str, speaker_id: str) -> Erased:
     forget_person(connection, speaker_id)
     forget_persons_facts(connection, platform, speaker_id)
     forget_player(connection, platform, speaker_id)
+    forget_moderator(connection, platform, speaker_id)
     return Erased(tuple(sorted(turn_ids)), tuple(messages))
 
 
