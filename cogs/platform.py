@@ -9,7 +9,7 @@ import aiohttp
 import discord
 from discord.abc import Snowflake
 
-from bot.chat.messages import ChannelKey
+from bot.chat.messages import ChannelKey, Speaker
 
 PLATFORM = "discord"
 NOTICE_MARKS = ("⚠️ ", "⏳ ")  # lines of the bot's own, never part of a conversation
@@ -51,6 +51,19 @@ def bare_key(channel_id: int, guild_id: int | None) -> ChannelKey:
     """A key from ids alone, enough to find a history; a thread's settings need :func:`key_of`."""
     guild = str(guild_id) if guild_id else None
     return ChannelKey(PLATFORM, str(channel_id), guild_id=guild, is_direct=guild is None)
+
+
+def speaker_of(user: discord.abc.User, name: str) -> Speaker:
+    """Somebody who is called `name` where they speak, with their roles as far as these came."""
+    roles = user.roles if isinstance(user, discord.Member) else ()
+    return Speaker(
+        str(user.id),
+        name,
+        is_bot=user.bot,
+        roles=frozenset(str(role.id) for role in roles),
+        role_names=frozenset(role.name for role in roles),
+        username=user.name,
+    )
 
 
 def is_persona_message(message: discord.Message, application_id: int | None) -> bool:

@@ -34,8 +34,11 @@ class Speaker:
     speaker_id: str
     name: str
     is_bot: bool = False
-    # Ids of the roles that they have where they speak; not stored, so a turn's speaker has none.
-    roles: frozenset[str] = field(default=frozenset(), compare=False)
+    # The roles that they have where they speak, and the account's name, which nobody else can
+    # take as they can `name`. Not stored: a turn's speaker has none.
+    roles: frozenset[str] = field(default=frozenset(), compare=False)  # ids
+    role_names: frozenset[str] = field(default=frozenset(), compare=False)
+    username: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,12 @@ class IncomingMessage:
     replies_to_bot: bool = False  # to a message of the bot's or of a persona's webhook
     reply_to: QuotedMessage | None = None
     words: str | None = None  # what of `text` was written by hand: no names, nothing attached
+    account: Speaker | None = None  # who spoke through a proxy, where that is known
+
+    @property
+    def said_by(self) -> Speaker:
+        """Whose the message is, as far as that is known."""
+        return self.account or self.author
 
 
 class TurnState(StrEnum):

@@ -1,12 +1,12 @@
 """A message in, a streamed reply out; one reply at a time in a channel."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
 
 from bot.chat.engines import Engines
-from bot.chat.messages import ChannelKey, IncomingMessage, Turn
+from bot.chat.limits.gate import Gate
+from bot.chat.messages import ChannelKey, Turn
 from bot.chat.ports import EngineStatus, History, Personas
 from bot.chat.prompt.choosing import FormatChooser
 from bot.chat.prompt.preparation import Explanation, PersonaSince, Preparer, explain
@@ -18,18 +18,11 @@ from bot.chat.settings import SettingsCascade
 from bot.chat.talk.casting import Casting, Casts
 from bot.chat.talk.greetings import Greetings
 from bot.chat.talk.hearing import Hearing
-from bot.chat.talk.listening import Heard, without_asides
+from bot.chat.talk.intake import Intake
+from bot.chat.talk.listening import Heard
 from bot.chat.talk.reply import Reply, ReplyKind
-from bot.chat.talk.turn_taking import (
-    ANSWERED_FOR,
-    ChannelState,
-    ChannelStates,
-    Clock,
-    Replies,
-    utc_now,
-)
+from bot.chat.talk.turn_taking import ChannelStates, Clock, Replies, utc_now
 from bot.chat.talk.writer import Outcome
-from bot.chat.text.asides import is_out_of_character
 from bot.chat.text.messages_left import text_left
 from bot.chat.text.split import FIRST_CHARACTERS, MESSAGE_CHARACTERS
 from bot.errors import NotAllowed, NotFound
@@ -46,7 +39,7 @@ __all__ = [
 ]
 
 
-class Conversations:
+class Conversations(Intake):
     """The conversation core, for every channel. Front ends (cogs, workbench) call only this.
 
     What needs no running reply to be regarded (export, unhiding, restoring, settings) they ask of
@@ -69,22 +62,23 @@ class Conversations:
         scenes: Scenes | None = None,
         memory: MemoryTeller | None = None,
         channels: ChannelStates | None = None,
+        gate: Gate | None = None,
     ) -> None:
         """`max_reply_tokens` bounds every channel's own; `random` decides chances and seeds.
 
         `thinking_tokens` is for a model that thinks before it answers. `shelf` holds the lorebooks
         in use beside the personas' own, `casts` who else speaks where, `memory` what is remembered,
-        `scenes` what is played.
+        `scenes` what is played. `gate` says who is heard and answered; without one, all are.
         """
         settings = settings.with_model(engines.sampling_defaults)
-        self.history = history
-        self.settings = settings
+        self._random = random or Random()  # noqa: S311 - nothing secret hangs on it
+        self.casting = casting = Casting(personas, settings, casts, scenes)
+        hearing = Hearing(history, settings, casting, self._random)
+        channels = ChannelStates() if channels is None else channels
+        super().__init__(history, settings, hearing, gate or Gate(), channels, clock)
         self.personas = personas
         self.engines = engines
         self.scenes = scenes
-        self._clock = clock
-        self._random = random or Random()  # noqa: S311 - nothing secret hangs on it
-        self._channels = ChannelStates() if channels is None else channels
         self._on_shortened: list[Callable[[Turn], None]] = []
         self.formats = FormatChooser(thinks=thinking_tokens > 0)
         self._preparer = preparer = Preparer(
@@ -98,102 +92,12 @@ class Conversations:
             memory=memory,
             stager=None if scenes is None else Stager(scenes),
         )
-        self.casting = casting = Casting(personas, settings, casts, scenes)
-        self._hearing = Hearing(history, settings, casting, self._random)
         self._replies = Replies(
             history, settings, engines, preparer, casting, self._channels, clock, self._random
         )
         self.greetings = Greetings(history, self.casting, self._channels, clock, self._random)
 
     # Messages ------------------------------------------------------------------------------------
-
-    async def hear(self, message: IncomingMessage) -> Heard:
-        """Take a message in: keep it if the channel's `context` says so, decide about an answer.
-
-        Idempotent by message id. Never waits for a running reply. What was said more than ten
-        minutes ago is kept, but no longer answered.
-        """
-        message = without_asides(message)
-        async with self._intake(message.channel) as state:
-            verdict = await self._hearing.judge(message)
-            if verdict.kept:
-                return await self._keep(message, state, addressed=verdict.addressed)
-            await self.history.note_seen(message.channel, message.message_id)
-            return Heard(kept=False, addressed=False)
-
-    async def _keep(
-        self, message: IncomingMessage, state: ChannelState, *, addressed: bool
-    ) -> Heard:
-        turn = await self.history.add_message(message, addressed=addressed)
-        if turn is None:  # it came twice; perhaps nobody got to answering it the first time
-            turn = await self.history.turn_of_message(message.channel, message.message_id)
-            since = self._clock() - ANSWERED_FOR
-            pending = await self.history.pending(message.channel, since=since)
-            addressed = turn is not None and any(turn.turn_id == w.turn_id for w in pending)
-        if turn is None:  # deleted in between
-            return Heard(kept=False, addressed=False)
-        if addressed and message.sent_at >= self._clock() - ANSWERED_FOR:
-            state.heard[turn.turn_id] = message.words
-        return Heard(kept=True, addressed=turn.turn_id in state.heard, turn=turn)
-
-    async def edited(self, channel: ChannelKey, message_id: str, text: str) -> bool:
-        """A user edited a message: the new text stands everywhere, the old one is not kept.
-
-        A message that is out of character now is taken out. False when it is unknown.
-        """
-        async with self._intake(channel) as state:
-            state.tell_of_change()
-            if is_out_of_character(text):
-                return await self._take_out(channel, message_id, state)
-            return await self.history.edit_message(channel, message_id, text)
-
-    async def edited_message(self, message: IncomingMessage) -> Heard:
-        """A user edited a message, which reads so now. Also answers what addresses the bot now.
-
-        As :meth:`edited`. A message that names the bot only since its edit is taken up then: it
-        stands after what was said in between. Idempotent, like :meth:`hear`.
-        """
-        message = without_asides(message)
-        channel, message_id = message.channel, message.message_id
-        async with self._intake(channel) as state:
-            state.tell_of_change()
-            if is_out_of_character(message.text):
-                await self._take_out(channel, message_id, state)
-                return Heard(kept=False, addressed=False)
-            turn = await self.history.turn_of_message(channel, message_id)
-            if turn is None or not turn.addressed:
-                is_users = turn is None or turn.role == "user"
-                if is_users and await self._hearing.is_for_us_since(message):
-                    turn = await self.history.renew_message(message)
-                    state.heard[turn.turn_id] = message.words
-                    return Heard(kept=True, addressed=True, turn=turn)
-            await self.history.edit_message(channel, message_id, message.text)
-            state.reread(turn, message.words)
-            return Heard(kept=turn is not None, addressed=False, turn=turn)
-
-    async def _take_out(self, channel: ChannelKey, message_id: str, state: ChannelState) -> bool:
-        """A message is out of character since its edit. False when it was unknown."""
-        count = await self.history.delete_messages(channel, [message_id])
-        if state.running is not None and count:
-            await state.running.taken_out([message_id])
-        await self._forget_unheard(channel, state)
-        return count > 0
-
-    async def took_place(self, message: IncomingMessage, original_id: str) -> Heard | None:
-        """Somebody's message was sent again in another name: the new one stands for it.
-
-        Whether it is answered was decided with the original. None when the original is not kept
-        (any more): hear the new one then.
-        """
-        message = without_asides(message)
-        async with self._intake(message.channel) as state:
-            if is_out_of_character(message.text):
-                return None  # goes as any aside; its original goes with its deletion
-            turn = await self.history.replace_message(message, original_id)
-            if turn is None:
-                return None
-            await self.history.note_seen(message.channel, message.message_id)
-            return Heard(kept=True, addressed=state.reread(turn, message.words), turn=turn)
 
     async def persona_name(self, channel: ChannelKey) -> str:
         """Who the bot is in a channel. Raises SettingsError or StoreError."""
@@ -385,16 +289,3 @@ class Conversations:
     def _is_being_written(self, channel: ChannelKey, turn_id: int) -> bool:
         running = self.running(channel)
         return running is not None and running.turn.turn_id == turn_id
-
-    async def _forget_unheard(self, channel: ChannelKey, state: ChannelState) -> None:
-        """What was taken back is no longer to be answered: keep no note of it."""
-        if state.heard:
-            waiting = await self.history.pending(channel, since=self._clock(), also=state.heard)
-            state.forget_all_but({turn.turn_id for turn in waiting})
-
-    @asynccontextmanager
-    async def _intake(self, channel: ChannelKey) -> AsyncGenerator[ChannelState, None]:
-        """Messages, edits and deletions one after another, in the order in which they came."""
-        with self._channels.use(channel) as state:
-            async with state.intake:
-                yield state

@@ -27,6 +27,8 @@ class Verdict:
 
     kept: bool  # it is to stand in the history
     addressed: bool  # and to be answered
+    settings: ChannelSettings  # by which that was decided
+    is_played: bool = False  # it belongs to a scene
 
 
 class Hearing:
@@ -55,16 +57,25 @@ class Hearing:
             addressed = kept and is_heard and not message.author.is_bot
             if addressed and scene.mode is Mode.NAMED:
                 addressed = message.replies_to_bot or await self._names_somebody(message, scene)
-            return Verdict(kept, addressed)
+            return Verdict(kept, addressed, settings, is_played=kept)
         names = await self._names(message, settings)
         addressed = is_addressed(message, settings, self._random.random(), names)
         kept = await is_kept(self._history, message, settings, addressed=addressed)
-        return Verdict(kept, addressed)
+        return Verdict(kept, addressed, settings)
 
-    async def is_for_us_since(self, message: IncomingMessage) -> bool:
+    async def is_kept_unanswered(self, message: IncomingMessage, verdict: Verdict) -> bool:
+        """Whether a message is kept though whoever said it is not answered."""
+        settings = verdict.settings
+        return verdict.is_played or await is_kept(self._history, message, settings, addressed=False)
+
+    async def judge_edit(self, message: IncomingMessage) -> Verdict:
         """Whether a message is to be answered since its edit, which was not before."""
-        scene = await self._casting.scene(message.channel)
         settings = await self._settings.resolve(message.channel)
+        is_for_us = await self._is_for_us_since(message, settings)
+        return Verdict(is_for_us, is_for_us, settings)
+
+    async def _is_for_us_since(self, message: IncomingMessage, settings: ChannelSettings) -> bool:
+        scene = await self._casting.scene(message.channel)
         if scene is not None:
             is_heard = settings.trigger != "off" and not scene.is_paused
             waits_for_a_name = is_heard and scene.mode is Mode.NAMED

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from bot.chat.definitions import ChannelSettings
+from bot.chat.limits.gate import Admission
 from bot.chat.messages import IncomingMessage, Turn
 from bot.chat.ports import History
 from bot.chat.prompt.windows import concerns_the_bot
@@ -18,6 +19,7 @@ class Heard:
     kept: bool  # it stands in the history
     addressed: bool  # it is to be answered: call `next_reply` for its channel
     turn: Turn | None = None
+    refusal: Admission | None = None  # why it is not answered, where that is to be told
 
 
 def without_asides(message: IncomingMessage) -> IncomingMessage:

@@ -1,0 +1,174 @@
+"""Takes in what people say and change: heard, admitted, kept, and perhaps to be answered."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from bot.chat.limits.gate import WELCOME, Access, Admission, Gate
+from bot.chat.limits.notices import Notices
+from bot.chat.messages import ChannelKey, IncomingMessage, Speaker
+from bot.chat.ports import History
+from bot.chat.settings import SettingsCascade
+from bot.chat.talk.hearing import Hearing, Verdict
+from bot.chat.talk.listening import Heard, without_asides
+from bot.chat.talk.turn_taking import ANSWERED_FOR, ChannelState, ChannelStates, Clock
+from bot.chat.text.asides import is_out_of_character
+
+
+class Intake:
+    """Hears messages, one after another in each channel."""
+
+    def __init__(
+        self,
+        history: History,
+        settings: SettingsCascade,
+        hearing: Hearing,
+        gate: Gate,
+        channels: ChannelStates,
+        clock: Clock,
+    ) -> None:
+        """`gate` says who is heard and answered; `channels` is shared with the replies."""
+        self.history = history
+        self.settings = settings
+        self._hearing = hearing
+        self._gate = gate
+        self._channels = channels
+        self._clock = clock
+        self._notices = Notices(clock)
+
+    async def admit(self, channel: ChannelKey, speaker: Speaker, *, asks: bool) -> Admission:
+        """How far somebody comes in a channel who uses a command or a button there.
+
+        With `asks`, the bot is to write for them, which counts where that is limited. Raises
+        SettingsError or StoreError.
+        """
+        settings = await self.settings.resolve(channel)
+        return await self._gate.admit(channel, speaker, settings, asks=asks, at=self._clock())
+
+    async def hear(self, message: IncomingMessage) -> Heard:
+        """Take a message in: keep it if the channel's `context` says so, decide about an answer.
+
+        Idempotent by message id. Never waits for a running reply. What was said more than ten
+        minutes ago is kept, but no longer answered.
+        """
+        message = without_asides(message)
+        channel = message.channel
+        async with self._intake(channel) as state:
+            verdict = await self._hearing.judge(message)
+            admission = await self._admitted(message, verdict)
+            if admission.access is Access.ANSWERED and verdict.kept:
+                return await self._keep(message, state, addressed=verdict.addressed)
+            heard = Heard(kept=False, addressed=False)
+            if admission.access is Access.UNANSWERED and (
+                not verdict.addressed or await self._hearing.is_kept_unanswered(message, verdict)
+            ):
+                heard = await self._keep(message, state, addressed=False)
+            else:
+                await self.history.note_seen(channel, message.message_id)
+            return replace(heard, refusal=self._due(channel, admission))
+
+    async def _admitted(self, message: IncomingMessage, verdict: Verdict) -> Admission:
+        """How far the author of a message comes, on which nothing hangs where it is not kept."""
+        if not message.author.is_bot:
+            self._gate.spoke(message.channel)
+        if not verdict.kept:
+            return WELCOME
+        asks = verdict.addressed and message.sent_at >= self._clock() - ANSWERED_FOR
+        admission = await self._gate.admit(
+            message.channel, message.said_by, verdict.settings, asks=asks, at=message.sent_at
+        )
+        return admission if asks else replace(admission, notice="")  # they wait for nothing
+
+    def _due(self, channel: ChannelKey, admission: Admission) -> Admission | None:
+        return admission if self._notices.is_due(channel, admission) else None
+
+    async def _keep(
+        self, message: IncomingMessage, state: ChannelState, *, addressed: bool
+    ) -> Heard:
+        turn = await self.history.add_message(message, addressed=addressed)
+        if turn is None:  # it came twice; perhaps nobody got to answering it the first time
+            turn = await self.history.turn_of_message(message.channel, message.message_id)
+            since = self._clock() - ANSWERED_FOR
+            pending = await self.history.pending(message.channel, since=since)
+            addressed = turn is not None and any(turn.turn_id == w.turn_id for w in pending)
+        if turn is None:  # deleted in between
+            return Heard(kept=False, addressed=False)
+        if addressed and message.sent_at >= self._clock() - ANSWERED_FOR:
+            state.heard[turn.turn_id] = message.words
+        return Heard(kept=True, addressed=turn.turn_id in state.heard, turn=turn)
+
+    async def edited(self, channel: ChannelKey, message_id: str, text: str) -> bool:
+        """A user edited a message: the new text stands everywhere, the old one is not kept.
+
+        A message that is out of character now is taken out. False when it is unknown.
+        """
+        async with self._intake(channel) as state:
+            state.tell_of_change()
+            if is_out_of_character(text):
+                return await self._take_out(channel, message_id, state)
+            return await self.history.edit_message(channel, message_id, text)
+
+    async def edited_message(self, message: IncomingMessage) -> Heard:
+        """A user edited a message, which reads so now. Also answers what addresses the bot now.
+
+        As :meth:`edited`. A message that names the bot only since its edit is taken up then: it
+        stands after what was said in between. Idempotent, like :meth:`hear`.
+        """
+        message = without_asides(message)
+        channel, message_id = message.channel, message.message_id
+        async with self._intake(channel) as state:
+            state.tell_of_change()
+            if is_out_of_character(message.text):
+                await self._take_out(channel, message_id, state)
+                return Heard(kept=False, addressed=False)
+            turn = await self.history.turn_of_message(channel, message_id)
+            admission = WELCOME
+            if turn is None or (turn.role == "user" and not turn.addressed):
+                verdict = await self._hearing.judge_edit(message)
+                admission = await self._admitted(message, verdict)
+                if verdict.addressed and admission.access is Access.ANSWERED:
+                    turn = await self.history.renew_message(message)
+                    state.heard[turn.turn_id] = message.words
+                    return Heard(kept=True, addressed=True, turn=turn)
+            # Whoever is not heard any more: what they said before reads as they want it to.
+            await self.history.edit_message(channel, message_id, message.text)
+            state.reread(turn, message.words)
+            refusal = self._due(channel, admission)
+            return Heard(kept=turn is not None, addressed=False, turn=turn, refusal=refusal)
+
+    async def _take_out(self, channel: ChannelKey, message_id: str, state: ChannelState) -> bool:
+        """A message is out of character since its edit. False when it was unknown."""
+        count = await self.history.delete_messages(channel, [message_id])
+        if state.running is not None and count:
+            await state.running.taken_out([message_id])
+        await self._forget_unheard(channel, state)
+        return count > 0
+
+    async def took_place(self, message: IncomingMessage, original_id: str) -> Heard | None:
+        """Somebody's message was sent again in another name: the new one stands for it.
+
+        Whether it is answered was decided with the original. None when the original is not kept
+        (any more): hear the new one then.
+        """
+        message = without_asides(message)
+        async with self._intake(message.channel) as state:
+            if is_out_of_character(message.text):
+                return None  # goes as any aside; its original goes with its deletion
+            turn = await self.history.replace_message(message, original_id)
+            if turn is None:
+                return None
+            await self.history.note_seen(message.channel, message.message_id)
+            return Heard(kept=True, addressed=state.reread(turn, message.words), turn=turn)
+
+    async def _forget_unheard(self, channel: ChannelKey, state: ChannelState) -> None:
+        """What was taken back is no longer to be answered: keep no note of it."""
+        if state.heard:
+            waiting = await self.history.pending(channel, since=self._clock(), also=state.heard)
+            state.forget_all_but({turn.turn_id for turn in waiting})
+
+    @asynccontextmanager
+    async def _intake(self, channel: ChannelKey) -> AsyncGenerator[ChannelState, None]:
+        """Messages, edits and deletions one after another, in the order in which they came."""
+        with self._channels.use(channel) as state:
+            async with state.intake:
+                yield state
