@@ -92,6 +92,9 @@ async def open_app(
         notebook = Notebook(database.facts)
         recall = Recall(database.search, database.history)
         channels = ChannelStates()
+        moderation = Moderation()
+        censor = Censor(database.words)
+        censor.on_hit(moderation.words.hit)
         conversations = Conversations(
             database.history,
             SettingsCascade(database.settings, personas, owner),
@@ -104,6 +107,7 @@ async def open_app(
             memory=JoinedMemory([notebook, SummaryTeller(database.summaries), recall]),
             channels=channels,
             scenes=database.scenes,
+            censor=censor,
         )
         folding = _fold_when_idle(conversations, database, settings.thinking_tokens)
         stack.push_async_callback(folding.close)

@@ -18,6 +18,7 @@ from bot.chat.settings import SettingsCascade
 from bot.chat.talk.casting import Casting
 from bot.chat.talk.floor import Floors
 from bot.chat.talk.reply import Reply, ReplyKind, continued_record
+from bot.chat.talk.shown_again import ShownAgain
 from bot.chat.talk.tasks import complete
 from bot.chat.talk.unfinished import Unfinished
 from bot.chat.talk.writer import SEED_BITS, ReplyWriter
@@ -126,6 +127,7 @@ class Replies:
         channels: ChannelStates,
         clock: Clock,
         random: Random,
+        shown_again: ShownAgain,
     ) -> None:
         """`channels` is shared with whoever hears the messages."""
         self._history = history
@@ -137,6 +139,7 @@ class Replies:
         self._channels = channels
         self._clock = clock
         self._random = random
+        self.shown_again = shown_again
         self._unfinished = Unfinished(history)
         self._closing = False
         self._beginning: set[asyncio.Task[Reply | None]] = set()
@@ -315,6 +318,7 @@ class Replies:
             others = await self._casting.beside(turn.channel, turn.persona_id)
             occasion = self._occasion(kind, others)
             if kind is ReplyKind.CONTINUED:  # what it was told, it goes on with
+                turn = await self.shown_again.turn(turn)
                 record = await self._history.generation(turn.turn_id, turn.active_swipe)
                 occasion = occasion_of(record) or occasion
             return self._reply(turn, state, kind, answers, turn.asked_by, occasion)
@@ -346,6 +350,7 @@ class Replies:
             occasion=occasion,
             text_before=turn.text if kind is ReplyKind.CONTINUED else "",
             given=given,
+            censor=self.shown_again.censor,
         )
 
         async def record(writer: ReplyWriter) -> GenerationRecord | None:

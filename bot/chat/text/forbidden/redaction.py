@@ -161,4 +161,5 @@ class Pipeline:
         self._whole.append(text)
         if not is_end or self.ended is Then.IGNORE:
             return ""
-        return "".join(self._whole)
+        whole, self._whole = "".join(self._whole), []
+        return whole
