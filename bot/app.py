@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bot.chat.engines import Engines, NamedEngine
-from bot.chat.moderation.desk import Moderation
+from bot.chat.limits.words.censor import Censor
+from bot.chat.moderation.desk import Moderation, open_moderation
 from bot.chat.personas.guild.desk import PersonaDesk, open_desk
 from bot.chat.personas.library import PersonaLibrary
 from bot.chat.ports import Personas
@@ -23,6 +24,7 @@ from bot.chat.roleplay.memory.summary import SummaryDesk, SummaryTeller
 from bot.chat.roleplay.shelf import GuildShelf
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.conversations import Conversations, utc_now
+from bot.chat.talk.taking_out import TakingOut
 from bot.chat.talk.turn_taking import ChannelStates
 from bot.engine.api import Engine, EngineState
 from bot.errors import CaduceusError, EngineError, SettingsError
@@ -92,9 +94,6 @@ async def open_app(
         notebook = Notebook(database.facts)
         recall = Recall(database.search, database.history)
         channels = ChannelStates()
-        moderation = Moderation()
-        censor = Censor(database.words)
-        censor.on_hit(moderation.words.hit)
         conversations = Conversations(
             database.history,
             SettingsCascade(database.settings, personas, owner),
@@ -107,7 +106,15 @@ async def open_app(
             memory=JoinedMemory([notebook, SummaryTeller(database.summaries), recall]),
             channels=channels,
             scenes=database.scenes,
-            censor=censor,
+            censor=Censor(database.words),
+        )
+        moderation = open_moderation(
+            conversations,
+            TakingOut(database.history, channels, utc_now),
+            blocks=database.blocks,
+            log_channels=database.log_channels,
+            purges=database.purges,
+            words=database.words,
         )
         folding = _fold_when_idle(conversations, database, settings.thinking_tokens)
         stack.push_async_callback(folding.close)
@@ -137,7 +144,7 @@ async def open_app(
                 clock=utc_now,
                 stir=folding.stir,
             ),
-            Moderation(),
+            moderation,
             library,
             one_answers,
             lost,

@@ -19,6 +19,7 @@ from cogs.commands.fork import Fork
 from cogs.commands.library.deleting import UndoDeletion
 from cogs.commands.lore import LoreCommands
 from cogs.commands.memory import MemoryCommands
+from cogs.commands.moderating.log_writer import LogWriter
 from cogs.commands.moderation import ModerationCommands
 from cogs.commands.persona import PersonaCommands
 from cogs.commands.personas.pages import PageButton
@@ -79,6 +80,8 @@ def _cogs(bot: CaduceusBot) -> Iterator[commands.Cog]:
     yield MemoryCommands(bot)
     yield SettingsCommands(bot)
     yield ModerationCommands(bot)
+    yield LogWriter(bot)
+    yield LogWriter(bot)
     yield Status(bot)
     yield Why(bot)
     if bot.conversations.scenes is not None:

@@ -14,6 +14,8 @@ from bot.chat.messages import ChannelKey, Speaker
 PLATFORM = "discord"
 NOTICE_MARKS = ("⚠️ ", "⏳ ")  # lines of the bot's own, never part of a conversation
 UNKNOWN_MESSAGE = 10008  # Discord's code
+AUTOMOD_CODES = (200000, 200001)  # Discord's, of a message or a title that a server refuses
+AUTOMOD_LINE = "This server's AutoMod did not let my reply through."
 
 _log = logging.getLogger(__name__)
 
@@ -94,6 +96,11 @@ def may_send_in(channel: Channel) -> bool:
 def is_gone(error: BaseException) -> bool:
     """Whether the message that was to be written to has been deleted."""
     return isinstance(error, discord.NotFound) and error.code == UNKNOWN_MESSAGE
+
+
+def is_refused_by_automod(error: BaseException) -> bool:
+    """Whether a server's own AutoMod does not let a text through: no other try can help."""
+    return isinstance(error, discord.HTTPException) and error.code in AUTOMOD_CODES
 
 
 def is_passing(error: BaseException) -> bool:

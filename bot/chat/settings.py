@@ -1,6 +1,6 @@
 """The settings cascade: whose value of a setting holds in a channel."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
@@ -18,6 +18,7 @@ from bot.chat.ports import Personas, SettingsStore
 from bot.errors import ChannelSettingError, NotFound
 
 ModelDefaults: TypeAlias = Callable[[], Mapping[str, float]]
+OnChanged: TypeAlias = Callable[[ChannelKey, SettingChange], Awaitable[None]]
 
 MODEL: Final = "model"
 PERSONA: Final = "persona"
@@ -46,16 +47,23 @@ class SettingsCascade:
         personas: Personas,
         owner: Mapping[str, JsonValue] | None = None,
         model: ModelDefaults = dict,
+        on_changed: list[OnChanged] | None = None,
     ) -> None:
-        """`owner` is `defaults.toml`, checked; `model` tells of the model that answers now."""
+        """`owner` is `defaults.toml`, checked; `model` tells of the model that answers now.
+
+        `on_changed` hear of every change, and from which channel it was made.
+        """
         self._store = store
         self._personas = personas
         self._owner = dict(owner or {})
         self._model = model
+        self.on_changed: list[OnChanged] = [] if on_changed is None else on_changed
 
     def with_model(self, model: ModelDefaults) -> "SettingsCascade":
         """The same cascade, over what `model` tells."""
-        return SettingsCascade(self._store, self._personas, self._owner, model)
+        return SettingsCascade(
+            self._store, self._personas, self._owner, model, on_changed=self.on_changed
+        )
 
     async def resolve(self, channel: ChannelKey) -> ChannelSettings:
         """The settings in force in `channel`, with the model that answers now."""
@@ -160,16 +168,12 @@ class SettingsCascade:
                     f"There is no persona «{str(value)[:40]}».", "See `/persona list`."
                 )
             value = persona.id
-        return await self._store.change(
-            scope, self.scope_id(channel, scope), definition.key, value, by=by
-        )
+        return await self._change(channel, scope, definition.key, value, by)
 
     async def reset(self, channel: ChannelKey, scope: Scope, key: str, *, by: str) -> SettingChange:
         """Take a value back, so that the wider scope's holds again."""
         definition = definition_of(key)
-        return await self._store.change(
-            scope, self.scope_id(channel, scope), definition.key, None, by=by
-        )
+        return await self._change(channel, scope, definition.key, None, by)
 
     async def history(self, channel: ChannelKey, *, limit: int = 20) -> list[SettingChange]:
         """The newest changes that concern this channel."""
@@ -194,7 +198,16 @@ class SettingsCascade:
             raise NotFound(f"There is no setting «{found.key}» any more.")
         if found.old is not None:
             definition.check(found.old)
-        return await self._store.change(found.scope, found.scope_id, found.key, found.old, by=by)
+        return await self._change(channel, found.scope, found.key, found.old, by)
+
+    async def _change(
+        self, channel: ChannelKey, scope: Scope, key: str, value: JsonValue, by: str
+    ) -> SettingChange:
+        scope_id = self.scope_id(channel, scope)
+        change = await self._store.change(scope, scope_id, key, value, by=by)
+        for tell in self.on_changed:
+            await tell(channel, change)
+        return change
 
     async def revision(self) -> int:
         """The newest change's number, 0 before the first."""

@@ -11,6 +11,7 @@ from bot.store.locks import locks_for
 from bot.store.memory.indexing import Indexing, SqlSearch
 from bot.store.memory.stores import SqlFacts
 from bot.store.memory.summaries import SqlSummaries
+from bot.store.moderation.stores import SqlBlocks, SqlLogChannels, SqlPurges
 from bot.store.personas.stores import SqlCasts, SqlLorebooks, SqlPersonas
 from bot.store.runs import Run
 from bot.store.scenes.stores import SqlScenes
@@ -37,6 +38,9 @@ class Database:
         self.summaries = SqlSummaries(transactions)
         self.scenes = SqlScenes(transactions)
         self.words = SqlWords(transactions)
+        self.blocks = SqlBlocks(transactions)
+        self.log_channels = SqlLogChannels(transactions)
+        self.purges = SqlPurges(transactions)
 
     @classmethod
     async def open(cls, url: str) -> "Database":

@@ -16,6 +16,7 @@ from bot.invocation import command
 from bot.store.connecting.connection import is_sqlite, parse_url, run_once, sqlite_file
 from bot.store.connecting.migrate import newest_revision, read_chain, stored_revision
 from bot.store.memory.facts import exported_facts
+from bot.store.moderation.exporting import blocks, log_channels, purges
 from bot.store.personas import exporting
 from bot.store.scenes.exporting import scenes
 from bot.store.tables import (
@@ -129,6 +130,9 @@ def _write_all(
     _write_list(writer, "facts", exported_facts(connection))
     _write_list(writer, "scenes", scenes(connection))
     _write_list(writer, "words", exported_words(connection))
+    _write_list(writer, "blocks", blocks(connection))
+    _write_list(writer, "log_channels", log_channels(connection))
+    _write_list(writer, "purges", purges(connection))
     writer.write("]}\n")
 
 

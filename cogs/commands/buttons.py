@@ -18,8 +18,10 @@ from cogs.interactions import (
     told,
 )
 from cogs.platform import (
+    AUTOMOD_LINE,
     WRITE_ERRORS,
     Channel,
+    is_refused_by_automod,
     key_of,
 )
 
@@ -72,7 +74,9 @@ class TurnButton(
             try:
                 await ACTIONS[self.action](interaction, turn, channel_of(interaction))
             except WRITE_ERRORS as error:
-                await tell(interaction, f"Discord did not let me: {error}")
+                is_automod = is_refused_by_automod(error)
+                said = AUTOMOD_LINE if is_automod else f"Discord did not let me: {error}"
+                await tell(interaction, said)
 
     async def _turn(self, interaction: Interaction) -> Turn:
         bot = bot_of(interaction)

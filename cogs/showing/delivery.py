@@ -14,10 +14,13 @@ from bot.chat.talk.conversations import Reply
 from bot.chat.talk.generation import Anew
 from bot.chat.text.split import MESSAGE_CHARACTERS, split_message
 from cogs.platform import (
+    AUTOMOD_LINE,
+    NOTICE_MARKS,
     WRITE_ERRORS,
     Channel,
     is_gone,
     is_passing,
+    is_refused_by_automod,
     persistently,
 )
 from cogs.showing.pacing import Pace
@@ -89,6 +92,8 @@ class Delivery:
         self._done = False
         self._changed = asyncio.Event()
         self._notice: int | None = None  # the line that says the model is busy
+        self._has_shown = False  # something of the new text
+        self.was_refused = False  # by the server's AutoMod
         if reply.text_before:
             screen.assume([piece.content for piece in self._pieces()])
 
@@ -104,7 +109,11 @@ class Delivery:
                 if self._reply.left is None:
                     await self._say_what_went_wrong()
             except WRITE_ERRORS as error:
-                await self._give_up(error)
+                if is_refused_by_automod(error):
+                    self.was_refused = True
+                    self._reply.cut()
+                else:
+                    await self._give_up(error)
             finally:
                 typing.cancel()
                 if not self._done:
@@ -112,6 +121,8 @@ class Delivery:
                 await asyncio.wait([reader, typing])
                 await self._take_away()
             reader.result()  # a fault of ours
+            if self.was_refused:
+                await self._say_refused()
         await self._restore_controls()
 
     async def _read(self) -> None:
@@ -192,7 +203,8 @@ class Delivery:
             except NoRoomError:
                 continue  # no room for an edit that the next one makes obsolete
             except WRITE_ERRORS as error:
-                if is_last or self._screen.is_empty or isinstance(error, discord.NotFound):
+                is_over = isinstance(error, discord.NotFound) or is_refused_by_automod(error)
+                if is_last or self._screen.is_empty or is_over:
                     raise
                 _log.warning("An edit was refused, the last one is still to come: %s", error)
                 await self._end()
@@ -235,6 +247,7 @@ class Delivery:
             outcome = self._reply.outcome
             is_well = outcome is not None and not outcome.error  # else a line is still to be sent
             last = self._done and is_well and shown == len(contents)
+            self._has_shown = True
             await self._reply.shown(text, self._screen.message_ids(shown), last=last)
             await self._screen.sweep()
         if is_rewriting and shown:
@@ -252,6 +265,22 @@ class Delivery:
             await persistently(edit, self._pace.retry_seconds)
         elif line:
             await self._screen.send_line(line, pauses=self._pace.retry_seconds)
+
+    async def _say_refused(self) -> None:
+        """What was shown before stays, as a reply that was cut."""
+        if self._reply.left is not None:
+            return
+        channel = self._reply.turn.channel
+        _log.info("The server's AutoMod did not let a reply in %s through", channel)
+        line = f"{NOTICE_MARKS[0]}{AUTOMOD_LINE}"
+        try:
+            if self._notice is not None and not self._has_shown:
+                edit = partial(self._screen.edit_line, self._notice, line)
+                await persistently(edit, self._pace.retry_seconds)
+            else:
+                await self._screen.send_line(line, pauses=self._pace.retry_seconds)
+        except WRITE_ERRORS as fault:
+            _log.warning("That could not be said in %s: %s", channel, fault)
 
     async def _give_up(self, error: BaseException) -> None:
         channel = self._reply.turn.channel
@@ -273,7 +302,9 @@ class Delivery:
 
     async def _restore_controls(self) -> None:
         """Where nothing new came, the old text stays, with its buttons."""
-        if self._has_new_text or not self._had_messages or self._screen.is_empty:
+        is_as_before = self._had_messages and not self._has_new_text
+        is_cut = self.was_refused and (self._had_messages or self._has_shown)
+        if self._screen.is_empty or not (is_as_before or is_cut):
             return
         restore = partial(self._screen.set_controls, finished_controls(self._reply.turn))
         with contextlib.suppress(*WRITE_ERRORS):

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 
@@ -26,6 +26,8 @@ from cogs.showing.voice import BotVoice, ViewOf, delete_quietly
 from cogs.showing.webhooks.voices import Voices
 
 LAST_WRITES_SECONDS = 10.0
+
+OnEnded = Callable[[Reply, bool], Awaitable[None]]
 
 _log = logging.getLogger(__name__)
 
@@ -53,12 +55,17 @@ class Serving:
         self._showing: dict[int, bool] = {}  # turns being shown; True: another swipe by now
         self._closed: set[int] = set()  # channels where we may not send, and the log has said so
         self._busy: set[asyncio.Task[object]] = set()  # buttons' and commands' tasks
+        self._on_ended: list[OnEnded] = []
 
     def serve(self, key: ChannelKey, channel: Channel) -> None:
         """Answer what waits in a channel. Returns at once."""
         self._wanted[key.channel_id] = (key, channel)
         if key.channel_id not in self._workers:
             self._start(key.channel_id)
+
+    def on_ended(self, tell: OnEnded) -> None:
+        """Have `tell` called with every reply at its end, and whether AutoMod refused it."""
+        self._on_ended.append(tell)
 
     def say(self, channel: Channel, line: str) -> None:
         """Say a line of the bot's own about a fault. Returns at once."""
@@ -245,7 +252,10 @@ class Serving:
             await reply.end(error)  # else its channel would stay locked
             raise
         on_gone = self._conversations.deleted
-        await Delivery(reply, screen, channel, self._budget, self._pace, on_gone).run()
+        delivery = Delivery(reply, screen, channel, self._budget, self._pace, on_gone)
+        await delivery.run()
+        for tell in self._on_ended:
+            await tell(reply, delivery.was_refused)
 
     async def _say(self, channel: Channel, line: str) -> None:
         voice = BotVoice(channel, self._view_of, nonce=secrets.token_hex(8))

@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias
 
 import discord
 
-from cogs.platform import NOBODY, WRITE_ERRORS, Channel, is_passing
+from cogs.platform import NOBODY, WRITE_ERRORS, Channel, is_passing, is_refused_by_automod
 
 NONCE_CHARACTERS = 25  # Discord's limit
 
@@ -110,6 +110,8 @@ class BotVoice:
                 reference=question.to_reference(fail_if_not_exists=False),
             )
         except discord.HTTPException as error:
+            if is_refused_by_automod(error):
+                raise
             if is_passing(error) or error.status == 404:
                 self._question_id = question_id
                 raise

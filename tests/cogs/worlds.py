@@ -18,8 +18,9 @@ import simcord
 from empty_database import put_empty_database
 
 from bot.chat.engines import Engines
+from bot.chat.limits.words.censor import Censor
 from bot.chat.messages import Turn
-from bot.chat.moderation.desk import Moderation
+from bot.chat.moderation.desk import open_moderation
 from bot.chat.personas.guild.desk import open_desk
 from bot.chat.personas.library import PersonaLibrary
 from bot.chat.prompt.recollection import JoinedMemory
@@ -29,6 +30,8 @@ from bot.chat.roleplay.memory.summary import SummaryDesk, SummaryTeller
 from bot.chat.roleplay.shelf import GuildShelf
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.conversations import Conversations
+from bot.chat.talk.taking_out import TakingOut
+from bot.chat.talk.turn_taking import ChannelStates
 from bot.engine.api import GenerationRequest
 from bot.engine.fake import FakeEngine
 from bot.errors import EngineError
@@ -189,6 +192,7 @@ def new_bot(
     desk = open_desk(library, database.personas, database.lorebooks, database.casts)
     personas = desk.personas
     notebook = Notebook(database.facts)
+    channels = ChannelStates()
     conversations = Conversations(
         database.history,
         SettingsCascade(database.settings, personas),
@@ -197,8 +201,10 @@ def new_bot(
         max_reply_tokens=2048,
         clock=discord.utils.utcnow,
         random=Random(1),
+        channels=channels,
         shelf=GuildShelf(desk.lorebooks),
         scenes=database.scenes,
+        censor=Censor(database.words),
         memory=JoinedMemory(
             [
                 notebook,
@@ -219,7 +225,14 @@ def new_bot(
         desk,
         notebook,
         summaries=summaries,
-        moderation=Moderation(),
+        moderation=open_moderation(
+            conversations,
+            TakingOut(database.history, channels, discord.utils.utcnow),
+            blocks=database.blocks,
+            log_channels=database.log_channels,
+            purges=database.purges,
+            words=database.words,
+        ),
         version="0.1.0",
         pace=pace,
         data_dir=data_dir,

@@ -126,6 +126,11 @@ class Reply:
             self._task.cancel()
         self._news.set()
 
+    def cut(self) -> None:
+        """The rest cannot be shown, whether or not it is written: it ends as far as it was."""
+        self.stop()
+        self.outcome = Outcome(FinishReason.CANCELLED)
+
     def shut_down(self) -> None:
         """As :meth:`stop`; but where nothing was shown yet, the question waits for a restart."""
         self._shutdown = True

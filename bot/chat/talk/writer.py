@@ -48,6 +48,7 @@ class Outcome:
     error: str = ""
     statistics: GenerationStatistics | None = None
     is_too_long: bool = False  # trying again cannot help: what was said has to be shorter
+    is_engine_down: bool = False  # no engine could write it
 
 
 def _stops(prompt: Prompt, *, again: bool) -> tuple[str, ...]:
@@ -129,6 +130,7 @@ class ReplyWriter:
                 FinishReason.CANCELLED,
                 line_for(error),
                 is_too_long=isinstance(error, RequestTooLarge),
+                is_engine_down=isinstance(error, ENGINE_IS_DOWN),
             )
         if self._rules is not None:
             if rest := self._rules.flush():

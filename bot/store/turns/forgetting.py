@@ -7,12 +7,13 @@ from sqlalchemy import Connection, delete, select
 from bot.chat.messages import ChannelKey, Erased
 from bot.store.memory.staleness import forget_written_about
 from bot.store.memory.upkeep import forget_persons_facts
+from bot.store.moderation.purging import forget_moderator
 from bot.store.personas.purging import forget_person
 from bot.store.scenes.purging import forget_player
 from bot.store.tables import AskerRow, ChannelRow, ConversationRow, MessageRow, TurnRow
 from bot.store.turns.access import forget_quotes_where, lock_channels, mark_stale, remove_turns
 from bot.store.turns.rows import CHANNEL_COLUMNS, batches, channel_key
-from bot.store.words.keeping import forget_moderator
+from bot.store.words.keeping import forget_who_added
 
 
 def erase(connection: Connection, platform: str, speaker_id: str) -> Erased:
@@ -48,6 +49,7 @@ def erase(connection: Connection, platform: str, speaker_id: str) -> Erased:
     forget_persons_facts(connection, platform, speaker_id)
     forget_player(connection, platform, speaker_id)
     forget_moderator(connection, platform, speaker_id)
+    forget_who_added(connection, platform, speaker_id)
     return Erased(tuple(sorted(turn_ids)), tuple(messages))
 
 

@@ -1,9 +1,10 @@
 """Guilds' word lists: functions of a connection."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, text, update
 
 from bot.chat.limits.words.word import (
     MOST_PATTERNS,
@@ -16,61 +17,64 @@ from bot.chat.limits.words.word import (
 from bot.chat.text.forbidden.redaction import Then
 from bot.errors import NotAllowed
 from bot.store.turns.access import is_postgres, now
+from bot.store.turns.rows import AnyRow
 from bot.store.words.tables import GuildWordRow
 
 
 def words(connection: Connection, guild: Guild) -> list[GuildWord]:
     """A guild's list, the oldest first."""
     chosen = select(GuildWordRow.__table__).where(_of(guild))
-    return [
-        GuildWord(
-            row.pattern, Then[row.then.upper()], Side(row.side), row.id, row.added_by, row.added_at
-        )
-        for row in connection.execute(chosen.order_by(GuildWordRow.id))
-    ]
+    return [_word(row) for row in connection.execute(chosen.order_by(GuildWordRow.id))]
 
 
-def put(connection: Connection, guild: Guild, word: GuildWord) -> bool:
+def put(connection: Connection, guild: Guild, word: GuildWord) -> tuple[GuildWord, bool]:
     """Add an entry, or change the one of the same pattern: False then. Raises NotAllowed."""
     if is_postgres(connection):
         connection.execute(text("LOCK TABLE guild_words IN SHARE ROW EXCLUSIVE MODE"))
+    word = replace(word, added_at=word.added_at or now())
     values = {
         "pattern": word.pattern,
         "then": word.then.name.lower(),
         "side": word.side.value,
         "added_by": word.added_by,
-        "added_at": word.added_at or now(),
+        "added_at": word.added_at,
     }
     key = key_of(word.pattern)
     same = and_(_of(guild), GuildWordRow.pattern_key == key)
-    if connection.execute(update(GuildWordRow).where(same).values(values)).rowcount:
-        return False
-    if (
-        connection.scalar(select(func.count(GuildWordRow.id)).where(_of(guild))) or 0
-    ) >= MOST_WORDS:
+    known = connection.scalar(select(GuildWordRow.id).where(same))
+    if known is not None:
+        connection.execute(update(GuildWordRow).where(same).values(values))
+        return replace(word, word_id=known), False
+    _refuse_too_many(words(connection, guild), word)
+    platform, guild_id = guild
+    made = connection.execute(
+        insert(GuildWordRow)
+        .values(platform=platform, guild_id=guild_id, pattern_key=key, **values)
+        .returning(GuildWordRow.id)
+    )
+    return replace(word, word_id=made.scalar_one()), True
+
+
+def _refuse_too_many(there: Sequence[GuildWord], word: GuildWord) -> None:
+    if len(there) >= MOST_WORDS:
         raise NotAllowed(
             f"The list has {MOST_WORDS} entries, which is the limit.", "Remove one of them first."
         )
-    if word.is_pattern:
-        patterns = sum(known.is_pattern for known in words(connection, guild))
-        if patterns >= MOST_PATTERNS:
-            raise NotAllowed(
-                f"The list has {MOST_PATTERNS} patterns, which is the limit.",
-                "Remove one of them first, or add plain words.",
-            )
-    platform, guild_id = guild
-    connection.execute(
-        insert(GuildWordRow).values(platform=platform, guild_id=guild_id, pattern_key=key, **values)
-    )
-    return True
+    if word.is_pattern and sum(known.is_pattern for known in there) >= MOST_PATTERNS:
+        raise NotAllowed(
+            f"The list has {MOST_PATTERNS} patterns, which is the limit.",
+            "Remove one of them first, or add plain words.",
+        )
 
 
-def take_out(connection: Connection, guild: Guild, pattern: str) -> bool:
-    """Take an entry out by its pattern; False if it isn't there."""
-    gone = connection.execute(
-        delete(GuildWordRow).where(_of(guild), GuildWordRow.pattern_key == key_of(pattern))
-    )
-    return gone.rowcount > 0
+def take_out(connection: Connection, guild: Guild, pattern: str) -> GuildWord | None:
+    """Take an entry out by its pattern; returns what it was."""
+    same = and_(_of(guild), GuildWordRow.pattern_key == key_of(pattern))
+    row = connection.execute(select(GuildWordRow.__table__).where(same)).one_or_none()
+    if row is None:
+        return None
+    connection.execute(delete(GuildWordRow).where(same))
+    return _word(row)
 
 
 def exported_words(connection: Connection) -> Iterator[dict[str, Any]]:
@@ -85,7 +89,7 @@ def remove_guild_words(connection: Connection, guild_id: str) -> None:
     connection.execute(delete(GuildWordRow).where(GuildWordRow.guild_id == guild_id))
 
 
-def forget_moderator(connection: Connection, platform: str, speaker_id: str) -> None:
+def forget_who_added(connection: Connection, platform: str, speaker_id: str) -> None:
     """Keep nobody's name on what they added: the list is the guild's, and stays."""
     by_them = and_(GuildWordRow.platform == platform, GuildWordRow.added_by == speaker_id)
     connection.execute(update(GuildWordRow).where(by_them).values(added_by=""))
@@ -94,3 +98,8 @@ def forget_moderator(connection: Connection, platform: str, speaker_id: str) -> 
 def _of(guild: Guild) -> ColumnElement[bool]:
     platform, guild_id = guild
     return and_(GuildWordRow.platform == platform, GuildWordRow.guild_id == guild_id)
+
+
+def _word(row: AnyRow) -> GuildWord:
+    then, side = Then[row.then.upper()], Side(row.side)
+    return GuildWord(row.pattern, then, side, row.id, row.added_by, row.added_at)

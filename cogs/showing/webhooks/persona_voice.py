@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import discord
 
-from cogs.platform import WRITE_ERRORS, Channel, is_passing
+from cogs.platform import WRITE_ERRORS, Channel, is_passing, is_refused_by_automod
 from cogs.showing.request_budget import RequestBudget
 from cogs.showing.voice import BotVoice, Controls, MessageLostError, ViewOf, delete_quietly
 from cogs.showing.webhook_voice import WebhookVoice
@@ -143,6 +143,8 @@ class PersonaVoice:
             except _AstrayError:
                 self._forget(webhook.id)
             except discord.HTTPException as error:
+                if is_refused_by_automod(error):
+                    raise
                 # Deleted by somebody, or no longer in this channel: look again, once.
                 if is_webhook_gone(error) or error.code == UNKNOWN_CHANNEL:
                     self._forget(webhook.id)

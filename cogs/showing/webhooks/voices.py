@@ -31,6 +31,25 @@ RECALLED_TURNS = 20
 _log = logging.getLogger(__name__)
 
 
+async def _no_picture() -> None:
+    return None
+
+
+async def _ignore(_lack: Lack | None) -> None:
+    return None
+
+
+# Of what only deletes: it says nothing.
+NOBODYS_PART = Part(
+    name=str,
+    picture=_no_picture,
+    picture_refused=lambda _address: None,
+    answering="",
+    in_bold="",
+    spoke_as="",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Speech:
     """The voice of one turn, and the budget that its requests are made from."""
@@ -104,6 +123,23 @@ class Voices:
         )
         first = int(turn.message_ids[0]) if turn.message_ids else None
         return Speech(voice, budget, first)
+
+    async def delete(self, channel: Channel, message_id: int) -> None:
+        """Delete a message of the bot's or a persona's, by whoever sent it. Raises WRITE_ERRORS."""
+        place = place_of(channel)
+        voice = PersonaVoice(
+            place,
+            NOBODYS_PART,
+            self._webhooks,
+            self._origins,
+            BotVoice(channel, self._view_of),
+            self._budget_of(place),
+            self._view_of,
+            is_new=False,
+            uses_webhook=place.webhook_channel_id is not None,
+            on_lack=_ignore,
+        )
+        await voice.delete(message_id)
 
     async def close(self) -> None:
         """End what is still looked up or made."""

@@ -69,15 +69,15 @@ class WordStore(Protocol):
         """A guild's list, the oldest first."""
         ...
 
-    async def put(self, guild: Guild, word: GuildWord) -> bool:
+    async def put(self, guild: Guild, word: GuildWord) -> tuple[GuildWord, bool]:
         """Add an entry, or let it take the place of the one of the same pattern: False then.
 
         Raises NotAllowed where there are too many.
         """
         ...
 
-    async def take_out(self, guild: Guild, pattern: str) -> bool:
-        """Take an entry out by its pattern; False if it isn't there."""
+    async def take_out(self, guild: Guild, pattern: str) -> GuildWord | None:
+        """Take an entry out by its pattern; returns what it was."""
         ...
 
 

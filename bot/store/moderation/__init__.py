@@ -1,0 +1,1 @@
+"""What moderators set and do: blocks, log channels, purges."""
