@@ -76,6 +76,7 @@ class RoleplayCommands(
         by = Speaker(str(interaction.user.id), interaction.user.display_name)
         async with answering(interaction):
             here = channel_of(interaction)
+            title, scenario = [await self._wanted(interaction, text) for text in (title, scenario)]
             cast = await find_cast(interaction, persona)
             draft = self._director.drafted(key_of(here), title, cast, by, scenario=scenario)
             await self._director.require_voice(key_of(here))
@@ -199,7 +200,10 @@ class RoleplayCommands(
                 change = partial(changes.without_character, player=player)
                 scene = await self._director.change(scene, change)
             else:
-                scene = await self._director.play(scene, player, name, description or "")
+                name, description = [
+                    await self._wanted(interaction, text) for text in (name, description or "")
+                ]
+                scene = await self._director.play(scene, player, name, description)
         one = scene.characters.get(player)
         who = f"**{plain(one.name, 80)}**" if one is not None else "themselves again"
         await interaction.followup.send(f"{interaction.user.mention} is {who} in this scene.")
@@ -218,7 +222,8 @@ class RoleplayCommands(
         """Set the author's note of this scene."""
         await interaction.response.defer(ephemeral=True, thinking=True)
         scene = await own_scene(interaction, self._director)
-        change = partial(changes.with_note, text=text or "", depth=depth)
+        text = await self._wanted(interaction, text or "")
+        change = partial(changes.with_note, text=text, depth=depth)
         scene = await self._director.change(scene, change)
         said = f"The note stands {depth} messages deep from now on." if scene.note else "No note."
         await interaction.followup.send(said, ephemeral=True)
@@ -274,6 +279,10 @@ class RoleplayCommands(
         await interaction.followup.send(text, files=found)
         own = self._bot.user
         await archive(channel, own.id if own is not None else 0)
+
+    async def _wanted(self, interaction: Interaction, text: str) -> str:
+        key = key_of(channel_of(interaction))
+        return await self._bot.conversations.censor.wanted(key, text)
 
     async def _greet(self, greeting: Turn, place: Channel, nonce: str) -> None:
         try:

@@ -96,7 +96,9 @@ class Conversations(Intake):
             lore=LoreReader(history, shelf),
             memory=memory,
             stager=None if scenes is None else Stager(scenes),
+            screen=censor.screen_window,
         )
+        self.shown_again = ShownAgain(history, settings, censor)
         self._replies = Replies(
             history,
             settings,
@@ -106,10 +108,10 @@ class Conversations(Intake):
             self._channels,
             clock,
             self._random,
-            ShownAgain(history, settings, censor),
+            self.shown_again,
         )
         self.greetings = Greetings(
-            history, self.casting, self._channels, clock, self._random, self._replies.shown_again
+            history, self.casting, self._channels, clock, self._random, self.shown_again
         )
 
     # Messages ------------------------------------------------------------------------------------
@@ -227,7 +229,7 @@ class Conversations(Intake):
             place = places.index(turn.active_swipe) if turn.active_swipe in places else 0
             wanted = places[(place + step) % len(places)]
             text = next(swipe.text for swipe in turn.swipes if swipe.index == wanted)
-            shown = await self._replies.shown_again.text(turn.channel, text)
+            shown = await self.shown_again.text(turn.channel, text)
             turn = await self.history.select_swipe(turn_id, wanted)
             return turn if shown == text else await self.history.edit_turn(turn_id, shown)
 

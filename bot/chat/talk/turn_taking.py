@@ -139,7 +139,7 @@ class Replies:
         self._channels = channels
         self._clock = clock
         self._random = random
-        self.shown_again = shown_again
+        self._shown_again = shown_again
         self._unfinished = Unfinished(history)
         self._closing = False
         self._beginning: set[asyncio.Task[Reply | None]] = set()
@@ -318,7 +318,7 @@ class Replies:
             others = await self._casting.beside(turn.channel, turn.persona_id)
             occasion = self._occasion(kind, others)
             if kind is ReplyKind.CONTINUED:  # what it was told, it goes on with
-                turn = await self.shown_again.turn(turn)
+                turn = await self._shown_again.turn(turn)
                 record = await self._history.generation(turn.turn_id, turn.active_swipe)
                 occasion = occasion_of(record) or occasion
             return self._reply(turn, state, kind, answers, turn.asked_by, occasion)
@@ -350,7 +350,7 @@ class Replies:
             occasion=occasion,
             text_before=turn.text if kind is ReplyKind.CONTINUED else "",
             given=given,
-            censor=self.shown_again.censor,
+            censor=self._shown_again.censor,
         )
 
         async def record(writer: ReplyWriter) -> GenerationRecord | None:

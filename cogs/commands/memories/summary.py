@@ -1,6 +1,7 @@
 """`/memory summary`: what was folded, with buttons to write it by hand and to have it made anew."""
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import discord
@@ -35,13 +36,20 @@ async def show_summary(interaction: Interaction) -> None:
     require_reader(interaction)
     await interaction.response.defer(ephemeral=True, thinking=True)
     summary = await bot_of(interaction).summaries.show(key)
+    shown = await _as_shown(interaction, key, summary)
     more: dict[str, Any] = {}
-    if len(summary.text) > SHOWN_CHARACTERS:
-        whole = io.BytesIO(summary.text.encode())
+    if len(shown.text) > SHOWN_CHARACTERS:
+        whole = io.BytesIO(shown.text.encode())
         more["file"] = discord.File(whole, filename="summary.txt")
     if is_moderator(interaction):
         more["view"] = SummaryView(interaction, key, summary)
-    await interaction.followup.send(embed=embed_of(summary), ephemeral=True, **more)
+    await interaction.followup.send(embed=embed_of(shown), ephemeral=True, **more)
+
+
+async def _as_shown(interaction: Interaction, key: ChannelKey, summary: Summary) -> Summary:
+    """Without the words that the guild does not want to read."""
+    text = await bot_of(interaction).conversations.censor.masked(key, summary.text)
+    return replace(summary, text=text)
 
 
 def embed_of(summary: Summary) -> discord.Embed:
@@ -111,8 +119,9 @@ class SummaryView(AskerView):
     async def _show_anew(self, interaction: Interaction, said: str) -> None:
         self.summary = await self._desk(interaction).show(self.key)
         self._name_buttons()
+        shown = await _as_shown(interaction, self.key, self.summary)
         await interaction.edit_original_response(
-            content=said, embed=embed_of(self.summary), attachments=[], view=self
+            content=said, embed=embed_of(shown), attachments=[], view=self
         )
 
     def _name_buttons(self) -> None:

@@ -5,8 +5,16 @@ from dataclasses import dataclass, replace
 
 from bot.chat.limits.words.rules import ReplyRules, Rules, Screened, rules_of
 from bot.chat.limits.words.word import GuildWord, Side, WordStore, guild_of
-from bot.chat.messages import ChannelKey, IncomingMessage, QuotedMessage, Speaker
+from bot.chat.messages import (
+    ChannelKey,
+    HistoryWindow,
+    IncomingMessage,
+    QuotedMessage,
+    Speaker,
+    Turn,
+)
 from bot.chat.text.forbidden.redaction import Then
+from bot.errors import NotAllowed
 
 NOT_ANSWERED = "That message has a word in it that this server does not want: it stays unanswered."
 
@@ -77,6 +85,31 @@ class Censor:
         """What is to be kept of something that a person wrote elsewhere than in a message."""
         return (await self._rules(channel, Side.IN)).screen(text)
 
+    async def wanted(self, channel: ChannelKey, text: str) -> str:
+        """The same, masked; raises NotAllowed where a word of it forbids all of it."""
+        screened = await self.screen_text(channel, text)
+        if screened.then not in (None, Then.MASK):
+            raise NotAllowed(
+                "That has a word in it that this server does not want.", "Put it in other words."
+            )
+        return screened.text
+
+    async def masked(self, channel: ChannelKey, text: str) -> str:
+        """A name that the bot shows, with every word masked."""
+        return (await self._rules(channel, Side.OUT)).screen(text).text
+
+    async def screen_window(self, channel: ChannelKey, window: HistoryWindow) -> HistoryWindow:
+        """What was said before, as the model may see it by the list of now: words are masked."""
+        guild = guild_of(channel)
+        if self._store is None or guild is None:
+            return window
+        words = tuple(await self._store.words(guild))
+        if not words:
+            return window
+        said, told = rules_of(words, Side.IN), rules_of(words, Side.OUT)
+        turns = (_screened(turn, said if turn.role == "user" else told) for turn in window.turns)
+        return replace(window, turns=tuple(turns))
+
     async def reply_rules(self, channel: ChannelKey, *, links: str, before: str = "") -> ReplyRules:
         """The filter of a reply that begins now, or goes on after `before`."""
         rules = await self._rules(channel, Side.OUT)
@@ -102,6 +135,16 @@ class Censor:
         if self._store is None or guild is None:
             return rules_of((), side)
         return rules_of(tuple(await self._store.words(guild)), side)
+
+
+def _screened(turn: Turn, rules: Rules) -> Turn:
+    text = rules.screen_again(turn.text)
+    quote = turn.reply_to
+    if quote is not None:
+        quote = replace(quote, text=rules.screen_again(quote.text))
+    if (text, quote) == (turn.text, turn.reply_to):
+        return turn
+    return replace(turn, text=text, reply_to=quote)
 
 
 def _named(rules: Rules, speaker: Speaker) -> Speaker:

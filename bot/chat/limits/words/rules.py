@@ -1,5 +1,6 @@
 """A guild's word list made ready: whole texts screened, replies filtered while they stream."""
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -12,6 +13,7 @@ from bot.chat.text.forbidden.redaction import Pipeline, Redaction, Then
 
 JOINED_CHARACTERS = 2_000  # of a text that goes on, looked at for what may begin in it
 LISTS_REMEMBERED = 128
+TEXTS_REMEMBERED = 600  # of each: more than a prompt has turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Rules:
             for at, one in numbered
             if one.is_pattern and (ready := compiled(one.pattern)) is not None
         ]
+
+        self._screened: OrderedDict[str, str] = OrderedDict()  # of what is read over and over
 
     def __bool__(self) -> bool:
         return bool(self.words)
@@ -67,6 +71,16 @@ class Rules:
         shown = pipeline.decode(text) + pipeline.flush()
         words = tuple(self.words[entry] for entry in sorted(pipeline.entries))
         return Screened(shown, max((word.then for word in words), default=None), words)
+
+    def screen_again(self, text: str) -> str:
+        """A text that every reply reads, with every word masked."""
+        known = self._screened.get(text)
+        if known is None:
+            self._screened[text] = known = self.screen(text).text
+        self._screened.move_to_end(text)
+        if len(self._screened) > TEXTS_REMEMBERED:
+            self._screened.popitem(last=False)
+        return known
 
 
 class ReplyRules:
