@@ -9,6 +9,7 @@ from random import Random
 from given_personas import GivenPersonas
 
 from bot.chat.engines import Engines
+from bot.chat.limits.words.censor import Censor
 from bot.chat.messages import ChannelKey, IncomingMessage, JsonValue, QuotedMessage, Speaker, Turn
 from bot.chat.persona import Persona
 from bot.chat.ports import History, SettingsStore
@@ -61,6 +62,7 @@ class Stage:
         self.kept_scenes = kept_scenes  # the database's: see :meth:`direct`
         self.scenes: Scenes | None = None
         self.memory: MemoryTeller | None = None
+        self.censor: Censor | None = None
         self.shown = ""  # what is to be seen of the newest reply
         self.conversations = self.start_again()
 
@@ -79,6 +81,7 @@ class Stage:
             casts=self.casts,
             scenes=self.scenes,
             memory=self.memory,
+            censor=self.censor,
         )
         return self.conversations
 

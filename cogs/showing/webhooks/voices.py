@@ -165,7 +165,7 @@ class Voices:
             picture_refused=self.avatars.refused,
             answering=answering,
             in_bold=name_line(name),
-            spoke_as=turn.persona or persona.name,
+            spoke_as=await self._shown(turn, turn.persona or persona.name),
         )
 
     async def _shown(self, turn: Turn, name: str) -> str:
