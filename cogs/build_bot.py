@@ -81,7 +81,6 @@ def _cogs(bot: CaduceusBot) -> Iterator[commands.Cog]:
     yield SettingsCommands(bot)
     yield ModerationCommands(bot)
     yield LogWriter(bot)
-    yield LogWriter(bot)
     yield Status(bot)
     yield Why(bot)
     if bot.conversations.scenes is not None:

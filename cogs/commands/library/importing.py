@@ -4,20 +4,23 @@ import asyncio
 import contextlib
 from abc import ABC, abstractmethod
 from collections import OrderedDict
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 import discord
 
+from bot.chat.moderation.journal import Event, EventKind
 from bot.chat.personas.documents import FILE_BYTES
 from bot.errors import UserError
 from cogs.commands.library.asking import AskerView, TellingForm
 from cogs.commands.personas.looks import plain
-from cogs.interactions import Interaction, told
+from cogs.interactions import Interaction, bot_of, told
 from cogs.platform import WRITE_ERRORS
 
 READ_SECONDS = 60.0
 MOST_PENDING = 12  # files that wait for a person's decision: each is up to some megabytes
+NAMED_CHARACTERS = 100  # of a file's name
 BUTTON_CHARACTERS = 80  # Discord's limit for a label
 
 _AnyButton = discord.ui.Button[Any]
@@ -51,6 +54,26 @@ class FileKind:
 
     def _too_large(self, attachment: discord.Attachment) -> UserError:
         return self.error(f"{plain(attachment.filename, 100)} is larger than 8 MiB.", self.smaller)
+
+
+@contextlib.asynccontextmanager
+async def refusals_told(
+    interaction: Interaction, attachment: discord.Attachment
+) -> AsyncGenerator[None, None]:
+    """Tell the server's moderators of a file that is refused within."""
+    try:
+        yield
+    except UserError as error:
+        name = attachment.filename[:NAMED_CHARACTERS]
+        is_named = name in error.message
+        event = Event(
+            EventKind.IMPORT,
+            f"Refused: {error.message if is_named else f'{name}: {error.message}'}",
+            by=str(interaction.user.id),
+        )
+        guild_id = str(interaction.guild_id) if interaction.guild_id else None
+        await bot_of(interaction).moderation.journal.note(guild_id, event)
+        raise
 
 
 class PendingImports:

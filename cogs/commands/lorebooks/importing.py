@@ -8,7 +8,12 @@ from bot.chat.personas.guild.book_files import BOOK_NAME_CHARACTERS, BookFile, r
 from bot.chat.personas.guild.kept import KeptLorebook
 from bot.errors import EngineError, LorebookError
 from cogs.client import CaduceusBot
-from cogs.commands.library.importing import FileKind, ImportView, PendingImports
+from cogs.commands.library.importing import (
+    FileKind,
+    ImportView,
+    PendingImports,
+    refusals_told,
+)
 from cogs.commands.lorebooks.finding import require_keeper
 from cogs.commands.lorebooks.looks import NAME_CHARACTERS, import_preview
 from cogs.commands.personas.looks import plain
@@ -28,9 +33,10 @@ class BookImports:
         """Show a book with what can be done with it. Raises LorebookError."""
         guild_id = require_keeper(interaction)
         bot = bot_of(interaction)
-        content = await BOOK_FILES.fetch(attachment)
-        async with self._one_at_a_time:
-            found = await asyncio.to_thread(read_book_file, attachment.filename, content)
+        async with refusals_told(interaction, attachment):
+            content = await BOOK_FILES.fetch(attachment)
+            async with self._one_at_a_time:
+                found = await asyncio.to_thread(read_book_file, attachment.filename, content)
         other = await bot.desk.lorebooks.named(guild_id, found.name)
         free = await bot.desk.lorebooks.free_name(guild_id, found.name)
         view = BookImportView(

@@ -9,7 +9,12 @@ from bot.chat.personas.cards.card import Card
 from bot.chat.personas.cards.preview import picture_fault
 from bot.chat.personas.cards.reading import read_card
 from bot.errors import PersonaError
-from cogs.commands.library.importing import FileKind, ImportView, PendingImports
+from cogs.commands.library.importing import (
+    FileKind,
+    ImportView,
+    PendingImports,
+    refusals_told,
+)
 from cogs.commands.personas.costs import costs_of
 from cogs.commands.personas.finding import require_editor
 from cogs.commands.personas.looks import large_picture, picture_file, plain, preview
@@ -44,7 +49,8 @@ async def show_import(
     """Show a card with what can be done with it. Raises PersonaError."""
     guild_id = require_editor(interaction)
     bot = bot_of(interaction)
-    card, warnings, picture = await reader.read(attachment)
+    async with refusals_told(interaction, attachment):
+        card, warnings, picture = await reader.read(attachment)
     costs = await costs_of(bot.conversations.engines, card.persona)
     other = await bot.desk.workshop.owner_of_name(guild_id, card.persona.name)
     free = await bot.desk.workshop.free_name(guild_id, card.persona.name)

@@ -18,21 +18,26 @@ from cogs import interactions
 LOREBOOK = b'{"name": "Coast", "entries": {"0": {"key": ["harbour"], "content": "Grey."}}}'
 
 # A value for every option of every command: a new option needs one, too.
+# Who and where they are is the world's: a function of it.
 OPTIONS: dict[str, Any] = {
     "action": "list",
     "book": "Coast",
+    "channel": lambda world: world.channel,
+    "count": 1,
     "depth": 1,
     "description": "A sailor",
     "file": ("ada.json", b'{"char_name": "Eve", "char_persona": "p"}'),
     "format": "text",
     "id": 1,
     "key": "top_k",
+    "member": lambda world: world.bob,
     "mode": "round",
     "name": "Ada",
     "persona": "Ada",
     "picture": ("ada.png", picture_bytes()),
     "scenario": "A storm",
     "scope": "channel",
+    "since": "2h",
     "text": "harbour",
     "title": "The pier",
     "value": "7",
@@ -49,6 +54,8 @@ OTHERS: dict[str, dict[str, Any]] = {
     "lore import": {"file": ("coast.json", LOREBOOK)},
     "lore export": {"format": "v3"},
     "lore attach": {"scope": "persona"},
+    "moderation purge": {"member": lambda world: world.alice},
+    "moderation unblock": {"member": lambda world: str(world.bob.id)},  # blocked just before
     "lore detach": {"scope": "persona"},
 }
 
@@ -115,6 +122,7 @@ async def test_every_command_acknowledges_before_it_asks_the_database(
             await world.ask("something to work on")
             options = {one.display_name: OPTIONS[one.display_name] for one in command.parameters}
             options |= OTHERS.get(command.qualified_name, {})
+            options = {name: one(world) if callable(one) else one for name, one in options.items()}
             is_in_scene = command.parent is not None and command.parent.name == "roleplay"
             threads = world.channel.threads if is_in_scene else ()
             place = threads[-1] if threads else world.channel  # the scene's, once it has begun
