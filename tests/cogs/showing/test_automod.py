@@ -45,7 +45,7 @@ async def test_a_reply_that_is_refused_at_once(
         lines = "\n".join(message.content for message in log.history()).split("\n")
         assert lines[1:] == [
             "**AutoMod** This server's AutoMod did not let a reply of mine through"
-            + f" · in <#{world.channel.id}>"
+            f" · in <#{world.channel.id}>"
         ]
 
 

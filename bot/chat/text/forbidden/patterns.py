@@ -9,6 +9,8 @@ match whole matches in part exactly where it has run into the end of what there 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
 import regex
 
@@ -19,6 +21,10 @@ WINDOW_CHARACTERS = 200
 # Of the processor, for one piece of text. What runs out of it counts as found: whoever makes a
 # pattern slow must not get round it.
 PIECE_SECONDS = 0.05
+LEAST_SECONDS = 1e-6
+SPARE = 1.2
+
+MatchOrNone: TypeAlias = "regex.Match[str] | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,7 @@ class PatternFinder:
         self._clock = clock
         self._text = ""
         self._settled = [0] * len(patterns)
+        self.out_of_time = False  # a pattern was given up on, and counts as found
 
     @property
     def settled(self) -> int:
@@ -80,6 +87,7 @@ class PatternFinder:
             try:
                 self._scan_for(place, pattern, found, until, is_end=is_end)
             except TimeoutError:
+                self.out_of_time = True
                 size = len(self._text)
                 found.append(Found(self._settled[place], size, pattern.entry))
                 self._settled[place] = size
@@ -91,21 +99,19 @@ class PatternFinder:
         text, size, start = self._text, len(self._text), self._settled[place]
         while start < size:
             self._settled[place] = start
-            left = until - self._clock()
-            if left <= 0:
-                raise TimeoutError
             limit = min(start + self._window, size)
             open_from = limit
             if not (is_end and limit == size):
-                ran_out = pattern.never.search(text, start, limit, partial=True, timeout=left)
+                never = partial(pattern.never.search, text, start, limit, partial=True)
+                ran_out = self._in_time(never, until)
                 open_from = limit if ran_out is None else ran_out.start()
-            match = pattern.whole.search(text, start, limit, timeout=left)
+            match = self._in_time(partial(pattern.whole.search, text, start, limit), until)
             if match is not None and match.start() >= open_from:
                 match = None
             if match is None and open_from == start:
                 if limit < start + self._window:
                     break  # more text may tell
-                match = pattern.whole.match(text, start, limit, timeout=left)
+                match = self._in_time(partial(pattern.whole.match, text, start, limit), until)
                 open_from = start + 1
             if match is None:
                 start = open_from
@@ -115,6 +121,22 @@ class PatternFinder:
                 found.append(Found(match.start(), match.end(), pattern.entry))
                 start = match.end()
         self._settled[place] = start
+
+    def _in_time(self, search: Callable[..., MatchOrNone], until: float) -> MatchOrNone:
+        """Search, for so long as there is time. Raises TimeoutError.
+
+        `regex` counts what every thread of the process takes, as of an engine beside it; here only
+        this one's counts.
+        """
+        share = 1.0
+        while (left := until - self._clock()) > 0:
+            own, all_threads = self._clock(), time.process_time()
+            try:
+                return search(timeout=left * share)
+            except TimeoutError:
+                spent = max(self._clock() - own, LEAST_SECONDS)
+                share = SPARE * max(1.0, (time.process_time() - all_threads) / spent)
+        raise TimeoutError
 
 
 class FoldedPatternFinder:
