@@ -16,6 +16,7 @@ import discord_webhooks
 import pytest
 import simcord
 from empty_database import put_empty_database
+from mentions import callers
 
 from bot.chat.engines import Engines
 from bot.chat.limits.words.censor import Censor
@@ -280,5 +281,6 @@ async def talking(
                 mod=guild.add_member(env.create_user("mod"), roles=[roles["manage_channels"]]),
                 chief=guild.add_member(env.create_user("chief"), roles=[roles["manage_guild"]]),
             )
+            assert callers(env.http_requests) == []  # whatever a test has it say
     finally:
         await database.close()
