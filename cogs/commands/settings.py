@@ -10,7 +10,7 @@ from bot.chat.settings import MODEL, PERSONA, SettingOrigin
 from cogs.client import CaduceusBot
 from cogs.commands.personas.finding import CHOICES, complete_persona
 from cogs.interactions import Interaction, channel_of, require_scope
-from cogs.platform import key_of
+from cogs.platform import escaped, key_of
 
 SHOWN_CHARACTERS = 100  # of a long value in a list
 DESCRIPTION_CHARACTERS = 4096
@@ -170,7 +170,7 @@ def line_of(origin: SettingOrigin) -> str:
     """A setting in a list."""
     definition = origin.definition
     value = cut(origin.shown, SHOWN_CHARACTERS)
-    return f"`{definition.key}` {discord.utils.escape_markdown(value)} · {source(origin)}"
+    return f"`{definition.key}` {escaped(value)} · {source(origin)}"
 
 
 def describe_one(origin: SettingOrigin) -> discord.Embed:
@@ -189,8 +189,7 @@ def describe_one(origin: SettingOrigin) -> discord.Embed:
 def line_of_change(change: SettingChange, old: str, new: str) -> str:
     """A change in a list, with its values as people read them."""
     when = discord.utils.format_dt(change.changed_at, "R")
-    values = f"{cut(old, SHOWN_CHARACTERS)} → {cut(new, SHOWN_CHARACTERS)}"
-    text = discord.utils.escape_markdown(values)
+    text = " → ".join(escaped(cut(value, SHOWN_CHARACTERS)) for value in (old, new))
     who = f"<@{change.changed_by}>" if change.changed_by.isdecimal() else change.changed_by
     where = name_of(change.scope)
     key = f"`{change.key}`" if change.key in DEFINITIONS else f"`{change.key}` (no longer there)"

@@ -23,6 +23,7 @@ from cogs.interactions import (
     require_reader,
 )
 from cogs.platform import (
+    escaped,
     key_of,
 )
 
@@ -85,7 +86,7 @@ def describe(explanation: Explanation) -> discord.Embed:
     record = explanation.record
     if record is not None:
         version = f", version {record.persona_version}" if record.persona_version else ""
-        spoke = discord.utils.escape_markdown(record.persona) + version
+        spoke = escaped(record.persona) + version
         embed.add_field(name="Persona", value=spoke[:1024] or "none", inline=False)
         sampling, took = record.sampling, record.statistics
         embed.add_field(name="Model", value=took.model[:1024])
@@ -168,7 +169,7 @@ def _within(lines: Sequence[str], file: str) -> str:
     """As many of the lines as a field may have, and how many more there are in `file`."""
     shown: list[str] = []
     for line in lines:
-        short = discord.utils.escape_markdown(line[:200])
+        short = escaped(line[:200])
         if sum(map(len, shown)) + len(short) > TOLD_CHARACTERS:
             break
         shown.append(short)
@@ -206,7 +207,7 @@ def what_changed(explanation: Explanation) -> str:
 def _mentions(speaker_ids: Collection[str]) -> str:
     """People by their ids; who speaks through a proxy by the name they speak in."""
     shown = [
-        f"<@{each}>" if each.isdecimal() else discord.utils.escape_markdown(each.split(":")[-1])
+        f"<@{each}>" if each.isdecimal() else escaped(each.split(":")[-1])
         for each in sorted(speaker_ids)
     ]
     return ", ".join(shown)[:1024] or "somebody whose messages are no longer kept"

@@ -16,7 +16,7 @@ from bot.chat.talk.conversations import Conversations
 from bot.chat.text.names import NOBODY
 from bot.chat.text.split import FIRST_CHARACTERS, MESSAGE_CHARACTERS
 from bot.errors import CaduceusError
-from cogs.platform import NOTICE_MARKS, WRITE_ERRORS, Channel
+from cogs.platform import NOTICE_MARKS, WRITE_ERRORS, Channel, escaped
 from cogs.showing.request_budget import RequestBudget
 from cogs.showing.voice import BotVoice, ViewOf, Voice
 from cogs.showing.webhooks.avatars import Avatars
@@ -243,7 +243,7 @@ class Voices:
         if len(self._lacks) > REMEMBERED_CHANNELS:
             self._lacks.popitem(last=False)
         _log.warning("Personas speak through the bot in channel %s: %s", number, lack.value)
-        shown = discord.utils.escape_markdown(name)
+        shown = escaped(name)
         line = f"{shown} speaks through me here. For a name of its own, {lack.value}."
         voice = BotVoice(place.channel, self._view_of, nonce=secrets.token_hex(8))
         try:
