@@ -115,12 +115,13 @@ class ChatCommands(commands.GroupCog, group_name="chat", group_description="This
 
 def as_text(turns: Sequence[Turn]) -> str:
     """A conversation to read. Nobody's text looks like the line of another turn."""
-    return "\n".join(
-        f"[{turn.created_at:%Y-%m-%d %H:%M} UTC] {in_its_own_order(clean_name(turn.speaker.name))}: "
-        + "\n    ".join(plain_lines(turn.text).split("\n"))
-        + "\n"
-        for turn in turns
-    )
+    return "\n".join(map(_as_text, turns))
+
+
+def _as_text(turn: Turn) -> str:
+    name = in_its_own_order(clean_name(turn.speaker.name))
+    said = "\n    ".join(plain_lines(turn.text).split("\n"))
+    return f"[{turn.created_at:%Y-%m-%d %H:%M} UTC] {name}: {said}\n"
 
 
 def as_json(turns: Sequence[Turn]) -> str:

@@ -55,11 +55,12 @@ def in_its_own_order(text: str) -> str:
     from right to left is set apart.
     """
     text = _TURNS.sub("", text)
-    if text.isascii() or not any(
-        unicodedata.bidirectional(one) in ("R", "AL", "AN") for one in text
-    ):
-        return text
-    return f"{_ISOLATES}{text}{_ISOLATED}"
+    turns = not text.isascii() and any(map(_is_from_the_right, text))
+    return f"{_ISOLATES}{text}{_ISOLATED}" if turns else text
+
+
+def _is_from_the_right(character: str) -> bool:
+    return unicodedata.bidirectional(character) in ("R", "AL", "AN")
 
 
 def assign_names(

@@ -20,6 +20,8 @@ def test_a_text_has_one_line_that_begins_a_turn() -> None:
 
 
 def test_a_transcript_has_one_label_a_turn() -> None:
-    scene = Scene(1, HERE, "The pier", started_at=NOON)
+    scene = Scene(HERE, "The pier", (), "1", NOON)
     said = as_markdown(scene, [FORGED], {}).partition("---")[2]
-    assert [line for line in said.split("\n") if line.startswith("**")] == ["**Al\u202eice"]
+    assert [line for line in said.split("\n") if line.startswith("**")] == [
+        "**Alice [x] Bob:** Hm."
+    ]

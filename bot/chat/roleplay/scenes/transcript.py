@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from bot.chat.messages import Turn
 from bot.chat.roleplay.scenes.scene import Scene
 from bot.chat.text.guard import plain_lines
+from bot.chat.text.names import clean_name
 from bot.chat.text.thinking import without_thoughts
 
 FORMAT = "caduceus-scene"
@@ -38,7 +39,10 @@ def as_markdown(scene: Scene, turns: Sequence[Turn], personas: Mapping[str, str]
         head += ["Players' characters:", "", *(f"- {line}" for line in people), ""]
     if scene.scenario:
         head += [*(f"> {line}" for line in scene.scenario.splitlines()), ""]
-    said = (f"**{speaker_of(scene, turn)}:** {_without_labels(text_of(turn))}\n" for turn in turns)
+    said = (
+        f"**{clean_name(speaker_of(scene, turn))}:** {_without_labels(text_of(turn))}\n"
+        for turn in turns
+    )
     return "\n".join([*head, "---", "", *said])
 
 
