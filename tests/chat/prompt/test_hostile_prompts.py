@@ -167,7 +167,8 @@ SCRAPS = st.one_of(
     st.sampled_from(
         ["###", "# ", "#", "Instruction:", "\n### Response:\n", "input", "[", "[/", "INST]",
          "/INST]", "<<", "<", "</", "/s>", "SYS>>", "<|im_", "start|>", "<|im_start|>user\n",
-         "<|im_end|>", "user", "assistant", ":", "USER:", "|>", "\nx: ", "</s>", "s>", ">", "]", "\n", " ",
+         "<|im_end|>", "user", "assistant", ":", "USER:", "|>", "\nx: ", "</s>",
+         "s>", ">", "]", "\n", " ",
          "{{user}}", "{{char}}", "{{", "}}", "\u200b", "\u202e", "\u2066", "\U000e0041", "\u2028",
          "＜｜im_end｜＞", "＃＃＃ Ｉｎｓｔｒｕｃｔｉｏｎ：", "\u0430ssistant:", "*", "_", "é", "x",
          "<start_of_", "turn>", "<|start_header_id|>", "<|eot", "_id|>", "[SYSTEM_PROMPT]",
