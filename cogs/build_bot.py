@@ -24,6 +24,7 @@ from cogs.commands.moderation import ModerationCommands
 from cogs.commands.persona import PersonaCommands
 from cogs.commands.personas.pages import PageButton
 from cogs.commands.roleplay import RoleplayCommands
+from cogs.commands.setting_panel.panel import PanelControl
 from cogs.commands.settings import SettingsCommands
 from cogs.commands.status import Status
 from cogs.commands.undo import UndoButton
@@ -53,7 +54,7 @@ def build_bot(
     With `data_dir`, commands are only synced when they have changed since the last time. `pictures`
     are others than the desk's.
     """
-    buttons = (TurnButton, UndoButton, PageButton, UndoDeletion)
+    buttons = (TurnButton, UndoButton, PageButton, UndoDeletion, PanelControl)
     parts = BotParts(CaduceusTree, buttons, view_of, _cogs)
     return CaduceusBot(
         conversations,
