@@ -1,8 +1,9 @@
 """What the journal hears of from elsewhere: changed settings, and whether replies can be made."""
 
-from bot.chat.definitions import DEFINITIONS, in_words
+from bot.chat.definitions import DEFINITIONS
 from bot.chat.messages import ChannelKey, JsonValue, Scope, SettingChange
 from bot.chat.moderation.journal import Event, EventKind, Journal
+from bot.chat.setting_definition import in_words
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.writer import Outcome
 from bot.errors import CaduceusError
