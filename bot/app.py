@@ -11,6 +11,7 @@ from typing import Any
 from bot.chat.engines import Engines, NamedEngine
 from bot.chat.limits.blocking import BlockedCheck
 from bot.chat.limits.making import make_gate
+from bot.chat.limits.words.censor import Censor
 from bot.chat.moderation.desk import Moderation, open_moderation
 from bot.chat.personas.guild.desk import PersonaDesk, open_desk
 from bot.chat.personas.library import PersonaLibrary
@@ -122,6 +123,7 @@ async def open_app(
                 always=[OptOutCheck(database.opt_outs)],
                 checks=[BlockedCheck(database.blocks)],
             ),
+            censor=Censor(database.words),
         )
         moderation = open_moderation(
             conversations,
@@ -129,6 +131,7 @@ async def open_app(
             blocks=database.blocks,
             log_channels=database.log_channels,
             purges=database.purges,
+            words=database.words,
         )
         folding = _fold_when_idle(conversations, database, settings.thinking_tokens)
         stack.push_async_callback(folding.close)

@@ -11,6 +11,7 @@ import discord
 from discord.abc import Snowflake
 
 from bot.chat.messages import ChannelKey, Speaker
+from bot.chat.text.names import in_its_own_order
 
 PLATFORM = "discord"
 FAULT, WAIT = "⚠️ ", "⏳ "
@@ -83,6 +84,11 @@ def is_persona_message(message: discord.Message, application_id: int | None) -> 
     """Whether a persona said this through the bot's own webhook. Discord vouches for the id."""
     is_own = application_id is not None and message.application_id == application_id
     return is_own and message.webhook_id is not None
+
+
+def escaped(text: str) -> str:
+    """What somebody wrote, in a line of ours: no markup, and nothing around it is turned about."""
+    return discord.utils.escape_markdown(in_its_own_order(text))
 
 
 def may_send_in(channel: Channel) -> bool:

@@ -21,6 +21,7 @@ from bot.store.privacy.stores import SqlAged, SqlPeople, SqlPlaces, SqlRemovals
 from bot.store.runs import Run
 from bot.store.scenes.stores import SqlScenes
 from bot.store.settings import SqlSettings
+from bot.store.words.stores import SqlWords
 
 
 class Database:
@@ -41,6 +42,7 @@ class Database:
         self._indexing = Indexing(self.search)
         self.summaries = SqlSummaries(transactions)
         self.scenes = SqlScenes(transactions)
+        self.words = SqlWords(transactions)
         self.blocks = SqlBlocks(transactions)
         self.log_channels = SqlLogChannels(transactions)
         self.purges = SqlPurges(transactions)

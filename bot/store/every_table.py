@@ -8,6 +8,7 @@ from bot.store.privacy import left_out as of_opt_outs
 from bot.store.privacy import tables as of_privacy
 from bot.store.scenes import tables as of_scenes
 from bot.store.tables import Base
+from bot.store.words import tables as of_words
 
 __all__ = [
     "Base",
@@ -18,4 +19,5 @@ __all__ = [
     "of_personas",
     "of_privacy",
     "of_scenes",
+    "of_words",
 ]

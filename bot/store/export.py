@@ -45,6 +45,7 @@ from bot.store.turns.rows import (
     to_change,
     to_record,
 )
+from bot.store.words.keeping import exported_words
 
 FORMAT = "caduceus-export"
 FORMAT_VERSION = 1
@@ -132,6 +133,7 @@ def _write_all(
     _write_list(writer, "casts", exporting.casts(connection))
     _write_list(writer, "facts", exported_facts(connection))
     _write_list(writer, "scenes", scenes(connection))
+    _write_list(writer, "words", exported_words(connection))
     _write_list(writer, "blocks", blocks(connection))
     _write_list(writer, "log_channels", log_channels(connection))
     _write_list(writer, "purges", purges(connection))

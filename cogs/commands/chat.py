@@ -11,6 +11,8 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.chat.messages import Turn
+from bot.chat.text.guard import plain_lines
+from bot.chat.text.names import clean_name, in_its_own_order
 from bot.errors import NotFound
 from cogs.client import CaduceusBot
 from cogs.commands.buttons import continue_reply, regenerate
@@ -107,11 +109,14 @@ class ChatCommands(commands.GroupCog, group_name="chat", group_description="This
 
 
 def as_text(turns: Sequence[Turn]) -> str:
-    """A conversation to read."""
-    return "\n".join(
-        f"[{turn.created_at:%Y-%m-%d %H:%M} UTC] {turn.speaker.name}: {turn.text}\n"
-        for turn in turns
-    )
+    """A conversation to read. Nobody's text looks like the line of another turn."""
+    return "\n".join(map(_as_text, turns))
+
+
+def _as_text(turn: Turn) -> str:
+    name = in_its_own_order(clean_name(turn.speaker.name))
+    said = "\n    ".join(plain_lines(turn.text).split("\n"))
+    return f"[{turn.created_at:%Y-%m-%d %H:%M} UTC] {name}: {said}\n"
 
 
 def as_json(turns: Sequence[Turn]) -> str:

@@ -1,6 +1,7 @@
 """`/memory` and «Remember this»: what is always kept in mind, listed, pinned, changed, removed."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import discord
 from discord import app_commands
@@ -46,7 +47,10 @@ class MemoryCommands(
         """See what is kept in mind here, with the numbers for edit and remove."""
         key = key_of(channel_of(interaction))
         await interaction.response.defer(ephemeral=True, thinking=True)
-        facts = await self._notebook.all(key)
+        facts = [
+            replace(fact, text=await self._bot.conversations.censor.masked(key, fact.text))
+            for fact in await self._notebook.all(key)
+        ]
         names = await self._persona_names(key.guild_id)
         await send_pages(
             interaction,
@@ -71,6 +75,7 @@ class MemoryCommands(
         who = None if persona is None else await find_persona(interaction, persona)
         if who is not None and not who.id:
             raise NotFound(f"«{who.name}» cannot have facts of its own.", "Choose another persona.")
+        text = await self._bot.conversations.censor.wanted(key, text)
         fact = await self._notebook.pin(key, text, by=by, persona_id=who.id if who else "")
         where = "this channel" if who is None else plain(who.name, 100)
         await interaction.followup.send(said_pinned(fact, where), ephemeral=True)
@@ -81,6 +86,7 @@ class MemoryCommands(
         """Let a fact say something else: one of your own, or as a moderator any."""
         key = key_of(channel_of(interaction))
         await acknowledge(interaction)
+        text = await self._bot.conversations.censor.wanted(key, text)
         fact = await self._notebook.rewrite(key, id, text)
         said = f"Fact {fact.fact_id} says now: {plain(fact.text, 1500)}"
         await interaction.followup.send(said, ephemeral=True)
@@ -108,6 +114,7 @@ class MemoryCommands(
         text, said_by = message.clean_content, str(message.author.id)
         if turn is not None:
             text, said_by = turn.text, turn.speaker.speaker_id
+        text = await self._bot.conversations.censor.wanted(key, text)
         source = FactSource(str(message.id), said_by)
         by = str(interaction.user.id)
         fact = await self._notebook.pin_message(key, text, source, by=by)

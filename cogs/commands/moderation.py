@@ -1,17 +1,22 @@
 """`/moderation`: what is taken out, who is not heard, and where moderators hear of it."""
 
+from typing import Literal
+
 import discord
 from discord import app_commands
 from discord.ext import commands
 
+from bot.chat.limits.words.word import Side
 from bot.chat.messages import ChannelKey
 from bot.chat.moderation.journal import Event, EventKind
 from bot.chat.talk.conversations import Reply
+from bot.chat.text.forbidden.redaction import Then
 from cogs.client import CaduceusBot
 from cogs.commands.moderating.blocking import block, complete_blocked, unblock
 from cogs.commands.moderating.log_channel import set_log, show_log
 from cogs.commands.moderating.purge import show_purge
 from cogs.commands.moderating.sweeping import Sweeper
+from cogs.commands.moderating.words import change_words, complete_word
 from cogs.interactions import Interaction
 
 MOST_EXCHANGES = 1000
@@ -27,6 +32,7 @@ class ModerationCommands(
         self._sweeper = Sweeper(bot, bot.moderation.purger)
         bot.serving.on_ended(self._ended)
         bot.serving.on_refused(self._refused)
+        bot.erasure.forgetting.on_erased(self._moderation.erasures.erased)
 
     async def cog_unload(self) -> None:
         """What is being taken away goes on at the next start."""
@@ -65,6 +71,25 @@ class ModerationCommands(
     async def unblock(self, interaction: Interaction, member: str) -> None:
         """Hear somebody again. The list shows everybody who is blocked in this server."""
         await unblock(interaction, member)
+
+    @app_commands.command()
+    @app_commands.describe(
+        action="What to do",
+        pattern="A word, a phrase, or a pattern between slashes: /colou?rs?/",
+        then="What happens where it is met",
+        side="Where it is looked for: in what people write, in what I say, or both",
+    )
+    @app_commands.autocomplete(pattern=complete_word)
+    async def words(
+        self,
+        interaction: Interaction,
+        action: Literal["add", "remove", "list"],
+        pattern: str | None = None,
+        then: Literal["mask", "stop", "ignore"] = "mask",
+        side: Literal["both", "in", "out"] = "both",
+    ) -> None:
+        """Keep words out of what I hear and say in this server."""
+        await change_words(interaction, action, pattern, Then[then.upper()], Side(side))
 
     @app_commands.command()
     @app_commands.describe(channel="Where moderators are told; leave it out to see or switch off")

@@ -29,7 +29,7 @@ from cogs.commands.personas.looks import describe, large_picture, picture_file, 
 from cogs.commands.personas.pages import page_of
 from cogs.commands.personas.picture import KINDS, PICTURE_FILES, try_picture
 from cogs.interactions import Interaction, answering, channel_of
-from cogs.platform import key_of
+from cogs.platform import escaped, key_of
 
 FORMATS = [app_commands.Choice(name=format.value, value=format.value) for format in Format]
 
@@ -82,7 +82,7 @@ class PersonaCommands(
             persona = await find_persona(interaction, name)
             require_may_speak(persona, key)
             await cascade.set(key, Scope.CHANNEL, "persona", persona.id, by=by)
-        shown = discord.utils.escape_markdown(persona.name)
+        shown = escaped(persona.name)
         await interaction.followup.send(f"**{shown}** speaks here from now on.")
         await greet(interaction)
 
@@ -103,7 +103,7 @@ class PersonaCommands(
             casts = self._bot.desk.casts
             if not await casts.add_to_cast(scope_of(interaction), key.guild_id, persona.id, by):
                 raise NotAllowed(f"«{persona.name}» speaks here already.")
-        shown = discord.utils.escape_markdown(persona.name)
+        shown = escaped(persona.name)
         await interaction.followup.send(
             f"**{shown}** speaks here, too: whoever names it or replies to it is answered by it."
         )
@@ -121,7 +121,7 @@ class PersonaCommands(
                     f"«{persona.name}» was not added here.",
                     "The main persona is changed with `/persona use`.",
                 )
-        shown = discord.utils.escape_markdown(persona.name)
+        shown = escaped(persona.name)
         await interaction.followup.send(f"**{shown}** no longer speaks here beside the main one.")
 
     @app_commands.command()

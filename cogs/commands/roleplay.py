@@ -77,6 +77,7 @@ class RoleplayCommands(
         by = speaker_behind(interaction)
         async with answering(interaction):
             here = channel_of(interaction)
+            title, scenario = [await self._wanted(interaction, text) for text in (title, scenario)]
             cast = await find_cast(interaction, persona)
             draft = self._director.drafted(key_of(here), title, cast, by, scenario=scenario)
             await self._director.require_voice(key_of(here))
@@ -202,7 +203,10 @@ class RoleplayCommands(
                 change = partial(changes.without_character, player=player)
                 scene = await self._director.change(scene, change)
             else:
-                scene = await self._director.play(scene, player, name, description or "")
+                name, description = [
+                    await self._wanted(interaction, text) for text in (name, description or "")
+                ]
+                scene = await self._director.play(scene, player, name, description)
         one = scene.characters.get(player)
         who = f"**{plain(one.name, 80)}**" if one is not None else "themselves again"
         await interaction.followup.send(f"{interaction.user.mention} is {who} in this scene.")
@@ -221,7 +225,8 @@ class RoleplayCommands(
         """Set the author's note of this scene."""
         await acknowledge(interaction)
         scene = await playing(interaction, self._director)
-        change = partial(changes.with_note, text=text or "", depth=depth)
+        text = await self._wanted(interaction, text or "")
+        change = partial(changes.with_note, text=text, depth=depth)
         scene = await self._director.change(scene, change)
         said = f"The note stands {depth} messages deep from now on." if scene.note else "No note."
         await interaction.followup.send(said, ephemeral=True)
@@ -276,6 +281,10 @@ class RoleplayCommands(
         await interaction.followup.send(text, files=found)
         own = self._bot.user
         await archive(channel, own.id if own is not None else 0)
+
+    async def _wanted(self, interaction: Interaction, text: str) -> str:
+        key = key_of(channel_of(interaction))
+        return await self._bot.conversations.censor.wanted(key, text)
 
     async def _greet(self, greeting: Turn, place: Channel, nonce: str) -> None:
         try:

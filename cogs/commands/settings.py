@@ -23,7 +23,7 @@ from cogs.commands.setting_panel.looks import (
 from cogs.commands.setting_panel.panel import open_panel, submitted
 from cogs.commands.setting_panel.place import require_setter, setter_of
 from cogs.interactions import Interaction, acknowledge, channel_of
-from cogs.platform import NOBODY, key_of
+from cogs.platform import NOBODY, escaped, key_of
 
 CHANGES_SHOWN = 20
 VALUE_CHARACTERS = 600  # of one value, in an answer
@@ -131,7 +131,7 @@ class SettingsCommands(
         change = await self._cascade.reset(channel, where, key, by=str(interaction.user.id))
         origins = await self._cascade.explain(channel)
         now = next(o for o in origins if o.definition.key == definition.key)
-        shown = discord.utils.escape_markdown(cut(now.shown, VALUE_CHARACTERS))
+        shown = escaped(cut(now.shown, VALUE_CHARACTERS))
         replaced = await self._replaced(channel, change, before)
         await self._answer(
             interaction,
@@ -197,8 +197,7 @@ class SettingsCommands(
 
     async def _values_of(self, channel: ChannelKey, change: SettingChange) -> tuple[str, str]:
         old, new = await values_of_change(self._cascade, channel, change)
-        escape = discord.utils.escape_markdown
-        return escape(cut(old, VALUE_CHARACTERS)), escape(cut(new, VALUE_CHARACTERS))
+        return escaped(cut(old, VALUE_CHARACTERS)), escaped(cut(new, VALUE_CHARACTERS))
 
     async def _replaced(
         self, channel: ChannelKey, change: SettingChange, before: SettingChange | None

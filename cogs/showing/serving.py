@@ -18,6 +18,7 @@ from cogs.platform import (
     FAULT,
     WRITE_ERRORS,
     Channel,
+    escaped,
     is_refused_by_automod,
     may_send_in,
     persistently,
@@ -271,7 +272,7 @@ class Serving:
         if not reply.turn.channel.is_direct:
             question = next((turn for turn in reversed(reply.answers) if turn.message_ids), None)
         if reply.notice:
-            self.say(channel, discord.utils.escape_markdown(reply.notice))
+            self.say(channel, escaped(reply.notice))
         await self._deliver(reply, channel, nonce, question)
 
     async def _deliver(

@@ -12,6 +12,7 @@ from bot.chat.engines import Engines
 from bot.chat.limits.gate import Check, Gate
 from bot.chat.limits.making import make_gate
 from bot.chat.limits.quota import TokenLedger
+from bot.chat.limits.words.censor import Censor
 from bot.chat.messages import ChannelKey, IncomingMessage, JsonValue, QuotedMessage, Speaker, Turn
 from bot.chat.persona import Persona
 from bot.chat.ports import History
@@ -68,6 +69,7 @@ class Stage:
         self.memory: MemoryTeller | None = None
         self.ledger = ledger  # the database's: see :meth:`keep_gate`
         self.gate: Gate | None = None
+        self.censor: Censor | None = None
         self.shown = ""  # what is to be seen of the newest reply
         self.conversations = self.start_again()
 
@@ -87,6 +89,7 @@ class Stage:
             scenes=self.scenes,
             memory=self.memory,
             gate=self.gate,
+            censor=self.censor,
         )
         return self.conversations
 

@@ -46,6 +46,7 @@ EXPECTED = {
     "moderation log",
     "moderation purge",
     "moderation unblock",
+    "moderation words",
     "persona remove",
     "persona show",
     "persona use",

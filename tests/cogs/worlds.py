@@ -16,11 +16,13 @@ import discord_webhooks
 import pytest
 import simcord
 from empty_database import put_empty_database
+from mentions import callers
 
 from bot.app import erasure_of
 from bot.chat.engines import Engines
 from bot.chat.limits.blocking import BlockedCheck
 from bot.chat.limits.making import make_gate
+from bot.chat.limits.words.censor import Censor
 from bot.chat.messages import JsonValue, Scope, Turn
 from bot.chat.moderation.desk import open_moderation
 from bot.chat.personas.guild.desk import open_desk
@@ -224,6 +226,7 @@ def new_bot(
             always=[OptOutCheck(database.opt_outs)],
             checks=[BlockedCheck(database.blocks)],
         ),
+        censor=Censor(database.words),
         memory=JoinedMemory(
             [
                 notebook,
@@ -255,6 +258,7 @@ def new_bot(
             blocks=database.blocks,
             log_channels=database.log_channels,
             purges=database.purges,
+            words=database.words,
         ),
         privacy=privacy,
         erasure=erasure_of(database, conversations.settings, desk, channels, discord.utils.utcnow),
@@ -309,5 +313,6 @@ async def talking(
                 ),
                 chief=guild.add_member(env.create_user("chief"), roles=[roles["manage_guild"]]),
             )
+            assert callers(env.http_requests) == []  # whatever a test has it say
     finally:
         await database.close()

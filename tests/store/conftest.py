@@ -56,10 +56,7 @@ def postgres_url(postgres_database: str) -> str:
     empty = "DO $$ BEGIN IF to_regclass('channels') IS NOT NULL THEN {} END IF; END $$"
     tables = ("channels", "setting_values", "setting_changes")
     tables += ("guild_personas", "lorebooks", "channel_casts", "scenes", "facts", "tokens_spent")
-    tables += ("blocks", "log_channels")
-    tables += ("guild_personas", "lorebooks", "channel_casts", "scenes", "facts", "opt_outs")
-    tables += ("guild_personas", "lorebooks", "channel_casts", "scenes", "facts", "jobs")
-    tables += ("message_removals",)
+    tables += ("blocks", "log_channels", "opt_outs", "jobs", "message_removals", "guild_words")
     deletions = " ".join(f"DELETE FROM {table};" for table in tables)
     asyncio.run(_run_sql(postgres_database, empty.format(deletions)))
     return postgres_database

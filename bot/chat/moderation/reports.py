@@ -69,3 +69,15 @@ class Outages:
         elif not outcome.error and outcome.statistics is not None and guild_id in self._failing:
             self._failing.discard(guild_id)
             await self._journal.note(guild_id, Event(EventKind.ENGINE, "Replies come again."))
+
+
+class Erasures:
+    """Tells a guild that somebody's data has gone, and not whose."""
+
+    def __init__(self, journal: Journal) -> None:
+        """Nothing at first."""
+        self._journal = journal
+
+    async def erased(self, guild_id: str) -> None:
+        """What was kept of somebody there has been erased."""
+        await self._journal.note(guild_id, Event(EventKind.PRIVACY, "A member's data was erased."))

@@ -1,6 +1,6 @@
 """From a bot's turn to the prompt that it is written from, now or again."""
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -41,6 +41,9 @@ ANSWERED_TURNS = 200  # before a reply, among which its questions are looked for
 RECENT_TURNS = 24  # among which they are looked for
 MOST_TURNS = 10_000  # looked through for a question that long talk has carried off
 SWIPES_LOOKED_AT = 4  # for the version of a deleted persona: one that failed has none
+
+
+Screen = Callable[[ChannelKey, HistoryWindow], Awaitable[HistoryWindow]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +109,12 @@ class Preparer:
         lore: LoreTeller | None = None,
         memory: MemoryTeller | None = None,
         stager: SceneTeller | None = None,
+        screen: Screen | None = None,
     ) -> None:
-        """`max_reply_tokens` and `thinking_tokens` are the process's."""
+        """`max_reply_tokens` and `thinking_tokens` are the process's.
+
+        `screen` takes out of what was said before what the guild does not want by now.
+        """
         self._history = history
         self._settings = settings
         self._personas = personas
@@ -118,6 +125,7 @@ class Preparer:
         self._lore = lore or NoLore()
         self._memory = memory or NoMemory()
         self._stager = stager or NoScenes()
+        self._screen = screen or _as_it_is
 
     async def persona(
         self, channel: ChannelKey, settings: ChannelSettings, turn: Turn | None = None
@@ -206,7 +214,7 @@ class Preparer:
         messages = messages_in(window)
         recent = await self._recent_replies(turn, window)
         window = await self._reaching(window, turn, settings, oldest, first_turn)
-        window = staging.cast(window)
+        window = await self._screen(turn.channel, staging.cast(window))
         day = written_at.astimezone().date() if written_at else None
         chosen = await self._formats.choose(engine, engine.info, day)
         note = note or staging.note
@@ -345,6 +353,10 @@ def occasion_of(record: GenerationRecord | None) -> Occasion | None:
         return None
     kept = record.occasion
     return Occasion(kept.seed, kept.moment, kept.trigger, kept.others)
+
+
+async def _as_it_is(_: ChannelKey, window: HistoryWindow) -> HistoryWindow:
+    return window
 
 
 def _persona_since(record: GenerationRecord | None, persona: Persona) -> PersonaSince:

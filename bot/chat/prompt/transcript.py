@@ -63,8 +63,8 @@ class Transcript:
         if self._joins(role, self._role(lines[at + 1]) if at + 1 < len(lines) else "bot"):
             after = "\n"
         body = self._body(line, quotes=quotes, after=after)
-        is_bare = not before and not self._label(line)
-        if is_bare and self._guard.forms_boundary(preceding, body):
+        is_line = bool(self._label(line))
+        if not before and self._guard.forms_boundary(preceding, body, is_line=is_line):
             body = BREAK + body
         return before + body
 

@@ -6,6 +6,7 @@ from random import Random
 
 from bot.chat.engines import Engines
 from bot.chat.limits.gate import Admission, Gate
+from bot.chat.limits.words.censor import Censor
 from bot.chat.messages import ChannelKey, Turn
 from bot.chat.ports import EngineStatus, History, Personas
 from bot.chat.prompt.choosing import FormatChooser
@@ -22,6 +23,7 @@ from bot.chat.talk.hearing import Hearing
 from bot.chat.talk.intake import Intake
 from bot.chat.talk.listening import Heard
 from bot.chat.talk.reply import Reply, ReplyKind
+from bot.chat.talk.shown_again import ShownAgain
 from bot.chat.talk.turn_taking import Clock, Replies, utc_now
 from bot.chat.talk.writer import Outcome
 from bot.chat.text.messages_left import text_left
@@ -64,19 +66,22 @@ class Conversations(Intake):
         memory: MemoryTeller | None = None,
         channels: ChannelStates | None = None,
         gate: Gate | None = None,
+        censor: Censor | None = None,
     ) -> None:
         """`max_reply_tokens` bounds every channel's own; `random` decides chances and seeds.
 
         `thinking_tokens` is for a model that thinks before it answers. `shelf` holds the lorebooks
         in use beside the personas' own, `casts` who else speaks where, `memory` what is remembered,
         `scenes` what is played. `gate` says who is heard and answered; without one, all are.
+        `censor` knows the words that guilds do not want.
         """
         settings = settings.with_model(engines.sampling_defaults)
         self._random = random or Random()  # noqa: S311 - nothing secret hangs on it
         self.casting = casting = Casting(personas, settings, casts, scenes)
         hearing = Hearing(history, settings, casting, self._random)
         channels = ChannelStates() if channels is None else channels
-        super().__init__(history, settings, hearing, gate or Gate(), channels, clock)
+        censor = censor or Censor()
+        super().__init__(history, settings, hearing, gate or Gate(), channels, clock, censor)
         self.personas = personas
         self.engines = engines
         self.scenes = scenes
@@ -92,7 +97,9 @@ class Conversations(Intake):
             lore=LoreReader(history, shelf),
             memory=memory,
             stager=None if scenes is None else Stager(scenes),
+            screen=censor.screen_window,
         )
+        self.shown_again = ShownAgain(history, settings, censor)
         self._replies = Replies(
             history,
             settings,
@@ -104,8 +111,11 @@ class Conversations(Intake):
             self._random,
             self._gate,
             self._notices,
+            self.shown_again,
         )
-        self.greetings = Greetings(history, self.casting, self._channels, clock, self._random)
+        self.greetings = Greetings(
+            history, self.casting, self._channels, clock, self._random, self.shown_again
+        )
 
     # Messages ------------------------------------------------------------------------------------
 
@@ -229,7 +239,11 @@ class Conversations(Intake):
                 return turn
             places = sorted(swipe.index for swipe in turn.swipes)
             place = places.index(turn.active_swipe) if turn.active_swipe in places else 0
-            return await self.history.select_swipe(turn_id, places[(place + step) % len(places)])
+            wanted = places[(place + step) % len(places)]
+            text = next(swipe.text for swipe in turn.swipes if swipe.index == wanted)
+            shown = await self.shown_again.text(turn.channel, text)
+            turn = await self.history.select_swipe(turn_id, wanted)
+            return turn if shown == text else await self.history.edit_turn(turn_id, shown)
 
     async def placed(self, turn: Turn, message_ids: Sequence[str]) -> bool:
         """People see a turn's active swipe in these messages now.

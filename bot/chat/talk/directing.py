@@ -145,9 +145,13 @@ class Director:
         await self._conversations.let_speak(channel, persona.id, by)
 
     async def recap(self, scene: Scene, user: str) -> str:
-        """What has happened so far. Raises EngineError or SettingsError, too."""
+        """What has happened so far. Raises EngineError or SettingsError, too.
+
+        NotAllowed where the guild does not want to read any of it.
+        """
         turns = await self._conversations.history.export(scene.channel)
-        return await self._recapper.recap(scene, turns, f"{scene.channel.platform}:{user}")
+        told = await self._recapper.recap(scene, turns, f"{scene.channel.platform}:{user}")
+        return await self._conversations.shown_again.text(scene.channel, told)
 
     async def transcript(self, scene: Scene, conversation_id: int | None = None) -> Transcript:
         """What was said so far, as files; in the current conversation, or in another one."""

@@ -13,6 +13,9 @@ from bot.errors import (
 
 NOTHING_CAME = "The model had nothing to say to that. Try again, or put it in other words."
 NOTHING_TO_ADD = "The model has nothing to add."
+NOTHING_ALLOWED = (
+    "What came has a word in it that this server does not want, so none of it is shown."
+)
 OUR_FAULT = (
     "Something went wrong here. Please try again; the bot's owner finds the cause in the log."
 )

@@ -10,6 +10,7 @@ from bot.chat.personas.macros import MacroContext, Macros
 from bot.chat.ports import History
 from bot.chat.talk.casting import Casting
 from bot.chat.talk.channel_states import ChannelStates
+from bot.chat.talk.shown_again import ShownAgain
 from bot.chat.talk.turn_taking import Clock
 from bot.chat.text.names import clean_name
 
@@ -28,6 +29,7 @@ class Greetings:
         channels: ChannelStates,
         clock: Clock,
         random: Random,
+        shown_again: ShownAgain,
     ) -> None:
         """`channels` is shared with whoever hears the messages."""
         self._history = history
@@ -35,6 +37,7 @@ class Greetings:
         self._channels = channels
         self._clock = clock
         self._random = random
+        self._shown_again = shown_again
 
     async def begin(self, channel: ChannelKey, by: Speaker) -> Turn | None:
         """The channel's main persona greets whoever begins a conversation or chose it.
@@ -50,7 +53,9 @@ class Greetings:
                 spoke = {turn.persona_id for turn in window.turns if turn.role == "bot"}
                 if persona.id in spoke or state.heard or state.running is not None:
                     return None
-                texts = self._said(persona, [other.name for other in others], by.name)
+                written = self._said(persona, [other.name for other in others], by.name)
+                shown = await self._shown_again.texts(channel, written) if written else []
+                texts = [text for text in shown if text]
                 if not texts:
                     return None
                 return await self._history.add_greeting(

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from bot.chat.limits.gate import WELCOME, Access, Admission, Gate
 from bot.chat.limits.notices import Notices
+from bot.chat.limits.words.censor import NOT_ANSWERED, Censor, ScreenedMessage
 from bot.chat.messages import ChannelKey, IncomingMessage, Speaker
 from bot.chat.ports import History
 from bot.chat.settings import SettingsCascade
@@ -14,6 +15,7 @@ from bot.chat.talk.hearing import Hearing, Verdict
 from bot.chat.talk.listening import Heard, without_asides
 from bot.chat.talk.turn_taking import ANSWERED_FOR, Clock
 from bot.chat.text.asides import is_out_of_character
+from bot.chat.text.forbidden.redaction import Then
 
 
 class Intake:
@@ -27,8 +29,12 @@ class Intake:
         gate: Gate,
         channels: ChannelStates,
         clock: Clock,
+        censor: Censor,
     ) -> None:
-        """`gate` says who is heard and answered; `channels` is shared with the replies."""
+        """`gate` says who is heard and answered; `channels` is shared with the replies.
+
+        `censor` knows the words that guilds do not want.
+        """
         self.history = history
         self.settings = settings
         self._hearing = hearing
@@ -36,6 +42,7 @@ class Intake:
         self._channels = channels
         self._clock = clock
         self._notices = Notices(clock)
+        self.censor = censor
 
     async def admit(self, channel: ChannelKey, speaker: Speaker, *, asks: bool) -> Admission:
         """How far somebody comes in a channel who uses a command or a button there.
@@ -57,6 +64,13 @@ class Intake:
         async with self._intake(channel) as state:
             verdict = await self._hearing.judge(message)
             admission = await self._admitted(message, verdict)
+            if verdict.kept and admission.access is not Access.UNHEARD:
+                screened = await self._screen(message)
+                if not screened.is_heard:
+                    await self.history.note_seen(channel, message.message_id)
+                    is_answered = admission.access is Access.ANSWERED
+                    return self._unheard(screened, asks=verdict.addressed and is_answered)
+                message = screened.message
             if admission.access is Access.ANSWERED and verdict.kept:
                 return await self._keep(message, state, addressed=verdict.addressed)
             heard = Heard(kept=False, addressed=False)
@@ -82,6 +96,20 @@ class Intake:
         is_told = asks and not message.author.is_bot
         return admission if is_told else replace(admission, notice="")
 
+    async def _screen(self, message: IncomingMessage) -> ScreenedMessage:
+        """A message that is for us, without the words that its guild does not want."""
+        screened = await self.censor.screen(message)
+        await self.censor.heard(screened)
+        return screened
+
+    def _unheard(self, screened: ScreenedMessage, *, asks: bool) -> Heard:
+        """What becomes of a message with such a word, where that forbids all of it."""
+        refusal = None
+        if asks and screened.then is Then.STOP:
+            admission = Admission(Access.UNHEARD, NOT_ANSWERED)
+            refusal = self._due(screened.message.channel, admission)
+        return Heard(kept=False, addressed=False, refusal=refusal)
+
     def _due(self, channel: ChannelKey, admission: Admission) -> Admission | None:
         return admission if self._notices.is_due(channel, admission) else None
 
@@ -104,13 +132,15 @@ class Intake:
     async def edited(self, channel: ChannelKey, message_id: str, text: str) -> bool:
         """A user edited a message: the new text stands everywhere, the old one is not kept.
 
-        A message that is out of character now is taken out. False when it is unknown.
+        A message that is out of character now, or has a word in it that its guild does not want, is
+        taken out. False when it is unknown.
         """
         async with self._intake(channel) as state:
             state.tell_of_change()
-            if is_out_of_character(text):
+            screened = await self.censor.screen_text(channel, text)
+            if is_out_of_character(text) or screened.then in (Then.STOP, Then.IGNORE):
                 return await self._take_out(channel, message_id, state)
-            return await self.history.edit_message(channel, message_id, text)
+            return await self.history.edit_message(channel, message_id, screened.text)
 
     async def edited_message(self, message: IncomingMessage) -> Heard:
         """A user edited a message, which reads so now. Also answers what addresses the bot now.
@@ -126,6 +156,14 @@ class Intake:
                 await self._take_out(channel, message_id, state)
                 return Heard(kept=False, addressed=False)
             turn = await self.history.turn_of_message(channel, message_id)
+            screened = await self.censor.screen(message)
+            if not screened.is_heard:
+                asks = message.mentions_bot or (turn is not None and turn.addressed)
+                if turn is not None or asks:
+                    await self.censor.heard(screened)
+                await self._take_out(channel, message_id, state)
+                return self._unheard(screened, asks=asks)
+            message = screened.message
             admission = WELCOME
             if turn is None or (turn.role == "user" and not turn.addressed):
                 verdict = await self._hearing.judge_edit(message)
@@ -159,6 +197,12 @@ class Intake:
         async with self._intake(message.channel) as state:
             if is_out_of_character(message.text):
                 return None  # goes as any aside; its original goes with its deletion
+            screened = await self._screen(message)
+            if not screened.is_heard:
+                await self._take_out(message.channel, original_id, state)
+                await self.history.note_seen(message.channel, message.message_id)
+                return self._unheard(screened, asks=False)
+            message = screened.message
             turn = await self.history.replace_message(message, original_id)
             if turn is None:
                 return None

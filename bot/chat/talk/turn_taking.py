@@ -23,6 +23,7 @@ from bot.chat.talk.casting import Casting
 from bot.chat.talk.channel_states import ChannelState, ChannelStates
 from bot.chat.talk.floor import Floors
 from bot.chat.talk.reply import Reply, ReplyKind, continued_record
+from bot.chat.talk.shown_again import ShownAgain
 from bot.chat.talk.tasks import complete
 from bot.chat.talk.unfinished import Unfinished
 from bot.chat.talk.writer import SEED_BITS, ReplyWriter
@@ -55,6 +56,7 @@ class Replies:
         random: Random,
         gate: Gate,
         notices: Notices,
+        shown_again: ShownAgain,
     ) -> None:
         """`channels` is shared with whoever hears the messages, as are `gate` and `notices`.
 
@@ -72,6 +74,7 @@ class Replies:
         self._gate = gate
         self._notices = notices
         self.on_refused: list[Callable[[Turn, Admission], None]] = []
+        self._shown_again = shown_again
         self._unfinished = Unfinished(history)
         self._closing = False
         self._beginning: set[asyncio.Task[Reply | None]] = set()
@@ -266,6 +269,7 @@ class Replies:
             others = await self._casting.beside(channel, turn.persona_id)
             occasion = self._occasion(kind, others)
             if kind is ReplyKind.CONTINUED:  # what it was told, it goes on with
+                turn = await self._shown_again.turn(turn)
                 record = await self._history.generation(turn.turn_id, turn.active_swipe)
                 occasion = occasion_of(record) or occasion
             payers = frozenset({by}) if by else turn.asked_by
@@ -336,6 +340,7 @@ class Replies:
             occasion=occasion,
             text_before=turn.text if kind is ReplyKind.CONTINUED else "",
             given=given,
+            censor=self._shown_again.censor,
         )
 
         async def record(writer: ReplyWriter) -> GenerationRecord | None:

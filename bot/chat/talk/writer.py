@@ -12,12 +12,14 @@ from random import Random
 
 from bot.chat.definitions import ChannelSettings
 from bot.chat.engines import Engines, NamedEngine
+from bot.chat.limits.words.censor import Censor
+from bot.chat.limits.words.rules import ReplyRules
 from bot.chat.messages import Flaw, GenerationRecord, RecordedOccasion, Turn
 from bot.chat.prompt.additions import Occasion
 from bot.chat.prompt.build import Prompt
 from bot.chat.prompt.preparation import Given, Prepared, Preparer
-from bot.chat.talk.faults import NOTHING_CAME, NOTHING_TO_ADD, line_for
-from bot.chat.talk.generation import Generation
+from bot.chat.talk.faults import NOTHING_ALLOWED, NOTHING_CAME, NOTHING_TO_ADD, line_for
+from bot.chat.talk.generation import Anew, Generation
 from bot.chat.talk.judging import Standards
 from bot.chat.talk.tries import Try, retry_of, statistics_of
 from bot.engine.api import FinishReason, GenerationRequest, GenerationStatistics, Sampling
@@ -75,11 +77,12 @@ class ReplyWriter:
         occasion: Occasion,
         text_before: str = "",
         given: Given | None = None,
+        censor: Censor | None = None,
     ) -> None:
         """`engine` is the one picked; `user` is whom its queue counts the request for.
 
         `occasion` is what chance and time hang on. `text_before` is to be gone on with. `given` was
-        read when the reply began: see :meth:`read_again`.
+        read when the reply began: see :meth:`read_again`. `censor` knows what is not to be said.
         """
         self.outcome: Outcome | None = None
         self._preparer = preparer
@@ -92,6 +95,8 @@ class ReplyWriter:
         self._occasion = occasion
         self._text_before = text_before
         self._given = given
+        self._censor = censor or Censor()
+        self._rules: ReplyRules | None = None  # of the text that is being written
         self._tries: tuple[Try, Try | None] | None = None  # whose text is shown, and the other
         self._prepared: Prepared | None = None
 
@@ -106,13 +111,21 @@ class ReplyWriter:
 
     async def text(self) -> AsyncGenerator[str, None]:
         """New text, ready to show. Ends where an error of ours strikes: `outcome` tells."""
+        came = False
         try:
             async with aclosing(self._by_an_engine_that_is_up()) as pieces:
                 async for piece in pieces:
-                    yield piece
+                    passed = self._passed(piece)
+                    if passed or isinstance(piece, Anew):
+                        came = bool(passed.strip()) or (came and not isinstance(piece, Anew))
+                        yield passed
+                    if self._rules is not None and self._rules.ended is not None:
+                        break
         except CaduceusError as error:
-            if self._tries is not None and (held := self._tries[0].take()):
-                yield held
+            held = "" if self._tries is None else self._tries[0].take()
+            if passed := self._passed(held):
+                came = True
+                yield passed
             _log.warning("A reply in %s failed: %s", self._turn.channel, error, exc_info=error)
             self.outcome = Outcome(
                 FinishReason.CANCELLED,
@@ -120,6 +133,28 @@ class ReplyWriter:
                 is_too_long=isinstance(error, RequestTooLarge),
                 is_engine_down=isinstance(error, ENGINE_IS_DOWN),
             )
+        if self._rules is not None:
+            if rest := self._rules.flush():
+                came = True
+                yield rest
+            await self._censor.replied(self._turn.channel, self._rules)
+            if self._rules.ended is not None:
+                await self._end_at_a_word(came=came)
+
+    def _passed(self, piece: str) -> str:
+        """What of new text may be shown now."""
+        if self._rules is None:
+            return piece
+        if isinstance(piece, Anew):
+            self._rules = self._rules.anew()
+            return Anew(self._rules.decode(piece))
+        return self._rules.decode(piece)
+
+    async def _end_at_a_word(self, *, came: bool) -> None:
+        if self._tries is None or (self.outcome is not None and self.outcome.error):
+            return
+        statistics = await statistics_of(*self._tries)
+        self.outcome = Outcome(FinishReason.STOP, "" if came else NOTHING_ALLOWED, statistics)
 
     async def record(self, created_at: datetime) -> GenerationRecord | None:
         """How the text came to be; None when no prompt was made."""
@@ -210,6 +245,9 @@ class ReplyWriter:
             reply_so_far=self._text_before,
             given=self._given,
             occasion=self._occasion,
+        )
+        self._rules = await self._censor.reply_rules(
+            self._turn.channel, links=prepared.settings.links, before=self._text_before
         )
         standards = self._standards(prepared)
         first = self._begin_try(prepared, standards)

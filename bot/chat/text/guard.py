@@ -112,8 +112,11 @@ class Guard:
         patterns = (self._tokens, *self._headers, *self._lines)
         return _break_up(plain_lines(text), patterns)
 
-    def forms_boundary(self, before: str, after: str) -> bool:
-        """Whether two guarded texts make a boundary where one follows the other."""
+    def forms_boundary(self, before: str, after: str, *, is_line: bool = False) -> bool:
+        """Whether two guarded texts make a boundary where one follows the other.
+
+        `is_line`: the second one begins with a speaker's name, and is to be their line.
+        """
         # What is broken up stays so: a control character stands for the break, and for no letter.
         before, after = (
             fold(text.replace(BREAK, "\0"))
@@ -121,7 +124,7 @@ class Guard:
         )
         return any(
             match.start() < len(before) < max(map(match.end, (0, *match.groupdict())))
-            for pattern in (self._tokens, *self._headers, *self._lines)
+            for pattern in (self._tokens, *self._headers, *(() if is_line else self._lines))
             for match in pattern.finditer(before + after)
         )
 

@@ -16,6 +16,9 @@ COLON = "\ua789"  # looks like one and ends no speaker's name
 
 _COLONS = re.compile("[:\uff1a\ufe55\u2236\u0589\u05c3]")
 _HEADING = re.compile(r"^[#>\s]+")
+# What turns the direction of writing, for the letters after it or until it is taken back.
+_TURNS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_ISOLATES, _ISOLATED = "\u2068", "\u2069"
 _ID = re.compile(r"\s*(?:(?:file|guild|persona)\s*:|built-in\s*$)")
 
 
@@ -43,6 +46,21 @@ def _cleaned(name: str, default: str) -> str:
     text = _COLONS.sub(COLON, _HEADING.sub("", "".join(kept)))
     text = " ".join(text.split())[:NAME_CHARACTERS].rstrip()
     return text if fold(text).strip(f" {COLON}:") else default
+
+
+def in_its_own_order(text: str) -> str:
+    """`text` as a part of a line of ours, whose other words stay where they are.
+
+    Characters that turn the direction of writing are taken out; a text in a script that is written
+    from right to left is set apart.
+    """
+    text = _TURNS.sub("", text)
+    turns = not text.isascii() and any(map(_is_from_the_right, text))
+    return f"{_ISOLATES}{text}{_ISOLATED}" if turns else text
+
+
+def _is_from_the_right(character: str) -> bool:
+    return unicodedata.bidirectional(character) in ("R", "AL", "AN")
 
 
 def assign_names(

@@ -75,7 +75,7 @@ def in_order_named(text: str, names: Sequence[str]) -> list[int]:
 
 
 def _edges(text: str) -> set[int]:
-    return {i for i in range(len(text)) if _apart(text[i - 1 : i], text[i])} | {len(text)}
+    return {i for i in range(len(text)) if are_apart(text[i - 1 : i], text[i])} | {len(text)}
 
 
 def _takes_particles(character: str) -> bool:
@@ -92,7 +92,7 @@ def _fold(text: str) -> str:
     return _BLANKS.sub(" ", text)
 
 
-def _apart(left: str, right: str) -> bool:
+def are_apart(left: str, right: str) -> bool:
     """Whether a word may begin or end between two characters ("" is the text's beginning)."""
     if _JOINER in (left, right) or _SKIN.match(right):
         return not left

@@ -29,6 +29,7 @@ from bot.store.tables import (
     TurnRow,
 )
 from bot.store.turns.rows import batches
+from bot.store.words.tables import GuildWordRow
 
 Within: TypeAlias = Callable[[Person], ColumnElement[bool]]
 
@@ -96,6 +97,11 @@ def _log_channels(person: Person) -> ColumnElement[bool]:
     return here & (LogChannelRow.guild_id == person.guild_id) if person.guild_id else here
 
 
+def _words(person: Person) -> ColumnElement[bool]:
+    here = GuildWordRow.platform == person.platform
+    return here & (GuildWordRow.guild_id == person.guild_id) if person.guild_id else here
+
+
 def _purges(person: Person) -> ColumnElement[bool]:
     return PurgeRow.channel_id.in_(select(ChannelRow.id).where(in_channels(person)))
 
@@ -139,6 +145,7 @@ NAMES: Sequence[Name] = (
     Name(TokensSpentRow, "speaker_id", _spending, goes=True),
     Name(BlockRow, "blocked_by", _blocks),
     Name(LogChannelRow, "set_by", _log_channels),
+    Name(GuildWordRow, "added_by", _words),
     Name(PurgeRow, "asked_by", _purges),
     Name(PurgeRow, "speaker_id", _purges),
     Name(SettingChangeRow, "changed_by", lambda person: in_settings(SettingChangeRow, person)),

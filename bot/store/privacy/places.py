@@ -30,6 +30,7 @@ from bot.store.turns.access import (
     take_channel,
 )
 from bot.store.turns.rows import CHANNEL_COLUMNS, batches, channel_key
+from bot.store.words.tables import GuildWordRow
 
 # Whose rows are a guild's alone, by the column that says whose: a new table gets its line here.
 OF_GUILDS: Sequence[tuple[type[Base], str]] = (
@@ -37,6 +38,7 @@ OF_GUILDS: Sequence[tuple[type[Base], str]] = (
     (CastRow, "guild_id"),
     (BlockRow, "guild_id"),
     (LogChannelRow, "guild_id"),
+    (GuildWordRow, "guild_id"),
 )
 
 

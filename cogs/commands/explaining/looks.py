@@ -10,6 +10,7 @@ from bot.chat.prompt.recollection import Recollection
 from bot.chat.talk.conversations import Explanation, PersonaSince
 from bot.chat.talk.faults import line_for_retry
 from bot.engine.api import Sampling
+from cogs.platform import escaped
 
 DESCRIPTION_CHARACTERS = 2_400  # an embed has room for 6,000 in all
 TOLD_CHARACTERS = 500  # of lore or memory in a field; the whole comes as a file
@@ -30,7 +31,7 @@ def describe(explanation: Explanation) -> discord.Embed:
     record = explanation.record
     if record is not None:
         version = f", version {record.persona_version}" if record.persona_version else ""
-        spoke = discord.utils.escape_markdown(record.persona) + version
+        spoke = escaped(record.persona) + version
         embed.add_field(name="Persona", value=spoke[:1024] or "none", inline=False)
         sampling, took = record.sampling, record.statistics
         embed.add_field(name="Model", value=took.model[:1024])
@@ -125,7 +126,7 @@ def _within(lines: Sequence[str], file: str) -> str:
     """As many of the lines as a field may have, and how many more there are in `file`."""
     shown: list[str] = []
     for line in lines:
-        short = discord.utils.escape_markdown(line[:200])
+        short = escaped(line[:200])
         if sum(map(len, shown)) + len(short) > TOLD_CHARACTERS:
             break
         shown.append(short)
@@ -163,7 +164,7 @@ def what_changed(explanation: Explanation) -> str:
 def mentions(speaker_ids: Collection[str]) -> str:
     """People by their ids; who speaks through a proxy by the name they speak in."""
     shown = [
-        f"<@{each}>" if each.isdecimal() else discord.utils.escape_markdown(each.split(":")[-1])
+        f"<@{each}>" if each.isdecimal() else escaped(each.split(":")[-1])
         for each in sorted(speaker_ids)
     ]
     return ", ".join(shown)[:1024] or "somebody whose messages are no longer kept"

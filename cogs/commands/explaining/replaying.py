@@ -9,7 +9,7 @@ import discord
 from bot.chat.moderation.replay import Likeness, Replay
 from cogs.controls import KeptControl
 from cogs.interactions import Answer, Interaction, acknowledge, bot_of
-from cogs.platform import NOBODY
+from cogs.platform import NOBODY, escaped
 from cogs.rights.rules import turn_here
 
 SHOWN_CHARACTERS = 3_500  # of an embed's 4,096; a longer text comes as a file, too
@@ -62,14 +62,14 @@ def embed_of(replay: Replay) -> discord.Embed:
         said = f"{said} {_NOT_EXACT}"
     embed.add_field(name="Is it the same?", value=said[:1024], inline=False)
     if replay.differences:
-        lines = "\n".join(discord.utils.escape_markdown(line[:250]) for line in replay.differences)
+        lines = "\n".join(escaped(line[:250]) for line in replay.differences)
         embed.add_field(name="No longer as it was", value=lines[:1024], inline=False)
     written = f"{replay.engine}, {replay.model}, seed {replay.seed}"
     return embed.set_footer(text=f"Written by {written[:500]}. Nothing of it is kept.")
 
 
 def _escaped(text: str) -> str:
-    return discord.utils.escape_mentions(discord.utils.escape_markdown(text))
+    return discord.utils.escape_mentions(escaped(text))
 
 
 def _file(text: str) -> discord.File:

@@ -1,6 +1,7 @@
 """`/memory summary`: what was folded, with buttons to write it by hand and to have it made anew."""
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import discord
@@ -17,7 +18,7 @@ from cogs.interactions import (
     line_of,
     tell,
 )
-from cogs.platform import key_of
+from cogs.platform import escaped, key_of
 
 SHOWN_CHARACTERS = 3_800  # of an embed's 4,096
 FORM_CHARACTERS = 4_000  # which a field of a form may have
@@ -33,18 +34,25 @@ async def show_summary(interaction: Interaction) -> None:
     key = key_of(channel_of(interaction))
     await interaction.response.defer(ephemeral=True, thinking=True)
     summary = await bot_of(interaction).summaries.show(key)
+    shown = await _as_shown(interaction, key, summary)
     more: dict[str, Any] = {}
-    if len(summary.text) > SHOWN_CHARACTERS:
-        whole = io.BytesIO(summary.text.encode())
+    if len(shown.text) > SHOWN_CHARACTERS:
+        whole = io.BytesIO(shown.text.encode())
         more["file"] = discord.File(whole, filename="summary.txt")
     if is_moderator(interaction):
         more["view"] = SummaryView(interaction, key, summary)
-    await interaction.followup.send(embed=embed_of(summary), ephemeral=True, **more)
+    await interaction.followup.send(embed=embed_of(shown), ephemeral=True, **more)
+
+
+async def _as_shown(interaction: Interaction, key: ChannelKey, summary: Summary) -> Summary:
+    """Without the words that the guild does not want to read."""
+    text = await bot_of(interaction).conversations.censor.masked(key, summary.text)
+    return replace(summary, text=text)
 
 
 def embed_of(summary: Summary) -> discord.Embed:
     """The summary as it stands, and what is to be known of it."""
-    text = discord.utils.escape_markdown(summary.text)
+    text = escaped(summary.text)
     if len(text) > SHOWN_CHARACTERS:
         text = f"{text[: SHOWN_CHARACTERS - 1]}…"
     nothing = "There is none yet: nothing of this conversation has fallen out of what I see."
@@ -100,8 +108,9 @@ class SummaryView(AskerView):
     async def _show_anew(self, interaction: Interaction, said: str) -> None:
         self.summary = await self._desk(interaction).show(self.key)
         self._name_buttons()
+        shown = await _as_shown(interaction, self.key, self.summary)
         await interaction.edit_original_response(
-            content=said, embed=embed_of(self.summary), attachments=[], view=self
+            content=said, embed=embed_of(shown), attachments=[], view=self
         )
 
     def _name_buttons(self) -> None:

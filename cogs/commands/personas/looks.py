@@ -13,6 +13,7 @@ from bot.chat.personas.cards.preview import lore_entries, preview_of
 from bot.chat.personas.guild.kept import KeptPersona
 from bot.errors import CaduceusError
 from cogs.commands.personas.costs import Costs
+from cogs.platform import escaped
 
 FIELD_CHARACTERS = 1000
 TEXT_CHARACTERS = 700  # of each of the texts, so that all stay within an embed's 6,000
@@ -24,8 +25,8 @@ PICTURE = "picture.png"
 
 def plain(text: str, limit: int = FIELD_CHARACTERS) -> str:
     """A hostile text without markup, at most `limit` characters long."""
-    escaped = discord.utils.escape_markdown(text[:limit])
-    return escaped if len(escaped) <= limit and len(text) <= limit else f"{escaped[: limit - 1]}…"
+    shown = escaped(text[:limit])
+    return shown if len(shown) <= limit and len(text) <= limit else f"{shown[: limit - 1]}…"
 
 
 def describe(

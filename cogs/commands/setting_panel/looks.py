@@ -9,6 +9,7 @@ from bot.chat.definitions import DEFINITIONS, THEMES, current_key
 from bot.chat.messages import ChannelKey, JsonValue, Scope, SettingChange
 from bot.chat.setting_definition import in_words
 from bot.chat.settings import MODEL, PERSONA, SettingOrigin, SettingsCascade
+from cogs.platform import escaped
 
 SHOWN_CHARACTERS = 100  # of a long value in a list
 SHORTER_CHARACTERS = (SHOWN_CHARACTERS, 40, 16)  # where a list is too long for a message
@@ -36,8 +37,8 @@ def lines_by_theme(origins: Iterable[SettingOrigin]) -> str:
 def line_of(origin: SettingOrigin, most: int = SHOWN_CHARACTERS) -> str:
     """A setting in a list."""
     value = cut(" ".join(origin.shown.split()), most)
-    escaped = discord.utils.escape_markdown(value)
-    return f"`{origin.definition.key}` {escaped} · {source(origin)}"
+    shown = escaped(value)
+    return f"`{origin.definition.key}` {shown} · {source(origin)}"
 
 
 def describe_one(origin: SettingOrigin) -> discord.Embed:
@@ -80,7 +81,7 @@ async def line_of_change(
 ) -> str:
     """A change in a list."""
     old, new = await values_of_change(cascade, channel, change)
-    text = discord.utils.escape_markdown(f"{_short(old)} → {_short(new)}")
+    text = escaped(f"{_short(old)} → {_short(new)}")
     where = name_of(change.scope)
     return (
         f"**{change.change_id}** {key_in_history(change.key)} {text} for {where}, {by_whom(change)}"

@@ -33,7 +33,7 @@ from cogs.commands.setting_panel.place import (
 )
 from cogs.controls import KeptControl, require_control
 from cogs.interactions import Interaction, bot_of, channel_of, tell, told
-from cogs.platform import NOBODY, key_of
+from cogs.platform import NOBODY, escaped, key_of
 
 SAID_CHARACTERS = 600  # of a value, in a line
 
@@ -136,7 +136,7 @@ async def change(interaction: Interaction, place: Place, text: str | None) -> No
         raise
     else:
         _, new = await values_of_change(cascade, channel, made)
-        new = discord.utils.escape_markdown(cut(new, SAID_CHARACTERS))
+        new = escaped(cut(new, SAID_CHARACTERS))
         now = "no longer set" if made.new is None else f"now {new}"
         await show(
             interaction,
@@ -168,7 +168,7 @@ async def _say_who_was_faster(interaction: Interaction, place: Place, wanted: st
         await show(interaction, place, f"`{definition.key}` has changed since you looked.")
         return
     old, new = [
-        discord.utils.escape_markdown(cut(value, SAID_CHARACTERS))
+        escaped(cut(value, SAID_CHARACTERS))
         for value in await values_of_change(cascade, channel, newest)
     ]
     line = f"`{definition.key}` for {name_of(place.scope)}: {old} → {new}, {by_whom(newest)}"

@@ -13,9 +13,10 @@ from bot.chat.messages import Turn
 from bot.chat.persona import Persona
 from bot.chat.personas.pictures import PersonaPictures
 from bot.chat.talk.conversations import Conversations
+from bot.chat.text.names import NOBODY
 from bot.chat.text.split import FIRST_CHARACTERS, MESSAGE_CHARACTERS
 from bot.errors import CaduceusError
-from cogs.platform import NOTICE_MARKS, WRITE_ERRORS, Channel
+from cogs.platform import NOTICE_MARKS, WRITE_ERRORS, Channel, escaped
 from cogs.showing.request_budget import RequestBudget
 from cogs.showing.voice import BotVoice, ViewOf, Voice
 from cogs.showing.webhooks.avatars import Avatars
@@ -110,7 +111,7 @@ class Voices:
         budget = self._budget_of(place)
         voice = PersonaVoice(
             place,
-            self._part(turn, persona, channel, question),
+            await self._part(turn, persona, channel, question),
             self._webhooks,
             self._origins,
             own_voice,
@@ -119,7 +120,7 @@ class Voices:
             is_new=not turn.message_ids,
             uses_webhook=uses_webhook,
             after=int(question.message_ids[-1]) if question else 0,
-            on_lack=partial(self._tell, place, persona.name),
+            on_lack=partial(self._tell, place, await self._shown(turn, persona.name)),
         )
         first = int(turn.message_ids[0]) if turn.message_ids else None
         return Speech(voice, budget, first)
@@ -146,23 +147,34 @@ class Voices:
         await self.avatars.close()
         await self._webhooks.close()
 
-    def _part(self, turn: Turn, persona: Persona, channel: Channel, question: Turn | None) -> Part:
+    async def _part(
+        self, turn: Turn, persona: Persona, channel: Channel, question: Turn | None
+    ) -> Part:
+        name = await self._shown(turn, persona.name)
         answering = ""
         if question is not None and turn.channel.guild_id is not None:
             answering = answering_line(
-                question.speaker.name,
+                await self._shown(turn, question.speaker.name),
                 turn.channel.guild_id,
                 turn.channel.channel_id,
                 question.message_ids[-1],
             )
         return Part(
-            name=partial(self._names.take, channel.id, persona.id or persona.name, persona.name),
+            name=partial(self._names.take, channel.id, persona.id or persona.name, name),
             picture=partial(self.avatars.url, persona),
             picture_refused=self.avatars.refused,
             answering=answering,
-            in_bold=name_line(persona.name),
-            spoke_as=turn.persona or persona.name,
+            in_bold=name_line(name),
+            spoke_as=await self._shown(turn, turn.persona or persona.name),
         )
+
+    async def _shown(self, turn: Turn, name: str) -> str:
+        """A name without the words that the guild does not want to read."""
+        try:
+            return await self._conversations.censor.masked(turn.channel, name)
+        except CaduceusError as error:
+            _log.warning("What may not be shown in %s cannot be known: %s", turn.channel, error)
+            return NOBODY
 
     async def _recall_names(self, turn: Turn, channel: Channel) -> None:
         """After a restart: who had spoken here, so that nobody else looks the same."""
@@ -231,7 +243,7 @@ class Voices:
         if len(self._lacks) > REMEMBERED_CHANNELS:
             self._lacks.popitem(last=False)
         _log.warning("Personas speak through the bot in channel %s: %s", number, lack.value)
-        shown = discord.utils.escape_markdown(name)
+        shown = escaped(name)
         line = f"{shown} speaks through me here. For a name of its own, {lack.value}."
         voice = BotVoice(place.channel, self._view_of, nonce=secrets.token_hex(8))
         try:

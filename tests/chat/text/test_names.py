@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.chat.text.guard import fold
-from bot.chat.text.names import NAME_CHARACTERS, assign_names, clean_name, is_like_an_id
+from bot.chat.text.names import (
+    NAME_CHARACTERS,
+    assign_names,
+    clean_name,
+    in_its_own_order,
+    is_like_an_id,
+)
 
 
 @pytest.mark.parametrize(
@@ -81,3 +87,17 @@ def test_a_crowd_of_one_name_is_told_apart_in_no_time() -> None:
 def test_a_name_like_an_id_is_known(name: str) -> None:
     assert is_like_an_id(name)
     assert not is_like_an_id(f"a {name}")
+
+
+def test_a_text_turns_nothing_about_in_a_line_of_ours() -> None:
+    assert in_its_own_order("Al\u202eice\u2066\u200f") == "Alice"
+    assert in_its_own_order("Alice") == "Alice"
+    assert in_its_own_order("Zo\u00eb") == "Zo\u00eb"
+    assert in_its_own_order("\u05d3\u05e0\u05d9") == "\u2068\u05d3\u05e0\u05d9\u2069"
+
+
+@given(st.text())
+def test_every_direction_that_is_opened_is_closed(text: str) -> None:
+    made = in_its_own_order(text)
+    assert (made.count("\u2068"), made.count("\u2069")) in ((0, 0), (1, 1))
+    assert not set(made) & set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067")

@@ -34,12 +34,15 @@ OPTIONS: dict[str, Any] = {
     "member": lambda world: world.bob,
     "mode": "round",
     "name": "Ada",
+    "pattern": "bad",
     "persona": "Ada",
     "picture": ("ada.png", picture_bytes()),
     "scenario": "A storm",
     "scope": "channel",
     "since": "2h",
+    "side": "both",
     "text": "harbour",
+    "then": "mask",
     "title": "The pier",
     "value": "7",
 }
@@ -55,6 +58,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "lore import": {"file": ("coast.json", LOREBOOK)},
     "lore export": {"format": "v3"},
     "lore attach": {"scope": "persona"},
+    "moderation words": {"action": "add"},
     "moderation purge": {"member": lambda world: world.alice},
     "moderation unblock": {"member": lambda world: str(world.bob.id)},  # blocked just before
     "lore detach": {"scope": "persona"},

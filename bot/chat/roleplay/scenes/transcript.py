@@ -1,14 +1,19 @@
 """A scene as a file: to read, and to use elsewhere."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 
 from bot.chat.messages import Turn
 from bot.chat.roleplay.scenes.scene import Scene
+from bot.chat.text.guard import plain_lines
+from bot.chat.text.names import clean_name
 from bot.chat.text.thinking import without_thoughts
 
 FORMAT = "caduceus-scene"
 FORMAT_VERSION = 1
+
+_LABEL = re.compile(r"(\n[^\S\n]*)\*\*(?=[^\n*]{1,200}:\*\*)")
 
 
 def speaker_of(scene: Scene, turn: Turn) -> str:
@@ -34,7 +39,10 @@ def as_markdown(scene: Scene, turns: Sequence[Turn], personas: Mapping[str, str]
         head += ["Players' characters:", "", *(f"- {line}" for line in people), ""]
     if scene.scenario:
         head += [*(f"> {line}" for line in scene.scenario.splitlines()), ""]
-    said = (f"**{speaker_of(scene, turn)}:** {text_of(turn).strip()}\n" for turn in turns)
+    said = (
+        f"**{clean_name(speaker_of(scene, turn))}:** {_without_labels(text_of(turn))}\n"
+        for turn in turns
+    )
     return "\n".join([*head, "---", "", *said])
 
 
@@ -68,6 +76,11 @@ def as_json(scene: Scene, turns: Sequence[Turn], personas: Mapping[str, str]) ->
         ],
     }
     return json.dumps(document, ensure_ascii=False, indent=1)
+
+
+def _without_labels(text: str) -> str:
+    """A text of which no line looks as if somebody else began to speak there."""
+    return _LABEL.sub(r"\1\\**", plain_lines(text)).strip()
 
 
 def _day(scene: Scene) -> str:

@@ -1,0 +1,1 @@
+"""Guilds' word lists."""
