@@ -64,8 +64,11 @@ def variants(command: app_commands.Command[Any, ..., Any], one: Member) -> Itera
     name = command.qualified_name
     given = {each.display_name: OPTIONS.get(each.display_name, "") for each in command.parameters}
     given |= OTHERS.get(name, {})
-    if "member" in given:
+    given = {key: value(one.world) if callable(value) else value for key, value in given.items()}
+    if not isinstance(given.get("member", ""), str):  # unblock takes an id, of who has left too
         given["member"] = one.world.alice
+    if one.kind in DIRECT:
+        given.pop("channel", None)  # there is none to choose
     choices = {
         each.display_name: [choice.value for choice in each.choices]
         for each in command.parameters

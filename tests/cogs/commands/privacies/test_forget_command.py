@@ -8,6 +8,7 @@ import pytest
 import simcord
 from worlds import World, held, let, talking
 
+from bot.chat.messages import Speaker
 from bot.chat.privacy.jobs import JobKind, NewJob
 from bot.chat.privacy.people import Person
 from bot.errors import StoreError
@@ -151,7 +152,7 @@ async def test_what_is_remembered_of_names_goes(tmp_path: Path) -> None:
         assert listener is not None
         names = listener._reader.names  # type: ignore[attr-defined]
         guild = world.bot.get_guild(world.guild.id)
-        names._remember(world.guild.id, world.alice.id, "Alice")
+        names._remember(world.guild.id, Speaker(str(world.alice.id), "Alice"))
         await world.bot.erasure.forgetting.forget(Person("discord", str(world.alice.id)))
         assert names.by_id(world.alice.id, guild) is None
 
