@@ -58,10 +58,10 @@ async def require_stored(interaction: Interaction, row: Row, *, turn_id: int | N
 
 
 async def turn_here(interaction: Interaction, turn_id: int) -> Turn:
-    """A turn of the channel that an interaction comes from, whatever its control's id claims.
+    """A reply in the channel that an interaction comes from, whatever its control's id claims.
 
-    So the permissions that came with it are those of the channel where the turn lives. Raises
-    NotFound.
+    So the permissions that came with it are those of the channel where the turn lives, and what
+    people said is nothing that a reply's controls can reach. Raises NotFound.
     """
     if not 0 < turn_id <= LARGEST_ID or interaction.channel is None:
         raise NotFound(NO_LONGER)
@@ -71,6 +71,8 @@ async def turn_here(interaction: Interaction, turn_id: int) -> Turn:
         raise NotFound(NO_LONGER) from None
     here = key_of(interaction.channel)
     if turn.channel != here or turn.channel.guild_id not in (None, here.guild_id):
+        raise NotFound(NO_LONGER)
+    if turn.role != "bot":
         raise NotFound(NO_LONGER)
     return turn
 
