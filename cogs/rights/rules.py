@@ -13,10 +13,10 @@ from bot.errors import NotAllowed, NotFound
 from cogs.client import Interaction, bot_of, channel_of
 from cogs.platform import key_of
 from cogs.rights.holding import (
-    holds_server,
     is_moderator,
     may_change,
     require_asker,
+    require_forgetter,
     require_may_send,
     require_moderator,
     require_reader,
@@ -113,13 +113,11 @@ def _scope(interaction: Interaction, row: Row, _presser: int | None) -> None:
         require_scope(interaction, scope, does)
 
 
-def _forgetter(interaction: Interaction, row: Row, _presser: int | None) -> None:
-    """Other people's data: not even the bot's owner may without the permission."""
+def _forgetter(interaction: Interaction, _row: Row, _presser: int | None) -> None:
     member = getattr(interaction.namespace, "member", None)
     if member is None or getattr(member, "id", None) == interaction.user.id:
         return
-    if interaction.guild_id is None or not holds_server(interaction):
-        raise NotAllowed(f"{row.does} needs the permission Manage Server.")
+    require_forgetter(interaction)
 
 
 _AT_ONCE: Mapping[Right, Callable[[Interaction, Row, int | None], None]] = {
