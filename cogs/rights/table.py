@@ -87,7 +87,7 @@ COMMANDS: Mapping[str, Row] = {
     "moderation words": _row(Right.SERVER, does="Changing this server's word list"),
     "privacy about": _row(Right.EVERYONE),
     "privacy export": _row(Right.EVERYONE),
-    "privacy forget": _row(Right.FORGETTER, does="Forgetting somebody else's data"),
+    "privacy forget": _row(Right.FORGETTER),
     "privacy optin": _row(Right.EVERYONE),
     "privacy optout": _row(Right.EVERYONE),
     "status": _row(Right.EVERYONE),

@@ -100,8 +100,11 @@ async def test_only_who_asked_answers_and_only_once(tmp_path: Path) -> None:
         assert not asked.response.components
 
 
-async def test_a_right_that_has_gone_meanwhile_is_missed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_owner", [False, True])
+async def test_a_right_that_has_gone_meanwhile_is_missed(tmp_path: Path, is_owner: bool) -> None:
     async with talking(tmp_path, check_errors=False) as world:
+        if is_owner:  # who may all but what is other people's
+            world.bot.owner_ids = {world.chief.id}
         await world.ask("here")
         asked = await world.chief.slash(world.channel, "privacy forget", member=world.alice)
         member = world.env.backend.get_member(world.guild.id, world.chief.id)
