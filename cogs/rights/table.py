@@ -164,6 +164,11 @@ def row_of_command(name: str, action: object = None) -> Row | None:
     return COMMANDS.get(f"{name} {action}") or COMMANDS.get(name)
 
 
+def hangs_on_action(name: str) -> bool:
+    """Whether a command's rows are those of its actions, of which none may be chosen yet."""
+    return any(each.startswith(f"{name} ") for each in COMMANDS)
+
+
 def row_of_control(kind: type, action: str = "") -> Row | None:
     """The row of a control by its class, and by what it does where several things can be done."""
     return CONTROLS.get(f"{kind.__name__} {action}".strip())
