@@ -24,6 +24,7 @@ from bot.bench.results import ChatResult, LoadResult, Results
 from bot.engine.api import EngineState
 from bot.engine.building import build_runner
 from bot.engine.local.engine import LocalEngine
+from bot.engine.local.faults import forget_frames
 from bot.engine.local.tokens import TextTokens
 from bot.errors import CaduceusError, EngineError, SettingsError
 
@@ -254,6 +255,8 @@ class Session:
             # Without it the engine's own figures are worth having all the same.
             self._baseline_missing = f"{type(error).__name__}: {error}"
             self._say(f"generate() cannot be measured: {error}")
+        # What a library keeps of an exception on the way holds the frames, and they the model.
+        forget_frames(Session._baseline_alone.__code__)
         give_back_memory()  # only now has nothing a hold of the model
 
     def _baseline_alone(self, model: str) -> tuple[LoadResult, ...]:

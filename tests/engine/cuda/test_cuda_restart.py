@@ -181,7 +181,7 @@ asyncio.run(main())
 
 def test_a_fault_that_lasts_is_told_from_one_that_passes(tmp_path: Path) -> None:
     write_new_layout(make_gptq(group_size=64), tmp_path / "model")
-    ran = subprocess.run(  # noqa: S603 - the device of this process must stay whole
+    ran = subprocess.run(  # the device of this process must stay whole
         [sys.executable, "-c", LOSING, str(tmp_path)],
         capture_output=True,
         text=True,
