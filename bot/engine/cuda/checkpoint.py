@@ -18,8 +18,10 @@ from bot.engine.cuda.gptq import (
 from bot.engine.cuda.linear import (
     DenseLinear,
     DequantizedProduct,
+    FewRows,
     Linear,
     MarlinProduct,
+    PackedNumbersProduct,
     QuantizedLinear,
     Scratch,
     SideBySide,
@@ -28,6 +30,7 @@ from bot.engine.cuda.linear import (
     many_rows_from,
 )
 from bot.engine.cuda.llama import LlamaDecoder, LlamaLayer, LlamaShape
+from bot.engine.cuda.packed import PackedProduct, PackedWeights
 from bot.engine.models.folders.folder import ModelFolder
 from bot.engine.models.progress import Progress
 
@@ -97,7 +100,7 @@ class LayerReader:
         folder: ModelFolder,
         device: torch.device,
         *,
-        marlin: bool,
+        few: FewRows,
         scratch: Scratch | None,
         unpacked_bytes: int,
     ) -> None:
@@ -107,7 +110,7 @@ class LayerReader:
         """
         self._reader = reader
         self._layout = folder.gptq
-        self._marlin = marlin
+        self._few = few
         self._scratch = scratch
         self._unpacked_bytes_left = unpacked_bytes
         self._processors = torch.cuda.get_device_properties(device).multi_processor_count
@@ -123,24 +126,37 @@ class LayerReader:
             return self._quantized(merge(parts), bias)
         return SideBySide([self._quantized(part) for part in parts], bias)
 
-    def _quantized(self, packed: GptqTensors, bias: torch.Tensor | None = None) -> Linear:
-        many = self._for_many_rows(packed)
-        if self._marlin:
-            few: Linear = MarlinProduct(packed)
-        elif many is not None and not TritonProduct.takes(packed):
+    def _quantized(self, stored: GptqTensors, bias: torch.Tensor | None = None) -> Linear:
+        if self._few is FewRows.PACKED and PackedWeights.takes(stored):
+            packed = PackedWeights(stored)
+            few: Linear = PackedProduct(packed)
+            many = self._unpacked(stored) or self._by_scratch(packed)
+            return self._both(FewRows.PACKED, few, many, bias)
+        many = self._unpacked(stored) or self._by_scratch(stored)
+        if self._few is FewRows.MARLIN:
+            return self._both(FewRows.MARLIN, MarlinProduct(stored), many, bias)
+        if many is not None and not TritonProduct.takes(stored):
             return QuantizedLinear(many, bias=bias)
-        else:
-            few = TritonProduct(packed, self._processors)
-        is_unpacked = isinstance(many, UnpackedProduct)
-        many_rows = many_rows_from(marlin=self._marlin, unpacked=is_unpacked)
-        return QuantizedLinear(few, many, many_rows, bias)
+        return self._both(FewRows.TRITON, TritonProduct(stored, self._processors), many, bias)
 
-    def _for_many_rows(self, packed: GptqTensors) -> Linear | None:
-        needed = packed.in_features * packed.out_features * packed.scales.element_size()
-        if needed <= self._unpacked_bytes_left:
-            self._unpacked_bytes_left -= needed
-            return UnpackedProduct(packed)
-        return None if self._scratch is None else DequantizedProduct(packed, self._scratch)
+    @staticmethod
+    def _both(kind: FewRows, few: Linear, many: Linear | None, bias: torch.Tensor | None) -> Linear:
+        from_rows = many_rows_from(kind, unpacked=isinstance(many, UnpackedProduct))
+        return QuantizedLinear(few, many, from_rows, bias)
+
+    def _unpacked(self, weights: GptqTensors) -> Linear | None:
+        needed = weights.in_features * weights.out_features * weights.scales.element_size()
+        if needed > self._unpacked_bytes_left:
+            return None
+        self._unpacked_bytes_left -= needed
+        return UnpackedProduct(weights)
+
+    def _by_scratch(self, weights: GptqTensors | PackedWeights) -> Linear | None:
+        if self._scratch is None:
+            return None
+        if isinstance(weights, PackedWeights):
+            return PackedNumbersProduct(weights, self._scratch)
+        return DequantizedProduct(weights, self._scratch)
 
     def _gptq(self, name: str) -> GptqTensors:
         layout = self._layout

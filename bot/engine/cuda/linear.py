@@ -1,18 +1,21 @@
 # pyright: basic
-"""A matrix product by the fastest kernel that is there: dense, Marlin, Triton or unpacked.
+"""A matrix product by the fastest kernel that is there: dense, packed, Marlin, Triton or unpacked.
 
-Marlin (https://arxiv.org/abs/2408.11743) is gptqmodel's, compiled by nvcc at first use. The Triton
-product needs no compiler. Hundreds of rows are bound by arithmetic instead of memory: then cuBLAS
-multiplies by 16-bit weights, which are kept where memory is ample, and otherwise unpacked into
-scratch memory, once a product.
+The packed product is our own (:mod:`bot.engine.cuda.packed`), compiled at start without a compiler.
+Where it cannot be used there is Marlin (https://arxiv.org/abs/2408.11743), which is gptqmodel's and
+compiled by nvcc at first use, and the Triton product, which needs no compiler. Hundreds of rows
+are bound by arithmetic instead of memory: then cuBLAS multiplies by 16-bit weights, which are kept
+where memory is ample, and otherwise unpacked into scratch memory, once a product.
 """
 
 from collections.abc import Sequence
+from enum import Enum
 from typing import Protocol
 
 import torch
 
 from bot.engine.cuda.gptq import BITS, BLOCK_INPUTS, GptqTensors, dequantize, multiply
+from bot.engine.cuda.packed import PackedWeights
 from bot.engine.models.gptq.quiet import import_gptqmodel
 
 
@@ -71,16 +74,28 @@ class SideBySide:
         return out if self._bias is None else out + self._bias
 
 
-def many_rows_from(*, marlin: bool, unpacked: bool) -> int:
+class FewRows(Enum):
+    """The kernels for few rows, the best first."""
+
+    PACKED = "our own"
+    MARLIN = "Marlin"
+    TRITON = "Triton"
+
+
+def many_rows_from(few: FewRows, *, unpacked: bool) -> int:
     """The number of rows from which the product for many rows wins.
 
     Measured on an H200 over all layers of a 13B model, ms: Marlin 3.1 at 1 row, 6.7 at 64, 10.1 at
     80, 19 at 256, 37 at 512; Triton 6.2 at 1, 6.8 at 4, 12.5 at 16, 39 at 32. By cuBLAS 6.4 up to
     16 rows, 6.9 at 64, 18.5 at 512 where the weights are kept unpacked; 9.3 more where not.
     """
-    if marlin:
-        return 65 if unpacked else 256
-    return 4 if unpacked else 20
+    match few:
+        case FewRows.PACKED:
+            return 65 if unpacked else 193
+        case FewRows.MARLIN:
+            return 65 if unpacked else 256
+        case FewRows.TRITON:
+            return 4 if unpacked else 20
 
 
 class UnpackedProduct:
@@ -122,6 +137,18 @@ class DequantizedProduct:
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """The product, by cuBLAS."""
         return _ordered(x, self._weights.order) @ dequantize(self._weights, self._memory)
+
+
+class PackedNumbersProduct:
+    """Packed weights, unpacked into scratch memory for every product."""
+
+    def __init__(self, weights: PackedWeights, scratch: Scratch) -> None:
+        self._weights = weights
+        self._memory = scratch.take()
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """The product, by cuBLAS."""
+        return _ordered(x, self._weights.order) @ self._weights.numbers(self._memory).T
 
 
 class TritonProduct:

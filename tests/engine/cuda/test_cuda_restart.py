@@ -52,9 +52,11 @@ class Lives:
         self.data_dir = folder / "data"
         self.runners: list[weakref.ref[CudaRunner]] = []
         self._in_second_life = in_second_life
+        self._loads = 0
 
     def load(self) -> Any:
-        if len(self.runners) == 1:
+        self._loads += 1
+        if self._loads == 2:
             self._in_second_life()
         loaded = load_model(str(self.path), data_dir=self.data_dir)
         loaded.end_tokens = (-1,)

@@ -1,0 +1,176 @@
+# pyright: basic
+"""A product for few rows by our own kernel, which reads 4-bit weights once and little else."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from bot.engine.cuda.compiling import CompiledKernel
+from bot.engine.cuda.gptq import BITS, PER_WORD, GptqTensors
+
+SOURCE = Path(__file__).with_name("packed_product.cu")
+SYMMETRIC_ZERO = 8
+TILE_OUTPUTS = 64
+STEP_INPUTS = 16
+TILE_ROWS = 8
+ROWS = 64  # what one launch takes at once; more go in several passes over the weights
+NUMBERS_WARPS = 8
+PACK_OUTPUTS = 1024  # at a time, so that packing takes little memory
+GROUPS = (32, 64, 128)
+HOPPER = (9, 0)  # the first cards with clusters of blocks
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How a product is shared out; see the kernel."""
+
+    input_warps: int
+    output_warps: int
+    cluster: int
+    blocks: int
+    scale_weights: bool
+
+
+PLAIN = Schedule(1, 1, 1, 1, scale_weights=True)
+
+
+def schedule_for(row_tiles: int, tiles: int, groups: int, *, clusters: bool) -> Schedule:
+    """The fastest of those that were measured, for so many rows / 8, outputs / 64 and groups."""
+    cluster = 1
+    while clusters and cluster < 4 and tiles * cluster < 264 and groups >= 16 * cluster:
+        cluster *= 2
+    if row_tiles <= 2:
+        return Schedule(8, 1, cluster, 2, scale_weights=row_tiles > 1)
+    return Schedule(8, 1, cluster, 1, scale_weights=True)
+
+
+@lru_cache
+def _kernel(
+    name: str, row_tiles: int, group_steps: int, schedule: Schedule, *, zeros: bool
+) -> CompiledKernel:
+    sums = 4 * row_tiles * 4 * 32 * 4  # bytes of a warp's
+    halves = max(schedule.input_warps // 2, 1)
+    return CompiledKernel(
+        SOURCE,
+        name,
+        {
+            "ROW_TILES": row_tiles,
+            "INPUT_WARPS": schedule.input_warps,
+            "OUTPUT_WARPS": schedule.output_warps,
+            "CLUSTER": schedule.cluster,
+            "BLOCKS": schedule.blocks,
+            "GROUP_STEPS": group_steps,
+            "SCALE_WEIGHTS": int(schedule.scale_weights or zeros),
+            "ZEROS": int(zeros),
+        },
+        schedule.output_warps * halves * sums if name == "packed_product" else 0,
+    )
+
+
+def pack(weights: GptqTensors) -> torch.Tensor:
+    """The words in the kernel's order, [in / 16, out * 2] int32.
+
+    64 outputs of 16 inputs, a step, are one stretch. Of it a lane of a warp (4 * g + t) has four
+    words, one for each 16 outputs; in each of them are the outputs g and g + 8 of four inputs. Of
+    the 32 inputs of two steps these are 8t to 8t + 3 in the first, and the next four in the second.
+    """
+    inputs, outputs = weights.in_features, weights.out_features
+    shifts = torch.arange(0, 32, BITS, device=weights.words.device, dtype=torch.int32)
+    packed = torch.empty(
+        inputs // STEP_INPUTS,
+        outputs // TILE_OUTPUTS,
+        32 * 4,
+        dtype=torch.int32,
+        device=weights.words.device,
+    )
+    for first in range(0, outputs, PACK_OUTPUTS):
+        words = weights.words[:, first : first + PACK_OUTPUTS]
+        codes = (words.unsqueeze(1) >> shifts[None, :, None]) & 15
+        # Inputs: pairs of steps, t, step, second pair, odd. Outputs: tiles, sixteenths, half, g.
+        codes = codes.view(inputs // STEP_INPUTS // 2, 4, 2, 2, 2, -1, 4, 2, 8)
+        # A word's codes lie by odd, half and second pair.
+        codes = codes.permute(0, 2, 5, 8, 1, 6, 4, 7, 3).flatten(-3).flatten(0, 1)
+        places = torch.zeros_like(codes[..., 0])
+        for nibble in range(PER_WORD):
+            places |= codes[..., nibble] << (BITS * nibble)
+        begin = first // TILE_OUTPUTS
+        packed[:, begin : begin + places.shape[1]] = places.flatten(2)
+    return packed.flatten(1)
+
+
+class PackedWeights:
+    """One layer's 4-bit weights as the kernel reads them, with their float16 scales and zeros."""
+
+    def __init__(self, weights: GptqTensors) -> None:
+        self.words = pack(weights)
+        self.scales = weights.scales.contiguous()
+        self.has_zeros = bool((weights.zeros != SYMMETRIC_ZERO).any())
+        self.zeros = weights.zeros.contiguous() if self.has_zeros else self.scales  # not read then
+        self.order = weights.order
+        self.in_features, self.out_features = weights.in_features, weights.out_features
+        self.group_steps = weights.group_size // STEP_INPUTS
+
+    @staticmethod
+    def takes(weights: GptqTensors) -> bool:
+        """Whether there are whole tiles and groups, and the scales are float16."""
+        return (
+            weights.scales.dtype == torch.float16
+            and weights.group_size in GROUPS
+            and weights.in_features % weights.group_size == 0
+            and weights.out_features % TILE_OUTPUTS == 0
+        )
+
+    def numbers(self, memory: torch.Tensor) -> torch.Tensor:
+        """The weights as numbers: [out, in], in float16 `memory` at least so long."""
+        pairs = self.in_features // STEP_INPUTS // 2
+        kernel = _kernel("packed_numbers", 1, self.group_steps, PLAIN, zeros=self.has_zeros)
+        kernel.launch(
+            (-(-pairs // NUMBERS_WARPS), self.out_features // TILE_OUTPUTS, 1),
+            32 * NUMBERS_WARPS,
+            (self.words, self.scales, self.zeros, memory, self.in_features, self.out_features),
+        )
+        return memory[: self.in_features * self.out_features].view(
+            self.out_features, self.in_features
+        )
+
+
+class PackedProduct:
+    """The product for few rows. Raises CannotCompile where the kernel cannot be used."""
+
+    def __init__(self, weights: PackedWeights) -> None:
+        self._weights = weights
+        self._clusters = torch.cuda.get_device_capability(weights.words.device) >= HOPPER
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """The product."""
+        weights = self._weights
+        x = (x if weights.order is None else x[:, weights.order]).contiguous()
+        rows = len(x)
+        out = torch.empty(rows, weights.out_features, device=x.device, dtype=x.dtype)
+        row_tiles = next(n for n in (1, 2, 4, 8) if n * TILE_ROWS >= min(rows, ROWS))
+        tiles, groups = weights.out_features // TILE_OUTPUTS, len(weights.scales)
+        schedule = schedule_for(row_tiles, tiles, groups, clusters=self._clusters)
+        kernel = _kernel(
+            "packed_product", row_tiles, weights.group_steps, schedule, zeros=weights.has_zeros
+        )
+        kernel.launch(
+            (
+                tiles // schedule.output_warps,
+                schedule.cluster,
+                -(-rows // (row_tiles * TILE_ROWS)),
+            ),
+            32 * schedule.input_warps * schedule.output_warps,
+            (
+                x,
+                weights.words,
+                weights.scales,
+                weights.zeros,
+                out,
+                rows,
+                weights.in_features,
+                weights.out_features,
+            ),
+        )
+        return out
