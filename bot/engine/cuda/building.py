@@ -24,6 +24,7 @@ from bot.errors import ModelError
 
 log = logging.getLogger(__name__)
 
+TRIED_ROWS = (1, 9, 17, 33, 65)  # each is a kernel of its own
 KERNELS = tuple(FewRows)  # for few rows of GPTQ, in the order in which they are tried
 CHUNK_TOKENS = 2048  # of prompts in one step: a step of this size takes some 90 ms on a Hopper card
 SMALL_CHUNK_TOKENS = 512  # where memory is short
@@ -35,7 +36,8 @@ CONTEXTS_WORTH_UNPACKING = 16  # the same, beside a copy in 16 bits
 class MemoryPlan:
     """What goes onto the card besides the weights."""
 
-    keep_packed: bool  # GPTQ's own layout beside Marlin's, for prompts
+    keep_packed: bool  # a layout that can be unpacked, for prompts: Marlin's cannot
+    marlin_too: bool  # Marlin's layout beside our own
     unpacked_bytes: int  # for layers in 16 bits beside the packed ones, for prompts
     chunk_tokens: int
 
@@ -53,8 +55,10 @@ def build_cuda_runner(
     bf16 = any(tensor.dtype == "BF16" for tensor in folder.tensors.values())
     dtype = torch.bfloat16 if bf16 and folder.gptq is None else torch.float16
     bits = limits.cache_bits or DEFAULT_CACHE_BITS
-    few, kernel = _choose_kernel(folder, device, dtype, report)
-    plan = _plan_memory(folder, context_tokens * token_bytes(shape, bits=bits), device, few)
+    few, marlin, kernel = _choose_kernel(folder, device, dtype, report)
+    plan = _plan_memory(
+        folder, context_tokens * token_bytes(shape, bits=bits), device, few, marlin=marlin
+    )
     try:
         decoder = _load(folder, config, context_tokens, dtype, device, few, plan, report)
         fitting = Fitting(
@@ -78,14 +82,14 @@ def build_cuda_runner(
 
 def _choose_kernel(
     folder: ModelFolder, device: torch.device, dtype: torch.dtype, report: Progress
-) -> tuple[FewRows, str]:
+) -> tuple[FewRows, bool, str]:
+    """The kernel for few rows, whether Marlin runs too, and all in words."""
     rest = "Triton attention, CUDA graphs"
     if folder.gptq is None:
-        return FewRows.TRITON, f"{str(dtype).removeprefix('torch.')}, cuBLAS, {rest}"
-    for few in KERNELS:
-        if _runs(few, folder.gptq, device, report):
-            return few, f"{folder.gptq.words}, {few.value}, {rest}"
-    return FewRows.TRITON, f"{folder.gptq.words}, {FewRows.TRITON.value}, {rest}"
+        return FewRows.TRITON, False, f"{str(dtype).removeprefix('torch.')}, cuBLAS, {rest}"
+    running = [few for few in KERNELS if _runs(few, folder.gptq, device, report)]
+    few = running[0] if running else FewRows.TRITON
+    return few, FewRows.MARLIN in running, f"{folder.gptq.words}, {few.value}, {rest}"
 
 
 def _runs(few: FewRows, layout: GptqLayout, device: torch.device, report: Progress) -> bool:
@@ -113,14 +117,15 @@ def _try_product(few: FewRows, device: torch.device) -> None:
     product = (
         PackedProduct(PackedWeights(tensors)) if few is FewRows.PACKED else MarlinProduct(tensors)
     )
-    found = product(torch.ones(1, size, dtype=torch.float16, device=device))
-    torch.cuda.synchronize(device)
-    if not bool((found == -8 * size).all()):
-        raise RuntimeError("its product is wrong")
+    for rows in TRIED_ROWS:
+        found = product(torch.ones(rows, size, dtype=torch.float16, device=device))
+        torch.cuda.synchronize(device)
+        if not bool((found == -8 * size).all()):
+            raise RuntimeError(f"its product of {rows} rows is wrong")
 
 
 def _plan_memory(
-    folder: ModelFolder, context_bytes: int, device: torch.device, few: FewRows
+    folder: ModelFolder, context_bytes: int, device: torch.device, few: FewRows, *, marlin: bool
 ) -> MemoryPlan:
     """`context_bytes` is what a full context takes in the cache."""
     free = free_bytes(device)
@@ -130,11 +135,12 @@ def _plan_memory(
             f"card has {free / 1e9:.1f} GB free.",
             "Close what else uses the card, or use a smaller model.",
         )
-    marlin = few is FewRows.MARLIN  # only this one has a layout that nothing else reads
+    # Marlin has a layout of its own, which nothing else reads.
     left = free - (2 if marlin else 1) * folder.bytes
     ample = left > CONTEXTS_WORTH_A_COPY * context_bytes
     return MemoryPlan(
-        keep_packed=ample or not marlin,
+        keep_packed=ample or few is not FewRows.MARLIN,
+        marlin_too=ample and marlin and few is FewRows.PACKED,
         unpacked_bytes=max(0, left - CONTEXTS_WORTH_UNPACKING * context_bytes),
         chunk_tokens=CHUNK_TOKENS if ample else SMALL_CHUNK_TOKENS,
     )
@@ -159,6 +165,7 @@ def _load(
             folder,
             device,
             few=few,
+            marlin_too=plan.marlin_too,
             scratch=scratch,
             unpacked_bytes=plan.unpacked_bytes,
         )

@@ -2,6 +2,7 @@
 """Reads a checked Llama folder into the decoder's layers: dense or GPTQ, straight onto the GPU."""
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from bot.engine.cuda.gptq import (
     unpack_zeros,
 )
 from bot.engine.cuda.linear import (
+    ANY_ROWS,
+    PACKED_BEFORE_MARLIN,
     DenseLinear,
     DequantizedProduct,
     FewRows,
@@ -27,7 +30,7 @@ from bot.engine.cuda.linear import (
     SideBySide,
     TritonProduct,
     UnpackedProduct,
-    many_rows_from,
+    few_rows,
 )
 from bot.engine.cuda.llama import LlamaDecoder, LlamaLayer, LlamaShape
 from bot.engine.cuda.packed import PackedProduct, PackedWeights
@@ -101,16 +104,20 @@ class LayerReader:
         device: torch.device,
         *,
         few: FewRows,
+        marlin_too: bool,
         scratch: Scratch | None,
         unpacked_bytes: int,
     ) -> None:
-        """For the products of many rows, layers are kept unpacked in so many bytes.
+        """`marlin_too`: beside our own kernel, for the rows where it is faster.
+
+        For the products of many rows, layers are kept unpacked in so many bytes.
 
         The rest are kept packed for `scratch`; without one (memory is short) Marlin does all.
         """
         self._reader = reader
         self._layout = folder.gptq
         self._few = few
+        self._marlin_too = marlin_too
         self._scratch = scratch
         self._unpacked_bytes_left = unpacked_bytes
         self._processors = torch.cuda.get_device_properties(device).multi_processor_count
@@ -127,22 +134,31 @@ class LayerReader:
         return SideBySide([self._quantized(part) for part in parts], bias)
 
     def _quantized(self, stored: GptqTensors, bias: torch.Tensor | None = None) -> Linear:
+        unpacked = self._unpacked(stored)
+        most = partial(few_rows, unpacked=unpacked is not None)
+        products: list[tuple[int, Linear]] = []
+        many = unpacked
         if self._few is FewRows.PACKED and PackedWeights.takes(stored):
             packed = PackedWeights(stored)
-            few: Linear = PackedProduct(packed)
-            many = self._unpacked(stored) or self._by_scratch(packed)
-            return self._both(FewRows.PACKED, few, many, bias)
-        many = self._unpacked(stored) or self._by_scratch(stored)
-        if self._few is FewRows.MARLIN:
-            return self._both(FewRows.MARLIN, MarlinProduct(stored), many, bias)
-        if many is not None and not TritonProduct.takes(stored):
-            return QuantizedLinear(many, bias=bias)
-        return self._both(FewRows.TRITON, TritonProduct(stored, self._processors), many, bias)
-
-    @staticmethod
-    def _both(kind: FewRows, few: Linear, many: Linear | None, bias: torch.Tensor | None) -> Linear:
-        from_rows = many_rows_from(kind, unpacked=isinstance(many, UnpackedProduct))
-        return QuantizedLinear(few, many, from_rows, bias)
+            own = PackedProduct(packed)
+            if self._marlin_too:
+                products.append((PACKED_BEFORE_MARLIN, own))
+                products.append((most(FewRows.MARLIN), MarlinProduct(stored)))
+            else:
+                products.append((most(FewRows.PACKED), own))
+            if many is None and self._scratch is not None:
+                many = PackedNumbersProduct(packed, self._scratch)
+        else:
+            if many is None and self._scratch is not None:
+                many = DequantizedProduct(stored, self._scratch)
+            if self._few is FewRows.MARLIN:
+                products.append((most(FewRows.MARLIN), MarlinProduct(stored)))
+            elif many is None or TritonProduct.takes(stored):
+                few = TritonProduct(stored, self._processors)
+                products.append((most(FewRows.TRITON), few))
+        if many is not None:
+            products.append((ANY_ROWS, many))
+        return QuantizedLinear(products, bias)
 
     def _unpacked(self, weights: GptqTensors) -> Linear | None:
         needed = weights.in_features * weights.out_features * weights.scales.element_size()
@@ -150,13 +166,6 @@ class LayerReader:
             return None
         self._unpacked_bytes_left -= needed
         return UnpackedProduct(weights)
-
-    def _by_scratch(self, weights: GptqTensors | PackedWeights) -> Linear | None:
-        if self._scratch is None:
-            return None
-        if isinstance(weights, PackedWeights):
-            return PackedNumbersProduct(weights, self._scratch)
-        return DequantizedProduct(weights, self._scratch)
 
     def _gptq(self, name: str) -> GptqTensors:
         layout = self._layout

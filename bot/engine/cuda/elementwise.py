@@ -13,7 +13,7 @@ import triton.language as tl
 
 from bot.engine.cuda.pages import LayerCache
 
-ROTARY_WARPS = 2
+ROTARY_WARPS = 4
 ROTARY_HEADS = 8  # a program, at most
 ROTARY_MANY_ROWS = 16
 NORM_WARPS = 8

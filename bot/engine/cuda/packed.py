@@ -15,8 +15,10 @@ SYMMETRIC_ZERO = 8
 TILE_OUTPUTS = 64
 STEP_INPUTS = 16
 TILE_ROWS = 8
+ROW_TILES = (1, 2, 4, 8)  # what kernels are made for
 ROWS = 64  # what one launch takes at once; more go in several passes over the weights
 NUMBERS_WARPS = 8
+NUMBERS_PAIRS = 4  # of steps, a warp
 PACK_OUTPUTS = 1024  # at a time, so that packing takes little memory
 GROUPS = (32, 64, 128)
 HOPPER = (9, 0)  # the first cards with clusters of blocks
@@ -30,20 +32,32 @@ class Schedule:
     output_warps: int
     cluster: int
     blocks: int
-    scale_weights: bool
 
 
-PLAIN = Schedule(1, 1, 1, 1, scale_weights=True)
+PLAIN = Schedule(1, 1, 1, 1)
+# By 8, 16, 32 and 64 rows; measured on an H100, which has 132 processors, with the shapes of 13B.
+WIDE = (Schedule(4, 1, 1, 4), Schedule(2, 2, 1, 3), Schedule(2, 4, 1, 1), Schedule(2, 4, 1, 1))
+MIDDLE = (Schedule(8, 1, 1, 2), Schedule(4, 1, 1, 3), Schedule(4, 1, 1, 2), Schedule(4, 1, 1, 2))
+NARROW = (Schedule(8, 1, 1, 1), Schedule(8, 1, 1, 1), Schedule(8, 1, 1, 1), Schedule(8, 1, 1, 1))
+DEEP = (Schedule(4, 1, 4, 3), Schedule(4, 1, 4, 3), Schedule(4, 1, 4, 3), Schedule(8, 1, 1, 1))
+WIDE_TILES = 3.0  # a processor
+MIDDLE_TILES = 1.5
+DEEP_GROUPS = 64
 
 
-def schedule_for(row_tiles: int, tiles: int, groups: int, *, clusters: bool) -> Schedule:
-    """The fastest of those that were measured, for so many rows / 8, outputs / 64 and groups."""
-    cluster = 1
-    while clusters and cluster < 4 and tiles * cluster < 264 and groups >= 16 * cluster:
-        cluster *= 2
-    if row_tiles <= 2:
-        return Schedule(8, 1, cluster, 2, scale_weights=row_tiles > 1)
-    return Schedule(8, 1, cluster, 1, scale_weights=True)
+def schedule_for(
+    row_tiles: int, tiles: int, groups: int, processors: int, *, clusters: bool
+) -> Schedule:
+    """For so many rows / 8, outputs / 64 and groups of inputs."""
+    each = tiles / processors
+    if each >= WIDE_TILES:
+        row = WIDE
+    elif each >= MIDDLE_TILES:
+        row = MIDDLE
+    else:
+        row = DEEP if clusters and groups >= DEEP_GROUPS else NARROW
+    found = row[ROW_TILES.index(row_tiles)]
+    return found if tiles % found.output_warps == 0 else MIDDLE[ROW_TILES.index(row_tiles)]
 
 
 @lru_cache
@@ -62,7 +76,7 @@ def _kernel(
             "CLUSTER": schedule.cluster,
             "BLOCKS": schedule.blocks,
             "GROUP_STEPS": group_steps,
-            "SCALE_WEIGHTS": int(schedule.scale_weights or zeros),
+            "SCALE_WEIGHTS": int(row_tiles > 2 or zeros),
             "ZEROS": int(zeros),
         },
         schedule.output_warps * halves * sums if name == "packed_product" else 0,
@@ -127,7 +141,7 @@ class PackedWeights:
         pairs = self.in_features // STEP_INPUTS // 2
         kernel = _kernel("packed_numbers", 1, self.group_steps, PLAIN, zeros=self.has_zeros)
         kernel.launch(
-            (-(-pairs // NUMBERS_WARPS), self.out_features // TILE_OUTPUTS, 1),
+            (-(-pairs // (NUMBERS_WARPS * NUMBERS_PAIRS)), self.out_features // TILE_OUTPUTS, 1),
             32 * NUMBERS_WARPS,
             (self.words, self.scales, self.zeros, memory, self.in_features, self.out_features),
         )
@@ -141,7 +155,9 @@ class PackedProduct:
 
     def __init__(self, weights: PackedWeights) -> None:
         self._weights = weights
-        self._clusters = torch.cuda.get_device_capability(weights.words.device) >= HOPPER
+        device = weights.words.device
+        self._clusters = torch.cuda.get_device_capability(device) >= HOPPER
+        self._processors = torch.cuda.get_device_properties(device).multi_processor_count
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """The product."""
@@ -149,9 +165,9 @@ class PackedProduct:
         x = (x if weights.order is None else x[:, weights.order]).contiguous()
         rows = len(x)
         out = torch.empty(rows, weights.out_features, device=x.device, dtype=x.dtype)
-        row_tiles = next(n for n in (1, 2, 4, 8) if n * TILE_ROWS >= min(rows, ROWS))
+        row_tiles = next(n for n in ROW_TILES if n * TILE_ROWS >= min(rows, ROWS))
         tiles, groups = weights.out_features // TILE_OUTPUTS, len(weights.scales)
-        schedule = schedule_for(row_tiles, tiles, groups, clusters=self._clusters)
+        schedule = schedule_for(row_tiles, tiles, groups, self._processors, clusters=self._clusters)
         kernel = _kernel(
             "packed_product", row_tiles, weights.group_steps, schedule, zeros=weights.has_zeros
         )
