@@ -12,7 +12,7 @@ from bot.engine.cuda.fitting import Fitting, free_bytes, token_bytes
 from bot.engine.cuda.gptq import GptqTensors
 from bot.engine.cuda.linear import FewRows, MarlinProduct, Scratch
 from bot.engine.cuda.llama import LlamaDecoder
-from bot.engine.cuda.packed import PackedProduct, PackedWeights
+from bot.engine.cuda.packed import PackedProduct, PackedWeights, is_wide
 from bot.engine.cuda.runner import CudaRunner
 from bot.engine.local.memory import with_growing_reserve
 from bot.engine.local.runner import DEFAULT_CACHE_BITS, RunnerLimits, RunnerOutOfMemory
@@ -87,7 +87,12 @@ def _choose_kernel(
     rest = "Triton attention, CUDA graphs"
     if folder.gptq is None:
         return FewRows.TRITON, False, f"{str(dtype).removeprefix('torch.')}, cuBLAS, {rest}"
-    running = [few for few in KERNELS if _runs(few, folder.gptq, device, report)]
+    running: list[FewRows] = []
+    for few in KERNELS:
+        if running == [FewRows.PACKED] and is_wide(device):
+            break  # Marlin is faster for some rows on older cards alone
+        if _runs(few, folder.gptq, device, report):
+            running.append(few)
     few = running[0] if running else FewRows.TRITON
     return few, FewRows.MARLIN in running, f"{folder.gptq.words}, {few.value}, {rest}"
 
@@ -110,9 +115,9 @@ def _runs(few: FewRows, layout: GptqLayout, device: torch.device, report: Progre
 
 
 def _try_product(few: FewRows, device: torch.device) -> None:
-    size, group = 128, 128
+    size, group = 256, 128
     words = torch.zeros(size // 8, size, dtype=torch.int32, device=device)
-    ones = torch.ones(1, size, dtype=torch.float16, device=device)
+    ones = torch.ones(size // group, size, dtype=torch.float16, device=device)
     tensors = GptqTensors(words, ones, ones * 8, group)
     product = (
         PackedProduct(PackedWeights(tensors)) if few is FewRows.PACKED else MarlinProduct(tensors)

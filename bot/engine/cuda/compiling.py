@@ -24,15 +24,28 @@ class CannotCompile(RuntimeError):  # noqa: N818 - reads as the sentence it is
 class CompiledKernel:
     """One function, ready to be launched on a device's current stream."""
 
-    def __init__(self, source: Path, name: str, defines: Mapping[str, int], shared_bytes: int):
-        """Compiles for the current device. Raises CannotCompile."""
+    def __init__(
+        self,
+        sources: Sequence[Path],
+        name: str,
+        defines: Mapping[str, int],
+        *,
+        shared_bytes: int = 0,
+        own_instructions: bool = False,
+    ) -> None:
+        """Compiles for the current device. Raises CannotCompile.
+
+        `own_instructions`: those that only this generation of cards has, too.
+        """
         self.shared_bytes = shared_bytes
         major, minor = torch.cuda.get_device_capability()
         if (major, minor) < OLDEST_CAPABILITY:
             raise CannotCompile(f"cards of capability {major}.{minor} lack the instructions")
-        options = [f"--gpu-architecture=sm_{major}{minor}", "--std=c++17"]
+        suffix = "a" if own_instructions else ""
+        options = [f"--gpu-architecture=sm_{major}{minor}{suffix}", "--std=c++17"]
         options += [f"-D{key}={value}" for key, value in defines.items()]
-        image = _compile(source.read_bytes(), source.name, options)
+        source = b"\n".join(path.read_bytes() for path in sources)
+        image = _compile(source, sources[-1].name, options)
         torch.cuda.current_stream()  # makes the context that the module is loaded into
         driver = _driver()
         module = ctypes.c_void_p()

@@ -10,7 +10,8 @@ import torch
 from bot.engine.cuda.compiling import CompiledKernel
 from bot.engine.cuda.gptq import BITS, PER_WORD, GptqTensors
 
-SOURCE = Path(__file__).with_name("packed_product.cu")
+HERE = Path(__file__).parent
+COMMON = HERE / "packed_common.cuh"
 SYMMETRIC_ZERO = 8
 TILE_OUTPUTS = 64
 STEP_INPUTS = 16
@@ -19,6 +20,12 @@ ROW_TILES = (1, 2, 4, 8)  # what kernels are made for
 ROWS = 64  # what one launch takes at once; more go in several passes over the weights
 NUMBERS_WARPS = 8
 NUMBERS_PAIRS = 4  # of steps, a warp
+WIDE_OUTPUTS = 256  # of a block
+WIDE_ROWS = 64
+WIDE_FROM_ROWS = 33
+WIDE_THREADS = 128
+WIDE_CLUSTER_MOST = 8
+WIDE_BLOCKS_EACH = 1.2  # blocks for a processor, at least
 PACK_OUTPUTS = 1024  # at a time, so that packing takes little memory
 GROUPS = (32, 64, 128)
 HOPPER = (9, 0)  # the first cards with clusters of blocks
@@ -34,7 +41,6 @@ class Schedule:
     blocks: int
 
 
-PLAIN = Schedule(1, 1, 1, 1)
 # By 8, 16, 32 and 64 rows; measured on an H100, which has 132 processors, with the shapes of 13B.
 WIDE = (Schedule(4, 1, 1, 4), Schedule(2, 2, 1, 3), Schedule(2, 4, 1, 1), Schedule(2, 4, 1, 1))
 MIDDLE = (Schedule(8, 1, 1, 2), Schedule(4, 1, 1, 3), Schedule(4, 1, 1, 2), Schedule(4, 1, 1, 2))
@@ -61,26 +67,41 @@ def schedule_for(
 
 
 @lru_cache
-def _kernel(
-    name: str, row_tiles: int, group_steps: int, schedule: Schedule, *, zeros: bool
+def _few_kernel(
+    row_tiles: int, group_steps: int, schedule: Schedule, *, zeros: bool
 ) -> CompiledKernel:
     sums = 4 * row_tiles * 4 * 32 * 4  # bytes of a warp's
     halves = max(schedule.input_warps // 2, 1)
+    defines = {
+        "ROW_TILES": row_tiles,
+        "INPUT_WARPS": schedule.input_warps,
+        "OUTPUT_WARPS": schedule.output_warps,
+        "CLUSTER": schedule.cluster,
+        "BLOCKS": schedule.blocks,
+        "GROUP_STEPS": group_steps,
+        "SCALE_WEIGHTS": int(row_tiles > 2 or zeros),
+        "ZEROS": int(zeros),
+    }
+    sources = (COMMON, HERE / "packed_product.cu")
+    shared_bytes = schedule.output_warps * halves * sums
+    return CompiledKernel(sources, "packed_product", defines, shared_bytes=shared_bytes)
+
+
+@lru_cache
+def _wide_kernel(cluster: int, group_steps: int, *, zeros: bool) -> CompiledKernel:
     return CompiledKernel(
-        SOURCE,
-        name,
-        {
-            "ROW_TILES": row_tiles,
-            "INPUT_WARPS": schedule.input_warps,
-            "OUTPUT_WARPS": schedule.output_warps,
-            "CLUSTER": schedule.cluster,
-            "BLOCKS": schedule.blocks,
-            "GROUP_STEPS": group_steps,
-            "SCALE_WEIGHTS": int(row_tiles > 2 or zeros),
-            "ZEROS": int(zeros),
-        },
-        schedule.output_warps * halves * sums if name == "packed_product" else 0,
+        (COMMON, HERE / "packed_wide.cu"),
+        "wide_product",
+        {"CLUSTER": cluster, "GROUP_STEPS": group_steps, "ZEROS": int(zeros)},
+        shared_bytes=WIDE_OUTPUTS * WIDE_ROWS * 4,  # the sums of a block
+        own_instructions=True,
     )
+
+
+@lru_cache
+def _numbers_kernel(group_steps: int, *, zeros: bool) -> CompiledKernel:
+    defines = {"CLUSTER": 1, "GROUP_STEPS": group_steps, "ZEROS": int(zeros)}
+    return CompiledKernel((COMMON, HERE / "packed_numbers.cu"), "packed_numbers", defines)
 
 
 def pack(weights: GptqTensors) -> torch.Tensor:
@@ -139,7 +160,7 @@ class PackedWeights:
     def numbers(self, memory: torch.Tensor) -> torch.Tensor:
         """The weights as numbers: [out, in], in float16 `memory` at least so long."""
         pairs = self.in_features // STEP_INPUTS // 2
-        kernel = _kernel("packed_numbers", 1, self.group_steps, PLAIN, zeros=self.has_zeros)
+        kernel = _numbers_kernel(self.group_steps, zeros=self.has_zeros)
         kernel.launch(
             (-(-pairs // (NUMBERS_WARPS * NUMBERS_PAIRS)), self.out_features // TILE_OUTPUTS, 1),
             32 * NUMBERS_WARPS,
@@ -150,6 +171,21 @@ class PackedWeights:
         )
 
 
+def is_wide(device: torch.device) -> bool:
+    """Whether the card has the products of a warpgroup, for dozens of rows."""
+    return torch.cuda.get_device_capability(device) == HOPPER
+
+
+def wide_cluster(outputs: int, groups: int, processors: int) -> int:
+    """Of how many blocks a cluster is, so that there is work for every processor."""
+    columns, cluster = outputs // WIDE_OUTPUTS, 1
+    while cluster < WIDE_CLUSTER_MOST and 2 * cluster <= groups:
+        if columns * cluster >= WIDE_BLOCKS_EACH * processors:
+            break
+        cluster *= 2
+    return cluster
+
+
 class PackedProduct:
     """The product for few rows. Raises CannotCompile where the kernel cannot be used."""
 
@@ -158,35 +194,42 @@ class PackedProduct:
         device = weights.words.device
         self._clusters = torch.cuda.get_device_capability(device) >= HOPPER
         self._processors = torch.cuda.get_device_properties(device).multi_processor_count
+        self._wide = is_wide(device) and weights.out_features % WIDE_OUTPUTS == 0
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """The product."""
         weights = self._weights
         x = (x if weights.order is None else x[:, weights.order]).contiguous()
-        rows = len(x)
-        out = torch.empty(rows, weights.out_features, device=x.device, dtype=x.dtype)
+        out = torch.empty(len(x), weights.out_features, device=x.device, dtype=x.dtype)
+        arguments = (
+            x,
+            weights.words,
+            weights.scales,
+            weights.zeros,
+            out,
+            len(x),
+            weights.in_features,
+            weights.out_features,
+        )
+        if self._wide and len(x) >= WIDE_FROM_ROWS:
+            self._launch_wide(len(x), arguments)
+        else:
+            self._launch_few(len(x), arguments)
+        return out
+
+    def _launch_few(self, rows: int, arguments: tuple[torch.Tensor | int, ...]) -> None:
+        weights = self._weights
         row_tiles = next(n for n in ROW_TILES if n * TILE_ROWS >= min(rows, ROWS))
         tiles, groups = weights.out_features // TILE_OUTPUTS, len(weights.scales)
         schedule = schedule_for(row_tiles, tiles, groups, self._processors, clusters=self._clusters)
-        kernel = _kernel(
-            "packed_product", row_tiles, weights.group_steps, schedule, zeros=weights.has_zeros
-        )
-        kernel.launch(
-            (
-                tiles // schedule.output_warps,
-                schedule.cluster,
-                -(-rows // (row_tiles * TILE_ROWS)),
-            ),
-            32 * schedule.input_warps * schedule.output_warps,
-            (
-                x,
-                weights.words,
-                weights.scales,
-                weights.zeros,
-                out,
-                rows,
-                weights.in_features,
-                weights.out_features,
-            ),
-        )
-        return out
+        kernel = _few_kernel(row_tiles, weights.group_steps, schedule, zeros=weights.has_zeros)
+        passes = -(-rows // (row_tiles * TILE_ROWS))
+        grid = (tiles // schedule.output_warps, schedule.cluster, passes)
+        kernel.launch(grid, 32 * schedule.input_warps * schedule.output_warps, arguments)
+
+    def _launch_wide(self, rows: int, arguments: tuple[torch.Tensor | int, ...]) -> None:
+        weights = self._weights
+        cluster = wide_cluster(weights.out_features, len(weights.scales), self._processors)
+        kernel = _wide_kernel(cluster, weights.group_steps, zeros=weights.has_zeros)
+        grid = (weights.out_features // WIDE_OUTPUTS, cluster, -(-rows // WIDE_ROWS))
+        kernel.launch(grid, WIDE_THREADS, arguments)

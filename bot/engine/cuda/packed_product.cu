@@ -11,9 +11,6 @@
 // SCALE_WEIGHTS (1: before they are multiplied, where registers are short; 0: the sums), ZEROS (1: some are not 8;
 // then the weights have to be scaled).
 
-typedef unsigned int u32;
-typedef unsigned short u16;
-
 #if ROW_TILES <= 2 || GROUP_STEPS < 4
 #define AHEAD GROUP_STEPS  // loads of weights under way
 #else
@@ -29,60 +26,12 @@ typedef unsigned short u16;
 #define PAIRS_AHEAD 1
 #endif
 
-__device__ __forceinline__ uint4 stream(const uint4* at) {
-  uint4 v;
-  asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
-               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(at));
-  return v;
-}
-
-__device__ __forceinline__ float wide(u16 half) {
-  float found;
-  asm("cvt.f32.f16 %0, %1;" : "=f"(found) : "h"(half));
-  return found;
-}
-
-__device__ __forceinline__ u16 narrow(float number) {
-  u16 found;
-  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(found) : "f"(number));
-  return found;
-}
-
-// Eight codes of 4 bits as four pairs of float16, less 8: the bits go below those of 1024.
-__device__ __forceinline__ void unpack(u32 word, u32* pairs) {
-  const u32 magic = 0x64006400u;
-  u32 high = word >> 8, a, b, c, d;
-  asm("lop3.b32 %0, %1, 0x000f000f, %2, 0xea;" : "=r"(a) : "r"(word), "r"(magic));
-  asm("lop3.b32 %0, %1, 0x00f000f0, %2, 0xea;" : "=r"(b) : "r"(word), "r"(magic));
-  asm("lop3.b32 %0, %1, 0x000f000f, %2, 0xea;" : "=r"(c) : "r"(high), "r"(magic));
-  asm("lop3.b32 %0, %1, 0x00f000f0, %2, 0xea;" : "=r"(d) : "r"(high), "r"(magic));
-  const u32 low_offset = 0x64086408u;                        // 1032
-  const u32 sixteenth = 0x2c002c00u, high_offset = 0xd480d480u;  // 1/16, -72
-  asm("sub.f16x2 %0, %1, %2;" : "=r"(pairs[0]) : "r"(a), "r"(low_offset));
-  asm("sub.f16x2 %0, %1, %2;" : "=r"(pairs[1]) : "r"(c), "r"(low_offset));
-  asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(pairs[2]) : "r"(b), "r"(sixteenth), "r"(high_offset));
-  asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(pairs[3]) : "r"(d), "r"(sixteenth), "r"(high_offset));
-}
-
 __device__ __forceinline__ void multiply(float* sums, const u32* weights, u32 first, u32 second) {
   asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
       "{%0, %1, %2, %3};"
       : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
       : "r"(weights[0]), "r"(weights[1]), "r"(weights[2]), "r"(weights[3]), "r"(first), "r"(second));
 }
-
-#if CLUSTER > 1
-__device__ __forceinline__ void cluster_barrier() {
-  asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
-}
-__device__ __forceinline__ float of_block(const float* mine, u32 rank) {
-  u32 local = (u32)__cvta_generic_to_shared(mine), remote;
-  float found;
-  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(remote) : "r"(local), "r"(rank));
-  asm volatile("ld.shared::cluster.f32 %0, [%1];" : "=f"(found) : "r"(remote));
-  return found;
-}
-#endif
 
 extern "C" __global__ void
 #if CLUSTER > 1
@@ -230,49 +179,4 @@ packed_product(const u16* __restrict__ x, const uint4* __restrict__ words, const
       if (row < rows) out[(size_t)row * outputs + to] = narrow(total[k]);
     }
 #endif
-}
-
-// The weights as numbers, [outputs, inputs] float16: a warp does 128 inputs of 64 outputs.
-extern "C" __global__ void __launch_bounds__(256)
-packed_numbers(const uint4* __restrict__ words, const u16* __restrict__ scales, const u16* __restrict__ zeros,
-               u16* __restrict__ out, int inputs, int outputs) {
-  const int lane = threadIdx.x & 31, eighth = lane >> 2, quarter = lane & 3, tiles = outputs / 64, tile = blockIdx.y;
-  const int begin = (blockIdx.x * 8 + (threadIdx.x >> 5)) * 4, end = inputs / 32 < begin + 4 ? inputs / 32 : begin + 4;
-  uint4 ahead[8];
-#pragma unroll
-  for (int i = 0; i < 8; i++)
-    if (begin + i / 2 < end) ahead[i] = stream(words + ((size_t)(begin * 2 + i) * tiles + tile) * 32 + lane);
-#pragma unroll
-  for (int p = 0; p < 4; p++) {
-    const int pair = begin + p;
-    if (pair >= end) return;
-    const uint4 first = ahead[2 * p], second = ahead[2 * p + 1];
-    const u32 word[2][4] = {{first.x, first.y, first.z, first.w}, {second.x, second.y, second.z, second.w}};
-    const size_t of_group = (size_t)(pair * 2 / GROUP_STEPS) * outputs + tile * 64 + eighth;
-#pragma unroll
-    for (int j = 0; j < 4; j++) {
-      u32 pairs[2][4];
-      unpack(word[0][j], pairs[0]);
-      unpack(word[1][j], pairs[1]);
-#pragma unroll
-      for (int half = 0; half < 2; half++) {
-        const int at = j * 16 + half * 8;
-        const u32 scale = scales[of_group + at] * 0x10001u;
-        u32 each[4] = {pairs[0][half], pairs[0][half + 2], pairs[1][half], pairs[1][half + 2]};
-#if ZEROS
-        u32 zero = zeros[of_group + at] * 0x10001u;
-        asm("sub.f16x2 %0, %0, %1;" : "+r"(zero) : "r"(0x48004800u));
-#endif
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-#if ZEROS
-          asm("sub.f16x2 %0, %0, %1;" : "+r"(each[i]) : "r"(zero));
-#endif
-          asm("mul.rn.f16x2 %0, %0, %1;" : "+r"(each[i]) : "r"(scale));
-        }
-        *(uint4*)(out + (size_t)(tile * 64 + at + eighth) * inputs + pair * 32 + quarter * 8) =
-            make_uint4(each[0], each[1], each[2], each[3]);
-      }
-    }
-  }
 }
