@@ -187,6 +187,8 @@ def decode_schedule(programs: int, processors: int, *, quantized: bool) -> Decod
     splits = min(SPLITS_MAXIMUM, 1 << (wanted.bit_length() - 1))
     if programs >= MANY_PROGRAMS_PER_PROCESSOR * processors and not quantized:
         return DecodeSchedule(2, block_tokens=32, warps=2, stages=2)
+    if quantized and splits == 1:
+        return DecodeSchedule(1, block_tokens=64, warps=2, stages=2)
     return DecodeSchedule(splits)
 
 

@@ -38,7 +38,7 @@ __device__ __forceinline__ void unpack(u32 word, u32* pairs) {
   asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(pairs[3]) : "r"(d), "r"(sixteenth), "r"(high_offset));
 }
 
-#if CLUSTER > 1
+#if __CUDA_ARCH__ >= 900
 __device__ __forceinline__ void cluster_barrier() {
   asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
 }
