@@ -71,11 +71,25 @@ packed_product(const u16* __restrict__ x, const uint4* __restrict__ words, const
   float total[SUMS];
 #pragma unroll
   for (int i = 0; i < SUMS; i++) total[i] = 0.f;
+#if SCALE_WEIGHTS
+  u16 scale_ahead[8];  // needed at a group's beginning, not at its end
+#pragma unroll
+  for (int i = 0; i < 8; i++)
+    scale_ahead[i] = first_group < last_group
+        ? scales[(size_t)first_group * outputs + tile * 64 + eighth + (i >> 1) * 16 + (i & 1) * 8] : 0;
+#endif
   for (int group = first_group; group < last_group; group++) {
     const size_t of_group = (size_t)group * outputs + tile * 64 + eighth;
     u16 scale[8];
 #pragma unroll
-    for (int i = 0; i < 8; i++) scale[i] = scales[of_group + (i >> 1) * 16 + (i & 1) * 8];
+    for (int i = 0; i < 8; i++) {
+#if SCALE_WEIGHTS
+      scale[i] = scale_ahead[i];
+      if (group + 1 < last_group) scale_ahead[i] = scales[of_group + outputs + (i >> 1) * 16 + (i & 1) * 8];
+#else
+      scale[i] = scales[of_group + (i >> 1) * 16 + (i & 1) * 8];
+#endif
+    }
 #if ZEROS
     u32 zero[8];  // less 8
 #pragma unroll

@@ -9,7 +9,8 @@
 
 #define ROWS 64
 #define PAIRS (GROUP_STEPS / 2)
-#define STAGES 4
+#define STAGES 8
+#define ROWS_AHEAD 5  // pairs of steps; those that may still be read are not among them
 #define STAGE_BYTES (ROWS * 64)  // of two steps
 #define SUMS 128  // of a lane: 4 products' 32
 
@@ -29,6 +30,19 @@ __device__ __forceinline__ void products_end() { asm volatile("wgmma.commit_grou
 __device__ __forceinline__ unsigned long long rows_at(u32 address) {
   return (unsigned long long)((address & 0x3ffff) >> 4) | ((unsigned long long)(ROWS * 16 >> 4) << 16) |
          ((unsigned long long)(128 >> 4) << 32);
+}
+
+// Four bytes at a time, to both steps and both halves of their inputs; nothing beyond the last step.
+__device__ __forceinline__ void bring_rows(const u16* const* row_at, u32 to, int step, int last) {
+  if (step < last) {
+#pragma unroll
+    for (int i = 0; i < 2; i++)
+#pragma unroll
+      for (int word = 0; word < 4; word++)
+        asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(to + i * 512 + word * ROWS * 16),
+                     "l"(row_at[i] + step * 16 + word * 2) : "memory");
+  }
+  asm volatile("cp.async.commit_group;" ::: "memory");
 }
 
 extern "C" __global__ void __cluster_dims__(1, CLUSTER, 1) __launch_bounds__(128, 2)
@@ -57,48 +71,41 @@ wide_product(const u16* __restrict__ x, const uint4* __restrict__ words, const u
     const int row = first_row + i * 32 + warp * 8 + eighth;
     row_at[i] = x + (size_t)(row < rows ? row : rows - 1) * inputs + quarter * 8;
   }
-  uint4 rows_ahead[2];
-#define LOAD_ROWS(from) { rows_ahead[0] = *(const uint4*)(row_at[0] + (from) * 16); rows_ahead[1] = *(const uint4*)(row_at[1] + (from) * 16); }
-#define KEEP_ROWS(stage) {                                                                                     \
-    _Pragma("unroll") for (int i = 0; i < 2; i++) {                                                            \
-      const u32 to = mine + (stage) * STAGE_BYTES + i * 512;                                                   \
-      asm volatile("st.shared.u32 [%0], %1;" ::"r"(to), "r"(rows_ahead[i].x) : "memory");                      \
-      asm volatile("st.shared.u32 [%0], %1;" ::"r"(to + ROWS * 16), "r"(rows_ahead[i].y) : "memory");          \
-      asm volatile("st.shared.u32 [%0], %1;" ::"r"(to + ROWS * 32), "r"(rows_ahead[i].z) : "memory");          \
-      asm volatile("st.shared.u32 [%0], %1;" ::"r"(to + ROWS * 48), "r"(rows_ahead[i].w) : "memory");          \
-    }                                                                                                          \
-    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");                                               \
-  }
-  LOAD_ROWS(step);
-  KEEP_ROWS(0);
-  if (step + 2 < last) LOAD_ROWS(step + 2);
-  __syncthreads();
+#pragma unroll
+  for (int p = 0; p < ROWS_AHEAD; p++) bring_rows(row_at, mine + p * STAGE_BYTES, step + 2 * p, last);
 
   float total[4][32];
 #pragma unroll
   for (int j = 0; j < 4; j++)
 #pragma unroll
     for (int i = 0; i < 32; i++) total[j][i] = 0.f;
+  const int of_lane = tile * 64 + eighth;
+  u16 scale_ahead[8];
+#pragma unroll
+  for (int i = 0; i < 8; i++) scale_ahead[i] = scales[(size_t)first_group * outputs + of_lane + (i >> 1) * 16 + (i & 1) * 8];
   u32 weights[2][4][4];
   int pair = 0;
   for (int group = first_group; group < last_group; group++) {
-    const size_t of_group = (size_t)group * outputs + tile * 64 + eighth;
     u32 scale[8];
 #pragma unroll
-    for (int i = 0; i < 8; i++) scale[i] = scales[of_group + (i >> 1) * 16 + (i & 1) * 8] * 0x10001u;
+    for (int i = 0; i < 8; i++) scale[i] = scale_ahead[i] * 0x10001u;
+    const int next = group + 1 < last_group ? group + 1 : group;
+#pragma unroll
+    for (int i = 0; i < 8; i++) scale_ahead[i] = scales[(size_t)next * outputs + of_lane + (i >> 1) * 16 + (i & 1) * 8];
 #if ZEROS
     u32 zero[8];  // less 8
 #pragma unroll
     for (int i = 0; i < 8; i++) {
-      zero[i] = zeros[of_group + (i >> 1) * 16 + (i & 1) * 8] * 0x10001u;
+      zero[i] = zeros[(size_t)group * outputs + of_lane + (i >> 1) * 16 + (i & 1) * 8] * 0x10001u;
       asm("sub.f16x2 %0, %0, %1;" : "+r"(zero[i]) : "r"(0x48004800u));
     }
 #endif
 #pragma unroll
     for (int p = 0; p < PAIRS; p++) {
-      if (step + 2 < last) KEEP_ROWS((pair + 1) % STAGES);
+      asm volatile("cp.async.wait_group %0;" ::"n"(ROWS_AHEAD - 1) : "memory");
+      asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
       __syncthreads();
-      if (step + 4 < last) LOAD_ROWS(step + 4);
+      bring_rows(row_at, mine + (pair + ROWS_AHEAD) % STAGES * STAGE_BYTES, step + 2 * ROWS_AHEAD, last);
 #pragma unroll
       for (int s = 0; s < 2; s++) {
         const uint4 here = ahead[p * 2 + s];
@@ -128,6 +135,7 @@ wide_product(const u16* __restrict__ x, const uint4* __restrict__ words, const u
     }
   }
   PRODUCTS_WAIT(0);
+  asm volatile("cp.async.wait_all;" ::: "memory");
   __syncthreads();
 
 #pragma unroll
