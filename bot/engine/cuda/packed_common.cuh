@@ -42,11 +42,15 @@ __device__ __forceinline__ void unpack(u32 word, u32* pairs) {
 __device__ __forceinline__ void cluster_barrier() {
   asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
 }
-__device__ __forceinline__ float of_block(const float* mine, u32 rank) {
+// Where another block of the cluster has what lies here in this one.
+__device__ __forceinline__ u32 in_block(const float* mine, u32 rank) {
   u32 local = (u32)__cvta_generic_to_shared(mine), remote;
-  float found;
   asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(remote) : "r"(local), "r"(rank));
-  asm volatile("ld.shared::cluster.f32 %0, [%1];" : "=f"(found) : "r"(remote));
+  return remote;
+}
+__device__ __forceinline__ float of_block(u32 place) {
+  float found;
+  asm volatile("ld.shared::cluster.f32 %0, [%1];" : "=f"(found) : "r"(place));
   return found;
 }
 #endif

@@ -175,10 +175,14 @@ packed_product(const u16* __restrict__ x, const uint4* __restrict__ words, const
 #pragma unroll
     for (int i = 0; i < SUMS; i++) place[i * 32 + lane] = total[i];
   cluster_barrier();
+  u32 theirs[CLUSTER];
+#pragma unroll
+  for (u32 rank = 0; rank < CLUSTER; rank++) theirs[rank] = in_block(place + lane, rank);
+#pragma unroll 4
   for (int k = blockIdx.y * INPUT_WARPS + part; k < SUMS; k += CLUSTER * INPUT_WARPS) {
     float sum = 0.f;
 #pragma unroll
-    for (u32 rank = 0; rank < CLUSTER; rank++) sum += of_block(place + k * 32 + lane, rank);
+    for (u32 rank = 0; rank < CLUSTER; rank++) sum += of_block(theirs[rank] + k * 32 * 4);
     const int e = k & 3, t = (k >> 2) % ROW_TILES, j = (k >> 2) / ROW_TILES;
     const int to = tile * 64 + j * 16 + (e >> 1) * 8 + eighth, row = first_row + t * 8 + quarter * 2 + (e & 1);
     if (row < rows) out[(size_t)row * outputs + to] = narrow(sum);
