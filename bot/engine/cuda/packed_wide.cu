@@ -146,13 +146,14 @@ wide_product(const u16* __restrict__ x, const uint4* __restrict__ words, const u
   u32 theirs[CLUSTER];
 #pragma unroll
   for (u32 rank = 0; rank < CLUSTER; rank++) theirs[rank] = in_block(shared + threadIdx.x, rank);
-#pragma unroll (SUMS / CLUSTER < 16 ? SUMS / CLUSTER : 16)
-  for (int k = blockIdx.y; k < SUMS; k += CLUSTER) {
+#pragma unroll
+  for (int i = 0; i < SUMS / CLUSTER; i++) {
+    const int k = i * CLUSTER + blockIdx.y;
     float sum = 0.f;
 #pragma unroll
     for (u32 rank = 0; rank < CLUSTER; rank++) sum += of_block(theirs[rank] + k * 128 * 4);
-    const int j = k >> 5, i = (k & 31) >> 2, e = k & 3;
-    const int to = tile * 64 + j * 16 + (e >> 1) * 8 + eighth, row = first_row + i * 8 + quarter * 2 + (e & 1);
+    const int j = k >> 5, eights = (k & 31) >> 2, e = k & 3;
+    const int to = tile * 64 + j * 16 + (e >> 1) * 8 + eighth, row = first_row + eights * 8 + quarter * 2 + (e & 1);
     if (row < rows) out[(size_t)row * outputs + to] = narrow(sum);
   }
   cluster_barrier();  // no block ends while another reads its sums
