@@ -22,6 +22,7 @@ SHARE_OF_FREE = 0.25  # of a small card
 COPIES = 9
 UNREAD_SUFFIXES = (".g_idx",)
 HALF_BYTES = 2
+EIGHT_BITS = 8
 SCALE_BYTES = 4  # of each key and value that is kept in 8 bits
 
 
@@ -70,7 +71,9 @@ def kv_token_bytes(loaded: "LoadedModel", bits: int = 0) -> int:
     width = int(getattr(config, "head_dim", None) or config.hidden_size // heads)
     kv_heads = int(getattr(config, "num_key_value_heads", None) or heads)
     kept = width * size
-    if loaded.model is None and (bits or DEFAULT_CACHE_BITS) != 8 * HALF_BYTES:
+    if loaded.folder is not None and not bits:
+        bits = 16 if loaded.folder.is_bfloat16 else DEFAULT_CACHE_BITS
+    if loaded.model is None and bits == EIGHT_BITS:
         kept = width + SCALE_BYTES
     return 2 * int(config.num_hidden_layers) * kv_heads * kept
 

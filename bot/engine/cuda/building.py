@@ -52,9 +52,8 @@ def build_cuda_runner(
     """Load, measure, allocate and warm up. Raises ModelError when the card is too small."""
     device = torch.device("cuda", 0)
     shape = read_shape(config)
-    bf16 = any(tensor.dtype == "BF16" for tensor in folder.tensors.values())
-    dtype = torch.bfloat16 if bf16 and folder.gptq is None else torch.float16
-    bits = limits.cache_bits or DEFAULT_CACHE_BITS
+    dtype = torch.bfloat16 if folder.is_bfloat16 else torch.float16
+    bits = limits.cache_bits or (16 if dtype is torch.bfloat16 else DEFAULT_CACHE_BITS)
     few, marlin, kernel = _choose_kernel(folder, device, dtype, report)
     plan = _plan_memory(
         folder, context_tokens * token_bytes(shape, bits=bits), device, few, marlin=marlin

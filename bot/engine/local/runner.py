@@ -79,7 +79,8 @@ class Runner(Protocol):
 
 
 CACHE_BITS = {"auto": 0, "16bit": 16, "8bit": 8}  # by the setting KV_CACHE
-DEFAULT_CACHE_BITS = 16  # on a GPU; elsewhere always
+# On a GPU, for float16 (perplexity grows by 0.2% at most: docs/benchmarks/h100-8bit.md). Else 16.
+DEFAULT_CACHE_BITS = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,10 +48,11 @@ class Words:
 
 
 def build(checkpoint: Checkpoint, folder: Path, **limits: int) -> Runner:
+    """With a cache of 16 bits, to be compared with floats, unless `limits` say otherwise."""
     path = write_new_layout(checkpoint, folder / "model")
     loaded = load_model(str(path), data_dir=folder / "data")
     assert loaded.model is None, "the fast runner does not take this model"
-    return build_runner(loaded, RunnerLimits(**limits))
+    return build_runner(loaded, RunnerLimits(**({"cache_bits": 16} | limits)))
 
 
 def submit(batch: Batch, number: int, prompt: Sequence[int], tokens: int, **fields: Any) -> None:
