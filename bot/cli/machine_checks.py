@@ -138,8 +138,8 @@ def _marlin() -> Finding:
         return Finding(Grade.OK, "gptq", "Marlin is compiled already.")
     if marlin_is_there():
         text = (
-            "nvcc is there: on cards before the H100 Marlin is compiled at the first load, in about "
-            "three minutes, once. Our own kernel needs no compiler."
+            "nvcc is there: on cards before the H100, Marlin is compiled at the first load, in "
+            "about three minutes, once. Our own kernel needs no compiler."
         )
         return Finding(Grade.OK, "gptq", text)
     return Finding(
