@@ -6,6 +6,7 @@
     ├── UserError                 the person's mistake: exit code 2 on the command line
     │   ├── SettingsError         a setting of the process (environment, .env, defaults.toml)
     │   ├── ChannelSettingError   a value that `/settings set` refuses
+    │   │   └── SettingChanged    somebody else changed it since the person looked
     │   ├── PersonaError          a persona file or card that cannot be used
     │   ├── LorebookError         a lorebook file that cannot be used
     │   ├── ModelError            a model folder that is missing, cut off, foreign or unsafe
@@ -47,6 +48,10 @@ class SettingsError(UserError):
 
 class ChannelSettingError(UserError):
     """A value for a guild's or channel's setting is not acceptable."""
+
+
+class SettingChanged(ChannelSettingError):  # noqa: N818
+    """Somebody else changed a setting since the person looked: nothing is lost in silence."""
 
 
 class PersonaError(UserError):

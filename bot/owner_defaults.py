@@ -26,7 +26,8 @@ async def load_owner_defaults(data_dir: Path, personas: Personas) -> Mapping[str
     """The values, checked. No file means none. Raises SettingsError naming the file and key."""
     path = data_dir / FILE_NAME
     table = await asyncio.to_thread(_read, path)
-    return {key: await _checked(path, key, value, personas) for key, value in table.items()}
+    checked = {key: await _checked(path, key, value, personas) for key, value in table.items()}
+    return {definition_of(key).key: value for key, value in checked.items()}
 
 
 def _read(path: Path) -> Mapping[str, object]:

@@ -21,6 +21,7 @@ from cogs.commands.memory import MemoryCommands
 from cogs.commands.persona import PersonaCommands
 from cogs.commands.personas.pages import PageButton
 from cogs.commands.roleplay import RoleplayCommands
+from cogs.commands.setting_panel.panel import PanelControl
 from cogs.commands.settings import SettingsCommands
 from cogs.commands.status import Status
 from cogs.commands.undo import UndoButton
@@ -49,7 +50,7 @@ def build_bot(
     With `data_dir`, commands are only synced when they have changed since the last time. `pictures`
     are others than the desk's.
     """
-    buttons = (TurnButton, UndoButton, PageButton, UndoDeletion)
+    buttons = (TurnButton, UndoButton, PageButton, UndoDeletion, PanelControl)
     parts = BotParts(CaduceusTree, buttons, view_of, _cogs)
     return CaduceusBot(
         conversations,

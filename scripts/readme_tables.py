@@ -70,14 +70,18 @@ def process_table() -> str:
 
 def channel_table() -> str:
     """The settings of guilds and channels, as a Markdown table."""
-    rows = ["| key | default | takes | what it does |", "|---|---|---|---|"]
+    rows = [
+        "| key | default | takes | what it does | set in a direct message by |",
+        "|---|---|---|---|---|",
+    ]
     for definition in DEFINITIONS.values():
         default = definition.default
         shown = f"`{definition.show(default)}`" if default not in ("", []) else ""
         takes = definition.range_text
         if definition.kind == "choice":
             takes = ", ".join(f"`{choice}`" for choice in definition.choices)
-        rows.append(f"| `{definition.key}` | {shown} | {takes} | {definition.help} |")
+        row = (f"`{definition.key}`", shown, takes, definition.help, definition.in_direct.value)
+        rows.append(f"| {' | '.join(row)} |")
     return "\n".join(rows)
 
 

@@ -115,6 +115,9 @@ def loop_guard() -> Iterator[BlockBuster]:
         function.can_block_in("<frozen importlib._bootstrap>", {"_find_and_load"})
         function.can_block_in("logging/__init__.py", {"handle"})
         function.can_block_in("linecache.py", {"updatecache", "checkcache"})
+        # A time zone is a small file, read once like a module.
+        function.can_block_in("zoneinfo/_common.py", {"load_tzdata", "load_data"})
+        function.can_block_in("zoneinfo/_tzpath.py", {"find_tzfile"})
         function.can_block_in("_pytest/assertion/rewrite.py", {"exec_module"})
     patch = pytest.MonkeyPatch()
     patch.setattr(blockbuster_module, "BlockingError", RecordedBlockingError)

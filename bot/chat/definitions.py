@@ -6,119 +6,15 @@ autocomplete, the workbench's controls and the README's table are all made from
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NoReturn, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
-from bot.chat.messages import JsonValue
+from bot.chat.setting_definition import InDirect, Kind, SettingDefinition
 from bot.engine.api import Sampling
-from bot.errors import ChannelSettingError, NotFound
-
-Kind = Literal["text", "words", "choice", "integer", "number", "persona"]
-
-TEXT_CHARACTERS = 2_000
-WORDS = 20
-WORD_CHARACTERS = 100
-
-
-@dataclass(frozen=True, slots=True)
-class SettingDefinition:
-    """One setting: its type, range, default and help."""
-
-    key: str
-    kind: Kind
-    default: JsonValue
-    help: str
-    choices: tuple[str, ...] = ()
-    minimum: float | None = None
-    maximum: float | None = None
-    above_minimum: bool = False  # the minimum itself is excluded
-
-    @property
-    def range_text(self) -> str:
-        """The acceptable values, in words."""
-        if self.kind == "choice":
-            return ", ".join(self.choices)
-        if self.kind == "words":
-            return f"up to {WORDS} words of {WORD_CHARACTERS} characters, separated by commas"
-        if self.kind == "text":
-            return f"text of up to {TEXT_CHARACTERS} characters"
-        if self.kind == "persona":
-            return "the name of a persona"
-        low = f"above {self.minimum:g}" if self.above_minimum else f"{self.minimum:g}"
-        return f"{low} to {self.maximum:g}"
-
-    def parse(self, text: str) -> JsonValue:
-        """What a person typed, as a value. Raises ChannelSettingError."""
-        text = _storable(text).strip()
-        match self.kind:
-            case "integer" | "number":
-                return self._number(text)
-            case "choice":
-                value = text.lower()
-                if value not in self.choices:
-                    raise self._refusal(text)
-                return value
-            case "words":
-                return self._words(text.split(",")) or self._refuse(text)
-            case _:
-                if not text or len(text) > TEXT_CHARACTERS:
-                    raise self._refusal(text)
-                return text
-
-    def check(self, value: object) -> JsonValue:
-        """A stored or configured value, checked. Raises ChannelSettingError."""
-        if isinstance(value, list):
-            words = cast("list[object]", value)
-            if self.kind != "words" or not all(isinstance(word, str) for word in words):
-                raise self._refusal(repr(words))
-            return self._words([_storable(str(word)) for word in words])
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise self._refusal(repr(value))
-        return self.parse(str(value))
-
-    def show(self, value: JsonValue) -> str:
-        """A value as people read it."""
-        return in_words(value)
-
-    def _number(self, text: str) -> JsonValue:
-        try:
-            value = int(text) if self.kind == "integer" else float(text)
-        except ValueError:
-            raise self._refusal(text) from None
-        low, high = self.minimum or 0.0, self.maximum or 0.0
-        fits = low < value if self.above_minimum else low <= value
-        if not (fits and value <= high):  # also refuses NaN
-            raise self._refusal(text)
-        return value
-
-    def _words(self, given: list[str]) -> list[str]:
-        words = list(dict.fromkeys(word.strip() for word in given if word.strip()))
-        if len(words) > WORDS or max(map(len, words), default=0) > WORD_CHARACTERS:
-            self._refuse(", ".join(words))
-        return words
-
-    def _refuse(self, text: str) -> NoReturn:
-        raise self._refusal(text)
-
-    def _refusal(self, text: str) -> ChannelSettingError:
-        shown = text if len(text) <= 40 else f"{text[:40]}…"
-        return ChannelSettingError(
-            f"«{shown}» is not valid for `{self.key}`.", f"It takes {self.range_text}."
-        )
-
-
-def in_words(value: JsonValue) -> str:
-    """A value as people read it, also one of a setting that is no more."""
-    if isinstance(value, list):
-        return ", ".join(value) or "(none)"
-    if isinstance(value, float):
-        short = f"{value:g}"
-        return short if float(short) == value else repr(value)
-    return str(value) if value not in ("", None) else "(none)"
+from bot.errors import NotFound
 
 
 class ChannelSettings(BaseModel):
@@ -131,10 +27,10 @@ class ChannelSettings(BaseModel):
         description="When the bot answers, besides replies to it: when mentioned, always, at a "
         "wake word (or mention), by chance (or mention), or never.",
     )
-    wake_words: tuple[str, ...] = Field(
+    wake_words: Annotated[tuple[str, ...], InDirect.NOBODY] = Field(
         (), description="Words that wake the bot where trigger is wakeword."
     )
-    chance: float = Field(
+    chance: Annotated[float, InDirect.NOBODY] = Field(
         0.1,
         ge=0,
         le=1,
@@ -142,10 +38,10 @@ class ChannelSettings(BaseModel):
         "1 always.",
     )
     persona: Annotated[str, "persona"] = Field("", description="Who the bot is here.")
-    persona_choice: Literal["members", "moderators"] = Field(
+    persona_choice: Annotated[Literal["members", "moderators"], InDirect.NOBODY] = Field(
         "members", description="Who may choose the persona with `/persona use`."
     )
-    voice: Literal["webhook", "bot"] = Field(
+    voice: Annotated[Literal["webhook", "bot"], InDirect.NOBODY] = Field(
         "webhook",
         description="How a persona speaks in Discord, unless it is the bot itself: by a webhook, "
         "under its own name and picture, or as the bot, with its name in bold.",
@@ -157,7 +53,7 @@ class ChannelSettings(BaseModel):
         description="How often personas answer each other, where several are, until somebody else "
         "says something.",
     )
-    context: Literal["addressed", "channel"] = Field(
+    context: Annotated[Literal["addressed", "channel"], InDirect.NOBODY] = Field(
         "addressed",
         description="What is kept and seen: only what is said to the bot and its replies, or all "
         "that is said in the channel.",
@@ -263,7 +159,7 @@ class ChannelSettings(BaseModel):
     instructions: str = Field(
         "", description="Added to the system text: how the bot should behave here."
     )
-    history_scope: Literal["channel", "user"] = Field(
+    history_scope: Annotated[Literal["channel", "user"], InDirect.NOBODY] = Field(
         "channel",
         description="Whose turns the model sees: everybody's in the channel, or those of whoever "
         "asks and the replies to them alone.",
@@ -275,40 +171,40 @@ class ChannelSettings(BaseModel):
     buttons: Literal["on", "off"] = Field(
         "on", description="Whether buttons stand under the bot's replies."
     )
-    allowed_roles: tuple[str, ...] = Field(
+    allowed_roles: Annotated[tuple[str, ...], "roles", InDirect.NOBODY] = Field(
         (),
         description="Whom the bot answers: roles and members, as mentions, ids or names; everybody "
         "where none is given.",
     )
-    blocked_roles: tuple[str, ...] = Field(
+    blocked_roles: Annotated[tuple[str, ...], "roles", InDirect.NOBODY] = Field(
         (),
         description="Whom the bot does not hear: roles and members, as mentions, ids or names; "
         "goes before allowed_roles.",
     )
-    rate_limit: int = Field(
+    rate_limit: Annotated[int, InDirect.OWNER] = Field(
         20,
         ge=0,
         le=600,
         description="How many messages of one member the bot answers in a minute; 0 is no limit.",
     )
-    channel_rate_limit: int = Field(
+    channel_rate_limit: Annotated[int, InDirect.OWNER] = Field(
         0,
         ge=0,
         le=6000,
         description="How many messages the bot answers in a minute in one channel; 0 is no limit.",
     )
-    daily_tokens: int = Field(
+    daily_tokens: Annotated[int, InDirect.OWNER] = Field(
         0,
         ge=0,
         le=100_000_000,
         description="How many tokens a day the bot writes for one member; 0 is no limit.",
     )
-    quiet_hours: str = Field(
+    quiet_hours: Annotated[str, "hours"] = Field(
         "",
         description="When the bot answers nobody, every day: `22:00-07:00 Europe/Berlin` (UTC "
         "without a zone).",
     )
-    answer_bots: Literal["on", "off"] = Field(
+    answer_bots: Annotated[Literal["on", "off"], InDirect.NOBODY] = Field(
         "off", description="Whether other bots are answered, a few times in a row at most."
     )
     links: Literal["keep", "plain"] = Field(
@@ -353,13 +249,14 @@ def _define(key: str, field: FieldInfo) -> SettingDefinition:
     kind: Kind = "choice" if choices else kinds.get(field.annotation, "words")
     return SettingDefinition(
         key,
-        "persona" if "persona" in field.metadata else kind,
+        bounds.get(str, kind),  # named where the type does not tell it
         list(default) if kind == "words" else default,
         field.description or "",
         choices=choices,
         minimum=above.gt if above else low.ge if low else None,
         maximum=high.le if high else None,
         above_minimum=above is not None,
+        in_direct=bounds.get(InDirect, InDirect.MEMBER),
     )
 
 
@@ -368,16 +265,53 @@ DEFINITIONS: Mapping[str, SettingDefinition] = {
 }
 
 
+# Everything once: what belongs together stands on one page.
+THEMES: Mapping[str, tuple[str, ...]] = {
+    "Who speaks": (
+        *("trigger", "wake_words", "chance", "persona", "persona_choice", "voice"),
+        *("persona_chain", "answer_bots"),
+    ),
+    "Who is answered": (
+        *("allowed_roles", "blocked_roles", "quiet_hours"),
+        *("rate_limit", "channel_rate_limit", "daily_tokens"),
+    ),
+    "Replies": (
+        *("instructions", "max_reply_tokens", "banned_words", "links", "streaming", "buttons"),
+    ),
+    "Memory": (
+        *("context", "history_scope", "history_turns", "memory_summary", "memory_recall"),
+        "retention_days",
+    ),
+    "Sampling": (
+        *("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty"),
+        *("frequency_penalty", "dry_multiplier", "dry_base", "dry_allowed_length"),
+        *("xtc_probability", "xtc_threshold"),
+    ),
+}
+
+# What settings were called before: what is stored under the old name holds under the new one.
+RENAMED: Mapping[str, str] = {}
+
+
+def current_key(key: str) -> str:
+    """What a setting is called now; as it is where it was never renamed, or is no more."""
+    seen: set[str] = set()
+    while key in RENAMED and key not in seen:
+        seen.add(key)
+        key = RENAMED[key]
+    return key
+
+
+def former_keys(key: str) -> list[str]:
+    """What a setting was called before."""
+    return [former for former in RENAMED if former != key and current_key(former) == key]
+
+
 def definition_of(key: str) -> SettingDefinition:
-    """The definition of a key. Raises NotFound, naming the keys there are."""
+    """The definition of a key, an old one too. Raises NotFound, naming the keys there are."""
     try:
-        return DEFINITIONS[key.strip().lower()]
+        return DEFINITIONS[current_key(key.strip().lower())]
     except KeyError:
         raise NotFound(
             f"There is no setting «{key[:40]}».", f"There are: {', '.join(DEFINITIONS)}."
         ) from None
-
-
-def _storable(text: str) -> str:
-    """Without what no database takes: NUL and halves of surrogate pairs."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")

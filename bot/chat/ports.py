@@ -12,15 +12,11 @@ from bot.chat.messages import (
     GenerationRecord,
     HistoryWindow,
     IncomingMessage,
-    JsonValue,
     LorePast,
     Overview,
     PastConversation,
     Scope,
-    SettingChange,
     Speaker,
-    StoredSettings,
-    StoredValues,
     Turn,
     TurnState,
     Waiting,
@@ -28,7 +24,7 @@ from bot.chat.messages import (
 from bot.chat.persona import Persona
 from bot.engine.api import Engine, EngineStatus
 
-__all__ = ["Engine", "EngineStatus", "History", "Personas", "SettingsStore"]
+__all__ = ["Engine", "EngineStatus", "History", "Personas"]
 Scopes = Sequence[tuple[Scope, str]]
 
 
@@ -330,36 +326,6 @@ class History(Protocol):
 
     async def remove_derived(self, derived_ids: Sequence[int]) -> int:
         """Take derived texts out. Returns how many went."""
-        ...
-
-
-class SettingsStore(Protocol):
-    """Raw values of the settings cascade, with their history."""
-
-    async def values(self, scopes: Scopes) -> StoredValues:
-        """What is set in each scope. A scope without values may be missing."""
-        ...
-
-    async def stored(self, scopes: Scopes) -> StoredSettings:
-        """:meth:`values` and :meth:`revision` of the same moment."""
-        ...
-
-    async def change(
-        self, scope: Scope, scope_id: str, key: str, value: JsonValue, *, by: str
-    ) -> SettingChange:
-        """Set a value (None resets it) and write down the change."""
-        ...
-
-    async def changes(self, scopes: Scopes, *, limit: int = 20) -> list[SettingChange]:
-        """The newest changes in these scopes, newest first."""
-        ...
-
-    async def change_by_id(self, change_id: int) -> SettingChange | None:
-        """One change."""
-        ...
-
-    async def revision(self) -> int:
-        """The newest change's id, 0 when there is none."""
         ...
 
 

@@ -1,10 +1,16 @@
 """The settings cascade: whose value of a setting holds in a channel."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
-from bot.chat.definitions import DEFINITIONS, ChannelSettings, SettingDefinition, definition_of
+from bot.chat.definitions import (
+    DEFINITIONS,
+    ChannelSettings,
+    current_key,
+    definition_of,
+    former_keys,
+)
 from bot.chat.messages import (
     ChannelKey,
     JsonValue,
@@ -14,10 +20,13 @@ from bot.chat.messages import (
     StoredValues,
 )
 from bot.chat.persona import Persona
-from bot.chat.ports import Personas, SettingsStore
+from bot.chat.ports import Personas
+from bot.chat.setting_definition import SettingDefinition
+from bot.chat.setting_store import SettingsStore
 from bot.errors import ChannelSettingError, NotFound
 
 ModelDefaults: TypeAlias = Callable[[], Mapping[str, float]]
+OnChanged: TypeAlias = Callable[[ChannelKey, SettingChange], Awaitable[None]]
 
 MODEL: Final = "model"
 PERSONA: Final = "persona"
@@ -46,16 +55,23 @@ class SettingsCascade:
         personas: Personas,
         owner: Mapping[str, JsonValue] | None = None,
         model: ModelDefaults = dict,
+        on_changed: list[OnChanged] | None = None,
     ) -> None:
-        """`owner` is `defaults.toml`, checked; `model` tells of the model that answers now."""
+        """`owner` is `defaults.toml`, checked; `model` tells of the model that answers now.
+
+        `on_changed` hear of every change, and from which channel it was made.
+        """
         self._store = store
         self._personas = personas
         self._owner = dict(owner or {})
         self._model = model
+        self.on_changed: list[OnChanged] = [] if on_changed is None else on_changed
 
     def with_model(self, model: ModelDefaults) -> "SettingsCascade":
         """The same cascade, over what `model` tells."""
-        return SettingsCascade(self._store, self._personas, self._owner, model)
+        return SettingsCascade(
+            self._store, self._personas, self._owner, model, on_changed=self.on_changed
+        )
 
     async def resolve(self, channel: ChannelKey) -> ChannelSettings:
         """The settings in force in `channel`, with the model that answers now."""
@@ -102,11 +118,17 @@ class SettingsCascade:
             found = await self._personas.find(channel.guild_id, settings.persona)
         return found or await self._personas.default()
 
-    async def explain(self, channel: ChannelKey) -> list[SettingOrigin]:
-        """Every setting with its value here and where it comes from."""
+    async def explain(
+        self, channel: ChannelKey, scope: Scope = Scope.CHANNEL
+    ) -> list[SettingOrigin]:
+        """Every setting with its value here and where it comes from.
+
+        With scope GUILD, as it is where a channel sets nothing of its own.
+        """
+        scopes = [one for one in self.scopes(channel) if scope is Scope.CHANNEL or one[0] is scope]
         default = await self._personas.default()
         gone = f"gone: {default.name} speaks instead"
-        stored = await self._store.values(self.scopes(channel))
+        stored = await self._store.values(scopes)
         speaks = await self.persona(channel, self.settle(channel, stored))
         return [
             replace(o, shown=await self._show(channel, o.definition, o.value, gone))
@@ -142,15 +164,26 @@ class SettingsCascade:
             (Scope.OWNER, self._owner),
             (PERSONA, wanted),
         ]
-        layers.extend((scope[0], stored.get(scope, {})) for scope in scopes)
+        layers.extend((scope[0], _by_current_keys(stored.get(scope, {}))) for scope in scopes)
         # Once more, so that they bound what a moderator has set, too.
         layers.append((PERSONA, {key: wanted[key] for key in wanted if key in BOUNDED}))
         return [self._origin(definition, layers) for definition in DEFINITIONS.values()]
 
     async def set(
-        self, channel: ChannelKey, scope: Scope, key: str, text: str, *, by: str
+        self,
+        channel: ChannelKey,
+        scope: Scope,
+        key: str,
+        text: str,
+        *,
+        by: str,
+        seen: int | None = None,
     ) -> SettingChange:
-        """Set what a person typed. Raises NotFound or ChannelSettingError."""
+        """Set what a person typed. Raises NotFound or ChannelSettingError.
+
+        `seen` is the number of the :meth:`newest` change when the person looked, 0 for none: raises
+        SettingChanged where there is a newer one.
+        """
         definition = definition_of(key)
         value = definition.parse(text)
         if definition.kind == "persona":
@@ -160,16 +193,19 @@ class SettingsCascade:
                     f"There is no persona «{str(value)[:40]}».", "See `/persona list`."
                 )
             value = persona.id
-        return await self._store.change(
-            scope, self.scope_id(channel, scope), definition.key, value, by=by
-        )
+        return await self._change(channel, scope, definition.key, value, by=by, seen=seen)
 
-    async def reset(self, channel: ChannelKey, scope: Scope, key: str, *, by: str) -> SettingChange:
-        """Take a value back, so that the wider scope's holds again."""
-        definition = definition_of(key)
-        return await self._store.change(
-            scope, self.scope_id(channel, scope), definition.key, None, by=by
-        )
+    async def reset(
+        self, channel: ChannelKey, scope: Scope, key: str, *, by: str, seen: int | None = None
+    ) -> SettingChange:
+        """Take a value back, so that the wider scope's holds again. `seen` as in :meth:`set`."""
+        return await self._change(channel, scope, definition_of(key).key, None, by=by, seen=seen)
+
+    async def newest(self, channel: ChannelKey, scope: Scope, key: str) -> SettingChange | None:
+        """The newest change of a setting in one scope of a channel."""
+        key = definition_of(key).key
+        names = [key, *former_keys(key)]
+        return await self._store.newest(scope, self.scope_id(channel, scope), names)
 
     async def history(self, channel: ChannelKey, *, limit: int = 20) -> list[SettingChange]:
         """The newest changes that concern this channel."""
@@ -189,12 +225,31 @@ class SettingsCascade:
         longer acceptable: neither would have any effect.
         """
         found = await self.change(channel, change_id)
-        definition = DEFINITIONS.get(found.key)
+        definition = DEFINITIONS.get(current_key(found.key))
         if definition is None:
             raise NotFound(f"There is no setting «{found.key}» any more.")
         if found.old is not None:
             definition.check(found.old)
-        return await self._store.change(found.scope, found.scope_id, found.key, found.old, by=by)
+        return await self._change(channel, found.scope, definition.key, found.old, by=by)
+
+    async def _change(
+        self,
+        channel: ChannelKey,
+        scope: Scope,
+        key: str,
+        value: JsonValue,
+        *,
+        by: str,
+        seen: int | None = None,
+    ) -> SettingChange:
+        """The one way by which a setting changes."""
+        scope_id = self.scope_id(channel, scope)
+        change = await self._store.change(
+            scope, scope_id, key, value, by=by, formerly=former_keys(key), seen=seen
+        )
+        for tell in self.on_changed:
+            await tell(channel, change)
+        return change
 
     async def revision(self) -> int:
         """The newest change's number, 0 before the first."""
@@ -234,6 +289,12 @@ class SettingsCascade:
             bounded = BOUNDED.get(definition.key)
             found = bounded(found, newer) if bounded else newer
         return found
+
+
+def _by_current_keys(values: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+    """What is stored, by what settings are called now; a newer name goes before an older one."""
+    renamed = {current_key(key): value for key, value in values.items()}
+    return renamed | {key: values[key] for key in renamed.keys() & values.keys()}
 
 
 def _shorter(found: SettingOrigin, newer: SettingOrigin) -> SettingOrigin:

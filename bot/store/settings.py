@@ -16,10 +16,10 @@ from sqlalchemy import (
     or_,
     select,
     text,
-    update,
 )
 
 from bot.chat.messages import JsonValue, Scope, SettingChange, StoredSettings
+from bot.errors import SettingChanged
 from bot.store.columns import storable
 from bot.store.connecting.binding import OnTransactions, reads, writes
 from bot.store.tables import SettingChangeRow, SettingValueRow
@@ -66,32 +66,58 @@ def stored(connection: Connection, scopes: Scopes) -> StoredSettings:
 
 
 def change(
-    connection: Connection, scope: Scope, scope_id: str, key: str, value: JsonValue, *, by: str
+    connection: Connection,
+    scope: Scope,
+    scope_id: str,
+    key: str,
+    value: JsonValue,
+    *,
+    by: str,
+    formerly: Sequence[str] = (),
+    seen: int | None = None,
 ) -> SettingChange:
-    """Set a value (None resets it) and write down the change."""
+    """Set a value (None resets it) and write down the change. See the port."""
     place = {"scope": scope.value, "scope_id": scope_id, "key": key}
     value = _storable_value(value)
     if is_postgres(connection):
         # One change at a time, so that each knows what it replaces; readers don't wait.
         connection.execute(text("LOCK TABLE setting_values IN EXCLUSIVE MODE"))
+    keys = [key, *formerly]
+    if seen is not None:
+        latest = newest(connection, scope, scope_id, keys)
+        if seen != (latest.change_id if latest else 0):
+            raise SettingChanged(f"Somebody else has changed `{key}` meanwhile.", "Look again.")
     here = (
         (SettingValueRow.scope == place["scope"])
         & (SettingValueRow.scope_id == place["scope_id"])
-        & (SettingValueRow.key == place["key"])
+        & SettingValueRow.key.in_(keys)
     )
-    old = connection.scalar(select(SettingValueRow.value).where(here))
-    if value is None:
-        connection.execute(delete(SettingValueRow).where(here))
-    elif old is None:
+    rows = connection.execute(select(SettingValueRow.key, SettingValueRow.value).where(here))
+    stood = {row.key: row.value for row in rows}
+    old = next((stood[name] for name in keys if name in stood), None)
+    connection.execute(delete(SettingValueRow).where(here))
+    if value is not None:
         connection.execute(insert(SettingValueRow).values(**place, value=value))
-    else:
-        connection.execute(update(SettingValueRow).where(here).values(value=value))
     written = connection.execute(
         insert(SettingChangeRow)
         .values(**place, old=old, new=value, changed_by=by, changed_at=now())
         .returning(*SettingChangeRow.__table__.columns)
     )
     return to_change(written.one())
+
+
+def newest(
+    connection: Connection, scope: Scope, scope_id: str, keys: Sequence[str]
+) -> SettingChange | None:
+    """The newest change of a setting in one scope; `keys` are its names."""
+    chosen = (
+        select(SettingChangeRow.__table__)
+        .where(_within(SettingChangeRow, [(scope, scope_id)]), SettingChangeRow.key.in_(keys))
+        .order_by(SettingChangeRow.id.desc())
+        .limit(1)
+    )
+    row = connection.execute(chosen).first()
+    return None if row is None else to_change(row)
 
 
 def changes(connection: Connection, scopes: Scopes, *, limit: int = 20) -> list[SettingChange]:
@@ -142,6 +168,7 @@ class SqlSettings(OnTransactions):
     values = reads(values)
     stored = reads(stored)
     change = writes(change)
+    newest = reads(newest)
     changes = reads(changes)
     change_by_id = reads(change_by_id)
     revision = reads(revision)

@@ -4,17 +4,29 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.chat.definitions import DEFINITIONS, definition_of, in_words
-from bot.chat.messages import ChannelKey, JsonValue, Scope, SettingChange
-from bot.chat.settings import MODEL, PERSONA, SettingOrigin
+from bot.chat.definitions import DEFINITIONS, current_key, definition_of, former_keys
+from bot.chat.messages import ChannelKey, Scope, SettingChange
+from bot.chat.setting_definition import require_scope
 from cogs.client import CaduceusBot
 from cogs.commands.personas.finding import CHOICES, complete_persona
-from cogs.interactions import Interaction, channel_of, require_scope
-from cogs.platform import key_of
+from cogs.commands.setting_panel.looks import (
+    by_whom,
+    cut,
+    describe_one,
+    fitting,
+    line_of_change,
+    lines_by_theme,
+    name_of,
+    source,
+    values_of_change,
+)
+from cogs.commands.setting_panel.panel import open_panel, submitted
+from cogs.commands.setting_panel.place import require_setter, setter_of
+from cogs.interactions import Interaction, channel_of
+from cogs.platform import NOBODY, key_of
 
-SHOWN_CHARACTERS = 100  # of a long value in a list
-DESCRIPTION_CHARACTERS = 4096
 CHANGES_SHOWN = 20
+VALUE_CHARACTERS = 600  # of one value, in an answer
 LARGEST_INTEGER = 2**53 - 1  # that a command's option takes
 
 SCOPES = [
@@ -24,9 +36,12 @@ SCOPES = [
 
 
 async def complete_key(_interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
-    """The settings whose key or help holds what was typed, keys first."""
-    typed = typed.casefold().strip()
-    keys = [key for key in DEFINITIONS if typed in key]
+    """The settings that what was typed may mean: by their keys, old ones too, then their help."""
+    typed = "_".join(typed.casefold().split())
+    names = {key: [key, *former_keys(key)] for key in DEFINITIONS}
+    keys = [key for key in DEFINITIONS if any(name.startswith(typed) for name in names[key])]
+    keys += [key for key in DEFINITIONS if any(typed in name for name in names[key])]
+    typed = typed.replace("_", " ")
     keys += [key for key, d in DEFINITIONS.items() if typed in d.help.casefold()]
     return [
         app_commands.Choice(name=f"{key}: {DEFINITIONS[key].help}"[:100], value=key)
@@ -36,7 +51,8 @@ async def complete_key(_interaction: Interaction, typed: str) -> list[app_comman
 
 async def complete_value(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """What the chosen setting takes."""
-    definition = DEFINITIONS.get(str(getattr(interaction.namespace, "key", "")))
+    key = str(getattr(interaction.namespace, "key", "")).strip().lower()
+    definition = DEFINITIONS.get(current_key(key))
     if definition is None:
         return []
     if definition.kind == "persona":
@@ -70,8 +86,7 @@ class SettingsCommands(
             origin = next(o for o in origins if o.definition.key == wanted)
             embed = describe_one(origin)
         else:
-            lines = [line_of(origin) for origin in origins]
-            embed = discord.Embed(title="Settings here", description=fitting(lines))
+            embed = discord.Embed(title="Settings here", description=lines_by_theme(origins))
         await interaction.followup.send(embed=embed, ephemeral=True)
 
     @app_commands.command()
@@ -88,15 +103,15 @@ class SettingsCommands(
         """Change a setting of this channel or the whole server."""
         where = Scope(scope)
         definition = definition_of(key)
-        require_scope(interaction, where)
+        require_setter(interaction, definition, where)
         channel = key_of(channel_of(interaction))
         await interaction.response.defer(ephemeral=True, thinking=True)
+        before = await self._cascade.newest(channel, where, key)
         change = await self._cascade.set(channel, where, key, value, by=str(interaction.user.id))
-        new = cut(await self._cascade.show(channel, definition, change.new), 1500)
-        await interaction.followup.send(
-            f"`{definition.key}` is now {new} for {name_of(where)}. "
-            f"(`/settings undo {change.change_id}` takes it back.)",
-            ephemeral=True,
+        _, new = await self._values_of(channel, change)
+        replaced = await self._replaced(channel, change, before)
+        await self._answer(
+            interaction, f"`{definition.key}` is now {new} for {name_of(where)}.{replaced}", change
         )
 
     @app_commands.command()
@@ -109,18 +124,33 @@ class SettingsCommands(
         """Take a value back, so that the server's or the bot's own holds again."""
         where = Scope(scope)
         definition = definition_of(key)
-        require_scope(interaction, where)
+        require_setter(interaction, definition, where)
         channel = key_of(channel_of(interaction))
         await interaction.response.defer(ephemeral=True, thinking=True)
+        before = await self._cascade.newest(channel, where, key)
         change = await self._cascade.reset(channel, where, key, by=str(interaction.user.id))
         origins = await self._cascade.explain(channel)
         now = next(o for o in origins if o.definition.key == definition.key)
-        await interaction.followup.send(
+        shown = discord.utils.escape_markdown(cut(now.shown, VALUE_CHARACTERS))
+        replaced = await self._replaced(channel, change, before)
+        await self._answer(
+            interaction,
             f"`{definition.key}` is no longer set for {name_of(where)}; here it is now "
-            f"{cut(now.shown, 1500)} ({source(now)}). "
-            f"(`/settings undo {change.change_id}` takes it back.)",
-            ephemeral=True,
+            f"{shown} ({source(now)}).{replaced}",
+            change,
         )
+
+    @app_commands.command()
+    async def panel(self, interaction: Interaction) -> None:
+        """See and change settings with buttons and lists."""
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        drawing = await open_panel(interaction)
+        await interaction.followup.send(embeds=drawing.embeds, view=drawing.view, ephemeral=True)
+
+    @commands.Cog.listener()
+    async def on_interaction(self, interaction: Interaction) -> None:
+        """Hear of the panel's forms, also of those that were opened before a restart."""
+        await submitted(interaction)
 
     @app_commands.command()
     async def history(self, interaction: Interaction) -> None:
@@ -128,7 +158,7 @@ class SettingsCommands(
         channel = key_of(channel_of(interaction))
         await interaction.response.defer(ephemeral=True, thinking=True)
         changes = await self._cascade.history(channel, limit=CHANGES_SHOWN)
-        lines = [await self._line_of_change(channel, change) for change in changes]
+        lines = [await line_of_change(self._cascade, channel, change) for change in changes]
         embed = discord.Embed(
             title="Changes", description=fitting(lines) if lines else "Nothing was changed yet."
         )
@@ -143,88 +173,40 @@ class SettingsCommands(
         channel = key_of(channel_of(interaction))
         await interaction.response.defer(ephemeral=True, thinking=True)
         found = await self._cascade.change(channel, id)
-        require_scope(interaction, found.scope)
+        before = None
+        if (key := current_key(found.key)) in DEFINITIONS:
+            require_setter(interaction, DEFINITIONS[key], found.scope)
+            before = await self._cascade.newest(channel, found.scope, key)
+        else:
+            is_direct = channel.guild_id is None
+            require_scope(setter_of(interaction), found.scope, is_direct=is_direct)
         change = await self._cascade.undo(channel, id, by=str(interaction.user.id))
+        line = await line_of_change(self._cascade, channel, change)
+        said = f"Change {id} is taken back: {line}"
+        if before is not None and before.change_id != id:
+            said += f"\nIt was not the newest: this replaces change {before.change_id}, "
+            said += f"{by_whom(before)}."
+        await interaction.followup.send(said, ephemeral=True, allowed_mentions=NOBODY)
+
+    async def _answer(self, interaction: Interaction, line: str, change: SettingChange) -> None:
         await interaction.followup.send(
-            f"Change {id} is taken back: {await self._line_of_change(channel, change)}",
+            f"{line} (`/settings undo {change.change_id}` takes it back.)",
             ephemeral=True,
+            allowed_mentions=NOBODY,
         )
 
-    async def _line_of_change(self, channel: ChannelKey, change: SettingChange) -> str:
-        old, new = [
-            await self._value_of_change(channel, change.key, value)
-            for value in (change.old, change.new)
-        ]
-        return line_of_change(change, old, new)
+    async def _values_of(self, channel: ChannelKey, change: SettingChange) -> tuple[str, str]:
+        old, new = await values_of_change(self._cascade, channel, change)
+        escape = discord.utils.escape_markdown
+        return escape(cut(old, VALUE_CHARACTERS)), escape(cut(new, VALUE_CHARACTERS))
 
-    async def _value_of_change(self, channel: ChannelKey, key: str, value: JsonValue) -> str:
-        if value is None:
-            return "not set"
-        definition = DEFINITIONS.get(key)
-        if definition is None:  # a setting of an earlier version; its history stays readable
-            return in_words(value)
-        return await self._cascade.show(channel, definition, value)
-
-
-def line_of(origin: SettingOrigin) -> str:
-    """A setting in a list."""
-    definition = origin.definition
-    value = cut(origin.shown, SHOWN_CHARACTERS)
-    return f"`{definition.key}` {discord.utils.escape_markdown(value)} · {source(origin)}"
-
-
-def describe_one(origin: SettingOrigin) -> discord.Embed:
-    """A setting in full."""
-    definition = origin.definition
-    embed = discord.Embed(
-        title=definition.key,
-        description=cut(origin.shown, DESCRIPTION_CHARACTERS),
-    )
-    embed.add_field(name="Comes from", value=source(origin))
-    embed.add_field(name="Takes", value=definition.range_text)
-    embed.add_field(name="What it does", value=definition.help, inline=False)
-    return embed
-
-
-def line_of_change(change: SettingChange, old: str, new: str) -> str:
-    """A change in a list, with its values as people read them."""
-    when = discord.utils.format_dt(change.changed_at, "R")
-    values = f"{cut(old, SHOWN_CHARACTERS)} → {cut(new, SHOWN_CHARACTERS)}"
-    text = discord.utils.escape_markdown(values)
-    who = f"<@{change.changed_by}>" if change.changed_by.isdecimal() else change.changed_by
-    where = name_of(change.scope)
-    key = f"`{change.key}`" if change.key in DEFINITIONS else f"`{change.key}` (no longer there)"
-    return f"**{change.change_id}** {key} {text} for {where}, by {who} {when}"
-
-
-def name_of(scope: Scope) -> str:
-    """Whose setting."""
-    return {Scope.OWNER: "the bot", Scope.GUILD: "the server", Scope.CHANNEL: "this channel"}[scope]
-
-
-def source(origin: SettingOrigin) -> str:
-    """Where a value comes from."""
-    if origin.origin is None:
-        return "default"
-    return {
-        MODEL: "the model's own",
-        PERSONA: "the persona's own",
-        Scope.OWNER: "set by the bot's owner",
-        Scope.GUILD: "set for the server",
-        Scope.CHANNEL: "set for this channel",
-    }[origin.origin]
-
-
-def cut(text: str, limit: int) -> str:
-    """At most `limit` characters."""
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
-
-
-def fitting(lines: list[str]) -> str:
-    """As many lines as an embed takes."""
-    text = ""
-    for line in lines:
-        if len(text) + len(line) > DESCRIPTION_CHARACTERS - 1:
-            break
-        text += f"{line}\n"
-    return text
+    async def _replaced(
+        self, channel: ChannelKey, change: SettingChange, before: SettingChange | None
+    ) -> str:
+        """What a change has replaced: nobody's change is lost in silence."""
+        if change.old is None:
+            return ""
+        old, _ = await self._values_of(channel, change)
+        is_known = before is not None and before.new == change.old
+        made = f", set {by_whom(before)}" if before is not None and is_known else ""
+        return f" It was {old}{made}."

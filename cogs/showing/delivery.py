@@ -5,10 +5,12 @@ import bisect
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import discord
 
+from bot.chat.definitions import ChannelSettings
 from bot.chat.messages import ChannelKey, Turn
 from bot.chat.talk.conversations import Reply
 from bot.chat.talk.generation import Anew
@@ -40,8 +42,29 @@ def running_controls(turn: Turn) -> Controls:
     return Controls(turn.turn_id, is_running=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a channel's replies are shown, by its settings."""
+
+    streams: bool = True  # while they are written; else once they are whole
+    has_buttons: bool = True
+
+    @classmethod
+    def of(cls, settings: ChannelSettings) -> "Manner":
+        """As the settings in force say."""
+        return cls(settings.streaming == "on", settings.buttons == "on")
+
+    def finished(self, turn: Turn) -> Controls | None:
+        """The buttons of a turn that is written, if any."""
+        return finished_controls(turn) if self.has_buttons else None
+
+    def running(self, turn: Turn) -> Controls | None:
+        """The button of a turn that is being written, if any."""
+        return running_controls(turn) if self.has_buttons else None
+
+
 def pieces_of(
-    text: str, controls: Controls, first_characters: int = MESSAGE_CHARACTERS
+    text: str, controls: Controls | None, first_characters: int = MESSAGE_CHARACTERS
 ) -> list[Post]:
     """A turn's text as messages, the last of which carries the buttons."""
     contents = split_message(text, first_limit=first_characters) if text.strip() else []
@@ -74,6 +97,7 @@ class Delivery:
         budget: RequestBudget,
         pace: Pace,
         on_gone: Callable[[ChannelKey, Sequence[str]], Awaitable[object]],
+        manner: Manner,
     ) -> None:
         """`on_gone` hears of messages that turn out to be deleted."""
         self._reply = reply
@@ -82,6 +106,7 @@ class Delivery:
         self._channel = channel
         self._budget = budget
         self._pace = pace
+        self._manner = manner
         self._text = reply.text_before
         self._had_messages = not screen.is_empty
         self._is_rewriting = self._had_messages and not reply.text_before
@@ -142,16 +167,17 @@ class Delivery:
     async def _wait_for_text(self) -> None:
         """Until there is something to show, or nothing will come; says so when it takes long."""
         pace = self._pace
-        if not self._screen.is_empty and not await self._comes(pace.first_text_seconds):
+        is_rewritten = not self._screen.is_empty and self._manner.has_buttons
+        shows = self._comes if self._manner.streams else self._ends
+        if is_rewritten and not await shows(pace.first_text_seconds):
             with contextlib.suppress(*WRITE_ERRORS):  # a button less; the reply comes all the same
                 await self._screen.set_controls(running_controls(self._reply.turn))
         expected = self._reply.expected_wait_seconds
         if not await self._comes(0.0 if expected >= pace.busy_seconds else pace.busy_seconds):
             await self._say_busy(expected)
             await self._comes(None)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(pace.first_text_seconds):
-                await self._end()  # a short reply is best shown whole
+        # A short reply is best shown whole, and any where it isn't to be seen growing.
+        await self._ends(pace.first_text_seconds if self._manner.streams else None)
 
     async def _comes(self, seconds: float | None) -> bool:
         """Wait for text or the end; False when neither comes in time."""
@@ -165,7 +191,7 @@ class Delivery:
     async def _say_busy(self, expected: float) -> None:
         wait = f"about {expected:.0f} s" if expected >= 1 else "a moment"
         line = f"⏳ The model is busy; your answer takes {wait} longer."
-        controls = running_controls(self._reply.turn) if self._screen.is_empty else None
+        controls = self._manner.running(self._reply.turn) if self._screen.is_empty else None
         try:
             self._notice = await self._screen.send_line(line, controls)
         except WRITE_ERRORS as error:
@@ -174,10 +200,14 @@ class Delivery:
             return
         self._screen.adopt(self._notice, line, controls)
 
-    async def _end(self) -> None:
-        while not self._done:
-            self._changed.clear()
-            await self._changed.wait()
+    async def _ends(self, seconds: float | None = None) -> bool:
+        """Wait for the end; False when it doesn't come in time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not self._done:
+                    self._changed.clear()
+                    await self._changed.wait()
+        return self._done
 
     async def _write_to_the_end(self) -> None:
         notice = self._notice
@@ -195,7 +225,7 @@ class Delivery:
                 if is_last or self._screen.is_empty or isinstance(error, discord.NotFound):
                     raise
                 _log.warning("An edit was refused, the last one is still to come: %s", error)
-                await self._end()
+                await self._ends()
                 continue
             if is_written:
                 await self._report()
@@ -215,7 +245,7 @@ class Delivery:
         if self._reply.left is not None:
             return []
         turn = self._reply.turn
-        controls = finished_controls(turn) if self._done else running_controls(turn)
+        controls = self._manner.finished(turn) if self._done else self._manner.running(turn)
         return pieces_of(self._text, controls, self._screen.first_characters)
 
     async def _report(self) -> None:
@@ -275,19 +305,21 @@ class Delivery:
         """Where nothing new came, the old text stays, with its buttons."""
         if self._has_new_text or not self._had_messages or self._screen.is_empty:
             return
+        if not self._manner.has_buttons:
+            return
         restore = partial(self._screen.set_controls, finished_controls(self._reply.turn))
         with contextlib.suppress(*WRITE_ERRORS):
             await persistently(restore, self._pace.retry_seconds)
 
 
 async def show_turn(
-    screen: Screen, turn: Turn, pace: Pace, is_outdated: Callable[[], bool]
+    screen: Screen, turn: Turn, pace: Pace, manner: Manner, is_outdated: Callable[[], bool]
 ) -> list[str]:
     """Bring a turn's messages to its text, whole; returns their ids. Raises WRITE_ERRORS.
 
     Writes nothing more once `is_outdated`.
     """
-    pieces = pieces_of(turn.text, finished_controls(turn), screen.first_characters)
+    pieces = pieces_of(turn.text, manner.finished(turn), screen.first_characters)
     wanted = partial(_unless, is_outdated, pieces)
     step = partial(screen.step, wanted, Urgency.REPLY, None)
     while await persistently(step, pace.retry_seconds):

@@ -103,9 +103,9 @@ class Screen:
                 await self._write(index, pieces[index])
         return True
 
-    async def set_controls(self, controls: Controls) -> None:
-        """Change the buttons of the last message, leaving its text."""
-        if not self._posted or self._posted[-1].controls == controls:
+    async def set_controls(self, controls: Controls | None) -> None:
+        """Change the buttons of the last message, or take them away, leaving its text."""
+        if not self._posted or (controls and self._posted[-1].controls == controls):
             return
         last = self._posted[-1]
         await self._pacer.turn(edit=True)

@@ -18,7 +18,7 @@ from cogs.platform import (
     may_send_in,
     persistently,
 )
-from cogs.showing.delivery import Delivery, finished_controls, pieces_of, show_turn
+from cogs.showing.delivery import Delivery, Manner, pieces_of, show_turn
 from cogs.showing.pacing import Pace, Pacers
 from cogs.showing.request_budget import RequestBudget
 from cogs.showing.screen import Screen
@@ -93,11 +93,12 @@ class Serving:
         try:
             screen = await self._screen(turn, channel, nonce)
             room = screen.first_characters
-            pieces = pieces_of(turn.text, finished_controls(turn), room) if reads_so else []
+            manner = await self._manner(turn)
+            pieces = pieces_of(turn.text, manner.finished(turn), room) if reads_so else []
             if len(pieces) == len(turn.message_ids):
                 screen.assume([piece.content for piece in pieces])
             with self._at_work():
-                await self._show(turn, screen)
+                await self._show(turn, screen, manner)
         except NotFound:  # deleted meanwhile, with the messages that it was known to have
             return
         finally:
@@ -120,14 +121,15 @@ class Serving:
         except CaduceusError as error:
             _log.error("What is left of a reply in %s is not shown: %s", channel.id, error)
 
-    async def _show(self, turn: Turn, screen: Screen) -> None:
+    async def _show(self, turn: Turn, screen: Screen, manner: Manner) -> None:
         turn_id = turn.turn_id
         known = len(turn.message_ids)
         try:
             while True:
                 self._showing[turn_id] = False
                 turn = await self._conversations.history.turn(turn_id)
-                ids = await show_turn(screen, turn, self._pace, partial(self._is_outdated, turn))
+                is_outdated = partial(self._is_outdated, turn)
+                ids = await show_turn(screen, turn, self._pace, manner, is_outdated)
                 if self._is_written(turn):
                     return
                 if not self._showing[turn_id] and await self._conversations.placed(turn, ids):
@@ -148,7 +150,7 @@ class Serving:
     async def refresh_controls(self, turn: Turn, channel: Channel) -> None:
         """Give a turn's last message the buttons of a turn that is written."""
         screen = await self._screen(turn, channel)
-        await screen.set_controls(finished_controls(turn))
+        await screen.set_controls((await self._manner(turn)).finished(turn))
 
     async def close(self) -> None:
         """No new replies; running ones end and are shown. A second call hurries."""
@@ -183,6 +185,9 @@ class Serving:
             message_ids=turn.message_ids,
             first_characters=await speech.first_characters(),
         )
+
+    async def _manner(self, turn: Turn) -> Manner:
+        return Manner.of(await self._conversations.settings.resolve(turn.channel))
 
     def _start(self, channel_id: str) -> None:
         task = asyncio.create_task(self._work(channel_id), name=f"serve {channel_id}")
@@ -240,12 +245,13 @@ class Serving:
         self, reply: Reply, channel: Channel, nonce: str, question: Turn | None = None
     ) -> None:
         try:
+            manner = await self._manner(reply.turn)
             screen = await self._screen(reply.turn, channel, nonce, question)
         except BaseException as error:
             await reply.end(error)  # else its channel would stay locked
             raise
         on_gone = self._conversations.deleted
-        await Delivery(reply, screen, channel, self._budget, self._pace, on_gone).run()
+        await Delivery(reply, screen, channel, self._budget, self._pace, on_gone, manner).run()
 
     async def _say(self, channel: Channel, line: str) -> None:
         voice = BotVoice(channel, self._view_of, nonce=secrets.token_hex(8))

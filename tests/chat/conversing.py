@@ -11,10 +11,11 @@ from given_personas import GivenPersonas
 from bot.chat.engines import Engines
 from bot.chat.messages import ChannelKey, IncomingMessage, JsonValue, QuotedMessage, Speaker, Turn
 from bot.chat.persona import Persona
-from bot.chat.ports import History, SettingsStore
+from bot.chat.ports import History
 from bot.chat.prompt.recollection import MemoryTeller
 from bot.chat.roleplay.lore import LoreShelf
 from bot.chat.roleplay.scenes.keeping import Scenes
+from bot.chat.setting_store import SettingsStore
 from bot.chat.settings import SettingsCascade
 from bot.chat.talk.casting import Casts
 from bot.chat.talk.conversations import Conversations, Heard

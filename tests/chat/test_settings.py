@@ -1,6 +1,7 @@
 """Settings: what is accepted, whose value holds, and what was changed when."""
 
 import math
+import re
 from dataclasses import fields
 
 import pytest
@@ -10,20 +11,21 @@ from given_personas import GivenPersonas
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bot.chat.definitions import (
-    DEFINITIONS,
-    TEXT_CHARACTERS,
-    WORD_CHARACTERS,
-    WORDS,
-    ChannelSettings,
-    SettingDefinition,
-    definition_of,
-)
+from bot.chat import definitions
+from bot.chat.definitions import DEFINITIONS, THEMES, ChannelSettings, definition_of
 from bot.chat.messages import ChannelKey, JsonValue, Scope
 from bot.chat.persona import Persona, PersonaSampling
 from bot.chat.personas.homes import EveryHome
+from bot.chat.setting_definition import (
+    TEXT_CHARACTERS,
+    WORD_CHARACTERS,
+    WORDS,
+    InDirect,
+    Setter,
+    SettingDefinition,
+)
 from bot.chat.settings import MODEL, SettingsCascade
-from bot.errors import ChannelSettingError, NotFound
+from bot.errors import ChannelSettingError, NotAllowed, NotFound, SettingChanged
 from bot.store.settings import SqlSettings
 
 GUILD = "1"
@@ -51,6 +53,14 @@ def values_of(definition: SettingDefinition) -> st.SearchStrategy[JsonValue]:
         case "words":
             word = text.map(lambda word: word.replace(",", "").strip()).filter(bool)
             return st.lists(word, min_size=1, max_size=WORDS, unique=True)
+        case "roles":
+            name = text.map(lambda word: re.sub("[,@<>]", "", word).strip()).filter(bool)
+            mention = st.builds("<@{}{}>".format, st.sampled_from(["", "&"]), st.integers(1, 2**63))
+            return st.lists(name | mention, min_size=1, max_size=WORDS, unique=True)
+        case "hours":
+            clock = st.times().map("{:%H:%M}".format)
+            hours = st.tuples(clock, clock).filter(lambda pair: pair[0] != pair[1]).map("-".join)
+            return st.builds("{} {}".format, hours, st.sampled_from(["UTC", "Asia/Tokyo"]))
         case _:
             return text.map(str.strip).filter(bool)
 
@@ -115,6 +125,13 @@ def test_numbers_out_of_range_are_refused(definition: SettingDefinition, number:
         ("wake_words", "Ada, , hey ada ,Ada", ["Ada", "hey ada"]),
         ("instructions", "  Be brief.\nBe kind. ", "Be brief.\nBe kind."),
         ("instructions", "zero\0 and half\ud800", "zero and half?"),
+        ("quiet_hours", "22-7 europe/berlin", "22:00-07:00 Europe/Berlin"),
+        ("allowed_roles", "<@&1> <@!2>,<@3>", ["<@&1>", "<@2>", "<@3>"]),
+        (
+            "allowed_roles",
+            " @Trusted , 123456789012345678, The Crew",
+            [*("Trusted", "123456789012345678", "The Crew")],
+        ),
     ],
 )
 def test_what_people_type(key: str, text: str, value: JsonValue) -> None:
@@ -149,6 +166,10 @@ def test_what_people_type(key: str, text: str, value: JsonValue) -> None:
         ("wake_words", "w" * (WORD_CHARACTERS + 1)),
         ("instructions", " "),
         ("instructions", "x" * (TEXT_CHARACTERS + 1)),
+        ("quiet_hours", "at night"),
+        ("quiet_hours", "22:00-07:00 Europe/Atlantis"),
+        ("allowed_roles", "@, ,"),
+        ("allowed_roles", "".join(f"<@{number}>" for number in range(WORDS + 1))),
     ],
 )
 def test_what_is_refused(key: str, text: str) -> None:
@@ -169,6 +190,56 @@ def test_every_key_is_defined_once_with_the_same_default() -> None:
         assert definition.range_text
         if default not in ("", []):
             assert definition.check(default) == default
+
+
+def test_every_setting_stands_on_one_page_and_a_page_fits_a_list() -> None:
+    listed = [key for keys in THEMES.values() for key in keys]
+    assert sorted(listed) == sorted(DEFINITIONS)
+    assert max(map(len, THEMES.values())) <= 25
+    assert len(THEMES) <= 25
+
+
+NOBODY = Setter()
+CHANNELS = Setter(manages_channel=True)
+SERVER = Setter(manages_server=True)
+OWNER = Setter(is_owner=True)
+
+
+@pytest.mark.parametrize(
+    ("key", "setter", "scope", "is_direct", "allowed"),
+    [
+        ("top_k", NOBODY, Scope.CHANNEL, False, False),
+        ("top_k", CHANNELS, Scope.CHANNEL, False, True),
+        ("top_k", CHANNELS, Scope.GUILD, False, False),
+        ("top_k", SERVER, Scope.CHANNEL, False, True),
+        ("top_k", SERVER, Scope.GUILD, False, True),
+        ("top_k", OWNER, Scope.GUILD, False, True),
+        ("top_k", OWNER, Scope.OWNER, False, False),
+        ("top_k", NOBODY, Scope.CHANNEL, True, True),
+        ("top_k", OWNER, Scope.GUILD, True, False),
+        ("rate_limit", CHANNELS, Scope.CHANNEL, False, True),
+        ("rate_limit", NOBODY, Scope.CHANNEL, True, False),
+        ("channel_rate_limit", NOBODY, Scope.CHANNEL, True, False),
+        ("daily_tokens", NOBODY, Scope.CHANNEL, True, False),
+        ("daily_tokens", OWNER, Scope.CHANNEL, True, True),
+        ("allowed_roles", NOBODY, Scope.CHANNEL, True, False),
+        ("answer_bots", OWNER, Scope.CHANNEL, True, False),
+    ],
+)
+def test_a_definition_says_who_may_set_it(
+    key: str, setter: Setter, scope: Scope, is_direct: bool, allowed: bool
+) -> None:
+    definition = definition_of(key)
+    if allowed:
+        definition.require_setter(setter, scope, is_direct=is_direct)
+        return
+    with pytest.raises(NotAllowed):
+        definition.require_setter(setter, scope, is_direct=is_direct)
+
+
+def test_what_protects_the_machine_is_the_owners_in_a_direct_message() -> None:
+    owners = {key for key, one in DEFINITIONS.items() if one.in_direct is InDirect.OWNER}
+    assert owners == {"rate_limit", "channel_rate_limit", "daily_tokens"}
 
 
 def test_sampling_takes_its_part() -> None:
@@ -419,3 +490,70 @@ async def test_unknown_keys_and_bad_values_change_nothing(
     with pytest.raises(ChannelSettingError):
         await cascade.set(HERE, Scope.CHANNEL, "top_k", "lots", by="mod")
     assert await store.revision() == 0
+
+
+@pytest.fixture
+def renamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if top_k had been called `best_words`, and before that `top`."""
+    monkeypatch.setattr(definitions, "RENAMED", {"top": "best_words", "best_words": "top_k"})
+
+
+@pytest.mark.usefixtures("renamed")
+async def test_what_is_stored_under_an_old_name_holds_under_the_new_one(
+    cascade: SettingsCascade, store: SqlSettings
+) -> None:
+    await store.change(Scope.GUILD, "discord:1", "top", 5, by="an older version")
+    assert (await cascade.resolve(HERE)).top_k == 5
+    origins = {o.definition.key: (o.value, o.origin) for o in await cascade.explain(HERE)}
+    assert origins["top_k"] == (5, Scope.GUILD)
+    await store.change(Scope.GUILD, "discord:1", "top_k", 6, by="a newer version")
+    assert (await cascade.resolve(HERE)).top_k == 6
+    await store.change(Scope.CHANNEL, "discord:100", "best_words", 7, by="an older version")
+    assert (await cascade.resolve(HERE)).top_k == 7
+
+
+@pytest.mark.usefixtures("renamed")
+async def test_a_change_replaces_what_stands_under_the_old_name(
+    cascade: SettingsCascade, store: SqlSettings
+) -> None:
+    old = await store.change(Scope.CHANNEL, "discord:100", "top", 5, by="an older version")
+    assert definition_of("Best_Words").key == "top_k"
+    newest = await cascade.newest(HERE, Scope.CHANNEL, "top_k")
+    assert newest == old
+    change = await cascade.set(HERE, Scope.CHANNEL, "top", "8", by="mod", seen=old.change_id)
+    assert (change.key, change.old, change.new) == ("top_k", 5, 8)
+    await cascade.reset(HERE, Scope.CHANNEL, "top_k", by="mod")
+    assert (await cascade.resolve(HERE)).top_k == 9
+    undone = await cascade.undo(HERE, change.change_id, by="mod")
+    assert (undone.key, undone.new) == ("top_k", 5)
+    with pytest.raises(NotFound):
+        await cascade.undo(
+            HERE, (await store.change(Scope.CHANNEL, "discord:100", "x", 1, by="")).change_id, by=""
+        )
+
+
+async def test_who_has_not_seen_the_newest_change_changes_nothing(
+    cascade: SettingsCascade,
+) -> None:
+    first = await cascade.set(HERE, Scope.CHANNEL, "top_k", "5", by="mod", seen=0)
+    for attempt in (
+        cascade.set(HERE, Scope.CHANNEL, "top_k", "6", by="eve", seen=0),
+        cascade.reset(HERE, Scope.CHANNEL, "top_k", by="eve", seen=first.change_id + 1),
+    ):
+        with pytest.raises(SettingChanged):
+            await attempt
+    assert await cascade.revision() == first.change_id
+    # What others change elsewhere, or of other settings, is no reason.
+    await cascade.set(HERE, Scope.GUILD, "top_k", "7", by="eve")
+    await cascade.set(HERE, Scope.CHANNEL, "top_p", "1", by="eve")
+    await cascade.set(HERE, Scope.CHANNEL, "top_k", "6", by="mod", seen=first.change_id)
+
+
+async def test_what_holds_in_the_server_is_told_without_the_channels_own(
+    cascade: SettingsCascade,
+) -> None:
+    await cascade.set(HERE, Scope.GUILD, "top_k", "7", by="mod")
+    await cascade.set(HERE, Scope.CHANNEL, "top_k", "5", by="mod")
+    for scope, value in ((Scope.CHANNEL, 5), (Scope.GUILD, 7)):
+        found = {o.definition.key: o.value for o in await cascade.explain(HERE, scope)}
+        assert found["top_k"] == value

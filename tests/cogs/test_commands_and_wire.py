@@ -59,6 +59,7 @@ EXPECTED = {
     "settings set",
     "settings reset",
     "settings history",
+    "settings panel",
     "settings undo",
     "status",
 }

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from bot.chat.messages import JsonValue, Scope
+from bot.errors import SettingChanged
 from bot.store.database import Database
 
 GUILD = (Scope.GUILD, "discord:1")
@@ -70,3 +71,45 @@ async def test_changes_at_once_each_know_what_they_replaced(database: Database) 
     changes = list(reversed(await database.settings.changes([GUILD], limit=50)))
     assert len(changes) == 20
     assert [change.old for change in changes] == [None, *(change.new for change in changes[:-1])]
+
+
+async def test_of_two_programs_that_saw_the_same_one_alone_changes_it(
+    database: Database, database_url: str
+) -> None:
+    """Each is another process, as far as the database knows."""
+    other = await Database.open(database_url)
+    try:
+        seen = 0
+        for round_number in range(5):
+            made = await asyncio.gather(
+                *(
+                    each.settings.change(*GUILD, "top_k", 10 * round_number + n, by=by, seen=seen)
+                    for n, (each, by) in enumerate(
+                        [(database, "ann"), (other, "ben"), (database, "eve"), (other, "zoe")]
+                    )
+                ),
+                return_exceptions=True,
+            )
+            refused = [one for one in made if isinstance(one, SettingChanged)]
+            [done] = [one for one in made if not isinstance(one, BaseException)]
+            assert len(refused) == 3
+            newest = await other.settings.newest(*GUILD, ["top_k"])
+            assert newest == done
+            seen = done.change_id
+            for each in (database, other):  # what one sets, holds in the other at once
+                assert (await each.settings.values([GUILD]))[GUILD]["top_k"] == done.new
+        assert len(await database.settings.changes([GUILD])) == 5
+    finally:
+        await other.close()
+
+
+async def test_older_names_are_replaced_with_the_key(database: Database) -> None:
+    settings = database.settings
+    await settings.change(*GUILD, "top", 5, by="ann")
+    change = await settings.change(*GUILD, "top_k", 6, by="ben", formerly=["best", "top"])
+    assert (change.key, change.old, change.new) == ("top_k", 5, 6)
+    assert await settings.values([GUILD]) == {GUILD: {"top_k": 6}}
+    newest = await settings.newest(*GUILD, ["top"])
+    assert newest is not None
+    assert newest.new == 5
+    assert await settings.newest(*CHANNEL, ["top_k"]) is None

@@ -231,6 +231,7 @@ async def test_sampling_takes_effect_in_the_next_request(bench: Bench, visit: Vi
     await temperature.fill("1.25")
     await temperature.press("Enter")
     await expect(visit.page.locator('[data-key="temperature"] .origin')).to_contain_text("set")
+    await expect(visit.page.get_by_label("Retention days, slider")).to_have_count(0)
     slider = visit.page.get_by_label("Repetition penalty, slider")
     await slider.focus()
     await slider.press("ArrowRight")

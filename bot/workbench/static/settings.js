@@ -5,6 +5,9 @@ import { call } from "./api.js";
 
 const WIDE = matchMedia("(min-width: 80rem)");
 
+// Steps beyond which a slider hits no number that is meant: a slip would set days after which all is erased.
+const FINEST_SLIDER = 2048;
+
 const label = (key) => {
   const words = key.replaceAll("_", " ").replace(/\bp\b/, "P").replace(/\bk\b/, "K");
   return words[0].toUpperCase() + words.slice(1);
@@ -122,13 +125,14 @@ class Control {
     const step = setting.kind === "integer" ? 1 : 0.05;
     const number = el("input", { id: this.id, type: "number", className: "number", min: setting.minimum,
       max: setting.maximum, step: setting.kind === "integer" ? 1 : "any" });
+    number.addEventListener("change", () => this.changed(number.value));
+    if (setting.maximum > FINEST_SLIDER) return [number];
     const range = el("input", { id: `${this.id}-range`, type: "range", max: setting.maximum, step,
       min: setting.above_minimum ? setting.minimum + step : setting.minimum });
     range.setAttribute("aria-label", `${label(setting.key)}, slider`);
     range.addEventListener("input", () => (number.value = range.value));
     range.addEventListener("change", () => this.changed(range.value));
     number.addEventListener("input", () => (range.value = number.value));
-    number.addEventListener("change", () => this.changed(number.value));
     return [number, range];
   }
 

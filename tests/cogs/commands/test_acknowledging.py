@@ -1,7 +1,7 @@
 """Whatever a person does is acknowledged before anything is asked of the database."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import discord
 import pytest
 from discord import app_commands
 from making_cards import picture_bytes
+from panels import Panel
 from worlds import World, labels, talking
 
 from bot.chat.personas.guild.book_files import read_book_file
@@ -147,6 +148,27 @@ async def test_every_menu_and_button_acknowledges_before_it_asks_the_database(
             watch.begin()
             await world.alice.click(message, label="Undo")
             watch.end(f"Undo of {words}")
+
+
+async def test_every_control_of_the_panel_acknowledges_before_it_asks_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with talking(tmp_path) as world:
+        watch = Watch(world, monkeypatch)
+        panel = await Panel.open(world, world.chief, "trigger")
+        presses: list[tuple[str, Callable[[], Awaitable[object]]]] = [
+            ("a value", lambda: panel.choose("take", "off")),
+            ("Reset", lambda: panel.press("Reset")),
+            ("the server", lambda: panel.press("The whole server")),
+            ("a page", lambda: panel.choose("page", "sampling")),
+            ("a setting", lambda: panel.choose("pick", "top_k")),
+            ("a form", panel.open_form),
+            ("what is typed", lambda: world.chief.submit_modal(panel.result, {"value": "5"})),
+        ]
+        for what, press in presses:
+            watch.begin()
+            await press()
+            watch.end(what)
 
 
 async def test_a_completion_that_takes_too_long_offers_nothing(

@@ -1,0 +1,1 @@
+"""What `/settings` shows, and the panel that changes settings."""

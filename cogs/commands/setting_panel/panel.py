@@ -1,0 +1,192 @@
+"""The panel of settings, its opener's alone: what its controls do."""
+
+import re
+from typing import Any, Self
+
+import discord
+
+from bot.chat.messages import SettingChange
+from bot.errors import ChannelSettingError, NotAllowed, NotFound, SettingChanged
+from cogs.commands.library.asking import NOT_YOURS
+from cogs.commands.setting_panel.drawing import (
+    WANTED,
+    Drawing,
+    Overtaken,
+    chosen_and_others,
+    draw,
+)
+from cogs.commands.setting_panel.forms import SettingForm, typed_in
+from cogs.commands.setting_panel.looks import (
+    block,
+    by_whom,
+    cut,
+    name_of,
+    text_in,
+    values_of_change,
+)
+from cogs.commands.setting_panel.place import (
+    CONTROL,
+    FORM,
+    OLD,
+    OPEN_ANEW,
+    Place,
+    require_setter,
+)
+from cogs.interactions import Interaction, bot_of, channel_of, tell, told
+from cogs.platform import NOBODY, key_of
+
+SAID_CHARACTERS = 600  # of a value, in a line
+
+
+class PanelControl(discord.ui.DynamicItem[discord.ui.Item[Any]], template=CONTROL):
+    """A button or select of somebody's panel. It carries what it needs and survives a restart."""
+
+    def __init__(self, item: discord.ui.Item[Any]) -> None:
+        super().__init__(item)
+        match = re.fullmatch(CONTROL, self.custom_id)
+        assert match is not None  # noqa: S101 - the base class has seen to that
+        self.act = match["act"]
+        self.place = Place.of(match)
+
+    @classmethod
+    async def from_custom_id(
+        cls, _interaction: Interaction, item: discord.ui.Item[Any], _match: re.Match[str], /
+    ) -> Self:
+        """The control again, after a restart."""
+        return cls(item)
+
+    async def interaction_check(self, interaction: Interaction, /) -> bool:
+        """Only whose panel it is. A form can only be opened at once."""
+        if interaction.user.id != self.place.user_id:
+            await tell(interaction, NOT_YOURS)
+            return False
+        if self.act != "type":
+            await interaction.response.defer()
+        return True
+
+    async def callback(self, interaction: Interaction) -> None:
+        """Do what the control is for. What may be done is looked up anew each time."""
+        async with told(interaction):
+            await self._do(interaction, self.place)
+
+    async def _do(self, interaction: Interaction, place: Place) -> None:
+        values = [str(value) for value in getattr(self.item, "values", ())]
+        match self.act:
+            case "type":
+                require_setter(interaction, place.definition, place.scope)
+                current = text_in(interaction.message, place.definition.key)
+                await interaction.response.send_modal(SettingForm(place, current))
+            case "page" | "pick" if values:
+                await show(interaction, place.at(values[0]))
+            case "take" if values:
+                await change(interaction, place, values[0])
+            case "whom":
+                await change(interaction, place, await self._whom(interaction, place))
+            case "reset" | "clear":
+                await change(interaction, place, None)
+            case "again":
+                await change(interaction, place, text_in(interaction.message, WANTED))
+            case "scope" | "leave":
+                await show(interaction, place)
+            case _:
+                raise NotFound(OLD, OPEN_ANEW)
+
+    async def _whom(self, interaction: Interaction, place: Place) -> str | None:
+        """Whom a select holds now, with those that it could not show; None for nobody."""
+        chosen: list[str] = []
+        for one in getattr(self.item, "values", ()):
+            sign = "&" if isinstance(one, discord.Role) else ""
+            chosen.append(f"<@{sign}{one.id}>")
+        seen = text_in(interaction.message, place.definition.key)
+        stood = place.definition.parse(seen) if seen else []
+        _, others = chosen_and_others(interaction, stood)
+        return ", ".join([*chosen, *others]) or None
+
+
+async def open_panel(interaction: Interaction) -> Drawing:
+    """The panel's first page, for whoever asked."""
+    return await draw(interaction, Place(interaction.user.id), PanelControl)
+
+
+async def show(
+    interaction: Interaction, place: Place, said: str = "", overtaken: Overtaken | None = None
+) -> None:
+    """Draw the panel anew, in its own message. The interaction is acknowledged already."""
+    drawing = await draw(interaction, place, PanelControl, overtaken)
+    await interaction.edit_original_response(
+        content=cut(said, 2000) or None,
+        embeds=drawing.embeds,
+        view=drawing.view,
+        allowed_mentions=NOBODY,
+    )
+
+
+async def change(interaction: Interaction, place: Place, text: str | None) -> None:
+    """Set what was chosen or typed, or take it back (None), unless somebody was faster."""
+    definition, scope = place.definition, place.scope
+    channel = key_of(channel_of(interaction))
+    cascade = bot_of(interaction).conversations.settings
+    by = str(interaction.user.id)
+    try:
+        require_setter(interaction, definition, scope)
+        if text is None:
+            made = await cascade.reset(channel, scope, definition.key, by=by, seen=place.seen)
+        else:
+            made = await cascade.set(channel, scope, definition.key, text, by=by, seen=place.seen)
+    except SettingChanged:
+        await _say_who_was_faster(interaction, place, text)
+    except ChannelSettingError as error:
+        typed = f"\nYou typed:\n{block(cut(text, 1500))}" if text and len(text) > 40 else ""
+        await tell(interaction, f"{error}{typed}")
+    except NotAllowed:
+        await show(interaction, place)
+        raise
+    else:
+        _, new = await values_of_change(cascade, channel, made)
+        new = discord.utils.escape_markdown(cut(new, SAID_CHARACTERS))
+        now = "no longer set" if made.new is None else f"now {new}"
+        await show(
+            interaction,
+            place,
+            f"`{definition.key}` is {now} for {name_of(scope)}. "
+            f"(`/settings undo {made.change_id}` takes it back.)",
+        )
+
+
+async def submitted(interaction: Interaction) -> None:
+    """Hear of a form of the panel's that was submitted; of any other, do nothing."""
+    data: Any = interaction.data or {}
+    match = FORM.fullmatch(str(data.get("custom_id", "")))
+    if interaction.type is not discord.InteractionType.modal_submit or match is None:
+        return
+    place = Place.of(match)
+    if interaction.user.id != place.user_id:
+        await tell(interaction, NOT_YOURS)
+        return
+    await interaction.response.defer()
+    async with told(interaction):
+        await change(interaction, place, typed_in(data))
+
+
+async def _say_who_was_faster(interaction: Interaction, place: Place, wanted: str | None) -> None:
+    definition = place.definition
+    channel = key_of(channel_of(interaction))
+    cascade = bot_of(interaction).conversations.settings
+    newest = await cascade.newest(channel, place.scope, definition.key)
+    if newest is None:
+        await show(interaction, place, f"`{definition.key}` has changed since you looked.")
+        return
+    old, new = [
+        discord.utils.escape_markdown(cut(value, SAID_CHARACTERS))
+        for value in await values_of_change(cascade, channel, newest)
+    ]
+    line = f"`{definition.key}` for {name_of(place.scope)}: {old} → {new}, {by_whom(newest)}"
+    if _is_done(newest, definition.parse(wanted) if wanted is not None else None):
+        await show(interaction, place, f"It is as you wanted already. {line}")
+        return
+    said = f"**It has changed since you looked, so nothing was set.**\n{line}"
+    await show(interaction, place, said, Overtaken(wanted))
+
+
+def _is_done(newest: SettingChange, wanted: object) -> bool:
+    return newest.new == wanted
