@@ -151,10 +151,13 @@ async def _change(interaction: Interaction, _turn_id: int | None) -> None:
 
 async def _chooser(interaction: Interaction, _turn_id: int | None) -> None:
     settings = await bot_of(interaction).conversations.settings.resolve(_key(interaction))
-    if settings.persona_choice != "members" and not may_change(interaction, Scope.CHANNEL):
+    if may_change(interaction, Scope.CHANNEL):
+        return
+    if settings.persona_choice != "members":
         raise NotAllowed(
             "Choosing the persona here needs the permission Manage Channels or Manage Server."
         )
+    await require_talker(interaction)
 
 
 async def _fact(interaction: Interaction, _turn_id: int | None) -> None:
@@ -170,8 +173,11 @@ async def _scene(interaction: Interaction, _turn_id: int | None) -> None:
         raise NotFound(
             "No scene is played here.", "Start one with `/roleplay start`, or go to its thread."
         )
-    if scene.started_by != str(interaction.user.id) and not is_moderator(interaction):
+    if is_moderator(interaction):
+        return
+    if scene.started_by != str(interaction.user.id):
         raise NotAllowed("Only who started this scene, and moderators, can do that.")
+    await require_talker(interaction)
 
 
 _STORED: Mapping[Right, Callable[[Interaction, int | None], Awaitable[None]]] = {

@@ -7,6 +7,7 @@ from discord import app_commands
 
 from bot.chat.limits.blocking import Block
 from bot.chat.moderation.journal import Event, EventKind
+from bot.chat.text.names import in_its_own_order
 from bot.errors import NotAllowed, NotFound
 from cogs.commands.personas.finding import CHOICES
 from cogs.commands.personas.looks import plain
@@ -117,10 +118,9 @@ async def complete_blocked(interaction: Interaction, typed: str) -> list[app_com
 
 def _choice(block: Block) -> str:
     since = f"{block.blocked_at:%Y-%m-%d}"
-    room = CHOICE_CHARACTERS - len(since) - len(block.speaker_id) - len(" (, since )")
-    return f"{block.name[:room] or 'somebody'} ({block.speaker_id}, since {since})"[
-        :CHOICE_CHARACTERS
-    ]
+    rest = f" ({block.speaker_id}, since {since})"
+    room = CHOICE_CHARACTERS - len(rest) - len("\u2068\u2069")
+    return f"{in_its_own_order(block.name[:room]) or 'somebody'}{rest}"[:CHOICE_CHARACTERS]
 
 
 async def _note(interaction: Interaction, text: str, about: str) -> None:

@@ -21,8 +21,8 @@ PEOPLE_SHOWN = 8
 PROGRESS_SECONDS = 3.0  # between two lines about how far it has come
 
 EVERYWHERE = (
-    "• All of it goes from what I keep, with its other versions, what others quote of it and what "
-    "was summed up, found again or pinned of it."
+    "• All of it goes from what I keep, with its other versions, its copies in forks, what others "
+    "quote of it and what was summed up, found again or pinned of it."
 )
 NOT_MORE = (
     "• What I never kept of this channel stays, and so does what is said from now on. For one "
@@ -151,6 +151,8 @@ class PurgeView(AskerView):
         swept = await self._sweeper.sweep(purge, line.tell)
         if not swept.later:
             await purger.ended(purge, swept.left, was_interrupted=False)
+        for copies in purge.copies:
+            swept.add(await self._sweeper.sweep(copies))
         await line.end(_result(self._plan, swept))
 
     async def _ask_again(self, interaction: Interaction) -> None:
