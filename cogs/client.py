@@ -112,7 +112,7 @@ class CaduceusBot(commands.Bot):
         self.desk = desk
         self.notebook = notebook
         self.summaries = summaries
-        self.replays = Replayer(conversations, screen=conversations.shown_again.text)
+        self.replays = Replayer(conversations)
         self.moderation = moderation
         self.privacy = privacy
         self.erasure = erasure

@@ -137,8 +137,9 @@ class Room:
     async def restore(self, conversation_id: int) -> None:
         """Go back to an earlier conversation."""
         self.refuse_when_busy()
-        await self.take_back_greeting()
-        await self._history.restore(self.key, conversation_id)
+        greeting = await self._conversations.greetings.taken_back(self.key)
+        await self._history.restore(self.key, conversation_id)  # first: it may be gone
+        await self._take_out(greeting)
         self.writer.forget_note()
         await self.tell_snapshot()
 
@@ -221,7 +222,9 @@ class Room:
 
     async def take_back_greeting(self) -> None:
         """Delete the greeting that is all of the present conversation, if it is."""
-        greeting = await self._conversations.greetings.taken_back(self.key)
+        await self._take_out(await self._conversations.greetings.taken_back(self.key))
+
+    async def _take_out(self, greeting: Turn | None) -> None:
         if greeting is not None:
             with suppress(NotFound):
                 await self._conversations.delete_turn(greeting.turn_id)

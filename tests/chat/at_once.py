@@ -6,6 +6,7 @@ itself, by counting turns, what happens between which transactions, and sees it 
 
 import asyncio
 import sqlite3
+from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from typing import TypeVar
@@ -67,6 +68,22 @@ class TransactionsAtOnce:
 
     async def close(self) -> None:
         self._connection.close()
+
+
+class CountedTransactions(TransactionsAtOnce):
+    """Counts the transactions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count: Counter[str] = Counter()
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        self.count["reads"] += 1
+        return await super().read(work)
+
+    async def write(self, work: Callable[[Connection], T], *, erases: bool = False) -> T:
+        self.count["writes"] += 1
+        return await super().write(work, erases=erases)
 
 
 class DatabaseAtOnce(Database):

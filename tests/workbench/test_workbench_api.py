@@ -317,11 +317,18 @@ async def test_a_new_conversation_can_be_undone(bench: Bench, client: Client) ->
 
 
 @pytest.mark.parametrize("number", [0, -1, 10**30, "1", None, 999_999])
-async def test_a_foreign_conversation_is_not_restored(client: Client, number: object) -> None:
+async def test_a_foreign_conversation_is_not_restored(
+    bench: Bench, client: Client, number: object
+) -> None:
+    welcoming(bench)
+    await client.ok("POST", "api/chats/1/reset")
+    before = (await client.chat())["turns"]
+    assert before, "its greeting, which stays"
     body = {"conversation_id": number}
     status, answer = await client.call("POST", "api/chats/1/restore", body)
     assert status in {400, 404}
     assert answer["error"]
+    assert (await client.chat())["turns"] == before
 
 
 async def test_why_tells_the_prompt_by_its_sections(bench: Bench, client: Client) -> None:

@@ -5,13 +5,12 @@ that is told. A replay is never part of the history.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from bot.chat.engines import NamedEngine
-from bot.chat.messages import ChannelKey, Flaw, GenerationRecord, Turn, TurnState
+from bot.chat.messages import Flaw, GenerationRecord, Turn, TurnState
 from bot.chat.talk.conversations import Conversations, Explanation, PersonaSince
 from bot.chat.talk.generation import Anew, Generation
 from bot.chat.talk.writer import request_for
@@ -20,8 +19,6 @@ from bot.errors import EngineUnavailable, NotAllowed, NotFound
 
 MOST_REPLAYS = 2  # at once: people who wait for an answer go before
 REPLAY_SECONDS = 600.0  # Discord lets an interaction be answered for fifteen minutes
-
-Screen = Callable[[ChannelKey, str], Awaitable[str | None]]
 
 
 class Likeness(StrEnum):
@@ -48,10 +45,9 @@ class Replay:
 class Replayer:
     """Has engines write replies again, a few at a time."""
 
-    def __init__(self, conversations: Conversations, screen: Screen | None = None) -> None:
-        """`screen` is what a text goes through before anybody sees it; None: not to be shown."""
+    def __init__(self, conversations: Conversations) -> None:
+        """Nothing is replayed yet."""
         self._conversations = conversations
-        self._screen = screen or _as_it_is
         self._tasks: set[asyncio.Task[str]] = set()
         self._closing = False
 
@@ -71,14 +67,19 @@ class Replayer:
         engines = self._conversations.engines
         engine = engines.named(record.engine) or engines.answering()
         written = await self._write(engine, explanation, record, by)
-        shown = await self._screen(turn.channel, written)
+        # What is replayed goes by the rules of now, so what was shown has to for a comparison.
+        again = self._conversations.shown_again
+        shown, before = await again.texts(turn.channel, [written, turn.text])
         if shown is None:
             raise NotAllowed("What came has a word in it that this server does not want.")
-        likeness, why = _compared(turn, shown)
+        before = turn.text if before is None else before
+        likeness, why = _compared(turn, before, shown)
         seed = record.statistics.seed if record.sampling.seed is None else record.sampling.seed
         model = engine.info.name
-        differences = tuple(_differences(explanation, record, engine))
-        return Replay(shown, likeness, why, engine.name, model, seed, differences)
+        differences = _differences(explanation, record, engine)
+        if before != turn.text:
+            differences.append("Words or links in what was shown are not shown like that any more.")
+        return Replay(shown, likeness, why, engine.name, model, seed, tuple(differences))
 
     async def close(self) -> None:
         """Break off what is being replayed, and begin nothing more."""
@@ -110,10 +111,6 @@ class Replayer:
             self._tasks.discard(task)
 
 
-async def _as_it_is(_channel: ChannelKey, text: str) -> str:
-    return text
-
-
 async def _text(
     engine: NamedEngine, explanation: Explanation, record: GenerationRecord, by: str
 ) -> str:
@@ -140,8 +137,8 @@ async def _text(
     return text
 
 
-def _compared(turn: Turn, written: str) -> tuple[Likeness, str]:
-    shown, again = turn.text.strip(), written.strip()
+def _compared(turn: Turn, before: str, written: str) -> tuple[Likeness, str]:
+    shown, again = before.strip(), written.strip()
     if shown == again:
         return Likeness.SAME, ""
     if shown and again.startswith(shown):

@@ -9,7 +9,7 @@ const WIDE = matchMedia("(min-width: 80rem)");
 const FINEST_SLIDER = 2048;
 
 const label = (key) => {
-  const words = key.replaceAll("_", " ").replace(/\bp\b/, "P").replace(/\bk\b/, "K");
+  const words = key.replaceAll("_", " ").replace(/\bp\b/, "P").replace(/\bk\b/, "K").replace(/\b(dry|xtc)\b/, (name) => name.toUpperCase());
   return words[0].toUpperCase() + words.slice(1);
 };
 

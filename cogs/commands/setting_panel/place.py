@@ -7,7 +7,8 @@ from bot.chat.definitions import DEFINITIONS, THEMES, current_key, definition_of
 from bot.chat.messages import Scope
 from bot.chat.setting_definition import Setter, SettingDefinition
 from bot.errors import NotFound
-from cogs.interactions import Interaction, bot_of
+from cogs.interactions import Interaction
+from cogs.rights.holding import holds_server, is_owner
 
 _PATTERN = (
     r"(?P<user>[0-9]{1,20}):(?P<act>[a-z]{1,8}):(?P<place>[a-z0-9_]{1,40}):"
@@ -84,12 +85,11 @@ def slug_of(theme: str) -> str:
 
 def setter_of(interaction: Interaction) -> Setter:
     """Whoever did this, as far as it counts for changing settings."""
-    held = interaction.permissions
     in_guild = interaction.guild_id is not None
     return Setter(
-        is_owner=interaction.user.id in (bot_of(interaction).owner_ids or ()),
-        manages_server=in_guild and (held.administrator or held.manage_guild),
-        manages_channel=in_guild and held.manage_channels,
+        is_owner=is_owner(interaction),
+        manages_server=in_guild and holds_server(interaction),
+        manages_channel=in_guild and interaction.permissions.manage_channels,
     )
 
 

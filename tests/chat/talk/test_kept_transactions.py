@@ -1,14 +1,10 @@
 """What a server keeps of its own costs a reply few transactions, however many speak there."""
 
-from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from at_once import TransactionsAtOnce
+from at_once import CountedTransactions
 from conversing import HERE, Stage
-from sqlalchemy import Connection
 
 from bot.chat.persona import Persona
 from bot.chat.personas.guild.desk import open_desk
@@ -19,27 +15,11 @@ from bot.store.database import Database
 NAMES = ("Mira", "Bram", "Nessa", "Cato", "Dora", "Ennis")
 
 
-class Counted(TransactionsAtOnce):
-    """Counts the transactions."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.count: Counter[str] = Counter()
-
-    async def read(self, work: Callable[[Connection], Any]) -> Any:
-        self.count["reads"] += 1
-        return await super().read(work)
-
-    async def write(self, work: Callable[[Connection], Any], *, erases: bool = False) -> Any:
-        self.count["writes"] += 1
-        return await super().write(work, erases=erases)
-
-
 class Server:
     """A server with personas and lorebooks of its own, put together as the program does it."""
 
     def __init__(self, folder: Path) -> None:
-        self.transactions = Counted()
+        self.transactions = CountedTransactions()
         database = Database(self.transactions)
         library = PersonaLibrary(folder)
         self.desk = open_desk(library, database.personas, database.lorebooks, database.casts)

@@ -1,31 +1,10 @@
 """A reply asks the store as little as it can, and shows nothing that was taken back meanwhile."""
 
-from collections import Counter
-from collections.abc import Callable
-from typing import Any
-
 import pytest
-from at_once import DatabaseAtOnce, TransactionsAtOnce
+from at_once import CountedTransactions, DatabaseAtOnce
 from conversing import HERE, Stage
-from sqlalchemy import Connection
 
 from bot.store.database import Database
-
-
-class Counted(TransactionsAtOnce):
-    """Counts the transactions."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.count: Counter[str] = Counter()
-
-    async def read(self, work: Callable[[Connection], Any]) -> Any:
-        self.count["reads"] += 1
-        return await super().read(work)
-
-    async def write(self, work: Callable[[Connection], Any], *, erases: bool = False) -> Any:
-        self.count["writes"] += 1
-        return await super().write(work, erases=erases)
 
 
 def set_up() -> Stage:
@@ -34,7 +13,7 @@ def set_up() -> Stage:
 
 
 async def test_a_reply_takes_five_transactions() -> None:
-    transactions = Counted()
+    transactions = CountedTransactions()
     database = Database(transactions)
     stage = Stage(database.history, database.settings, replies=["Indeed."])
     await stage.say("one")

@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from simcord.actors import _dispatch_actor_interaction
+from simcord.backend import serializers
 from test_rights_of_controls import press, told
 from worlds import World, talking
 
@@ -83,3 +85,41 @@ async def test_an_undo_of_what_is_gone_leaves_the_greeting_where_it_is(tmp_path:
             assert told(result)
         assert await kept(world) == before
         assert world.said() == said
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ("caduceus:settings-form:{other}:type:top_k:c:0", "for the person who asked for it"),
+        ("caduceus:settings-form:{user}:type:top_k:c:0", "needs the permission Manage Channels"),
+        (
+            "caduceus:settings-form:{user}:type:top_k:g:" + HUGE,
+            "needs the permission Manage Server",
+        ),
+        ("caduceus:settings-form:{user}:type:owner_ids:c:0", "another version of the bot"),
+        ("caduceus:settings-form:{user}:type:talk:c:0", "another version of the bot"),
+        ("caduceus:settings-form:{user}:type:top_k:x:0", "waited too long"),
+        ("caduceus:settings-form:{user}:type:top_k:c:" + DIGIT, "waited too long"),
+    ],
+)
+async def test_a_forged_form_sets_nothing(tmp_path: Path, form: str, said: str) -> None:
+    async with talking(tmp_path) as world:
+        await world.ask("one")
+        before = await kept(world)
+        values = {"type": 18, "id": 1, "component": {"type": 4, "custom_id": "value", "value": "7"}}
+        data = {
+            "custom_id": form.format(user=world.bob.id, other=world.chief.id),
+            "components": [values],
+        }
+        backend, message = world.env.backend, world.messages()[0]
+        shown = backend.get_message(world.channel.id, message.id)
+        result = await _dispatch_actor_interaction(
+            world.bob,
+            5,
+            world.channel,
+            data,
+            extra={"message": dict(serializers.message_payload(backend, shown))},
+            source_message_id=message.id,
+        )
+        assert said in told(result)
+        assert await kept(world) == before

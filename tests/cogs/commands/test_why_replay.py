@@ -205,3 +205,16 @@ async def test_only_so_many_are_replayed_at_a_time(tmp_path: Path) -> None:
         assert "Others are being replayed" in " ".join(_told(results[-1]))
         let(gate)
         await world.env.settle()
+
+
+async def test_what_a_server_does_not_want_by_now_is_no_fault_of_the_engine(tmp_path: Path) -> None:
+    said = "A lovely banana, see [this](https://a.example/x)."
+    async with talking(tmp_path, [said, said]) as world:
+        await world.ask("one")
+        await world.chief.slash(world.channel, "moderation words", action="add", pattern="banana")
+        await world.chief.slash(world.channel, "settings set", key="links", value="plain")
+        text, verdict, _ = await replayed(world)
+        assert "banana" not in text
+        assert "[this](" not in text
+        assert verdict["Is it the same?"] == "The same text came again."
+        assert "are not shown like that any more" in verdict["No longer as it was"]
