@@ -18,7 +18,7 @@ from discord import app_commands
 from bot.chat.talk.faults import line_for
 from bot.errors import CaduceusError, NotAllowed, UserError
 from cogs.client import Interaction, bot_of, channel_of
-from cogs.platform import AUTOMOD_LINE, is_refused_by_automod
+from cogs.platform import AUTOMOD_LINE, is_refused_by_automod, key_of
 from cogs.rights.holding import (
     is_asker,
     is_moderator,
@@ -109,6 +109,12 @@ async def answering(interaction: Interaction) -> AsyncGenerator[None, None]:
             await interaction.edit_original_response(content=NOT_DONE)
         interaction.extras[NOT_DONE] = True
         raise
+
+
+async def shown(interaction: Interaction, text: str) -> str:
+    """A line without the words that the server does not want to read. Raises StoreError."""
+    key = key_of(channel_of(interaction))
+    return await bot_of(interaction).conversations.censor.masked(key, text)
 
 
 async def acknowledge(interaction: Interaction, answer: Answer = Answer.PRIVATE) -> None:
