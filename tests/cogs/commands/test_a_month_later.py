@@ -1,6 +1,7 @@
 """Buttons that are pressed a month after they were shown: they work, or say plainly why not."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +130,42 @@ async def test_questions_have_had_their_time_and_nothing_is_taken_away(tmp_path:
         assert len(await world.turns()) == 2
         logs = world.bot.moderation.log_channels
         assert await logs.find("discord", str(world.guild.id)) is not None
+
+
+async def test_what_was_deleted_cannot_be_brought_back_any_more(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        await world.bot.desk.workshop.create(str(world.guild.id), {"name": "Eve"}, "chief")
+        asked = (await world.chief.slash(world.channel, "persona delete", name="Eve")).response
+        shown = (await world.chief.click(asked, label="Delete")).response
+        assert shown is not None
+        await later(world, tmp_path)
+        now = datetime.now(UTC) + timedelta(seconds=MONTH_SECONDS)  # which is no simulated time
+        world.bot.desk.workshop._clock = lambda: now
+        result = await press(world.chief, world.channel, shown.message, id_of(shown, "Undo"))
+        assert told(result)
+        entries = await world.bot.desk.personas.entries(str(world.guild.id))
+        assert "Eve" not in [entry.name for entry in entries]
+
+
+async def test_a_page_is_turned(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        for number in range(8):
+            values = {"name": f"Persona {number}"}
+            await world.bot.desk.workshop.create(str(world.guild.id), values, "chief")
+        shown = (await world.alice.slash(world.channel, "persona list")).response
+        assert shown is not None
+        before = [embed.to_dict() for embed in shown.embeds]
+        await later(world, tmp_path)
+        result = await world.alice.click(shown, label="▶")
+        assert result.response is not None
+        assert [embed.to_dict() for embed in result.response.embeds] != before
+
+
+async def test_what_was_typed_into_a_panels_form_is_taken(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        panel = await Panel.open(world, world.chief, "top_k")
+        await panel.open_form()
+        form = panel.result
+        await later(world, tmp_path)
+        await world.chief.submit_modal(form, {"value": "7"})
+        assert "`top_k` is now 7 for this channel." in panel.words()
