@@ -3,6 +3,7 @@
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, exists, or_, select
+from sqlalchemy.orm import aliased
 
 from bot.chat.personas.guild.kept import GUILD_ID, LORE_ID
 from bot.chat.privacy.ports import Field, Page
@@ -48,8 +49,16 @@ def scenes(connection: Connection, platform: str, speaker_id: str, after: int) -
             SceneCharacterRow.scene_id == SceneRow.id, SceneCharacterRow.speaker_id == speaker_id
         )
     )
+    original = aliased(SceneRow)
+    is_copy = exists(  # a fork, of a scene that somebody else wrote
+        select(original.id).where(
+            original.started_at == SceneRow.started_at,
+            original.id < SceneRow.id,
+            original.started_by != speaker_id,
+        )
+    )
     rows = connection.execute(
-        select(*SceneRow.__table__.columns, *CHANNEL_COLUMNS)
+        select(*SceneRow.__table__.columns, *CHANNEL_COLUMNS, is_copy.label("is_copy"))
         .join(ChannelRow, ChannelRow.id == SceneRow.channel_id)
         .where(ChannelRow.platform == platform, SceneRow.id > after)
         .where(or_(plays, SceneRow.started_by == speaker_id))
@@ -73,7 +82,7 @@ def scenes(connection: Connection, platform: str, speaker_id: str, after: int) -
             "guild_id": row.guild_id,
             "channel_id": row.platform_channel_id,
             "title": row.title,
-            "scenario": row.scenario if is_theirs else None,
+            "scenario": row.scenario if is_theirs and not row.is_copy else None,
             "started_by_you": is_theirs,
             "started_at": plain(row.started_at),
             "ended_at": plain(row.ended_at),
