@@ -3,7 +3,6 @@
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, exists, or_, select
-from sqlalchemy.orm import aliased
 
 from bot.chat.personas.guild.kept import GUILD_ID, LORE_ID
 from bot.chat.privacy.ports import Field, Page
@@ -13,7 +12,7 @@ from bot.store.personas.exporting import in_json
 from bot.store.personas.tables import CastRow, LorebookRow, PersonaRow, PersonaVersionRow
 from bot.store.privacy.left_out import OptOutRow
 from bot.store.privacy.pages import LARGE_ROWS, PAGE_ROWS, page_of, plain
-from bot.store.scenes.tables import SceneCharacterRow, SceneRow
+from bot.store.scenes.tables import SceneCharacterRow, SceneRow, is_copy_of_others
 from bot.store.tables import ChannelRow, SettingChangeRow
 from bot.store.turns.rows import CHANNEL_COLUMNS, AnyRow
 
@@ -49,16 +48,8 @@ def scenes(connection: Connection, platform: str, speaker_id: str, after: int) -
             SceneCharacterRow.scene_id == SceneRow.id, SceneCharacterRow.speaker_id == speaker_id
         )
     )
-    original = aliased(SceneRow)
-    is_copy = exists(  # a fork, of a scene that somebody else wrote
-        select(original.id).where(
-            original.started_at == SceneRow.started_at,
-            original.id < SceneRow.id,
-            original.started_by != speaker_id,
-        )
-    )
     rows = connection.execute(
-        select(*SceneRow.__table__.columns, *CHANNEL_COLUMNS, is_copy.label("is_copy"))
+        select(*SceneRow.__table__.columns, *CHANNEL_COLUMNS, is_copy_of_others().label("is_copy"))
         .join(ChannelRow, ChannelRow.id == SceneRow.channel_id)
         .where(ChannelRow.platform == platform, SceneRow.id > after)
         .where(or_(plays, SceneRow.started_by == speaker_id))

@@ -18,7 +18,7 @@ from bot.store.limits.tables import TokensSpentRow
 from bot.store.memory.tables import FactRow
 from bot.store.moderation.tables import BlockRow, LogChannelRow, PurgeRow
 from bot.store.personas.tables import CastRow, LorebookRow, PersonaRow, PersonaVersionRow
-from bot.store.scenes.tables import SceneCharacterRow, SceneRow
+from bot.store.scenes.tables import SceneCharacterRow, SceneRow, is_copy_of_others
 from bot.store.tables import (
     AskerRow,
     Base,
@@ -172,9 +172,11 @@ def _remove_started(connection: Connection, person: Person) -> None:
     So does a copy (a fork) that somebody else goes on with: it began at the same moment.
     """
     theirs = SceneRow.started_by == person.speaker_id
-    rows = connection.execute(select(SceneRow.__table__).where(theirs, _channel_ids(person))).all()
+    wrote = select(SceneRow.__table__).where(theirs, _channel_ids(person), ~is_copy_of_others())
+    rows = connection.execute(wrote).all()
     for row in rows:
-        is_copy = (SceneRow.started_at == row.started_at) & _channel_ids(person)
+        is_copy = (SceneRow.started_at == row.started_at) & (SceneRow.id > row.id)
+        is_copy &= _channel_ids(person)
         for column, left in (("title", "Scene"), ("scenario", ""), ("note", "")):
             written = SceneRow.__table__.c[column] == getattr(row, column)
             connection.execute(update(SceneRow).where(is_copy, written).values({column: left}))
