@@ -238,6 +238,10 @@ class History(Protocol):
         """How a swipe came to be."""
         ...
 
+    async def require_seen(self, turn_id: int) -> None:
+        """Raise NotAllowed for what somebody said who has opted out, or a reply to them alone."""
+        ...
+
     async def add_greeting(
         self,
         channel: ChannelKey,

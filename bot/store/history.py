@@ -15,6 +15,7 @@ from bot.chat.messages import (
 )
 from bot.store.connecting.binding import OnTransactions, reads, writes
 from bot.store.connecting.transactions import Transactions
+from bot.store.privacy.left_out import refuse_left_out
 from bot.store.runs import Run
 from bot.store.settings import Scopes
 from bot.store.turns import (
@@ -125,6 +126,7 @@ class SqlHistory(OnTransactions):
     select_swipe = writes(replies.select_swipe)
     shorten_reply = writes(replies.shorten_reply, erases=True)
     generation = reads(replies.generation)
+    require_seen = reads(refuse_left_out)
     lore_past = reads(replies.lore_past)
     _begin_reply = writes(replies.begin_reply)
     _begin_swipe = writes(replies.begin_swipe)

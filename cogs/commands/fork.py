@@ -50,6 +50,7 @@ class Fork(commands.Cog):
                 "That message is not part of a conversation with me.",
                 "Choose one that I have answered, or an answer.",
             )
+        await history.require_seen(turn.turn_id)  # before its words are shown once more
         if interaction.guild_id is None:
             await self._fork_here(interaction, turn)
             return

@@ -104,6 +104,12 @@ class Reader:
         people = {message.author.id, *(each for each in also if each is not None)}
         return bool(await self._who_stays_out([str(each) for each in people]))
 
+    async def _answers_who_stays_out(self, turn: Turn | None) -> bool:
+        """Whether a turn is a reply to nobody but people who have opted out. Raises StoreError."""
+        if turn is None or turn.role == "user" or not turn.asked_by:
+            return False
+        return await self._who_stays_out(turn.asked_by) == turn.asked_by
+
     async def read(self, message: discord.Message, me: discord.ClientUser) -> IncomingMessage:
         """A message as it was sent. Raises SettingsError or StoreError."""
         return await self._read(message, me, None)
@@ -192,6 +198,8 @@ class Reader:
         self, replied: _Replied, me: discord.ClientUser, own_name: str
     ) -> QuotedMessage | None:
         message, turn = replied.message, replied.turn
+        if await self._answers_who_stays_out(turn):
+            return None
         if turn is not None and turn.role == "bot":
             quoted = await self._quoted(message, me, own_name, turn.persona)
             return replace(quoted, author=turn.speaker)
@@ -228,6 +236,10 @@ class Reader:
         if found is None and in_new_thread:
             found = await thread_start(message)
         if found is None or await self.stays_out(found):
+            return None
+        there = key_of(found.channel, found.guild)
+        turn = await self._history.turn_of_message(there, str(found.id))
+        if await self._answers_who_stays_out(turn):
             return None
         return await self._quoted(found, me, own_name)
 

@@ -255,6 +255,7 @@ class Replies:
         # Nobody may turn to another swipe between this look at the turn and the reply's beginning.
         async with state.intake:
             turn = await self.bot_turn(turn_id)
+            await self._history.require_seen(turn_id)
             require_may_speak(await self._preparer.speaking_now(turn), channel)
             answers = await self._preparer.questions(turn)
             if kind is ReplyKind.SWIPE:

@@ -22,7 +22,12 @@ from bot.chat.messages import ChannelKey
 from bot.chat.roleplay.memory.facts import MOST_FACTS, Fact, FactSource
 from bot.errors import NotAllowed, NotFound
 from bot.store.memory.tables import FactRow
-from bot.store.privacy.left_out import is_seen, refuse_opted_out, stays_out
+from bot.store.privacy.left_out import (
+    is_seen,
+    refuse_left_out,
+    refuse_opted_out,
+    stays_out,
+)
 from bot.store.tables import ChannelRow, SwipeRow, TurnRow
 from bot.store.turns.access import (
     find_channel,
@@ -92,6 +97,7 @@ def add_fact(
     }
     if source is not None:
         turn_id = turn_id_of_message(connection, channel_id, source.message_id)
+        refuse_left_out(connection, turn_id or 0)
         values |= {"said_by": source.said_by, "turn_id": turn_id}
         values |= {"message_id": source.message_id} if turn_id is None else {"text": ""}
         _refuse_twice(connection, channel_id, source.message_id, turn_id)

@@ -16,15 +16,16 @@ from sqlalchemy import (
     literal_column,
     select,
 )
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, aliased, mapped_column
 from sqlalchemy.orm.attributes import InstrumentedAttribute
 
 from bot.errors import NotAllowed
-from bot.store.tables import AskerRow, Base, TurnRow
+from bot.store.tables import AskerRow, Base, ConversationRow, MessageRow, TurnRow
 
 __all__ = ["Base", "OptOutRow"]
 
 OPTED_OUT = "You have opted out, so I keep nothing of yours."
+ANSWERS_THEM = "That was said to somebody who has opted out, so it is left out of everything."
 WAY_BACK = "`/privacy optin` takes that back."
 THEY_OPTED_OUT = "Who wrote that has opted out: I keep nothing of theirs."
 
@@ -54,6 +55,29 @@ def is_left_out(turn: type[TurnRow] = TurnRow) -> ColumnElement[bool]:
     of_theirs = exists(select(AskerRow.turn_id).where(asked, stays_out(AskerRow.speaker_id)))
     of_others = exists(select(AskerRow.turn_id).where(asked, ~stays_out(AskerRow.speaker_id)))
     return stays_out(turn.speaker_id) | ((turn.role == _BOT) & of_theirs & ~of_others)
+
+
+def quotes_who_stays_out(turn: type[TurnRow] = TurnRow) -> ColumnElement[bool]:
+    """Whether a turn quotes somebody who has opted out, or a reply to nobody else."""
+    answer, here = aliased(TurnRow), aliased(ConversationRow)
+    quotes_answer = exists(
+        select(MessageRow.id)
+        .join(answer, answer.id == MessageRow.turn_id)
+        .join(here, here.channel_id == MessageRow.channel_id)
+        .where(here.id == turn.conversation_id, MessageRow.message_id == turn.quoted_message_id)
+        .where(is_left_out(answer))
+    )
+    return stays_out(turn.quoted_speaker_id) | (
+        turn.quoted_speaker_is_bot.is_(True) & quotes_answer
+    )
+
+
+def refuse_left_out(connection: Connection, turn_id: int) -> None:
+    """Raise NotAllowed where a turn is left out: nothing is made of it any more."""
+    chosen = select(TurnRow.role).where(TurnRow.id == turn_id, is_left_out())
+    role = connection.scalar(chosen)
+    if role is not None:
+        raise NotAllowed(ANSWERS_THEM if role == "bot" else THEY_OPTED_OUT)
 
 
 def is_seen(turn: type[TurnRow] = TurnRow) -> ColumnElement[bool]:

@@ -12,7 +12,7 @@ from bot.store.personas.exporting import in_json
 from bot.store.personas.tables import CastRow, LorebookRow, PersonaRow, PersonaVersionRow
 from bot.store.privacy.left_out import OptOutRow
 from bot.store.privacy.pages import LARGE_ROWS, PAGE_ROWS, page_of, plain
-from bot.store.scenes.tables import SceneCharacterRow, SceneRow
+from bot.store.scenes.tables import SceneCharacterRow, SceneRow, is_copy_of_others
 from bot.store.tables import ChannelRow, SettingChangeRow
 from bot.store.turns.rows import CHANNEL_COLUMNS, AnyRow
 
@@ -49,7 +49,7 @@ def scenes(connection: Connection, platform: str, speaker_id: str, after: int) -
         )
     )
     rows = connection.execute(
-        select(*SceneRow.__table__.columns, *CHANNEL_COLUMNS)
+        select(*SceneRow.__table__.columns, *CHANNEL_COLUMNS, is_copy_of_others().label("is_copy"))
         .join(ChannelRow, ChannelRow.id == SceneRow.channel_id)
         .where(ChannelRow.platform == platform, SceneRow.id > after)
         .where(or_(plays, SceneRow.started_by == speaker_id))
@@ -73,7 +73,7 @@ def scenes(connection: Connection, platform: str, speaker_id: str, after: int) -
             "guild_id": row.guild_id,
             "channel_id": row.platform_channel_id,
             "title": row.title,
-            "scenario": row.scenario if is_theirs else None,
+            "scenario": row.scenario if is_theirs and not row.is_copy else None,
             "started_by_you": is_theirs,
             "started_at": plain(row.started_at),
             "ended_at": plain(row.ended_at),

@@ -18,7 +18,7 @@ from bot.store.limits.tables import TokensSpentRow
 from bot.store.memory.tables import FactRow
 from bot.store.moderation.tables import BlockRow, LogChannelRow, PurgeRow
 from bot.store.personas.tables import CastRow, LorebookRow, PersonaRow, PersonaVersionRow
-from bot.store.scenes.tables import SceneCharacterRow, SceneRow
+from bot.store.scenes.tables import SceneCharacterRow, SceneRow, is_copy_of_others
 from bot.store.tables import (
     AskerRow,
     Base,
@@ -167,10 +167,22 @@ def remove_names(connection: Connection, person: Person) -> None:
 
 
 def _remove_started(connection: Connection, person: Person) -> None:
-    """A scene that they started stays the players', without what they wrote for it."""
+    """A scene that they started stays the players', without what they wrote for it.
+
+    So does a copy (a fork) that somebody else goes on with: it began at the same moment.
+    """
+    theirs = SceneRow.started_by == person.speaker_id
+    wrote = select(SceneRow.__table__).where(theirs, _channel_ids(person), ~is_copy_of_others())
+    rows = connection.execute(wrote).all()
+    for row in rows:
+        is_copy = (SceneRow.started_at == row.started_at) & (SceneRow.id > row.id)
+        is_copy &= _channel_ids(person)
+        for column, left in (("title", "Scene"), ("scenario", ""), ("note", "")):
+            written = SceneRow.__table__.c[column] == getattr(row, column)
+            connection.execute(update(SceneRow).where(is_copy, written).values({column: left}))
     connection.execute(
         update(SceneRow)
-        .where(SceneRow.started_by == person.speaker_id, _channel_ids(person))
+        .where(theirs, _channel_ids(person))
         .values(started_by="", title="Scene", scenario="", note="")
     )
 

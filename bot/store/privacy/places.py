@@ -113,17 +113,18 @@ def _remove_settings(connection: Connection, scope: Scope, scope_id: str) -> Non
 def known_guilds(connection: Connection, platform: str) -> list[str]:
     """The guilds of which anything is kept."""
     prefix = f"{platform}:"
-    settings = select(SettingValueRow.scope_id).where(SettingValueRow.scope == Scope.GUILD.value)
+    homes = union(
+        select(SettingValueRow.scope_id).where(SettingValueRow.scope == Scope.GUILD.value),
+        select(SettingChangeRow.scope_id).where(SettingChangeRow.scope == Scope.GUILD.value),
+    )
     found = {
-        scope_id.removeprefix(prefix)
-        for scope_id in connection.scalars(settings.distinct())
-        if scope_id.startswith(prefix)
+        home.removeprefix(prefix) for home in connection.scalars(homes) if home.startswith(prefix)
     }
     kept = union(
         select(ChannelRow.guild_id).where(ChannelRow.platform == platform),
         select(PersonaRow.guild_id),
         select(LorebookRow.guild_id),
-        select(CastRow.guild_id),
+        *(select(rows.__table__.c[column]) for rows, column in OF_GUILDS),
     )
     found.update(guild_id for guild_id in connection.scalars(kept) if guild_id)
     return sorted(found)

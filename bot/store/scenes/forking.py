@@ -12,7 +12,13 @@ from bot.chat.roleplay.scenes.keeping import Fork
 from bot.chat.roleplay.scenes.scene import Scene
 from bot.errors import NotFound
 from bot.store.memory.upkeep import words_changed
-from bot.store.privacy.left_out import is_seen, refuse_opted_out, stays_out
+from bot.store.privacy.left_out import (
+    is_seen,
+    quotes_who_stays_out,
+    refuse_left_out,
+    refuse_opted_out,
+    stays_out,
+)
 from bot.store.scenes.keeping import add, at, running
 from bot.store.tables import AskerRow, ConversationRow, GenerationRow, SwipeRow, TurnRow
 from bot.store.turns.access import (
@@ -38,6 +44,7 @@ def fork(connection: Connection, turn_id: int, target: ChannelKey, by: str) -> F
     refuse_opted_out(connection, by)
     last = read_turn(connection, turn_id)
     source = conversation_of(connection, turn_id)
+    refuse_left_out(connection, turn_id)
     if connection.scalar(select(TurnRow.id).where(TurnRow.id == turn_id, is_seen())) is None:
         raise NotFound("That message was taken back.", "Bring it back first, or choose another.")
     channel_id: int = take_channel(connection, target).id
@@ -81,7 +88,7 @@ def _copy_turns(
 ) -> Mapping[int, int]:
     """The numbers of the copies by those of the originals."""
     of_source = (TurnRow.conversation_id == source) & (TurnRow.id <= last)
-    stays = stays_out(TurnRow.quoted_speaker_id).label("quotes_who_stays_out")
+    stays = quotes_who_stays_out().label("quotes_who_stays_out")
     chosen = select(_TURNS, stays).where(of_source, is_seen()).order_by(TurnRow.id)
     rows: Sequence[RowMapping] = connection.execute(chosen).mappings().all()
     swipes = _whole_swipes(connection, [row["id"] for row in rows])

@@ -12,14 +12,23 @@ from bot.chat.roleplay.scenes.keeping import SceneChange
 from bot.chat.roleplay.scenes.scene import Character, Mode, Scene
 from bot.errors import NotAllowed, NotFound
 from bot.store.privacy.left_out import refuse_opted_out, stays_out
-from bot.store.scenes.tables import SceneCastRow, SceneCharacterRow, SceneRow
+from bot.store.scenes.tables import (
+    SceneCastRow,
+    SceneCharacterRow,
+    SceneRow,
+    is_of_who_stays_out,
+)
 from bot.store.tables import ChannelRow
 from bot.store.turns.access import LARGEST_ID, now, take_channel
 from bot.store.turns.rows import CHANNEL_COLUMNS, AnyRow, channel_key
 
-_SCENES: Select[Any] = select(*SceneRow.__table__.columns, *CHANNEL_COLUMNS).join(
-    ChannelRow, ChannelRow.id == SceneRow.channel_id
-)
+NO_TITLE = "Scene"
+
+_SCENES: Select[Any] = select(
+    *SceneRow.__table__.columns,
+    *CHANNEL_COLUMNS,
+    is_of_who_stays_out().label("is_of_who_stays_out"),
+).join(ChannelRow, ChannelRow.id == SceneRow.channel_id)
 
 
 def running(connection: Connection, channel: ChannelKey) -> Scene | None:
@@ -68,7 +77,10 @@ def change(connection: Connection, scene_id: int, change: SceneChange) -> Scene:
     after = change(before)
     for speaker_id in after.characters:  # whose is there already, but left out, is not read
         refuse_opted_out(connection, speaker_id)
-    connection.execute(update(SceneRow).where(SceneRow.id == scene_id).values(_columns(after)))
+    was, now_is = _columns(before), _columns(after)  # what is left out is not read, and stays
+    values = {name: value for name, value in now_is.items() if value != was[name]}
+    if values:
+        connection.execute(update(SceneRow).where(SceneRow.id == scene_id).values(values))
     if (before.cast, before.characters) != (after.cast, after.characters):
         connection.execute(delete(SceneCastRow).where(SceneCastRow.scene_id == scene_id))
         of_scene = SceneCharacterRow.scene_id == scene_id
@@ -117,24 +129,25 @@ def all_scenes(connection: Connection, numbers: Sequence[int]) -> list[Scene]:
 
 
 def _scene(connection: Connection, row: AnyRow, *, everybody: bool = False) -> Scene:
-    """A scene; `everybody`: also with whom people play who have opted out."""
+    """A scene; `everybody`: also with what people wrote, and whom they play, who have opted out."""
+    is_told = everybody or not row.is_of_who_stays_out
     cast = select(SceneCastRow.persona_id).where(SceneCastRow.scene_id == row.id)
     people = select(SceneCharacterRow.__table__).where(SceneCharacterRow.scene_id == row.id)
     if not everybody:
         people = people.where(~stays_out(SceneCharacterRow.speaker_id))
     return Scene(
         channel=channel_key(row),
-        title=row.title,
+        title=row.title if is_told else NO_TITLE,
         cast=tuple(connection.scalars(cast.order_by(SceneCastRow.position))),
         started_by=row.started_by,
         started_at=row.started_at,
-        scenario=row.scenario,
+        scenario=row.scenario if is_told else "",
         mode=Mode(row.mode),
         characters={
             one.speaker_id: Character(one.name, one.description)
             for one in connection.execute(people.order_by(SceneCharacterRow.position))
         },
-        note=row.note,
+        note=row.note if is_told else "",
         note_depth=row.note_depth,
         is_paused=row.is_paused,
         ended_at=row.ended_at,

@@ -2,11 +2,12 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import ColumnElement, ForeignKey, Index, exists, select, text
+from sqlalchemy.orm import Mapped, aliased, mapped_column
 
 from bot.store.columns import RowId
 from bot.store.personas.tables import Base
+from bot.store.privacy.left_out import OptOutRow, stays_out
 from bot.store.tables import NEVER_AGAIN
 
 __all__ = ["Base", "SceneCastRow", "SceneCharacterRow", "SceneRow"]
@@ -70,3 +71,19 @@ class SceneCharacterRow(Base):
     position: Mapped[int]
     name: Mapped[str]
     description: Mapped[str]
+
+
+ORIGINAL = aliased(SceneRow)
+_IS_COPY = (ORIGINAL.started_at == SceneRow.started_at) & (ORIGINAL.id < SceneRow.id)
+
+
+def is_copy_of_others() -> ColumnElement[bool]:
+    """Whether a scene is a copy (a fork) of one that somebody else started: it began with it."""
+    of_others = ORIGINAL.started_by != SceneRow.started_by
+    return exists(select(ORIGINAL.id).where(_IS_COPY, of_others))
+
+
+def is_of_who_stays_out() -> ColumnElement[bool]:
+    """Whether somebody who has opted out started a scene, or the one that it is a copy of."""
+    started = select(ORIGINAL.id).join(OptOutRow, OptOutRow.speaker_id == ORIGINAL.started_by)
+    return stays_out(SceneRow.started_by) | exists(started.where(_IS_COPY))

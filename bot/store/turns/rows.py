@@ -34,7 +34,7 @@ from bot.chat.messages import (
     TurnState,
 )
 from bot.store.columns import RowId
-from bot.store.privacy.left_out import stays_out
+from bot.store.privacy.left_out import quotes_who_stays_out
 from bot.store.tables import (
     AskerRow,
     ChannelRow,
@@ -80,7 +80,7 @@ _TURNS: Select[Any] = (
     select(
         *TurnRow.__table__.columns,
         *CHANNEL_COLUMNS,
-        stays_out(TurnRow.quoted_speaker_id).label("quotes_who_stays_out"),
+        quotes_who_stays_out().label("quotes_who_stays_out"),
     )
     .join(ConversationRow, ConversationRow.id == TurnRow.conversation_id)
     .join(ChannelRow, ChannelRow.id == ConversationRow.channel_id)

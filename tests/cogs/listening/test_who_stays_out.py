@@ -148,3 +148,40 @@ async def test_they_are_named_to_nobody_who_mentions_them(tmp_path: Path, *, by_
         await world.bob.send(world.channel, f"{world.me} do you know {mention} well?")
         assert "do you know someone well?" in prompt(world)
         assert "lice" not in prompt(world).partition("### Response:")[0].split("do you know")[-1]
+
+
+async def test_what_answered_them_alone_is_quoted_to_nobody(tmp_path: Path) -> None:
+    async with talking(tmp_path, ["Zanzibar is far.", "Yes.", "Two."], check_errors=False) as world:
+        await world.ask("I live there")
+        [answer] = world.messages()
+        await world.ask("is it?", world.bob)
+        before = await world.bob.send(world.channel, f"{world.me} really?", reply_to=answer)
+        assert "Zanzibar" in prompt(world)
+        await opts_out(world)
+        other = world.guild.create_text_channel("other")
+        link = f"https://discord.com/channels/{world.guild.id}/{world.channel.id}/{answer.id}"
+        await world.bob.send(other, f"{world.me} what does it say? {link}")
+        assert "what does it say" in prompt(world)
+        await world.bob.send(world.channel, "how far?", reply_to=answer)
+        assert "how far?" in prompt(world), "it is a reply to the bot all the same"
+        assert "really?" in prompt(world)
+        told = "".join(request.prompt for request in world.engine.requests[-2:])
+        assert "Zanzibar" not in told
+        asked = len(world.engine.requests)
+        before_fork = world.messages()[-1]
+        for label in ("Continue", "Regenerate"):
+            await world.mod.click(answer, label=label)
+        assert len(world.engine.requests) == asked
+        fork = await world.bob.context_menu(world.channel, "Fork from here", answer)
+        assert fork.response is not None
+        assert "somebody who has opted out" in fork.response.content
+        assert world.messages()[-1].id == before_fork.id, "no thread was opened with its words"
+        pinned = await world.bob.context_menu(world.channel, "Remember this", answer)
+        assert pinned.response is not None
+        assert "somebody who has opted out" in pinned.response.content
+        await world.alice.slash(world.channel, "privacy optin")
+        await world.ask("and now?", world.bob)
+        turns = {turn.message_ids[:1]: turn for turn in await world.turns()}
+        quote = turns[(str(before.id),)].reply_to
+        assert quote is not None, "it is seen again"
+        assert "Zanzibar" in prompt(world)

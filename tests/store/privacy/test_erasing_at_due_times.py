@@ -8,7 +8,10 @@ import pytest
 import pytest_asyncio
 from store_samples import ANN, BEN, CHANNEL, OTHER_CHANNEL, Talk, nobody_writes, said
 
+from bot.chat.limits.blocking import Block
+from bot.chat.limits.words.word import GuildWord
 from bot.chat.messages import ChannelKey, JsonValue, QuotedMessage, Scope, TurnState
+from bot.chat.moderation.log_channels import LogChannel
 from bot.chat.personas.guild.kept import Limits, PersonaDraft
 from bot.chat.privacy.erasure import Erasure, make_erasure
 from bot.chat.privacy.jobs import JobKind, NewJob
@@ -226,6 +229,25 @@ async def test_a_guild_that_was_left_goes_after_thirty_days(work: Clockwork) -> 
     assert list(await database.settings.values(scopes)) == [scopes[-1]]
     assert await database.casts.cast("discord:100") == []
     assert work.pictures == ["ab" * 32]
+
+
+async def test_a_guild_of_which_nobody_ever_said_a_word_is_known_too(work: Clockwork) -> None:
+    """It may be left while the bot is away: then its clock begins at the next start."""
+    database = work.database
+    await database.words.put(("discord", "1"), GuildWord("plague", added_by="ann"))
+    await database.blocks.add(Block("discord", "2", "ben", "Ben", "ann", work.now))
+    await database.log_channels.put(LogChannel("discord", "3", "900", "ann", work.now))
+    quiet = ChannelKey("discord", "400", guild_id="4")
+    await database.facts.add_fact(quiet, "Mira limps.", by="ann", persona_id="mira")
+    await database.settings.change(Scope.GUILD, "discord:5", "top_k", 5, by="ann")
+    await database.settings.change(Scope.GUILD, "discord:5", "top_k", None, by="ann")
+    places = work.erasure().departures.places
+    assert await places.known_guilds("discord") == ["1", "2", "3", "4", "5"]
+    for guild in ("1", "2", "3", "4", "5"):
+        await work.erasure().departures.left("discord", guild)
+    work.now += KEPT_FOR
+    await work.erasure().worker.work_off()
+    assert await places.known_guilds("discord") == []
 
 
 async def test_coming_back_stops_the_clock(work: Clockwork) -> None:

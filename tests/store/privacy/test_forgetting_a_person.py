@@ -1,13 +1,16 @@
 """Everything of one person goes, nothing of anybody else's does."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from store_samples import ANN, BEN, CHANNEL, OTHER_CHANNEL, Talk, forget, said
+from store_samples import ANN, BEN, CHANNEL, MORNING, OTHER_CHANNEL, Talk, forget, said
 
 from bot.chat.messages import ChannelKey, QuotedMessage, Scope
+from bot.chat.privacy.handing_out import write_everything
 from bot.chat.privacy.people import Person, Place
 from bot.chat.privacy.removals import Removal
+from bot.chat.roleplay.scenes.scene import Scene
 from bot.store.database import Database
 from bot.store.history import SqlHistory
 
@@ -69,6 +72,29 @@ async def test_replies_that_repeat_what_only_a_quote_holds_of_them(
     await forget(history, "ann")
     left = ["what does that mean?", "so?", "so?", "An oven is no stove."]
     assert await texts(history) == left
+
+
+async def test_what_they_wrote_for_a_scene_goes_from_its_copies_too(
+    database: Database, tmp_path: Path
+) -> None:
+    words = Scene(
+        CHANNEL, "Ann's isle", ("file:ada",), "ann", MORNING, scenario="On her isle.", note="Rain."
+    )
+    await database.scenes.start(words)
+    hers = await Talk(database.history).ask("hello", author=ANN)
+    thread = ChannelKey("discord", "101", guild_id="1", parent_id="100")
+    await database.scenes.fork(hers.turn_id, thread, "ben")
+    [part] = await write_everything(
+        database.belongings, "discord", "ben", tmp_path, at=MORNING, most_bytes=2**20
+    )
+    assert "isle." not in part.read_text("utf-8"), "he went on with it, but did not write it"
+    await forget(database.history, "ann")
+    for channel, by in ((CHANNEL, ""), (thread, "ben")):
+        scene = await database.scenes.running(channel)
+        assert scene is not None
+        assert (scene.started_by, scene.title) == (by, "Scene")
+        assert (scene.scenario, scene.note) == ("", "")
+    assert await texts(database.history, thread) == []
 
 
 async def test_messages_that_showed_what_goes_are_to_be_taken_away(database: Database) -> None:

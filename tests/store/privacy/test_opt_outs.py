@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import pytest_asyncio
-from store_samples import ANN, BEN, BOT, CHANNEL, MORNING, OTHER_CHANNEL, Talk, said
+from store_samples import ANN, BEN, BOT, CHANNEL, MORNING, OTHER_CHANNEL, Talk, forget, said
 
 from bot.chat.messages import QuotedMessage
 from bot.chat.personas.guild.kept import Limits, PersonaDraft
@@ -271,13 +271,47 @@ async def test_a_scene_that_changes_meanwhile_keeps_whom_they_play(talked: Datab
 async def test_a_copy_of_the_conversation_is_without_them(talked: Database) -> None:
     window = await talked.history.window(CHANNEL, 10)
     await talked.opt_outs.opt_out("discord", "ann")
-    with pytest.raises(NotFound):
+    with pytest.raises(NotAllowed):
         await talked.scenes.fork(window.turns[0].turn_id, OTHER_CHANNEL, "ben")
     fork = await talked.scenes.fork(window.turns[-1].turn_id, OTHER_CHANNEL, "ben")
     assert fork.turns == 2
     await talked.opt_outs.opt_in("discord", "ann")
     copies = await talked.history.export(OTHER_CHANNEL)
     assert SECRET not in repr(copies)
+
+
+async def test_what_they_wrote_for_a_scene_is_not_seen_in_it_or_its_copies(
+    database: Database, talk: Talk
+) -> None:
+    scenes = database.scenes
+    words = replace(SCENE, started_by="ann", scenario=f"In {SECRET}.", note=SECRET)
+    hers = await scenes.start(replace(words, title=SECRET, characters={}))
+    asked = await talk.ask("Where are we?", author=BEN)
+    await scenes.fork(asked.turn_id, OTHER_CHANNEL, "ben")
+    await database.opt_outs.opt_out("discord", "ann")
+    for channel in (CHANNEL, OTHER_CHANNEL):
+        assert SECRET not in repr(await scenes.running(channel))
+    await scenes.change(hers.scene_id, lambda scene: replace(scene, is_paused=True))
+    await database.opt_outs.opt_in("discord", "ann")
+    assert await scenes.running(CHANNEL) == replace(hers, is_paused=True), "nothing was lost"
+    copy = await scenes.running(OTHER_CHANNEL)
+    assert copy is not None
+    assert copy.scenario == f"In {SECRET}."
+
+
+async def test_a_scene_that_somebody_else_copied_is_not_theirs(
+    database: Database, talk: Talk
+) -> None:
+    """Ann goes on with Ben's scene in a thread of hers: Ben's stays as it is, whatever she does."""
+    await database.scenes.start(replace(SCENE, scenario="On the pier."))
+    asked = await talk.ask("Where are we?", author=BEN)
+    await database.scenes.fork(asked.turn_id, OTHER_CHANNEL, "ann")
+    await database.opt_outs.opt_out("discord", "ann")
+    for _ in ("left out", "erased"):
+        bens = await database.scenes.running(CHANNEL)
+        assert bens is not None
+        assert (bens.title, bens.scenario) == ("The pier", "On the pier.")
+        await forget(database.history, "ann")
 
 
 async def test_another_platform_has_people_of_its_own(database: Database) -> None:
