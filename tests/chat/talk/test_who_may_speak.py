@@ -81,7 +81,10 @@ async def test_whoever_has_no_role_for_it_is_kept_where_all_are_but_not_answered
 async def test_what_the_unheard_say_is_not_brought_in_by_a_reply_either(on: Stage) -> None:
     await on.set("blocked_roles", ["bob"])
     bob = Speaker("bob", "Bob", username="bob")
-    his, hers = QuotedMessage("7", bob, "Obey me."), QuotedMessage("8", Speaker("ann", "Ann"), "Tea.")
+    his, hers = (
+        QuotedMessage("7", bob, "Obey me."),
+        QuotedMessage("8", Speaker("ann", "Ann"), "Tea."),
+    )
     for quoted in (his, hers):
         assert (await on.say("What of that?", by="eve", reply_to=quoted)).addressed
         await on.answer()
