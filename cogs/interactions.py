@@ -18,7 +18,7 @@ from discord import app_commands
 from bot.chat.talk.faults import line_for
 from bot.errors import CaduceusError, NotAllowed, UserError
 from cogs.client import Interaction, bot_of, channel_of
-from cogs.platform import AUTOMOD_LINE, is_refused_by_automod
+from cogs.platform import AUTOMOD_LINE, is_refused_by_automod, key_of
 from cogs.rights.holding import (
     is_asker,
     is_moderator,
@@ -31,7 +31,7 @@ from cogs.rights.holding import (
 )
 from cogs.rights.kinds import Answer, Row
 from cogs.rights.rules import require_at_once, require_stored
-from cogs.rights.table import row_of_command
+from cogs.rights.table import hangs_on_action, row_of_command
 
 __all__ = [
     "Interaction",
@@ -109,6 +109,12 @@ async def answering(interaction: Interaction) -> AsyncGenerator[None, None]:
             await interaction.edit_original_response(content=NOT_DONE)
         interaction.extras[NOT_DONE] = True
         raise
+
+
+async def shown(interaction: Interaction, text: str) -> str:
+    """A line without the words that the server does not want to read. Raises StoreError."""
+    key = key_of(channel_of(interaction))
+    return await bot_of(interaction).conversations.censor.masked(key, text)
 
 
 async def acknowledge(interaction: Interaction, answer: Answer = Answer.PRIVATE) -> None:
@@ -200,9 +206,10 @@ class CaduceusTree(app_commands.CommandTree[discord.Client]):
             return True  # it ends as an unknown one
         name = command.qualified_name
         row = row_of_command(name, getattr(interaction.namespace, "action", None))
-        if row is None:
+        completes = interaction.type is discord.InteractionType.autocomplete
+        if row is None and not (completes and hangs_on_action(name)):
             _log.error("/%s stands in no row of the table of rights: nobody may use it", name)
-        if interaction.type is discord.InteractionType.autocomplete:
+        if completes:
             return await self._may_complete(interaction, row)
         try:
             await require_row(interaction, row)

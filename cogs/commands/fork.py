@@ -55,9 +55,12 @@ class Fork(commands.Cog):
             return
         by = str(interaction.user.id)
         scene = await self._director.found(key_of(channel))
-        name = f"{scene.title} (fork)" if scene else f"Fork: {text_of(turn)[:NAME_WORDS]}"
+        retold = (await self._bot.conversations.censor.retelling(key_of(channel)))(turn)
+        name = f"Fork: {text_of(retold)[:NAME_WORDS]}"
+        if scene:
+            name = f"{(await self._director.shown(scene)).title} (fork)"
         thread = await open_beside(
-            interaction, " ".join(name.split()), _opening(turn, message.jump_url)
+            interaction, " ".join(name.split()), _opening(retold, message.jump_url)
         )
         if thread is None:
             raise NotAllowed("I cannot open a thread here.", NEEDED)
@@ -71,7 +74,8 @@ class Fork(commands.Cog):
         )
         if forked.last.role == "bot":
             try:
-                await self._bot.serving.show(forked.last, thread, str(interaction.id))
+                last = await self._bot.conversations.shown_again.turn(forked.last)
+                await self._bot.serving.show(last, thread, str(interaction.id))
             except (CaduceusError, *WRITE_ERRORS) as error:
                 _log.warning("A forked reply in %s is not shown: %s", thread.id, error)
 

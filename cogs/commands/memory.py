@@ -14,7 +14,7 @@ from cogs.commands.lorebooks.pages import numbered, send_pages
 from cogs.commands.memories.summary import show_summary
 from cogs.commands.personas.finding import complete_persona, find_persona
 from cogs.commands.personas.looks import plain
-from cogs.interactions import Interaction, acknowledge, channel_of
+from cogs.interactions import Interaction, acknowledge, channel_of, shown
 from cogs.platform import key_of
 
 FACTS_A_PAGE = 7  # of 500 characters each: an embed's text has 4,096
@@ -47,11 +47,10 @@ class MemoryCommands(
         """See what is kept in mind here, with the numbers for edit and remove."""
         key = key_of(channel_of(interaction))
         await interaction.response.defer(ephemeral=True, thinking=True)
-        facts = [
-            replace(fact, text=await self._bot.conversations.censor.masked(key, fact.text))
-            for fact in await self._notebook.all(key)
-        ]
+        mask = await self._bot.conversations.censor.masking(key)
+        facts = [replace(fact, text=mask(fact.text)) for fact in await self._notebook.all(key)]
         names = await self._persona_names(key.guild_id)
+        names = {persona_id: mask(name) for persona_id, name in names.items()}
         await send_pages(
             interaction,
             len(facts),
@@ -78,7 +77,8 @@ class MemoryCommands(
         text = await self._bot.conversations.censor.wanted(key, text)
         fact = await self._notebook.pin(key, text, by=by, persona_id=who.id if who else "")
         where = "this channel" if who is None else plain(who.name, 100)
-        await interaction.followup.send(said_pinned(fact, where), ephemeral=True)
+        said = await shown(interaction, said_pinned(fact, where))
+        await interaction.followup.send(said, ephemeral=True)
 
     @app_commands.command()
     @app_commands.describe(id="The number that /memory show tells", text="What it is to say")
@@ -89,6 +89,7 @@ class MemoryCommands(
         text = await self._bot.conversations.censor.wanted(key, text)
         fact = await self._notebook.rewrite(key, id, text)
         said = f"Fact {fact.fact_id} says now: {plain(fact.text, 1500)}"
+        said = await shown(interaction, said)
         await interaction.followup.send(said, ephemeral=True)
 
     @app_commands.command()
@@ -99,6 +100,7 @@ class MemoryCommands(
         await acknowledge(interaction)
         fact = await self._notebook.take_out(key, id)
         said = f"Fact {fact.fact_id} is forgotten: {plain(fact.text, 1500)}"
+        said = await shown(interaction, said)
         await interaction.followup.send(said, ephemeral=True)
 
     @app_commands.command()
@@ -118,7 +120,7 @@ class MemoryCommands(
         source = FactSource(str(message.id), said_by)
         by = str(interaction.user.id)
         fact = await self._notebook.pin_message(key, text, source, by=by)
-        said = said_pinned(fact, "this channel")
+        said = await shown(interaction, said_pinned(fact, "this channel"))
         await interaction.followup.send(
             f"{said}\nIt follows the message: edited with it, and gone when it is deleted.",
             ephemeral=True,

@@ -28,7 +28,7 @@ from cogs.commands.personas.importing import CARD_FILES, CardReader, show_import
 from cogs.commands.personas.looks import describe, large_picture, picture_file, plain
 from cogs.commands.personas.pages import page_of
 from cogs.commands.personas.picture import KINDS, PICTURE_FILES, try_picture
-from cogs.interactions import Interaction, answering, channel_of
+from cogs.interactions import Interaction, answering, channel_of, shown
 from cogs.platform import escaped, key_of
 
 FORMATS = [app_commands.Choice(name=format.value, value=format.value) for format in Format]
@@ -82,8 +82,8 @@ class PersonaCommands(
             persona = await find_persona(interaction, name)
             require_may_speak(persona, key)
             await cascade.set(key, Scope.CHANNEL, "persona", persona.id, by=by)
-        shown = escaped(persona.name)
-        await interaction.followup.send(f"**{shown}** speaks here from now on.")
+            name = await shown(interaction, escaped(persona.name))
+        await interaction.followup.send(f"**{name}** speaks here from now on.")
         await greet(interaction)
 
     @app_commands.command()
@@ -103,9 +103,9 @@ class PersonaCommands(
             casts = self._bot.desk.casts
             if not await casts.add_to_cast(scope_of(interaction), key.guild_id, persona.id, by):
                 raise NotAllowed(f"«{persona.name}» speaks here already.")
-        shown = escaped(persona.name)
+            name = await shown(interaction, escaped(persona.name))
         await interaction.followup.send(
-            f"**{shown}** speaks here, too: whoever names it or replies to it is answered by it."
+            f"**{name}** speaks here, too: whoever names it or replies to it is answered by it."
         )
 
     @app_commands.command()
@@ -121,8 +121,8 @@ class PersonaCommands(
                     f"«{persona.name}» was not added here.",
                     "The main persona is changed with `/persona use`.",
                 )
-        shown = escaped(persona.name)
-        await interaction.followup.send(f"**{shown}** no longer speaks here beside the main one.")
+            name = await shown(interaction, escaped(persona.name))
+        await interaction.followup.send(f"**{name}** no longer speaks here beside the main one.")
 
     @app_commands.command()
     @app_commands.describe(picture=f"Its picture: {KINDS}")

@@ -42,6 +42,7 @@ from cogs.interactions import (
     answering,
     channel_of,
     require_may_send,
+    shown,
 )
 from cogs.platform import WRITE_ERRORS, Channel, key_of
 from cogs.rights.talking import speaker_behind
@@ -81,7 +82,7 @@ class RoleplayCommands(
             cast = await find_cast(interaction, persona)
             draft = self._director.drafted(key_of(here), title, cast, by, scenario=scenario)
             await self._director.require_voice(key_of(here))
-            thread = await open_thread(interaction, draft.title)
+            thread = await open_thread(interaction, await shown(interaction, draft.title))
             if thread is None:
                 require_place(interaction)
                 require_may_send(here)
@@ -94,7 +95,7 @@ class RoleplayCommands(
                 if thread is not None:
                     await archive(thread, thread.owner_id)
                 raise
-        begins = opening(scene, cast)
+            begins = await shown(interaction, opening(scene, cast))
         if thread is not None:
             with suppress(*WRITE_ERRORS):
                 await thread.send(begins)
@@ -123,7 +124,7 @@ class RoleplayCommands(
             await interaction.response.defer(ephemeral=True, thinking=True)
             scene = await playing(interaction, self._director)
             text = described(scene, await self._director.cast(scene))
-            await interaction.followup.send(text, ephemeral=True)
+            await interaction.followup.send(await shown(interaction, text), ephemeral=True)
             return
         async with answering(interaction):
             scene = await playing(interaction, self._director)
@@ -145,10 +146,10 @@ class RoleplayCommands(
                 found = await find_member(interaction, self._director, scene, persona)
                 scene, name = await self._director.take_out(scene, found.id), found.name
             cast = await self._director.cast(scene)
-        does = "plays in this scene now" if action == "add" else "no longer plays in this scene"
-        await interaction.followup.send(
-            f"**{plain(name, 80)}** {does}. Cast: {listed(cast)}."[:CONTENT_CHARACTERS]
-        )
+            does = "plays in this scene now" if action == "add" else "no longer plays in this scene"
+            said = f"**{plain(name, 80)}** {does}. Cast: {listed(cast)}."
+            said = await shown(interaction, said)
+        await interaction.followup.send(said[:CONTENT_CHARACTERS])
 
     @app_commands.command()
     @app_commands.describe(persona="Who speaks now")
@@ -162,7 +163,8 @@ class RoleplayCommands(
         key = key_of(channel)
         require_may_speak(found, key)
         await self._director.let_speak(scene, found, str(interaction.user.id), channel=key)
-        await interaction.followup.send(f"**{plain(found.name, 80)}** speaks now.", ephemeral=True)
+        said = await shown(interaction, f"**{plain(found.name, 80)}** speaks now.")
+        await interaction.followup.send(said, ephemeral=True)
         self._bot.serving.serve(key, channel)
 
     @app_commands.command()
@@ -207,8 +209,9 @@ class RoleplayCommands(
                     await self._wanted(interaction, text) for text in (name, description or "")
                 ]
                 scene = await self._director.play(scene, player, name, description)
-        one = scene.characters.get(player)
-        who = f"**{plain(one.name, 80)}**" if one is not None else "themselves again"
+            one = scene.characters.get(player)
+            who = f"**{plain(one.name, 80)}**" if one is not None else "themselves again"
+            who = await shown(interaction, who)
         await interaction.followup.send(f"{interaction.user.mention} is {who} in this scene.")
 
     @app_commands.command()
@@ -258,7 +261,8 @@ class RoleplayCommands(
         async with answering(interaction):
             scene = await playing(interaction, self._director)
             text = await self._director.recap(scene, str(interaction.user.id))
-        head = f"**{plain(scene.title, 80)}: what has happened so far**\n"
+            head = f"**{plain(scene.title, 80)}: what has happened so far**\n"
+            head = await shown(interaction, head)
         message = await interaction.followup.send(
             head + text[: CONTENT_CHARACTERS - len(head)], wait=True
         )
@@ -274,8 +278,9 @@ class RoleplayCommands(
         async with answering(interaction):
             scene = await playing(interaction, self._director)
             transcript = await self._director.end(scene)
+            title = plain(transcript.scene.title, 80)
         found = files(transcript, f"scene-{scene.scene_id}", interaction.filesize_limit)
-        text = f"**{plain(scene.title, 80)}** ends after {counted(transcript.turns)}."
+        text = f"**{title}** ends after {counted(transcript.turns)}."
         if len(found) < 2:
             text += " Not all of the transcript has room in a message: the bot's owner has it."
         await interaction.followup.send(text, files=found)

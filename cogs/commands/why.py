@@ -14,6 +14,7 @@ from cogs.commands.explaining.looks import (
     add_origin,
     describe,
     lore_text,
+    masked,
     memory_text,
     mentions,
 )
@@ -47,13 +48,17 @@ class Why(commands.Cog):
         if turn is None or turn.role != "bot":
             raise NotFound("That is no reply of mine.", "Choose one of my messages.")
         explanation = await conversations.why(turn.turn_id)
-        prompt = explanation.prompt.text.encode()
-        files = [discord.File(io.BytesIO(prompt), filename="prompt.txt")]
-        if lore := lore_text(explanation.lore):
-            files.append(discord.File(io.BytesIO(lore.encode()), filename="lore.txt"))
-        if memory := memory_text(explanation.memory):
-            files.append(discord.File(io.BytesIO(memory.encode()), filename="memory.txt"))
-        embed, view = describe(explanation), discord.utils.MISSING
+        mask = await conversations.censor.masking(key)
+        files = [
+            discord.File(io.BytesIO(mask(text).encode()), filename=f"{name}.txt")
+            for name, text in (
+                ("prompt", explanation.prompt.text),
+                ("lore", lore_text(explanation.lore)),
+                ("memory", memory_text(explanation.memory)),
+            )
+            if text or name == "prompt"
+        ]
+        embed, view = masked(describe(explanation), mask), discord.utils.MISSING
         if is_asker(interaction, turn.asked_by):
             # Also where a reply carries no buttons: whoever caused it can take it away.
             embed.add_field(name="Asked by", value=mentions(turn.asked_by), inline=False)

@@ -87,7 +87,7 @@ COMMANDS: Mapping[str, Row] = {
     "moderation words": _row(Right.SERVER, does="Changing this server's word list"),
     "privacy about": _row(Right.EVERYONE),
     "privacy export": _row(Right.EVERYONE),
-    "privacy forget": _row(Right.FORGETTER, does="Forgetting somebody else's data"),
+    "privacy forget": _row(Right.FORGETTER),
     "privacy optin": _row(Right.EVERYONE),
     "privacy optout": _row(Right.EVERYONE),
     "status": _row(Right.EVERYONE),
@@ -162,6 +162,11 @@ CONTROLS: Mapping[str, Row] = {
 def row_of_command(name: str, action: object = None) -> Row | None:
     """The row of a command by its whole name, and by its option `action` where that decides."""
     return COMMANDS.get(f"{name} {action}") or COMMANDS.get(name)
+
+
+def hangs_on_action(name: str) -> bool:
+    """Whether a command's rows are those of its actions, of which none may be chosen yet."""
+    return any(each.startswith(f"{name} ") for each in COMMANDS)
 
 
 def row_of_control(kind: type, action: str = "") -> Row | None:

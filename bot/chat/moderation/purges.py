@@ -60,6 +60,7 @@ class Purge:
     speaker_id: str
     exchanges: int
     messages: tuple[PurgedMessage, ...] = field(default=(), repr=False)  # still to be taken away
+    copies: tuple["Purge", ...] = ()  # what went of it in forks, with messages of their own
 
 
 class Purges(Protocol):
@@ -67,6 +68,14 @@ class Purges(Protocol):
 
     async def plan(self, wish: PurgeWish) -> PurgePlan:
         """What would go. Changes nothing."""
+        ...
+
+    async def channels_with_copies(self, plan: PurgePlan) -> list[ChannelKey]:
+        """Where forks have copies of what would go now."""
+        ...
+
+    async def purge_copies(self, plan: PurgePlan, channel: ChannelKey, *, by: str) -> Purge | None:
+        """Take out a channel's copies of what the plan means; as :meth:`purge`."""
         ...
 
     async def purge(self, plan: PurgePlan, *, by: str) -> Purge | None:

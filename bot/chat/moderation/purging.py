@@ -1,6 +1,8 @@
 """Purges: what a moderator wants gone, out of the database at once; the platform's part follows."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 from bot.chat.messages import ChannelKey
 from bot.chat.moderation.journal import Event, EventKind, Journal
@@ -41,14 +43,20 @@ class Purger:
         None, and nothing done, where something else would go by now: plan again.
         """
 
+        channel = planned.wish.channel
+        copies = await self._purge_copies(planned, by=by)
+        if copies is None:
+            return None
+
         async def take_out() -> Purge | None:
             return await self.purges.purge(planned, by=by)
 
-        channel = planned.wish.channel
         purge = await self._taking_out.within(channel, take_out, _messages_of)
         if purge is None:
             return None
-        await self._forget_elsewhere(channel, _messages_of(purge))
+        purge = replace(purge, copies=copies)
+        for each in (purge, *copies):
+            await self._forget_elsewhere(each.channel, _messages_of(each))
         text = f"{counted(planned.exchanges, 'exchange')} purged"
         event = Event(
             EventKind.PURGE,
@@ -76,6 +84,21 @@ class Purger:
             channel_id=purge.channel.channel_id,
         )
         await self._journal.note(purge.channel.guild_id, event)
+
+    async def _purge_copies(self, planned: PurgePlan, *, by: str) -> tuple[Purge, ...] | None:
+        """Take the copies in forks out first: what is interrupted there can be asked for again.
+
+        None, and nothing done, where something else would go by now.
+        """
+        if (await self.purges.plan(planned.wish)).digest != planned.digest:
+            return None
+        gone: list[Purge] = []
+        for fork in await self.purges.channels_with_copies(planned):
+            take_out = partial(self.purges.purge_copies, planned, fork, by=by)
+            purge = await self._taking_out.within(fork, take_out, _messages_of)
+            if purge is not None:
+                gone.append(purge)
+        return tuple(gone)
 
     async def _forget_elsewhere(self, channel: ChannelKey, message_ids: Sequence[str]) -> None:
         """What other channels quote of it."""

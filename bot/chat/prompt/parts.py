@@ -4,8 +4,8 @@ A feature that tells the model something appends a :class:`Part` to the request;
 budgeted, written and explained like all others.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import IntEnum, auto
 from types import MappingProxyType
 from typing import Literal
@@ -82,6 +82,11 @@ class Part:
     def is_droppable(self) -> bool:
         """Whether there is a prompt without it."""
         return self.priority is not Priority.REQUIRED
+
+    def masked(self, mask: Callable[[str], str]) -> "Part":
+        """The same, without the words that `mask` masks."""
+        text = mask(self.text)
+        return self if text == self.text else replace(self, text=text)
 
 
 def giving_up_order(parts: Sequence[Part]) -> list[int]:

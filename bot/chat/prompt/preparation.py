@@ -1,6 +1,6 @@
 """From a bot's turn to the prompt that it is written from, now or again."""
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -21,12 +21,15 @@ from bot.chat.prompt.recollection import (
     MemoryTeller,
     NoMemory,
     Recollection,
+    masked,
     standing,
 )
 from bot.chat.prompt.staging import NoScenes, SceneTeller
 from bot.chat.prompt.system import note_part
 from bot.chat.prompt.windows import (
     RECENT_REPLIES,
+    AsItIs,
+    Screen,
     beginning_with,
     messages_in,
     reader_of,
@@ -41,9 +44,6 @@ ANSWERED_TURNS = 200  # before a reply, among which its questions are looked for
 RECENT_TURNS = 24  # among which they are looked for
 MOST_TURNS = 10_000  # looked through for a question that long talk has carried off
 SWIPES_LOOKED_AT = 4  # for the version of a deleted persona: one that failed has none
-
-
-Screen = Callable[[ChannelKey, HistoryWindow], Awaitable[HistoryWindow]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +111,7 @@ class Preparer:
         stager: SceneTeller | None = None,
         screen: Screen | None = None,
     ) -> None:
-        """`max_reply_tokens` and `thinking_tokens` are the process's.
-
-        `screen` takes out of what was said before what the guild does not want by now.
-        """
+        """`max_reply_tokens` and `thinking_tokens` are the process's."""
         self._history = history
         self._settings = settings
         self._personas = personas
@@ -125,7 +122,7 @@ class Preparer:
         self._lore = lore or NoLore()
         self._memory = memory or NoMemory()
         self._stager = stager or NoScenes()
-        self._screen = screen or _as_it_is
+        self._screen = screen or AsItIs()
 
     async def persona(
         self, channel: ChannelKey, settings: ChannelSettings, turn: Turn | None = None
@@ -214,7 +211,9 @@ class Preparer:
         messages = messages_in(window)
         recent = await self._recent_replies(turn, window)
         window = await self._reaching(window, turn, settings, oldest, first_turn)
-        window = await self._screen(turn.channel, staging.cast(window))
+        mask = await self._screen.reading(turn.channel)
+        staging = staging.masked(mask)
+        window = await self._screen.screen_window(turn.channel, staging.cast(window))
         day = written_at.astimezone().date() if written_at else None
         chosen = await self._formats.choose(engine, engine.info, day)
         note = note or staging.note
@@ -230,6 +229,7 @@ class Preparer:
                 only_of=reader_of(turn, settings),
             )
         )
+        memory = masked(memory, mask)
         request = PromptRequest(
             persona=persona,
             window=window,
@@ -353,10 +353,6 @@ def occasion_of(record: GenerationRecord | None) -> Occasion | None:
         return None
     kept = record.occasion
     return Occasion(kept.seed, kept.moment, kept.trigger, kept.others)
-
-
-async def _as_it_is(_: ChannelKey, window: HistoryWindow) -> HistoryWindow:
-    return window
 
 
 def _persona_since(record: GenerationRecord | None, persona: Persona) -> PersonaSince:

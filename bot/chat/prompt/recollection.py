@@ -4,7 +4,7 @@ The records are neutral, so that the prompt knows nothing of how it is kept or f
 does that behind :class:`MemoryTeller`.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
@@ -92,6 +92,20 @@ class JoinedMemory:
             tuple(part for each in told for part in each.parts),
             tuple(note for each in told for note in each.notes),
         )
+
+
+def masked(memory: Recollection, mask: Callable[[str], str]) -> Recollection:
+    """What is remembered, without the words that `mask` masks."""
+    notes = (
+        replace(
+            note,
+            title=mask(note.title),
+            why=mask(note.why),
+            part=None if note.part is None else note.part.masked(mask),
+        )
+        for note in memory.notes
+    )
+    return Recollection(tuple(part.masked(mask) for part in memory.parts), tuple(notes))
 
 
 def standing(memory: Recollection, parts: Collection[Part]) -> Recollection:

@@ -4,7 +4,7 @@ The records are neutral, so that the prompt knows nothing of how scenes are kept
 that behind :class:`SceneTeller`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -30,6 +30,20 @@ class Staging:
     players: Mapping[str, Player] = field(default_factory=dict[str, Player])  # by speakers' ids
     is_scene: bool = False  # all that is said belongs to it, addressed or not
     has_scenario: bool = False  # among the parts
+
+    def masked(self, mask: Callable[[str], str]) -> "Staging":
+        """The same, without the words that `mask` masks in what people wrote for the scene."""
+        note = self.note
+        players = {
+            player: Player(mask(one.name), mask(one.description))
+            for player, one in self.players.items()
+        }
+        return replace(
+            self,
+            parts=tuple(part.masked(mask) for part in self.parts),
+            note=None if note is None else note.model_copy(update={"text": mask(note.text)}),
+            players=players,
+        )
 
     def cast(self, window: HistoryWindow) -> HistoryWindow:
         """What was said, by the characters that people play."""

@@ -97,7 +97,7 @@ class Conversations(Intake):
             lore=LoreReader(history, shelf),
             memory=memory,
             stager=None if scenes is None else Stager(scenes),
-            screen=censor.screen_window,
+            screen=censor,
         )
         self.shown_again = ShownAgain(history, settings, censor)
         self._replies = Replies(

@@ -3,6 +3,7 @@
 Who may do what is the front end's to know.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -150,6 +151,9 @@ class Director:
         NotAllowed where the guild does not want to read any of it.
         """
         turns = await self._conversations.history.export(scene.channel)
+        retold = await self._conversations.censor.retelling(scene.channel)
+        turns = await asyncio.to_thread(list, map(retold, turns))
+        scene = await self.shown(scene)
         told = await self._recapper.recap(scene, turns, f"{scene.channel.platform}:{user}")
         return await self._conversations.shown_again.text(scene.channel, told)
 
@@ -161,8 +165,27 @@ class Director:
         # Who is gone since is called as when they spoke.
         spoke = {turn.persona_id: turn.persona for turn in turns if turn.role == "bot"}
         names = {**spoke, **await self._names(scene)}
+        mask = await self._conversations.censor.masking(scene.channel)
+        retold = await self._conversations.censor.retelling(scene.channel)
+        turns = await asyncio.to_thread(list, map(retold, turns))
+        names = {persona_id: mask(name) for persona_id, name in names.items()}
+        scene = await self.shown(scene)
         return Transcript(
             scene, len(turns), as_markdown(scene, turns, names), as_json(scene, turns, names)
+        )
+
+    async def shown(self, scene: Scene) -> Scene:
+        """A scene without the words that its guild does not want to read by now."""
+        mask = await self._conversations.censor.masking(scene.channel)
+        return replace(
+            scene,
+            title=mask(scene.title),
+            scenario=mask(scene.scenario),
+            note=mask(scene.note),
+            characters={
+                player: replace(one, name=mask(one.name), description=mask(one.description))
+                for player, one in scene.characters.items()
+            },
         )
 
     async def end(self, scene: Scene) -> Transcript:

@@ -3,9 +3,11 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
 
+from bot.chat.messages import ChannelKey
 from bot.chat.moderation.purges import Purge, PurgedMessage, PurgePlan, PurgeWish
 from bot.store.memory.staleness import forget_written_about
 from bot.store.moderation.tables import PurgeMessageRow, PurgeRow
@@ -43,6 +45,40 @@ def purge(connection: Connection, plan: PurgePlan, *, by: str) -> Purge | None:
     rows = _chosen(connection, wish, channel_id)
     if channel_id is None or _digest(rows) != plan.digest:
         return None
+    purged = _take_out(connection, plan, wish.channel, channel_id, rows, by)
+    if wish.speaker_id and wish.since is None and wish.exchanges is None:
+        # Others may quote what was never kept of theirs.
+        forget_quotes_where(connection, channel_id, TurnRow.quoted_speaker_id == wish.speaker_id)
+    return purged
+
+
+def channels_with_copies(connection: Connection, plan: PurgePlan) -> list[ChannelKey]:
+    """Where forks have copies of what would go now."""
+    found = {row.channel_id for row in _copies(connection, plan)}
+    rows = connection.execute(select(*CHANNEL_COLUMNS).where(ChannelRow.id.in_(found)))
+    return [channel_key(row) for row in rows]
+
+
+def purge_copies(
+    connection: Connection, plan: PurgePlan, channel: ChannelKey, *, by: str
+) -> Purge | None:
+    """Take out a channel's copies of what the plan means. None where there are none (any more)."""
+    channel_id = find_channel(connection, channel, lock=True)
+    rows = [row for row in _copies(connection, plan) if row.channel_id == channel_id]
+    if channel_id is None or not rows:
+        return None
+    return _take_out(connection, plan, channel, channel_id, rows, by)
+
+
+def _take_out(
+    connection: Connection,
+    plan: PurgePlan,
+    channel: ChannelKey,
+    channel_id: int,
+    rows: Sequence[AnyRow],
+    by: str,
+) -> Purge:
+    wish = plan.wish
     turn_ids = sorted(row.id for row in rows)
     messages = _messages(connection, turn_ids)
     asked_at = now()
@@ -65,14 +101,11 @@ def purge(connection: Connection, plan: PurgePlan, *, by: str) -> Purge | None:
         connection.execute(insert(PurgeMessageRow), values)
     forget_written_about(connection, turn_ids)
     remove_turns(connection, channel_id, turn_ids)
-    if wish.speaker_id and wish.since is None and wish.exchanges is None:
-        # Others may quote what was never kept of theirs.
-        forget_quotes_where(connection, channel_id, TurnRow.quoted_speaker_id == wish.speaker_id)
     if not messages:
         connection.execute(delete(PurgeRow).where(PurgeRow.id == purge_id))
     return Purge(
         purge_id,
-        wish.channel,
+        channel,
         by,
         asked_at,
         wish.speaker_id,
@@ -136,6 +169,56 @@ def _chosen(connection: Connection, wish: PurgeWish, channel_id: int | None) -> 
         found |= {row.id: row for row in replies}
     rows = list(found.values())
     return rows if wish.exchanges is None else _newest(rows, wish.exchanges)
+
+
+def _copies(connection: Connection, plan: PurgePlan) -> list[AnyRow]:
+    """The copies in forks of what a plan means, with their channels.
+
+    A copy has its original's speaker and time. It is older than its conversation, and has no
+    message of whoever said it. What reads as something that stays is a copy of that.
+    """
+    wish = plan.wish
+    originals = _chosen(connection, wish, find_channel(connection, wish.channel))
+    said = {_said(row) for row in originals}
+    here = TurnRow.conversation_id.in_(
+        conversations_of(find_channel(connection, wish.channel) or 0)
+    )
+    known = {row.id for row in originals}
+    has_message = select(MessageRow.turn_id).where(MessageRow.turn_id == TurnRow.id).exists()
+    is_copied = ((TurnRow.role == "user") & ~has_message) | (
+        (TurnRow.role == "bot") & (TurnRow.created_at < ConversationRow.created_at)
+    )
+    copies = (
+        select(*_COLUMNS, TurnRow.text, ConversationRow.channel_id)
+        .join(ConversationRow, ConversationRow.id == TurnRow.conversation_id)
+        .join(ChannelRow, ChannelRow.id == ConversationRow.channel_id)
+        .where(ChannelRow.platform == wish.channel.platform, is_copied)
+        .where(_is_of_guild(wish.channel))
+    )
+    found: list[AnyRow] = []
+    for piece in batches(sorted({row.created_at for row in originals})):
+        of_times = TurnRow.created_at.in_(piece)
+        stays = {
+            _said(row): row.text
+            for row in connection.execute(select(*_COLUMNS, TurnRow.text).where(of_times, here))
+            if row.id not in known and row.role == "user"
+        }
+        found += [
+            row
+            for row in connection.execute(copies.where(of_times))
+            if row.id not in known and _said(row) in said and stays.get(_said(row)) != row.text
+        ]
+    return found
+
+
+def _said(row: AnyRow) -> tuple[str, str, datetime]:
+    return row.role, row.speaker_id, row.created_at
+
+
+def _is_of_guild(channel: ChannelKey) -> ColumnElement[bool]:
+    if channel.guild_id is None:  # forked in the same channel
+        return ChannelRow.platform_channel_id == channel.channel_id
+    return ChannelRow.guild_id == channel.guild_id
 
 
 def _meant_by(wish: PurgeWish) -> Iterator[ColumnElement[bool]]:

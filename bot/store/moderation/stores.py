@@ -26,6 +26,8 @@ class SqlPurges(OnTransactions):
     """What goes for good: :class:`bot.chat.moderation.purges.Purges`."""
 
     plan = reads(purging.make_plan)
+    channels_with_copies = reads(purging.channels_with_copies)
+    purge_copies = writes(purging.purge_copies, erases=True)
     purge = writes(purging.purge, erases=True)
     gone = writes(purging.gone, erases=True)
     unfinished = reads(purging.unfinished)

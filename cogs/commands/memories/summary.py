@@ -40,7 +40,7 @@ async def show_summary(interaction: Interaction) -> None:
         whole = io.BytesIO(shown.text.encode())
         more["file"] = discord.File(whole, filename="summary.txt")
     if is_moderator(interaction):
-        more["view"] = SummaryView(interaction, key, summary)
+        more["view"] = SummaryView(interaction, key, summary, shown.text)
     await interaction.followup.send(embed=embed_of(shown), ephemeral=True, **more)
 
 
@@ -74,10 +74,11 @@ def embed_of(summary: Summary) -> discord.Embed:
 class SummaryView(AskerView):
     """Buttons for the moderator who looked at a summary."""
 
-    def __init__(self, asked: Interaction, key: ChannelKey, summary: Summary) -> None:
+    def __init__(self, asked: Interaction, key: ChannelKey, summary: Summary, shown: str) -> None:
         super().__init__(asked)
         self.key = key
         self.summary = summary
+        self.shown = shown  # what may be read of it
         self.unsaved = ""
         self._name_buttons()
 
@@ -109,6 +110,7 @@ class SummaryView(AskerView):
         self.summary = await self._desk(interaction).show(self.key)
         self._name_buttons()
         shown = await _as_shown(interaction, self.key, self.summary)
+        self.shown = shown.text
         await interaction.edit_original_response(
             content=said, embed=embed_of(shown), attachments=[], view=self
         )
@@ -131,7 +133,7 @@ class SummaryForm(TellingForm):
             label="What is to be known of it",
             custom_id="text",
             style=discord.TextStyle.long,
-            default=(view.unsaved or view.summary.text)[:FORM_CHARACTERS] or None,
+            default=(view.unsaved or view.shown)[:FORM_CHARACTERS] or None,
             max_length=FORM_CHARACTERS,
         )
         self.add_item(self.text)

@@ -13,7 +13,6 @@ from bot.chat.moderation.purging import counted
 from bot.errors import CaduceusError, NotFound, UserError
 from cogs.client import CaduceusBot
 from cogs.commands.library.asking import AskerView
-from cogs.commands.moderating.rights import require_moderator
 from cogs.commands.moderating.sweeping import Sweeper, Swept, may_delete_all
 from cogs.interactions import Interaction, bot_of, channel_of, told
 from cogs.platform import NOBODY, WRITE_ERRORS, Channel, key_of
@@ -22,8 +21,8 @@ PEOPLE_SHOWN = 8
 PROGRESS_SECONDS = 3.0  # between two lines about how far it has come
 
 EVERYWHERE = (
-    "• All of it goes from what I keep, with its other versions, what others quote of it and what "
-    "was summed up, found again or pinned of it."
+    "• All of it goes from what I keep, with its other versions, its copies in forks, what others "
+    "quote of it and what was summed up, found again or pinned of it."
 )
 NOT_MORE = (
     "• What I never kept of this channel stays, and so does what is said from now on. For one "
@@ -45,7 +44,6 @@ async def show_purge(
     count: int | None,
 ) -> None:
     """Show what would go, with a question. Raises UserError."""
-    require_moderator(interaction)
     if member is None and since is None and count is None:
         raise PurgeError(
             "Say what is to go:",
@@ -144,7 +142,6 @@ class PurgeView(AskerView):
         await interaction.edit_original_response(content="Nothing was purged.", view=None)
 
     async def _purge(self, interaction: Interaction) -> None:
-        require_moderator(interaction)
         purger = bot_of(interaction).moderation.purger
         purge = await purger.purge(self._plan, by=str(interaction.user.id))
         if purge is None:
@@ -154,6 +151,8 @@ class PurgeView(AskerView):
         swept = await self._sweeper.sweep(purge, line.tell)
         if not swept.later:
             await purger.ended(purge, swept.left, was_interrupted=False)
+        for copies in purge.copies:
+            swept.add(await self._sweeper.sweep(copies))
         await line.end(_result(self._plan, swept))
 
     async def _ask_again(self, interaction: Interaction) -> None:

@@ -43,6 +43,12 @@ class Swept:
     left: int = 0  # that the bot may not delete
     later: int = 0  # that could not be deleted now
 
+    def add(self, other: "Swept") -> None:
+        """Count another one, too."""
+        self.deleted += other.deleted
+        self.left += other.left
+        self.later += other.later
+
 
 def may_delete_all(bot: CaduceusBot, channel: Channel | None) -> bool:
     """Whether the bot may delete other people's messages there, as far as Discord has told us."""

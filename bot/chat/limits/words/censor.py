@@ -43,6 +43,7 @@ class ScreenedMessage:
 
 
 Listener = Callable[[ChannelKey, Hit], Awaitable[None]]
+Mask = Callable[[str], str]
 
 
 class Censor:
@@ -95,8 +96,25 @@ class Censor:
         return screened.text
 
     async def masked(self, channel: ChannelKey, text: str) -> str:
-        """A name that the bot shows, with every word masked."""
-        return (await self._rules(channel, Side.OUT)).screen(text).text
+        """A line or a name that the bot shows, with every word masked."""
+        return (await self.masking(channel))(text)
+
+    async def masking(self, channel: ChannelKey) -> Mask:
+        """Masks every word in many texts that the bot shows. In any thread."""
+        rules = await self._rules(channel, Side.OUT)
+        return lambda text: rules.screen(text).text
+
+    async def retelling(self, channel: ChannelKey) -> Callable[[Turn], Turn]:
+        """Masks every word in turns that are handed out again, their swipes and names too.
+
+        What people said is without the words of both sides then. In any thread.
+        """
+        said, told = await self._rules(channel, Side.IN), await self._rules(channel, Side.OUT)
+        return lambda turn: _retold(turn, said, told)
+
+    async def reading(self, channel: ChannelKey) -> Mask:
+        """Masks every word in what people wrote once and the model reads in every prompt."""
+        return (await self._rules(channel, Side.IN)).screen_again
 
     async def screen_window(self, channel: ChannelKey, window: HistoryWindow) -> HistoryWindow:
         """What was said before, as the model may see it by the list of now: words are masked."""
@@ -145,6 +163,28 @@ def _screened(turn: Turn, rules: Rules) -> Turn:
     if (text, quote) == (turn.text, turn.reply_to):
         return turn
     return replace(turn, text=text, reply_to=quote)
+
+
+def _retold(turn: Turn, said: Rules, told: Rules) -> Turn:
+    if not said and not told:
+        return turn
+    is_said = turn.role == "user"
+
+    def mask(text: str) -> str:
+        return told.screen(said.screen(text).text if is_said else text).text
+
+    quote = turn.reply_to
+    if quote is not None:
+        author = _named(told, quote.author)
+        quote = replace(quote, text=told.screen(quote.text).text, author=author)
+    return replace(
+        turn,
+        text=mask(turn.text),
+        speaker=_named(told, turn.speaker),
+        persona=told.screen(turn.persona).text,
+        reply_to=quote,
+        swipes=tuple(replace(swipe, text=mask(swipe.text)) for swipe in turn.swipes),
+    )
 
 
 def _named(rules: Rules, speaker: Speaker) -> Speaker:

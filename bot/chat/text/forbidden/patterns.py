@@ -108,6 +108,8 @@ class PatternFinder:
             match = self._in_time(partial(pattern.whole.search, text, start, limit), until)
             if match is not None and match.start() >= open_from:
                 match = None
+            if match is not None and match.end() == limit == size and not is_end:
+                match, open_from = None, match.start()  # `$` holds at any end, for the twin too
             if match is None and open_from == start:
                 if limit < start + self._window:
                     break  # more text may tell

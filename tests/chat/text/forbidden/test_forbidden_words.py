@@ -180,6 +180,13 @@ def test_a_pattern_may_look_back_at_what_was_shown() -> None:
     assert shown("de x", patterns=[r"(?<=abc)de"], before="abc") == "██ x"
 
 
+@pytest.mark.parametrize("source", [r"bad\Z", r"bad(?!.)", r"bad\b"])
+def test_the_end_of_what_has_come_is_not_the_texts_end(source: str) -> None:
+    assert moments(pipeline((), [source], window=200), "bad badly bad")[-1] == shown(
+        "bad badly bad", (), [source]
+    )
+
+
 def test_a_pattern_that_reads_on_without_end_is_held_within_its_window() -> None:
     filter_ = pipeline(patterns=[r"x.*y"], window=10)
     assert filter_.decode("ax" + "b" * 20) == "axbbbbbbbbbbbbbbbbbbbb"

@@ -1,0 +1,198 @@
+"""What was said before a word was on the list: shown, handed out and told without it.
+
+Whatever the bot does, no request that it makes to Discord has the word in it.
+"""
+
+import io
+import json
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import discord
+import pytest
+from simcord import ChannelHandle
+from worlds import World, labels, talking
+
+from bot.chat.limits.words.word import GuildWord
+from bot.chat.text.forbidden.redaction import BLOCK
+from cogs.platform import bare_key
+
+WORD = "zirconium"
+CARD = (
+    'name = "Zirconium"\ndescription = "{{char}} counts zirconium."\n'
+    'greeting = "Zirconium greets you."\nalternate_greetings = ["More zirconium."]\n'
+)
+
+Deed = Callable[[World, ChannelHandle], Coroutine[Any, Any, object]]
+
+
+@pytest.fixture
+def files(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The contents of all files that are made to be sent."""
+    made: list[bytes] = []
+    original = discord.File.__init__
+
+    def begin(self: discord.File, fp: Any, *args: Any, **options: Any) -> None:
+        if isinstance(fp, io.BytesIO):
+            made.append(fp.getvalue())
+        original(self, fp, *args, **options)
+
+    monkeypatch.setattr(discord.File, "__init__", begin)
+    return made
+
+
+def bodies(world: World, since: int) -> list[str]:
+    """All that the bot has asked of Discord since then."""
+    return [
+        json.dumps(entry.json, ensure_ascii=False)
+        for entry in world.env.http_requests[since:]
+        if entry.method != "GET"
+    ]
+
+
+async def played(world: World) -> ChannelHandle:
+    """A scene in which the word was said, everywhere that something can be said."""
+    (world.personas_folder / "mineral.toml").write_text(CARD, "utf-8")
+    await world.bot.desk.library.refresh()
+    options = {"title": "The Zirconium", "persona": "Zirconium, Bram", "scenario": "Of zirconium."}
+    await world.alice.slash(world.channel, "roleplay start", **options)
+    [thread] = world.channel.threads
+    await world.alice.slash(thread, "roleplay note", text="Mind the zirconium.")
+    await world.bob.slash(thread, "roleplay me", name="Zirconium Jones", description="Zirconium.")
+    await world.bob.send(thread, "Where is the zirconium?")
+    await world.alice.slash(thread, "memory add", text="Zirconium is heavy.")
+    return thread
+
+
+async def forbid(world: World) -> int:
+    """Add the word; returns how many requests were made before."""
+    await world.database.words.put(("discord", str(world.guild.id)), GuildWord(WORD))
+    return len(world.env.http_requests)
+
+
+async def fork_a_reply(world: World, thread: ChannelHandle) -> None:
+    await world.alice.context_menu(thread, "Fork from here", world.messages(thread)[-1])
+
+
+async def fork_a_question(world: World, thread: ChannelHandle) -> None:
+    [asked] = [each for each in thread.history() if each.author.id == world.bob.id]
+    await world.alice.context_menu(thread, "Fork from here", asked)
+
+
+async def ask_why(world: World, thread: ChannelHandle) -> None:
+    reply = world.messages(thread)[-1]
+    why = await world.mod.context_menu(thread, "Why this reply?", reply)
+    await world.mod.click(why.response, label="Replay")
+
+
+async def turn_over(world: World, message: discord.Message) -> None:
+    """Press ▶, beside which the swipe's number stands."""
+    [label] = [each for each in labels(message) if each.endswith("▶")]
+    await world.mod.click(message, label=label)
+
+
+async def swipe(world: World, thread: ChannelHandle) -> None:
+    await world.mod.click(world.messages(thread)[-1], label="Regenerate")
+    for _ in range(2):
+        await turn_over(world, world.messages(thread)[-1])
+
+
+async def swipe_a_greeting(world: World, thread: ChannelHandle) -> None:
+    await turn_over(world, next(each for each in world.messages(thread) if labels(each)))
+
+
+async def keep_in_mind(world: World, thread: ChannelHandle) -> None:
+    [asked] = [each for each in thread.history() if each.author.id == world.bob.id]
+    await world.alice.context_menu(thread, "Remember this", asked)
+    await world.alice.slash(thread, "memory show")
+    await world.alice.slash(thread, "memory remove", id=1)
+
+
+async def change_the_cast(world: World, thread: ChannelHandle) -> None:
+    await world.alice.slash(thread, "roleplay cast", action="list")
+    await world.alice.slash(thread, "roleplay say", persona="Zirconium")
+    await world.alice.slash(thread, "roleplay cast", action="remove", persona="Zirconium")
+    await world.alice.slash(thread, "roleplay cast", action="add", persona="Zirconium")
+    await world.bob.slash(thread, "roleplay me", description="Of stone.")
+
+
+async def change_who_speaks(world: World, _thread: ChannelHandle) -> None:
+    await world.chief.slash(world.channel, "persona use", name="Zirconium")
+    await world.chief.slash(world.channel, "persona use", name="Ada")
+    await world.chief.slash(world.channel, "persona add", name="Zirconium")
+    await world.chief.slash(world.channel, "persona remove", name="Zirconium")
+
+
+async def export(world: World, thread: ChannelHandle) -> None:
+    await world.alice.slash(thread, "chat export", format="json")
+    await world.alice.slash(thread, "chat export", format="text")
+
+
+async def end(world: World, thread: ChannelHandle) -> None:
+    await world.alice.slash(thread, "roleplay recap")
+    await world.alice.slash(thread, "roleplay end")
+
+
+async def go_on(world: World, thread: ChannelHandle) -> None:
+    await world.mod.click(world.messages(thread)[-1], label="Continue")
+    await world.bob.send(thread, "And then?")
+
+
+DEEDS: list[Deed] = [
+    fork_a_reply,
+    fork_a_question,
+    ask_why,
+    swipe,
+    swipe_a_greeting,
+    keep_in_mind,
+    change_the_cast,
+    change_who_speaks,
+    export,
+    end,
+    go_on,
+]
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize("deed", DEEDS, ids=lambda deed: deed.__name__)
+async def test_no_request_has_the_word(
+    tmp_path: Path, files: list[bytes], deed: Deed, *, streaming: bool
+) -> None:
+    async with talking(tmp_path, lambda _: "Zirconium is deep in the hold.") as world:
+        await world.put(streaming=streaming)
+        thread = await played(world)
+        since = await forbid(world)
+        files.clear()
+        asked = len(world.engine.requests)
+        await deed(world, thread)
+        sent = bodies(world, since)
+        assert sent
+        assert not [body for body in sent if WORD in body.casefold()]
+        assert not [each for each in files if WORD in each.decode(errors="replace").casefold()]
+        for request in world.engine.requests[asked:]:
+            told = request.prompt.replace("Zirconium counts zirconium.", "")
+            assert "Where is the zirconium" not in told
+            assert "zirconium is heavy" not in told.casefold()
+            assert "Of zirconium" not in told
+            assert "Mind the zirconium" not in told
+            assert "Zirconium Jones" not in told
+
+
+async def test_what_is_handed_out_still_reads_as_what_it_is(
+    tmp_path: Path, files: list[bytes]
+) -> None:
+    async with talking(tmp_path, ["Zirconium is deep in the hold."]) as world:
+        thread = await played(world)
+        await forbid(world)
+        files.clear()
+        await end(world, thread)
+        markdown, document = (each.decode() for each in files)
+        blocks = BLOCK * len(WORD)
+        assert f"Where is the {blocks}?" in markdown
+        scene = json.loads(document)
+        assert scene["title"] == f"The {blocks}"
+        assert scene["turns"][-1]["text"] == f"{blocks} is deep in the hold."
+        assert scene["turns"][0]["alternatives"] == [f"{blocks} greets you.", f"More {blocks}."]
+        kept = await world.database.history.export(bare_key(thread.id, world.guild.id))
+        assert kept == []  # a new conversation has begun
