@@ -53,6 +53,14 @@ class Intake:
         settings = await self.settings.resolve(channel)
         return await self._gate.admit(channel, speaker, settings, asks=asks, at=self._clock())
 
+    async def wrote(self, channel: ChannelKey, speaker_id: str, tokens: int) -> None:
+        """The bot has written so many tokens for somebody, elsewhere than in a reply.
+
+        Raises SettingsError or StoreError.
+        """
+        settings = await self.settings.resolve(channel)
+        await self._gate.wrote(channel, settings, {speaker_id}, tokens)
+
     async def hear(self, message: IncomingMessage) -> Heard:
         """Take a message in: keep it if the channel's `context` says so, decide about an answer.
 
