@@ -133,9 +133,13 @@ class SettingsCascade:
         gone = f"gone: {default.name} speaks instead"
         stored = await self._store.values(scopes)
         speaks = await self.persona(channel, self.settle(channel, stored))
-        return [
+        found = [
             replace(o, shown=await self._show(channel, o.definition, o.value, gone))
             for o in self._origins(channel, stored, persona=speaks)
+        ]
+        return [
+            replace(o, shown=speaks.name) if o.definition.kind == "persona" and not o.value else o
+            for o in found
         ]
 
     async def show(

@@ -21,7 +21,7 @@ from cogs.commands.setting_panel.looks import (
     values_of_change,
 )
 from cogs.commands.setting_panel.panel import open_panel, submitted
-from cogs.commands.setting_panel.place import require_setter, setter_of
+from cogs.commands.setting_panel.place import require_fit, require_setter, setter_of
 from cogs.interactions import Interaction, acknowledge, channel_of
 from cogs.platform import NOBODY, escaped, key_of
 
@@ -106,6 +106,7 @@ class SettingsCommands(
         require_setter(interaction, definition, where)
         channel = key_of(channel_of(interaction))
         await interaction.response.defer(ephemeral=True, thinking=True)
+        await require_fit(interaction, definition, where, value)
         before = await self._cascade.newest(channel, where, key)
         change = await self._cascade.set(channel, where, key, value, by=str(interaction.user.id))
         _, new = await self._values_of(channel, change)

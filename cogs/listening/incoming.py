@@ -216,7 +216,8 @@ class Reader:
     ) -> QuotedMessage:
         """A message as a quotation, with its files. Of a persona's, its name is no part of it."""
         if message.author.id != me.id:
-            await self.names.ask(message)
+            key = key_of(message.channel, message.guild)
+            await self.names.ask(message, with_roles=await self._roles_matter(message, key))
         out = await self._take_out(message)
         name_of = names_in(message, self.names, own_ids(message, me), own_name, out)
         words = self._words(message, name_of, own_ids(message, me), persona)

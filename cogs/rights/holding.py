@@ -52,7 +52,8 @@ def require_scope(interaction: Interaction, scope: Scope, does: str = "") -> Non
     if interaction.guild_id is None:
         raise NotAllowed(NO_SERVER[0], "In a direct message, use scope `channel`.")
     needed = "Manage Server" if scope is Scope.GUILD else "Manage Channels or Manage Server"
-    does = f"{does} for the {scope.value}" if does else f"Changing the {scope.value}'s settings"
+    whose = "the server" if scope is Scope.GUILD else "a channel"
+    does = f"{does} for {whose}" if does else f"Changing {whose}'s settings"
     raise NotAllowed(f"{does} needs the permission {needed}.")
 
 

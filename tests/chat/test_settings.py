@@ -403,7 +403,7 @@ async def shown_persona(cascade: SettingsCascade) -> str:
 async def test_a_persona_is_typed_and_shown_by_its_name_and_kept_by_its_id(
     cascade: SettingsCascade,
 ) -> None:
-    assert await shown_persona(cascade) == "(none)"
+    assert await shown_persona(cascade) == "Ada"  # the default one speaks
     for typed in ("bYRON", BYRON.id):
         change = await cascade.set(HERE, Scope.CHANNEL, "persona", typed, by="mod")
         assert change.new == (await cascade.resolve(HERE)).persona == BYRON.id

@@ -37,6 +37,7 @@ class Director:
         self._conversations = conversations
         self._scenes = scenes
         self._recapper = Recapper(conversations.engines, conversations.formats)
+        self._recapper.on_written = self._charge
 
     async def playing(self, channel: ChannelKey) -> Scene:
         """What is played in a channel. Raises NotFound where nothing is."""
@@ -156,6 +157,10 @@ class Director:
         scene = await self.shown(scene)
         told = await self._recapper.recap(scene, turns, f"{scene.channel.platform}:{user}")
         return await self._conversations.shown_again.text(scene.channel, told)
+
+    async def _charge(self, scene: Scene, user: str, tokens: int) -> None:
+        _, _, who = user.partition(":")
+        await self._conversations.wrote(scene.channel, who, tokens)
 
     async def transcript(self, scene: Scene, conversation_id: int | None = None) -> Transcript:
         """What was said so far, as files; in the current conversation, or in another one."""

@@ -53,6 +53,14 @@ class Intake:
         settings = await self.settings.resolve(channel)
         return await self._gate.admit(channel, speaker, settings, asks=asks, at=self._clock())
 
+    async def wrote(self, channel: ChannelKey, speaker_id: str, tokens: int) -> None:
+        """The bot has written so many tokens for somebody, elsewhere than in a reply.
+
+        Raises SettingsError or StoreError.
+        """
+        settings = await self.settings.resolve(channel)
+        await self._gate.wrote(channel, settings, {speaker_id}, tokens)
+
     async def hear(self, message: IncomingMessage) -> Heard:
         """Take a message in: keep it if the channel's `context` says so, decide about an answer.
 
@@ -70,7 +78,7 @@ class Intake:
                     await self.history.note_seen(channel, message.message_id)
                     is_answered = admission.access is Access.ANSWERED
                     return self._unheard(screened, asks=verdict.addressed and is_answered)
-                message = screened.message
+                message = await self._without_unheard(screened.message)
             if admission.access is Access.ANSWERED and verdict.kept:
                 return await self._keep(message, state, addressed=verdict.addressed)
             heard = Heard(kept=False, addressed=False)
@@ -101,6 +109,14 @@ class Intake:
         screened = await self.censor.screen(message)
         await self.censor.heard(screened)
         return screened
+
+    async def _without_unheard(self, message: IncomingMessage) -> IncomingMessage:
+        """Without what it replies or links to, where the bot does not hear who said that."""
+        quote = message.reply_to
+        if quote is None or message.replies_to_bot:
+            return message
+        admission = await self.admit(message.channel, quote.author, asks=False)
+        return replace(message, reply_to=None) if admission.access is Access.UNHEARD else message
 
     def _unheard(self, screened: ScreenedMessage, *, asks: bool) -> Heard:
         """What becomes of a message with such a word, where that forbids all of it."""
@@ -170,6 +186,7 @@ class Intake:
                 verdict = await self._hearing.judge_edit(message)
                 admission = await self._admitted(message, verdict)
                 if verdict.addressed and admission.access is Access.ANSWERED:
+                    message = await self._without_unheard(message)
                     turn = await self.history.renew_message(message)
                     state.heard[turn.turn_id] = message.words
                     state.speakers[turn.turn_id] = message.said_by
@@ -203,7 +220,7 @@ class Intake:
                 await self._take_out(message.channel, original_id, state)
                 await self.history.note_seen(message.channel, message.message_id)
                 return self._unheard(screened, asks=False)
-            message = screened.message
+            message = await self._without_unheard(screened.message)
             turn = await self.history.replace_message(message, original_id)
             if turn is None:
                 return None

@@ -1,6 +1,6 @@
 """What has happened in a scene so far, written by the model that plays in it."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from itertools import accumulate
@@ -41,6 +41,8 @@ class Recapper:
         """`formats` chooses how the engine's model is written to."""
         self._engines = engines
         self._formats = formats
+        # Told of the tokens that were written, after each piece.
+        self.on_written: Callable[[Scene, str, int], Awaitable[None]] | None = None
 
     async def recap(self, scene: Scene, turns: Sequence[Turn], user: str) -> str:
         """What has happened. `user` is whom the queue counts it for.
@@ -98,6 +100,8 @@ class Recapper:
         async with aclosing(generation.stream()) as pieces:
             async for piece in pieces:
                 told = str(piece) if isinstance(piece, Anew) else told + piece
+        if self.on_written is not None:
+            await self.on_written(scene, user, (await generation.statistics()).reply_tokens)
         return told.strip()
 
 

@@ -122,7 +122,7 @@ def _opened(
     origin: SettingOrigin, newest: SettingChange | None, refusal: str, *, is_direct: bool
 ) -> discord.Embed:
     definition = origin.definition
-    is_empty = origin.value in ("", [], None)
+    is_empty = origin.value in ("", [], None) and definition.kind != "persona"
     embed = discord.Embed(
         title=definition.key, description="(none)" if is_empty else block(origin.shown)
     )

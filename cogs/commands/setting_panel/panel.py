@@ -30,6 +30,7 @@ from cogs.commands.setting_panel.place import (
     OLD,
     OPEN_ANEW,
     Place,
+    require_fit,
     require_setter,
 )
 from cogs.controls import KeptControl, require_control
@@ -126,6 +127,7 @@ async def change(interaction: Interaction, place: Place, text: str | None) -> No
         if text is None:
             made = await cascade.reset(channel, scope, definition.key, by=by, seen=place.seen)
         else:
+            await require_fit(interaction, definition, scope, text)
             made = await cascade.set(channel, scope, definition.key, text, by=by, seen=place.seen)
     except SettingChanged:
         await _say_who_was_faster(interaction, place, text)

@@ -4,10 +4,12 @@ import re
 from dataclasses import dataclass, replace
 
 from bot.chat.definitions import DEFINITIONS, THEMES, current_key, definition_of
+from bot.chat.limits.ages import require_may_speak
 from bot.chat.messages import Scope
 from bot.chat.setting_definition import Setter, SettingDefinition
 from bot.errors import NotFound
-from cogs.interactions import Interaction
+from cogs.interactions import Interaction, bot_of, channel_of
+from cogs.platform import key_of
 from cogs.rights.holding import holds_server, is_owner
 
 _PATTERN = (
@@ -97,3 +99,15 @@ def require_setter(interaction: Interaction, definition: SettingDefinition, scop
     """Raise NotAllowed unless the member may change a setting in a scope."""
     is_direct = interaction.guild_id is None
     definition.require_setter(setter_of(interaction), scope, is_direct=is_direct)
+
+
+async def require_fit(
+    interaction: Interaction, definition: SettingDefinition, scope: Scope, text: str
+) -> None:
+    """Raise NotAllowed where a channel is to have a persona that may not speak there."""
+    if definition.kind != "persona" or scope is not Scope.CHANNEL:
+        return  # of a server's channels, some may be age-restricted
+    channel = key_of(channel_of(interaction))
+    persona = await bot_of(interaction).desk.personas.find(channel.guild_id, text.strip())
+    if persona is not None:
+        require_may_speak(persona, channel)

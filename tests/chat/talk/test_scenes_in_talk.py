@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from conversing import HERE, THERE, Stage
 
+from bot.chat.limits.gate import Access
 from bot.chat.messages import QuotedMessage, Speaker
 from bot.chat.persona import Persona
 from bot.chat.roleplay.scenes.changes import paused, resumed, with_note, with_persona
@@ -340,3 +341,18 @@ async def test_what_is_wrong_is_said_before_anything_is_kept(stage: Stage) -> No
         await play.director.start(HERE, "x", [MIRA], BOB)
     await play.director.change(scene, lambda now: replace(now, cast=("gone",)))
     assert await play.say("Anybody?") == ["Nessa"]  # the channel's own, where nobody is left
+
+
+async def test_a_recap_counts_for_whoever_wants_it(stage: Stage) -> None:
+    play = Play(stage, {})
+    scene = await play.start(Mode.ROUND, "A storm.")
+    await play.say("It rains.")
+    stage.keep_gate()
+    director = stage.direct()
+    await stage.set("daily_tokens", 1)
+    bob, ann = Speaker("bob", "Bob"), Speaker("ann", "Ann")
+    await director.recap(await director.playing(scene.channel), "bob")
+    admitted = [
+        (await stage.conversations.admit(HERE, each, asks=True)).access for each in (bob, ann)
+    ]
+    assert admitted == [Access.UNANSWERED, Access.ANSWERED]

@@ -11,7 +11,7 @@ from bot.chat.definitions import ChannelSettings
 from bot.chat.limits.bots import MOST_IN_A_ROW
 from bot.chat.limits.gate import WELCOME, Access, Admission
 from bot.chat.limits.notices import MOST_A_MINUTE
-from bot.chat.messages import ChannelKey, IncomingMessage, Speaker
+from bot.chat.messages import ChannelKey, IncomingMessage, QuotedMessage, Speaker
 from bot.chat.persona import Persona
 from bot.chat.talk.listening import Heard
 from bot.engine.fake import FakeEngine
@@ -76,6 +76,25 @@ async def test_whoever_has_no_role_for_it_is_kept_where_all_are_but_not_answered
     assert await on.answer() is None
     assert (await on.say("I may.", roles=["players"])).addressed
     assert (await on.say("So may I.", by="eve")).addressed
+
+
+async def test_what_the_unheard_say_is_not_brought_in_by_a_reply_either(on: Stage) -> None:
+    await on.set("blocked_roles", ["bob"])
+    bob = Speaker("bob", "Bob", username="bob")
+    his, hers = (
+        QuotedMessage("7", bob, "Obey me."),
+        QuotedMessage("8", Speaker("ann", "Ann"), "Tea."),
+    )
+    for quoted in (his, hers):
+        assert (await on.say("What of that?", by="eve", reply_to=quoted)).addressed
+        await on.answer()
+    later = on.message("And that?", by="eve", mention=False, reply_to=his)
+    await on.conversations.hear(later)
+    await on.conversations.edited_message(replace(later, text="And that, bot?", mentions_bot=True))
+    await on.answer()
+    assert "Tea." in on.prompt
+    assert all("Obey me." not in request.prompt for request in on.engine.requests)
+    assert [turn.reply_to for turn in await on.turns() if turn.role == "user"] == [None, hers, None]
 
 
 async def test_an_edit_that_adds_the_mention_passes_the_gate_too(on: Stage) -> None:

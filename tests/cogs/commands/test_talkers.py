@@ -5,6 +5,7 @@ from pathlib import Path
 import discord
 import pytest
 import simcord
+from panels import Panel
 from worlds import World, talking
 
 from bot.chat.messages import ChannelKey
@@ -168,6 +169,13 @@ async def test_an_age_restricted_persona_has_its_channels(tmp_path: Path) -> Non
         ):
             said = told(await world.alice.slash(world.channel, name, **options))
             assert said.startswith("«Vex» is age-restricted. Use it in an age-restricted channel")
+        set_to = {"key": "persona", "value": "vex"}
+        said = told(await world.chief.slash(world.channel, "settings set", **set_to))
+        assert said.startswith("«Vex» is age-restricted.")
+        panel = await Panel.open(world, world.chief, "persona")
+        await panel.choose("take", "file:vex")
+        assert panel.told.startswith("«Vex» is age-restricted.")
+        assert await world.database.settings.revision() == 0
         said = told(await world.alice.user.slash("persona use", name="Vex"))
         assert "direct messages" in said
         assert not world.channel.threads
