@@ -15,11 +15,14 @@ from checkpoints import make_gptq, write_new_layout
 
 from bot.engine.api import EngineState, GenerationRequest, Sampling
 from bot.engine.building import build_runner, load_model
+from bot.engine.local.engine import LocalEngine
+from bot.errors import EngineFailed
+
+pytest.importorskip("triton")  # which the kernels are written in
+
 from bot.engine.cuda import building, graphs
 from bot.engine.cuda.fitting import RESERVE_BYTES
 from bot.engine.cuda.runner import CudaRunner
-from bot.engine.local.engine import LocalEngine
-from bot.errors import EngineFailed
 
 pytestmark = [
     pytest.mark.gpu,

@@ -13,11 +13,14 @@ from checkpoints import Checkpoint, make_float, make_gptq, write_new_layout
 
 from bot.engine.api import FinishReason, GenerationRequest, Sampling
 from bot.engine.building import build_runner, load_model
-from bot.engine.cuda.linear import FewRows
 from bot.engine.local.batch import Batch
 from bot.engine.local.request import Submission
 from bot.engine.local.runner import Runner, RunnerLimits
 from bot.errors import ModelError
+
+pytest.importorskip("triton")  # which the kernels are written in
+
+from bot.engine.cuda.linear import FewRows
 
 pytestmark = [
     pytest.mark.gpu,
