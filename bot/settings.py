@@ -109,8 +109,9 @@ class ProcessSettings(BaseModel):
     )
     kv_cache: Literal["auto", "16bit", "8bit"] = Field(
         default="auto",
-        description="For GGUF files: how exactly a conversation is remembered. `8bit` takes half "
-        "the memory of `16bit`; `auto` is `16bit` where that fits.",
+        description="How exactly a conversation is remembered. `8bit` takes half the memory of "
+        "`16bit`. `auto` is, for GGUF files, `16bit` where that fits; for GPTQ on a GPU `8bit`, "
+        "unless the model is in bfloat16.",
     )
     max_reply_tokens: int = Field(
         default=512,

@@ -31,7 +31,7 @@ from cogs.rights.holding import (
 )
 from cogs.rights.kinds import Answer, Row
 from cogs.rights.rules import require_at_once, require_stored
-from cogs.rights.table import row_of_command
+from cogs.rights.table import hangs_on_action, row_of_command
 
 __all__ = [
     "Interaction",
@@ -223,9 +223,10 @@ class CaduceusTree(app_commands.CommandTree[discord.Client]):
             return True  # it ends as an unknown one
         name = command.qualified_name
         row = row_of_command(name, getattr(interaction.namespace, "action", None))
-        if row is None:
+        completes = interaction.type is discord.InteractionType.autocomplete
+        if row is None and not (completes and hangs_on_action(name)):
             _log.error("/%s stands in no row of the table of rights: nobody may use it", name)
-        if interaction.type is discord.InteractionType.autocomplete:
+        if completes:
             return await self._may_complete(interaction, row)
         try:
             await require_row(interaction, row)

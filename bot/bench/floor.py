@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from bot.bench.load import median
+from bot.engine.local.runner import DEFAULT_CACHE_BITS
 
 if TYPE_CHECKING:
     from bot.engine.local.loaded_model import LoadedModel
@@ -21,6 +22,8 @@ SHARE_OF_FREE = 0.25  # of a small card
 COPIES = 9
 UNREAD_SUFFIXES = (".g_idx",)
 HALF_BYTES = 2
+EIGHT_BITS = 8
+SCALE_BYTES = 4  # of each key and value that is kept in 8 bits
 
 
 def copy_bandwidth(device: torch.device) -> float:
@@ -60,14 +63,19 @@ def weight_bytes(loaded: "LoadedModel") -> int:
     return total - int(embedding.numel() * embedding.element_size())
 
 
-def kv_token_bytes(loaded: "LoadedModel") -> int:
-    """Keys and values of one token in all layers."""
+def kv_token_bytes(loaded: "LoadedModel", bits: int = 0) -> int:
+    """Keys and values of one token in all layers. `bits` are of the fast runner's, 0 its choice."""
     config = cast("Any", loaded.config if loaded.model is None else loaded.model.config)
     size = HALF_BYTES if loaded.model is None else cast("Any", loaded.model).dtype.itemsize
     heads = int(config.num_attention_heads)
     width = int(getattr(config, "head_dim", None) or config.hidden_size // heads)
     kv_heads = int(getattr(config, "num_key_value_heads", None) or heads)
-    return 2 * int(config.num_hidden_layers) * kv_heads * width * size
+    kept = width * size
+    if loaded.folder is not None and not bits:
+        bits = 16 if loaded.folder.is_bfloat16 else DEFAULT_CACHE_BITS
+    if loaded.model is None and bits == EIGHT_BITS:
+        kept = width + SCALE_BYTES
+    return 2 * int(config.num_hidden_layers) * kv_heads * kept
 
 
 def floor_seconds(

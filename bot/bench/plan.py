@@ -23,6 +23,7 @@ class Plan:
     chat: Chat | None
     rows: int = 0
     gpu_memory_gb: float = 0.0  # 0: all of it
+    kv_cache: str = "auto"  # as the setting KV_CACHE says it
 
     def loads(self) -> list[Load]:
         """For the engine, in the order of the table."""

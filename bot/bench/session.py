@@ -24,6 +24,8 @@ from bot.bench.results import ChatResult, LoadResult, Results
 from bot.engine.api import EngineState
 from bot.engine.building import build_runner
 from bot.engine.local.engine import LocalEngine
+from bot.engine.local.faults import forget_frames
+from bot.engine.local.runner import CACHE_BITS
 from bot.engine.local.tokens import TextTokens
 from bot.errors import CaduceusError, EngineError, SettingsError
 
@@ -87,7 +89,11 @@ class Session:
         if device.type == "cuda" and plan.baseline_tokens:
             await asyncio.to_thread(self._measure_baseline_first, model)
         engine = LocalEngine(
-            lambda: self._load(model), build_runner, max_rows=plan.rows, model=model
+            lambda: self._load(model),
+            build_runner,
+            max_rows=plan.rows,
+            cache_bits=CACHE_BITS[plan.kv_cache],
+            model=model,
         )
         self._say("Starting the engine")
         await engine.start()
@@ -144,7 +150,8 @@ class Session:
         """As far as it has come."""
         loaded = cast("LoadedModel", self._loaded)
         status = engine.status()
-        weights, kv_token = floor.weight_bytes(loaded), floor.kv_token_bytes(loaded)
+        weights = floor.weight_bytes(loaded)
+        kv_token = floor.kv_token_bytes(loaded, CACHE_BITS[self._plan.kv_cache])
         mean_tokens = self._plan.prompt_tokens + self._plan.new_tokens / 2
         return Results(
             date=datetime.now(UTC).strftime("%Y-%m-%d"),
@@ -254,6 +261,8 @@ class Session:
             # Without it the engine's own figures are worth having all the same.
             self._baseline_missing = f"{type(error).__name__}: {error}"
             self._say(f"generate() cannot be measured: {error}")
+        # What a library keeps of an exception on the way holds the frames, and they the model.
+        forget_frames(Session._baseline_alone.__code__)
         give_back_memory()  # only now has nothing a hold of the model
 
     def _baseline_alone(self, model: str) -> tuple[LoadResult, ...]:

@@ -27,10 +27,10 @@ class ChannelSettings(BaseModel):
         description="When the bot answers, besides replies to it: when mentioned, always, at a "
         "wake word (or mention), by chance (or mention), or never.",
     )
-    wake_words: Annotated[tuple[str, ...], InDirect.NOBODY] = Field(
+    wake_words: Annotated[tuple[str, ...], InDirect.IDLE] = Field(
         (), description="Words that wake the bot where trigger is wakeword."
     )
-    chance: Annotated[float, InDirect.NOBODY] = Field(
+    chance: Annotated[float, InDirect.IDLE] = Field(
         0.1,
         ge=0,
         le=1,
@@ -38,10 +38,10 @@ class ChannelSettings(BaseModel):
         "1 always.",
     )
     persona: Annotated[str, "persona"] = Field("", description="Who the bot is here.")
-    persona_choice: Annotated[Literal["members", "moderators"], InDirect.NOBODY] = Field(
+    persona_choice: Annotated[Literal["members", "moderators"], InDirect.IDLE] = Field(
         "members", description="Who may choose the persona with `/persona use`."
     )
-    voice: Annotated[Literal["webhook", "bot"], InDirect.NOBODY] = Field(
+    voice: Annotated[Literal["webhook", "bot"], InDirect.IDLE] = Field(
         "webhook",
         description="How a persona speaks in Discord, unless it is the bot itself: by a webhook, "
         "under its own name and picture, or as the bot, with its name in bold.",
@@ -53,7 +53,7 @@ class ChannelSettings(BaseModel):
         description="How often personas answer each other, where several are, until somebody else "
         "says something.",
     )
-    context: Annotated[Literal["addressed", "channel"], InDirect.NOBODY] = Field(
+    context: Literal["addressed", "channel"] = Field(
         "addressed",
         description="What is kept and seen: only what is said to the bot and its replies, or all "
         "that is said in the channel.",
@@ -159,7 +159,7 @@ class ChannelSettings(BaseModel):
     instructions: str = Field(
         "", description="Added to the system text: how the bot should behave here."
     )
-    history_scope: Annotated[Literal["channel", "user"], InDirect.NOBODY] = Field(
+    history_scope: Annotated[Literal["channel", "user"], InDirect.IDLE] = Field(
         "channel",
         description="Whose turns the model sees: everybody's in the channel, or those of whoever "
         "asks and the replies to them alone. Scenes are everybody's.",
@@ -171,12 +171,12 @@ class ChannelSettings(BaseModel):
     buttons: Literal["on", "off"] = Field(
         "on", description="Whether buttons stand under the bot's replies."
     )
-    allowed_roles: Annotated[tuple[str, ...], "roles", InDirect.NOBODY] = Field(
+    allowed_roles: Annotated[tuple[str, ...], "roles", InDirect.OWNER] = Field(
         (),
         description="Whom the bot answers: roles and members, as mentions, ids or names; everybody "
         "where none is given.",
     )
-    blocked_roles: Annotated[tuple[str, ...], "roles", InDirect.NOBODY] = Field(
+    blocked_roles: Annotated[tuple[str, ...], "roles", InDirect.OWNER] = Field(
         (),
         description="Whom the bot does not hear: roles and members, as mentions, ids or names; "
         "goes before allowed_roles.",
@@ -205,7 +205,7 @@ class ChannelSettings(BaseModel):
         description="When the bot answers nobody, every day: `22:00-07:00 Europe/Berlin` (UTC "
         "without a zone).",
     )
-    answer_bots: Annotated[Literal["on", "off"], InDirect.NOBODY] = Field(
+    answer_bots: Annotated[Literal["on", "off"], InDirect.IDLE] = Field(
         "off", description="Whether other bots are answered, a few times in a row at most."
     )
     links: Literal["keep", "plain"] = Field(

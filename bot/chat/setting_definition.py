@@ -25,7 +25,7 @@ class InDirect(Enum):
 
     MEMBER = "its member"
     OWNER = "the bot's owner alone"
-    NOBODY = "means nothing there"
+    IDLE = "its member, to no effect"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +68,15 @@ class SettingDefinition:
             case "persona":
                 return "the name of a persona"
             case _:
-                low = f"above {self.minimum:g}" if self.above_minimum else f"{self.minimum:g}"
-                return f"{low} to {self.maximum:g}"
+                above = "above " if self.above_minimum else ""
+                return f"{above}{_figure(self.minimum)} to {_figure(self.maximum)}"
 
     @property
     def setters_text(self) -> str:
         """Who may set it, in words."""
-        in_direct = self.in_direct.value
         return (
             "Manage Server; for a channel, Manage Channels too. In a direct message: "
-            f"{'nobody, it ' if self.in_direct is InDirect.NOBODY else ''}{in_direct}."
+            f"{self.in_direct.value}."
         )
 
     def require_setter(self, setter: Setter, scope: Scope, *, is_direct: bool) -> None:
@@ -85,14 +84,10 @@ class SettingDefinition:
         require_scope(setter, scope, is_direct=is_direct)
         if not is_direct:
             return
-        if self.in_direct is InDirect.NOBODY:
-            raise NotAllowed(
-                f"`{self.key}` means nothing in a direct message.", "Set it in a server."
-            )
         if self.in_direct is InDirect.OWNER and not setter.is_owner:
             raise NotAllowed(
-                f"`{self.key}` protects the machine that the bot runs on: in a direct message, "
-                "the bot's owner alone sets it."
+                f"`{self.key}` bounds who uses the machine that the bot runs on, and how much: in "
+                "a direct message, the bot's owner alone sets it."
             )
 
     def parse(self, text: str) -> JsonValue:
@@ -190,6 +185,12 @@ def in_words(value: JsonValue) -> str:
         short = f"{value:g}"
         return short if float(short) == value else repr(value)
     return str(value) if value not in ("", None) else "(none)"
+
+
+def _figure(bound: float | None) -> str:
+    """The end of a range, a large one in full, as it can be typed."""
+    bound = bound or 0.0
+    return f"{bound:.0f}" if bound == round(bound) else f"{bound:g}"
 
 
 def _whom(text: str) -> str:

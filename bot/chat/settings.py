@@ -109,7 +109,10 @@ class SettingsCascade:
         what either bans is banned.
         """
         origins = self._origins(channel, stored, model, persona)
-        return ChannelSettings.model_validate({o.definition.key: o.value for o in origins})
+        values = {o.definition.key: o.value for o in origins}
+        if channel.is_direct:  # one person's talk anyway, with its summary
+            values["history_scope"] = "channel"
+        return ChannelSettings.model_validate(values)
 
     async def persona(self, channel: ChannelKey, settings: ChannelSettings) -> Persona:
         """Who speaks in `channel`: its settings' persona, or the default one if that is gone."""

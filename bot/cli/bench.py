@@ -102,6 +102,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="use no more of the card, as if it were smaller",
     )
     add(
+        "--kv-cache",
+        choices=("auto", "16bit", "8bit"),
+        default="auto",
+        help="on a GPU: how exactly keys and values are kept",
+    )
+    add(
         "--json",
         type=Path,
         metavar="FILE",
@@ -234,6 +240,7 @@ def make_plan(args: argparse.Namespace, shapes: "Shapes | None", *, on_gpu: bool
         chat=chat if chat.channels else None,
         rows=args.rows,
         gpu_memory_gb=args.gpu_memory_gb,
+        kv_cache=args.kv_cache,
     )
 
 

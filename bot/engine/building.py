@@ -19,7 +19,7 @@ from bot.engine.llamacpp.loading import Prepared
 from bot.engine.llamacpp.plan import KvCache
 from bot.engine.local.engine import LocalEngine
 from bot.engine.local.loaded_model import LoadedModel
-from bot.engine.local.runner import Runner, RunnerLimits
+from bot.engine.local.runner import CACHE_BITS, Runner, RunnerLimits
 from bot.engine.machine.threads import choose_threads
 from bot.engine.models.architectures import check_runs, why_not_fast
 from bot.engine.models.embedded import find_embedded
@@ -62,7 +62,7 @@ def local_engine(
 ) -> ChosenEngine:
     """An engine for what the MODEL setting says, found and checked when it is started.
 
-    `max_rows` is for torch, `kv_cache` for llama.cpp.
+    `max_rows` is for torch; torch keeps 8 bits on a GPU alone.
     """
 
     def choose(report: Progress) -> Engine:
@@ -87,7 +87,9 @@ def local_engine(
                 cpu_threads=cpu_threads,
             )
 
-        engine = LocalEngine(load, build_runner, max_rows=max_rows, model=model)
+        engine = LocalEngine(
+            load, build_runner, max_rows=max_rows, cache_bits=CACHE_BITS[kv_cache], model=model
+        )
         return engine
 
     return ChosenEngine(choose, model=model)

@@ -3,7 +3,7 @@
 import logging
 from contextlib import suppress
 
-from bot.chat.messages import ChannelKey, Turn
+from bot.chat.messages import Turn
 from bot.errors import CaduceusError, NotFound
 from cogs.interactions import Interaction, bot_of, channel_of
 from cogs.platform import WRITE_ERRORS, Channel, key_of, may_send_in
@@ -39,11 +39,9 @@ async def _show(interaction: Interaction, turn: Turn, channel: Channel) -> None:
             await bot.conversations.delete_turn(turn.turn_id)
 
 
-async def take_back_greeting(interaction: Interaction, key: ChannelKey) -> None:
-    """Delete the greeting that a conversation began with, where nothing more was said in it."""
+async def take_back_greeting(interaction: Interaction, greeting: Turn) -> None:
+    """Delete a greeting that was all of a conversation, which has been taken back."""
     bot = bot_of(interaction)
-    turn = await bot.conversations.greetings.taken_back(key)
-    if turn is not None:
-        with suppress(NotFound):
-            turn = await bot.conversations.delete_turn(turn.turn_id)
-        await bot.serving.delete_messages(turn, channel_of(interaction))
+    with suppress(NotFound):
+        greeting = await bot.conversations.delete_turn(greeting.turn_id)
+    await bot.serving.delete_messages(greeting, channel_of(interaction))

@@ -6,7 +6,7 @@ from discord.ext import commands
 
 from bot.chat.definitions import DEFINITIONS, current_key, definition_of, former_keys
 from bot.chat.messages import ChannelKey, Scope, SettingChange
-from bot.chat.setting_definition import require_scope
+from bot.chat.setting_definition import InDirect, require_scope
 from cogs.client import CaduceusBot
 from cogs.commands.personas.finding import CHOICES, complete_persona
 from cogs.commands.setting_panel.looks import (
@@ -110,8 +110,13 @@ class SettingsCommands(
         change = await self._cascade.set(channel, where, key, value, by=str(interaction.user.id))
         _, new = await self._values_of(channel, change)
         replaced = await self._replaced(channel, change, before)
+        idle = ""
+        if channel.is_direct and definition.in_direct is InDirect.IDLE:
+            idle = " In a direct message that changes nothing."
         await self._answer(
-            interaction, f"`{definition.key}` is now {new} for {name_of(where)}.{replaced}", change
+            interaction,
+            f"`{definition.key}` is now {new} for {name_of(where)}.{idle}{replaced}",
+            change,
         )
 
     @app_commands.command()

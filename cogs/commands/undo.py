@@ -75,8 +75,10 @@ class UndoButton(
         history = bot.conversations.history
         numbers = unpack(self.numbers)
         if self.deed == "restore":
-            await take_back_greeting(interaction, key)
-            await history.restore(key, numbers[0])
+            greeting = await bot.conversations.greetings.taken_back(key)
+            await history.restore(key, numbers[0])  # first: what it names may be gone
+            if greeting is not None:
+                await take_back_greeting(interaction, greeting)
             text = "The earlier conversation goes on."
         else:
             await history.unhide(await self._here(interaction, numbers))

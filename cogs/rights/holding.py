@@ -64,6 +64,20 @@ def require_server(interaction: Interaction, does: str = "That") -> None:
         raise NotAllowed(f"{does} needs the permission Manage Server.")
 
 
+def require_forgetter(interaction: Interaction) -> None:
+    """Raise NotAllowed unless they may have other people's data erased here.
+
+    Not even the bot's owner may without Discord's permission.
+    """
+    if interaction.guild_id is None:
+        raise NotAllowed(
+            "Somebody else's data can only be erased in a server.",
+            "For your own, use `/privacy forget` without a member.",
+        )
+    if not holds_server(interaction):
+        raise NotAllowed("Erasing somebody else's data needs the permission Manage Server.")
+
+
 def own_server(interaction: Interaction) -> str:
     """The server whose own things are meant. Raises NotAllowed in a direct message."""
     if interaction.guild_id is None:

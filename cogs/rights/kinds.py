@@ -19,10 +19,13 @@ class Right(Enum):
     PRESSER = "whoever it was made for"
     SCOPE = "Manage Server for the server, Manage Channels or Manage Server for a channel"
     CHANGE = "whoever may change the setting where it was changed"
-    CHOOSER = "everybody, or whoever may change the channel's settings, as `persona_choice` says"
+    CHOOSER = (
+        "whoever may talk to the bot there, or whoever may change the channel's settings alone, as "
+        "`persona_choice` says"
+    )
     ASKER = "who asked for the reply, and moderators"
     FACT = "whose fact it is, and moderators (Manage Server for a persona's facts)"
-    SCENE = "who started the scene, and moderators"
+    SCENE = "who started the scene, if the bot answers them, and moderators"
     FORGETTER = "everybody for their own data, Manage Server for somebody else's"
 
 

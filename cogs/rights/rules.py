@@ -13,10 +13,10 @@ from bot.errors import NotAllowed, NotFound
 from cogs.client import Interaction, bot_of, channel_of
 from cogs.platform import key_of
 from cogs.rights.holding import (
-    holds_server,
     is_moderator,
     may_change,
     require_asker,
+    require_forgetter,
     require_may_send,
     require_moderator,
     require_reader,
@@ -58,10 +58,10 @@ async def require_stored(interaction: Interaction, row: Row, *, turn_id: int | N
 
 
 async def turn_here(interaction: Interaction, turn_id: int) -> Turn:
-    """A turn of the channel that an interaction comes from, whatever its control's id claims.
+    """A reply in the channel that an interaction comes from, whatever its control's id claims.
 
-    So the permissions that came with it are those of the channel where the turn lives. Raises
-    NotFound.
+    So the permissions that came with it are those of the channel where the turn lives, and what
+    people said is nothing that a reply's controls can reach. Raises NotFound.
     """
     if not 0 < turn_id <= LARGEST_ID or interaction.channel is None:
         raise NotFound(NO_LONGER)
@@ -71,6 +71,8 @@ async def turn_here(interaction: Interaction, turn_id: int) -> Turn:
         raise NotFound(NO_LONGER) from None
     here = key_of(interaction.channel)
     if turn.channel != here or turn.channel.guild_id not in (None, here.guild_id):
+        raise NotFound(NO_LONGER)
+    if turn.role != "bot":
         raise NotFound(NO_LONGER)
     return turn
 
@@ -111,13 +113,11 @@ def _scope(interaction: Interaction, row: Row, _presser: int | None) -> None:
         require_scope(interaction, scope, does)
 
 
-def _forgetter(interaction: Interaction, row: Row, _presser: int | None) -> None:
-    """Other people's data: not even the bot's owner may without the permission."""
+def _forgetter(interaction: Interaction, _row: Row, _presser: int | None) -> None:
     member = getattr(interaction.namespace, "member", None)
     if member is None or getattr(member, "id", None) == interaction.user.id:
         return
-    if interaction.guild_id is None or not holds_server(interaction):
-        raise NotAllowed(f"{row.does} needs the permission Manage Server.")
+    require_forgetter(interaction)
 
 
 _AT_ONCE: Mapping[Right, Callable[[Interaction, Row, int | None], None]] = {
@@ -151,10 +151,13 @@ async def _change(interaction: Interaction, _turn_id: int | None) -> None:
 
 async def _chooser(interaction: Interaction, _turn_id: int | None) -> None:
     settings = await bot_of(interaction).conversations.settings.resolve(_key(interaction))
-    if settings.persona_choice != "members" and not may_change(interaction, Scope.CHANNEL):
+    if may_change(interaction, Scope.CHANNEL):
+        return
+    if settings.persona_choice != "members":
         raise NotAllowed(
             "Choosing the persona here needs the permission Manage Channels or Manage Server."
         )
+    await require_talker(interaction)
 
 
 async def _fact(interaction: Interaction, _turn_id: int | None) -> None:
@@ -170,8 +173,11 @@ async def _scene(interaction: Interaction, _turn_id: int | None) -> None:
         raise NotFound(
             "No scene is played here.", "Start one with `/roleplay start`, or go to its thread."
         )
-    if scene.started_by != str(interaction.user.id) and not is_moderator(interaction):
+    if is_moderator(interaction):
+        return
+    if scene.started_by != str(interaction.user.id):
         raise NotAllowed("Only who started this scene, and moderators, can do that.")
+    await require_talker(interaction)
 
 
 _STORED: Mapping[Right, Callable[[Interaction, int | None], Awaitable[None]]] = {

@@ -48,7 +48,7 @@ COMMANDS: Mapping[str, Row] = {
     "lore show": _row(Right.EVERYONE),
     "lore test": _row(Right.EVERYONE),
     "memory add": _private(Right.TALKER),
-    "memory edit": _private(Right.FACT),
+    "memory edit": _private(Right.FACT, Right.TALKER),
     "memory remove": _private(Right.FACT),
     "memory show": _row(Right.READER),
     "memory summary": _row(Right.READER),
@@ -87,7 +87,7 @@ COMMANDS: Mapping[str, Row] = {
     "moderation words": _row(Right.SERVER, does="Changing this server's word list"),
     "privacy about": _row(Right.EVERYONE),
     "privacy export": _row(Right.EVERYONE),
-    "privacy forget": _row(Right.FORGETTER, does="Forgetting somebody else's data"),
+    "privacy forget": _row(Right.FORGETTER),
     "privacy optin": _row(Right.EVERYONE),
     "privacy optout": _row(Right.EVERYONE),
     "status": _row(Right.EVERYONE),
@@ -101,8 +101,8 @@ CONTROLS: Mapping[str, Row] = {
     "TurnButton stop": _kept("Stop, under a reply being written", Right.ASKER),
     "TurnButton regenerate": _kept("Regenerate, under a reply", Right.ASKER, writes=True),
     "TurnButton continue": _kept("Continue, under a reply", Right.ASKER, writes=True),
-    "TurnButton back": _kept("◀, under a reply: the swipe before", Right.ASKER),
-    "TurnButton forth": _kept("▶, under a reply: the next swipe", Right.ASKER),
+    "TurnButton back": _kept("◀, under a reply: the swipe before", Right.ASKER, Right.TALKER),
+    "TurnButton forth": _kept("▶, under a reply: the next swipe", Right.ASKER, Right.TALKER),
     "TurnButton delete": _kept("Delete, under a reply", Right.ASKER),
     "UndoButton restore": _kept("Undo, under `/chat reset`", Right.TALKER),
     "UndoButton unhide": _kept("Undo, under `/chat undo`", Right.TALKER),
@@ -162,6 +162,11 @@ CONTROLS: Mapping[str, Row] = {
 def row_of_command(name: str, action: object = None) -> Row | None:
     """The row of a command by its whole name, and by its option `action` where that decides."""
     return COMMANDS.get(f"{name} {action}") or COMMANDS.get(name)
+
+
+def hangs_on_action(name: str) -> bool:
+    """Whether a command's rows are those of its actions, of which none may be chosen yet."""
+    return any(each.startswith(f"{name} ") for each in COMMANDS)
 
 
 def row_of_control(kind: type, action: str = "") -> Row | None:

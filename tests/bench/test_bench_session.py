@@ -1,7 +1,10 @@
 """What a session does when something fails on the way."""
 
+import weakref
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from bot.bench.load import Load
 from bot.bench.plan import Plan
@@ -60,6 +63,46 @@ def test_generate_that_cannot_load_is_a_line_in_the_results(tmp_path: Path) -> N
     session._measure_baseline_first(str(tmp_path / "gone"))
     assert "gone" in session._baseline_missing
     assert session._baseline_results == ()
+
+
+class Reference:
+    """Stands for the model of generate()."""
+
+
+def test_nothing_of_generates_model_is_left_when_the_engine_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[Exception] = []  # as gptqmodel keeps an ImportError, for good
+    models: list[weakref.ref[Reference]] = []
+
+    class Measured:
+        def __init__(self, reference: Reference, _loads: object) -> None:
+            self._reference = reference
+
+        def warm_up(self, _prompts: object) -> None:
+            try:
+                raise ImportError("an optional module")
+            except ImportError as error:
+                kept.append(error)
+
+        def run(self, _prompts: object) -> None: ...
+
+        def results(self) -> tuple[()]:
+            return ()
+
+    def load(*_: object) -> tuple[Reference, None]:
+        reference = Reference()
+        models.append(weakref.ref(reference))
+        return reference, None
+
+    monkeypatch.setattr("bot.bench.session.load_reference", load)
+    monkeypatch.setattr("bot.bench.session.Baseline", Measured)
+    session = Session(plan(baseline_tokens=4), tmp_path, "bench", say=print)
+    monkeypatch.setattr(session, "_prompt_maker", lambda _tokenizer: None)
+    session._measure_baseline_first("m")
+    assert session._baseline_missing == ""
+    assert kept
+    assert [model() for model in models] == [None]
 
 
 def test_more_streams_than_rows_are_noted() -> None:

@@ -223,7 +223,7 @@ OWNER = Setter(is_owner=True)
         ("daily_tokens", NOBODY, Scope.CHANNEL, True, False),
         ("daily_tokens", OWNER, Scope.CHANNEL, True, True),
         ("allowed_roles", NOBODY, Scope.CHANNEL, True, False),
-        ("answer_bots", OWNER, Scope.CHANNEL, True, False),
+        ("answer_bots", NOBODY, Scope.CHANNEL, True, True),
     ],
 )
 def test_a_definition_says_who_may_set_it(
@@ -239,7 +239,19 @@ def test_a_definition_says_who_may_set_it(
 
 def test_what_protects_the_machine_is_the_owners_in_a_direct_message() -> None:
     owners = {key for key, one in DEFINITIONS.items() if one.in_direct is InDirect.OWNER}
-    assert owners == {"rate_limit", "channel_rate_limit", "daily_tokens"}
+    assert owners == {
+        *("rate_limit", "channel_rate_limit", "daily_tokens"),
+        *("allowed_roles", "blocked_roles"),  # else the owner's own lists would keep nobody out
+    }
+
+
+def test_a_large_range_is_told_in_figures_that_can_be_typed() -> None:
+    for definition in DEFINITIONS.values():
+        if definition.kind in ("integer", "number"):
+            most = definition.range_text.split(" to ")[1]
+            assert "e" not in most
+            assert definition.parse(most) == definition.maximum
+    assert definition_of("daily_tokens").range_text == "0 to 100000000"
 
 
 def test_sampling_takes_its_part() -> None:
@@ -557,3 +569,10 @@ async def test_what_holds_in_the_server_is_told_without_the_channels_own(
     for scope, value in ((Scope.CHANNEL, 5), (Scope.GUILD, 7)):
         found = {o.definition.key: o.value for o in await cascade.explain(HERE, scope)}
         assert found["top_k"] == value
+
+
+async def test_in_a_direct_message_nobodys_turns_are_kept_apart(cascade: SettingsCascade) -> None:
+    await cascade.set(DIRECT, Scope.CHANNEL, "history_scope", "user", by="bob")
+    assert (await cascade.resolve(DIRECT)).history_scope == "channel"
+    await cascade.set(HERE, Scope.CHANNEL, "history_scope", "user", by="mod")
+    assert (await cascade.resolve(HERE)).history_scope == "user"

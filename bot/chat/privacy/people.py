@@ -51,11 +51,11 @@ class Own:
 
 @dataclass(frozen=True, slots=True)
 class SaidByThem:
-    """A turn of theirs."""
+    """A turn of theirs, or one of somebody else's that quotes them."""
 
     conversation_id: int
     turn_id: int
-    text: str
+    text: str  # theirs alone
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from bot.chat.messages import ChannelKey
 from bot.chat.ports import History
 from bot.chat.talk.channel_states import ChannelStates
+from bot.chat.talk.taking_out import forget_what_went
 from bot.chat.talk.turn_taking import STOPPING_SECONDS, Clock
 
 STOPS = 3  # another reply may begin as soon as one has ended
@@ -42,8 +43,5 @@ class Emptying:
                     yield
                     if state.running is not None:
                         await state.running.taken_out(())
-                    if state.heard:
-                        now, also = self._clock(), state.heard
-                        left = await self._history.pending(channel, since=now, also=also)
-                        state.forget_all_but({turn.turn_id for turn in left})
+                    await forget_what_went(state, channel, self._history, self._clock)
                     return

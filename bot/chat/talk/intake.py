@@ -159,10 +159,11 @@ class Intake:
             screened = await self.censor.screen(message)
             if not screened.is_heard:
                 asks = message.mentions_bot or (turn is not None and turn.addressed)
-                if turn is not None or asks:
+                access = (await self.admit(channel, message.said_by, asks=False)).access
+                if access is not Access.UNHEARD and (turn is not None or asks):
                     await self.censor.heard(screened)
                 await self._take_out(channel, message_id, state)
-                return self._unheard(screened, asks=asks)
+                return self._unheard(screened, asks=asks and access is Access.ANSWERED)
             message = screened.message
             admission = WELCOME
             if turn is None or (turn.role == "user" and not turn.addressed):

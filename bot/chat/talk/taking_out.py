@@ -39,11 +39,14 @@ class TakingOut:
                 result = await take_out()
                 if state.running is not None:
                     await state.running.taken_out(messages_of(result))
-                await self._forget_unheard(channel, state)
+                await forget_what_went(state, channel, self._history, self._clock)
                 return result
 
-    async def _forget_unheard(self, channel: ChannelKey, state: ChannelState) -> None:
-        if state.heard:
-            now = self._clock()
-            waiting = await self._history.pending(channel, since=now, also=state.heard)
-            state.forget_all_but({turn.turn_id for turn in waiting})
+
+async def forget_what_went(
+    state: ChannelState, channel: ChannelKey, history: History, clock: Clock
+) -> None:
+    """Let what was taken out wait for no answer any more. The caller holds the intake."""
+    if state.heard:
+        waiting = await history.pending(channel, since=clock(), also=state.heard)
+        state.forget_all_but({turn.turn_id for turn in waiting})

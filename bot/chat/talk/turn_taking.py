@@ -207,11 +207,13 @@ class Replies:
             cast = await self._casting.here(channel, settings, scene=scene)
             is_private = scene is None and settings.history_scope == "user"
             turns = await self._still_admitted(channel, waiting.turns, settings, state)
-            if is_private:
-                turns = self._floors.of_one_person(channel, turns)
-            chain = settings.persona_chain
-            speaking = await self._floors.give(channel, turns, cast, chain, scene, state.heard)
-            if speaking is None:
+            for _ in range(2 if is_private else 1):  # once more where who was to speak does no more
+                heard = self._floors.of_one_person(channel, turns) if is_private else turns
+                chain = settings.persona_chain
+                speaking = await self._floors.give(channel, heard, cast, chain, scene, state.heard)
+                if speaking is not None:
+                    break
+            else:
                 return None
             persona = speaking.persona
             left_out = await self._casting.left_out(channel, settings, cast[0], scene)

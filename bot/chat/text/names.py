@@ -18,7 +18,8 @@ _COLONS = re.compile("[:\uff1a\ufe55\u2236\u0589\u05c3]")
 _HEADING = re.compile(r"^[#>\s]+")
 # What turns the direction of writing, for the letters after it or until it is taken back.
 _TURNS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_ISOLATES, _ISOLATED = "\u2068", "\u2069"
+_ISOLATES = "\u2068"
+ISOLATED = "\u2069"  # the end of what is set apart for its direction
 _ID = re.compile(r"\s*(?:(?:file|guild|persona)\s*:|built-in\s*$)")
 
 
@@ -56,7 +57,7 @@ def in_its_own_order(text: str) -> str:
     """
     text = _TURNS.sub("", text)
     turns = not text.isascii() and any(map(_is_from_the_right, text))
-    return f"{_ISOLATES}{text}{_ISOLATED}" if turns else text
+    return f"{_ISOLATES}{text}{ISOLATED}" if turns else text
 
 
 def _is_from_the_right(character: str) -> bool:

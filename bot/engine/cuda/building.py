@@ -10,18 +10,22 @@ import torch
 from bot.engine.cuda.checkpoint import CheckpointReader, LayerReader, read_decoder, read_shape
 from bot.engine.cuda.fitting import Fitting, free_bytes, token_bytes
 from bot.engine.cuda.gptq import GptqTensors
-from bot.engine.cuda.linear import MarlinProduct, Scratch
-from bot.engine.cuda.llama import LlamaDecoder, LlamaShape
+from bot.engine.cuda.linear import FewRows, MarlinProduct, Scratch
+from bot.engine.cuda.llama import LlamaDecoder
+from bot.engine.cuda.packed import PackedProduct, PackedWeights, is_wide
 from bot.engine.cuda.runner import CudaRunner
 from bot.engine.local.memory import with_growing_reserve
-from bot.engine.local.runner import RunnerLimits, RunnerOutOfMemory
+from bot.engine.local.runner import DEFAULT_CACHE_BITS, RunnerLimits, RunnerOutOfMemory
 from bot.engine.models.folders.folder import ModelFolder
+from bot.engine.models.gptq.layout import GptqLayout
 from bot.engine.models.gptq.marlin import marlin_is_there
 from bot.engine.models.progress import Progress
 from bot.errors import ModelError
 
 log = logging.getLogger(__name__)
 
+TRIED_ROWS = (1, 9, 17, 33, 65)  # each is a kernel of its own
+KERNELS = tuple(FewRows)  # for few rows of GPTQ, in the order in which they are tried
 CHUNK_TOKENS = 2048  # of prompts in one step: a step of this size takes some 90 ms on a Hopper card
 SMALL_CHUNK_TOKENS = 512  # where memory is short
 CONTEXTS_WORTH_A_COPY = 16  # room for so many full contexts must remain beside a second copy
@@ -32,7 +36,8 @@ CONTEXTS_WORTH_UNPACKING = 16  # the same, beside a copy in 16 bits
 class MemoryPlan:
     """What goes onto the card besides the weights."""
 
-    keep_packed: bool  # GPTQ's own layout beside Marlin's, for prompts
+    keep_packed: bool  # a layout that can be unpacked, for prompts: Marlin's cannot
+    marlin_too: bool  # Marlin's layout beside our own
     unpacked_bytes: int  # for layers in 16 bits beside the packed ones, for prompts
     chunk_tokens: int
 
@@ -47,13 +52,24 @@ def build_cuda_runner(
     """Load, measure, allocate and warm up. Raises ModelError when the card is too small."""
     device = torch.device("cuda", 0)
     shape = read_shape(config)
-    bf16 = any(tensor.dtype == "BF16" for tensor in folder.tensors.values())
-    dtype = torch.bfloat16 if bf16 and folder.gptq is None else torch.float16
-    marlin, kernel = _choose_kernel(folder, device, dtype, report)
-    plan = _plan_memory(folder, shape, context_tokens, device, marlin=marlin)
+    dtype = torch.bfloat16 if folder.is_bfloat16 else torch.float16
+    bits = limits.cache_bits or (16 if dtype is torch.bfloat16 else DEFAULT_CACHE_BITS)
+    few, marlin, kernel = _choose_kernel(folder, device, dtype, report)
+    plan = _plan_memory(
+        folder, context_tokens * token_bytes(shape, bits=bits), device, few, marlin=marlin
+    )
     try:
-        decoder = _load(folder, config, context_tokens, dtype, device, marlin, plan, report)
-        fitting = Fitting(decoder, context_tokens, plan.chunk_tokens, limits, dtype, kernel, report)
+        decoder = _load(folder, config, context_tokens, dtype, device, few, plan, report)
+        fitting = Fitting(
+            decoder,
+            context_tokens,
+            plan.chunk_tokens,
+            limits,
+            dtype,
+            f"{kernel}, {bits}-bit cache",
+            report,
+            cache_bits=bits,
+        )
         return with_growing_reserve(fitting.runner, fitting.reserves())
     except (torch.OutOfMemoryError, RunnerOutOfMemory) as error:
         raise ModelError(
@@ -65,33 +81,57 @@ def build_cuda_runner(
 
 def _choose_kernel(
     folder: ModelFolder, device: torch.device, dtype: torch.dtype, report: Progress
-) -> tuple[bool, str]:
-    name = str(dtype).removeprefix("torch.")
+) -> tuple[FewRows, bool, str]:
+    """The kernel for few rows, whether Marlin runs too, and all in words."""
+    rest = "Triton attention, CUDA graphs"
     if folder.gptq is None:
-        return False, f"{name}, cuBLAS, Triton attention, CUDA graphs"
-    if folder.gptq.sym and marlin_is_there():
+        return FewRows.TRITON, False, f"{str(dtype).removeprefix('torch.')}, cuBLAS, {rest}"
+    running: list[FewRows] = []
+    for few in KERNELS:
+        if running == [FewRows.PACKED] and is_wide(device):
+            break  # Marlin is faster for some rows on older cards alone
+        if _runs(few, folder.gptq, device, report):
+            running.append(few)
+    few = running[0] if running else FewRows.TRITON
+    return few, FewRows.MARLIN in running, f"{folder.gptq.words}, {few.value}, {rest}"
+
+
+def _runs(few: FewRows, layout: GptqLayout, device: torch.device, report: Progress) -> bool:
+    """Whether a kernel does a small product here; a line in the log says why not."""
+    symmetric = layout.sym
+    if few is FewRows.TRITON:
+        return True
+    if few is FewRows.MARLIN:
+        if not symmetric or not marlin_is_there():
+            return False
         report("Preparing Marlin (compiled in about three minutes at first use)", None)
-        try:
-            _try_marlin(device)
-        except (RuntimeError, ImportError, ValueError, OSError) as error:
-            log.warning("Marlin does not run here, Triton's kernel does: %s", error)
-        else:
-            return True, f"{folder.gptq.words}, Marlin, Triton attention, CUDA graphs"
-    return False, f"{folder.gptq.words}, Triton, CUDA graphs"
+    try:
+        _try_product(few, device)
+    except (RuntimeError, ImportError, ValueError, OSError) as error:
+        log.warning("The kernel «%s» does not run here, another does: %s", few.value, error)
+        return False
+    return True
 
 
-def _try_marlin(device: torch.device) -> None:
-    size, group = 128, 128
+def _try_product(few: FewRows, device: torch.device) -> None:
+    size, group = 256, 128
     words = torch.zeros(size // 8, size, dtype=torch.int32, device=device)
-    ones = torch.ones(1, size, dtype=torch.float16, device=device)
-    product = MarlinProduct(GptqTensors(words, ones, ones * 8, group))
-    product(torch.ones(1, size, dtype=torch.float16, device=device))
-    torch.cuda.synchronize(device)
+    ones = torch.ones(size // group, size, dtype=torch.float16, device=device)
+    tensors = GptqTensors(words, ones, ones * 8, group)
+    product = (
+        PackedProduct(PackedWeights(tensors)) if few is FewRows.PACKED else MarlinProduct(tensors)
+    )
+    for rows in TRIED_ROWS:
+        found = product(torch.ones(rows, size, dtype=torch.float16, device=device))
+        torch.cuda.synchronize(device)
+        if not bool((found == -8 * size).all()):
+            raise RuntimeError(f"its product of {rows} rows is wrong")
 
 
 def _plan_memory(
-    folder: ModelFolder, shape: LlamaShape, context: int, device: torch.device, *, marlin: bool
+    folder: ModelFolder, context_bytes: int, device: torch.device, few: FewRows, *, marlin: bool
 ) -> MemoryPlan:
+    """`context_bytes` is what a full context takes in the cache."""
     free = free_bytes(device)
     if folder.bytes > free:
         raise ModelError(
@@ -99,11 +139,12 @@ def _plan_memory(
             f"card has {free / 1e9:.1f} GB free.",
             "Close what else uses the card, or use a smaller model.",
         )
-    context_bytes = context * token_bytes(shape)
+    # Marlin has a layout of its own, which nothing else reads.
     left = free - (2 if marlin else 1) * folder.bytes
     ample = left > CONTEXTS_WORTH_A_COPY * context_bytes
     return MemoryPlan(
-        keep_packed=ample or not marlin,
+        keep_packed=ample or few is not FewRows.MARLIN,
+        marlin_too=ample and marlin and few is FewRows.PACKED,
         unpacked_bytes=max(0, left - CONTEXTS_WORTH_UNPACKING * context_bytes),
         chunk_tokens=CHUNK_TOKENS if ample else SMALL_CHUNK_TOKENS,
     )
@@ -115,7 +156,7 @@ def _load(
     context_tokens: int,
     dtype: torch.dtype,
     device: torch.device,
-    marlin: bool,
+    few: FewRows,
     plan: MemoryPlan,
     report: Progress,
 ) -> LlamaDecoder:
@@ -127,7 +168,8 @@ def _load(
             reader,
             folder,
             device,
-            marlin=marlin,
+            few=few,
+            marlin_too=plan.marlin_too,
             scratch=scratch,
             unpacked_bytes=plan.unpacked_bytes,
         )

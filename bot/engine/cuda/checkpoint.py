@@ -2,6 +2,7 @@
 """Reads a checked Llama folder into the decoder's layers: dense or GPTQ, straight onto the GPU."""
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,23 @@ from bot.engine.cuda.gptq import (
     unpack_zeros,
 )
 from bot.engine.cuda.linear import (
+    ANY_ROWS,
+    PACKED_BEFORE_MARLIN,
     DenseLinear,
     DequantizedProduct,
+    FewRows,
     Linear,
     MarlinProduct,
+    PackedNumbersProduct,
     QuantizedLinear,
     Scratch,
     SideBySide,
     TritonProduct,
     UnpackedProduct,
-    many_rows_from,
+    few_rows,
 )
 from bot.engine.cuda.llama import LlamaDecoder, LlamaLayer, LlamaShape
+from bot.engine.cuda.packed import PackedProduct, PackedWeights
 from bot.engine.models.folders.folder import ModelFolder
 from bot.engine.models.progress import Progress
 
@@ -97,17 +103,21 @@ class LayerReader:
         folder: ModelFolder,
         device: torch.device,
         *,
-        marlin: bool,
+        few: FewRows,
+        marlin_too: bool,
         scratch: Scratch | None,
         unpacked_bytes: int,
     ) -> None:
-        """For the products of many rows, layers are kept unpacked in so many bytes.
+        """`marlin_too`: beside our own kernel, for the rows where it is faster.
+
+        For the products of many rows, layers are kept unpacked in so many bytes.
 
         The rest are kept packed for `scratch`; without one (memory is short) Marlin does all.
         """
         self._reader = reader
         self._layout = folder.gptq
-        self._marlin = marlin
+        self._few = few
+        self._marlin_too = marlin_too
         self._scratch = scratch
         self._unpacked_bytes_left = unpacked_bytes
         self._processors = torch.cuda.get_device_properties(device).multi_processor_count
@@ -123,24 +133,39 @@ class LayerReader:
             return self._quantized(merge(parts), bias)
         return SideBySide([self._quantized(part) for part in parts], bias)
 
-    def _quantized(self, packed: GptqTensors, bias: torch.Tensor | None = None) -> Linear:
-        many = self._for_many_rows(packed)
-        if self._marlin:
-            few: Linear = MarlinProduct(packed)
-        elif many is not None and not TritonProduct.takes(packed):
-            return QuantizedLinear(many, bias=bias)
+    def _quantized(self, stored: GptqTensors, bias: torch.Tensor | None = None) -> Linear:
+        unpacked = self._unpacked(stored)
+        most = partial(few_rows, unpacked=unpacked is not None)
+        products: list[tuple[int, Linear]] = []
+        many = unpacked
+        if self._few is FewRows.PACKED and PackedWeights.takes(stored):
+            packed = PackedWeights(stored)
+            own = PackedProduct(packed)
+            if self._marlin_too:
+                products.append((PACKED_BEFORE_MARLIN, own))
+                products.append((most(FewRows.MARLIN), MarlinProduct(stored)))
+            else:
+                products.append((most(FewRows.PACKED), own))
+            if many is None and self._scratch is not None:
+                many = PackedNumbersProduct(packed, self._scratch)
         else:
-            few = TritonProduct(packed, self._processors)
-        is_unpacked = isinstance(many, UnpackedProduct)
-        many_rows = many_rows_from(marlin=self._marlin, unpacked=is_unpacked)
-        return QuantizedLinear(few, many, many_rows, bias)
+            if many is None and self._scratch is not None:
+                many = DequantizedProduct(stored, self._scratch)
+            if self._few is FewRows.MARLIN:
+                products.append((most(FewRows.MARLIN), MarlinProduct(stored)))
+            elif many is None or TritonProduct.takes(stored):
+                few = TritonProduct(stored, self._processors)
+                products.append((most(FewRows.TRITON), few))
+        if many is not None:
+            products.append((ANY_ROWS, many))
+        return QuantizedLinear(products, bias)
 
-    def _for_many_rows(self, packed: GptqTensors) -> Linear | None:
-        needed = packed.in_features * packed.out_features * packed.scales.element_size()
-        if needed <= self._unpacked_bytes_left:
-            self._unpacked_bytes_left -= needed
-            return UnpackedProduct(packed)
-        return None if self._scratch is None else DequantizedProduct(packed, self._scratch)
+    def _unpacked(self, weights: GptqTensors) -> Linear | None:
+        needed = weights.in_features * weights.out_features * weights.scales.element_size()
+        if needed > self._unpacked_bytes_left:
+            return None
+        self._unpacked_bytes_left -= needed
+        return UnpackedProduct(weights)
 
     def _gptq(self, name: str) -> GptqTensors:
         layout = self._layout

@@ -5,11 +5,17 @@ Triton's kernels are untyped by nature: their arguments are documented in the fu
 them. All take float16 or bfloat16 rows and calculate in float32, as Llama does in transformers.
 """
 
+import math
+
 import torch
 import triton
 import triton.language as tl
 
-ROTARY_WARPS = 1
+from bot.engine.cuda.pages import LayerCache
+
+ROTARY_WARPS = 4
+ROTARY_HEADS = 8  # a program, at most
+ROTARY_MANY_ROWS = 16
 NORM_WARPS = 8
 SILU_BLOCK = 1024
 
@@ -71,6 +77,8 @@ def _rotate_and_store_kernel(
     query,
     keys,
     values,
+    key_scales,
+    value_scales,
     pages,
     positions,
     slots,
@@ -79,43 +87,57 @@ def _rotate_and_store_kernel(
     pages_per_slot,
     HEADS: tl.constexpr,
     KV_HEADS: tl.constexpr,
+    BLOCK: tl.constexpr,  # heads; a block has queries, keys or values alone
     HALF: tl.constexpr,
     PAGE: tl.constexpr,
+    QUANTIZED: tl.constexpr,
 ):
     row = tl.program_id(0).to(tl.int64)
-    head = tl.program_id(1)
-    half = tl.arange(0, HALF)
-    source = qkv + (row * (HEADS + 2 * KV_HEADS) + head) * 2 * HALF
-    first = tl.load(source + half)
-    second = tl.load(source + HALF + half)
+    block = tl.program_id(1) * BLOCK
+    head = block + tl.arange(0, BLOCK)[:, None]
+    half = tl.arange(0, HALF)[None, :]
+    source = qkv + (row * (HEADS + 2 * KV_HEADS) + head) * 2 * HALF + half
+    first = tl.load(source)
+    second = tl.load(source + HALF)
     position = tl.load(positions + row)
-    if head < HEADS + KV_HEADS:
+    if block < HEADS + KV_HEADS:
         cosine = tl.load(cosines + position * HALF + half)
         sine = tl.load(sines + position * HALF + half)
         a, b = first.to(tl.float32), second.to(tl.float32)
         first = (a * cosine - b * sine).to(qkv.dtype.element_ty)
         second = (b * cosine + a * sine).to(qkv.dtype.element_ty)
-    if head < HEADS:
-        target = query + (row * HEADS + head) * 2 * HALF
+    if block < HEADS:
+        target = query + (row * HEADS + head) * 2 * HALF + half
+        tl.store(target, first)
+        tl.store(target + HALF, second)
     else:
         slot = tl.load(slots + row).to(tl.int64)
         page = tl.load(pages + slot * pages_per_slot + position // PAGE).to(tl.int64)
-        if head < HEADS + KV_HEADS:
+        if block < HEADS + KV_HEADS:
             base = keys
+            scales = key_scales
             kv_head = head - HEADS
         else:
             base = values
+            scales = value_scales
             kv_head = head - HEADS - KV_HEADS
-        target = base + ((page * KV_HEADS + kv_head) * PAGE + position % PAGE) * 2 * HALF
-    tl.store(target + half, first)
-    tl.store(target + HALF + half, second)
+        place = (page * KV_HEADS + kv_head) * PAGE + position % PAGE
+        kept = base + place * 2 * HALF + half
+        if QUANTIZED:
+            a, b = first.to(tl.float32), second.to(tl.float32)
+            greatest = tl.max(tl.maximum(tl.abs(a), tl.abs(b)), 1)[:, None]
+            scale = tl.maximum(greatest, 1e-20) / 127.0
+            tl.store(scales + place, scale)
+            tl.store(kept, tl.floor(a / scale + 0.5).to(tl.int8))
+            tl.store(kept + HALF, tl.floor(b / scale + 0.5).to(tl.int8))
+        else:
+            tl.store(kept, first)
+            tl.store(kept + HALF, second)
 
 
 def rotate_and_store(
     qkv: torch.Tensor,
-    keys: torch.Tensor,
-    values: torch.Tensor,
-    pages: torch.Tensor,
+    cache: LayerCache,
     positions: torch.Tensor,
     slots: torch.Tensor,
     rotary: tuple[torch.Tensor, torch.Tensor],
@@ -123,29 +145,43 @@ def rotate_and_store(
 ) -> torch.Tensor:
     """Rotary embedding of queries and keys; keys and values go into the cache's pages.
 
-    qkv: [rows, (heads + 2 * kv_heads) * size]; keys, values (one layer's): [pages, kv_heads,
-    page_tokens, size]; pages: [slots, pages_per_slot] int32; positions, slots: [rows] int32;
-    rotary: cosines and sines, float32 [context, size / 2]. Returns the queries, [rows, heads,
-    size]. Rotary embedding: https://arxiv.org/abs/2104.09864, in Llama's half-split order.
+    qkv: [rows, (heads + 2 * kv_heads) * size]; positions, slots: [rows] int32; rotary: cosines and
+    sines, float32 [context, size / 2]. Returns the queries, [rows, heads, size]. Rotary embedding:
+    https://arxiv.org/abs/2104.09864, in Llama's half-split order.
     """
     rows = qkv.shape[0]
-    _, kv_heads, page_tokens, size = keys.shape
+    _, kv_heads, page_tokens, size = cache.keys.shape
     query = torch.empty(rows, heads, size, device=qkv.device, dtype=qkv.dtype)
-    _rotate_and_store_kernel[(rows, heads + 2 * kv_heads)](
+    block = head_block(rows, heads, kv_heads)
+    _rotate_and_store_kernel[(rows, (heads + 2 * kv_heads) // block)](
         qkv,
         query,
-        keys,
-        values,
-        pages,
+        cache.keys,
+        cache.values,
+        cache.key_scales,
+        cache.value_scales,
+        cache.table,
         positions,
         slots,
         rotary[0],
         rotary[1],
-        pages.shape[1],
+        cache.table.shape[1],
         heads,
         kv_heads,
+        block,
         size // 2,
         page_tokens,
-        num_warps=ROTARY_WARPS,
+        cache.is_quantized,
+        num_warps=1 if block == 1 else ROTARY_WARPS,
     )
     return query
+
+
+def head_block(rows: int, heads: int, kv_heads: int) -> int:
+    """How many heads one program takes: several where there are programs enough.
+
+    Eight a program, measured on an H100 with 40 heads, us: 64 rows 6.3 -> 2.7, 512 39 -> 11.
+    """
+    if rows < ROTARY_MANY_ROWS:
+        return 1
+    return math.gcd(ROTARY_HEADS, heads, kv_heads)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from bot.engine.cuda.llama import LlamaDecoder, LlamaShape
-from bot.engine.cuda.pages import PAGE_TOKENS, PagedCache
+from bot.engine.cuda.pages import PAGE_TOKENS, PagedCache, kept_bytes
 from bot.engine.cuda.runner import CudaRunner
 from bot.engine.local.memory import device_in_words
 from bot.engine.local.runner import RunnerLimits
@@ -43,9 +43,9 @@ def allowed_bytes(device: torch.device) -> int:
     return int(torch.cuda.get_per_process_memory_fraction(device) * total)
 
 
-def token_bytes(shape: LlamaShape) -> int:
+def token_bytes(shape: LlamaShape, *, bits: int = 16) -> int:
     """Keys and values of one token in all layers."""
-    return 2 * shape.layers * shape.kv_heads * shape.head_size * HALF_BYTES
+    return 2 * shape.layers * shape.kv_heads * kept_bytes(shape.head_size, HALF_BYTES, bits=bits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,7 @@ class Fitting:
     dtype: torch.dtype
     kernel: str
     report: Progress
+    cache_bits: int = 16  # of keys and values
 
     @property
     def device(self) -> torch.device:
@@ -102,7 +103,7 @@ class Fitting:
     def _pages(self, rows: int, left_bytes: int) -> int:
         left = max(left_bytes, 0)
         wanted = self.limits.room_tokens or rows * SLOTS_A_ROW * self.context_tokens
-        page_bytes = token_bytes(self.decoder.shape) * PAGE_TOKENS
+        page_bytes = token_bytes(self.decoder.shape, bits=self.cache_bits) * PAGE_TOKENS
         pages = min(left // page_bytes, -(-wanted // PAGE_TOKENS))
         if pages * PAGE_TOKENS < min(self.context_tokens, wanted, LEAST_ROOM_TOKENS):
             raise ModelError(
@@ -122,6 +123,7 @@ class Fitting:
             pages_per_slot=pages_per_slot,
             dtype=self.dtype,
             device=self.device,
+            bits=self.cache_bits,
         )
 
     def _measure_step(self, chunk: int) -> int:

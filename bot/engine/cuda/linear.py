@@ -1,18 +1,21 @@
 # pyright: basic
-"""A matrix product by the fastest kernel that is there: dense, Marlin, Triton or unpacked.
+"""A matrix product by the fastest kernel that is there: dense, packed, Marlin, Triton or unpacked.
 
-Marlin (https://arxiv.org/abs/2408.11743) is gptqmodel's, compiled by nvcc at first use. The Triton
-product needs no compiler. Hundreds of rows are bound by arithmetic instead of memory: then cuBLAS
-multiplies by 16-bit weights, which are kept where memory is ample, and otherwise unpacked into
-scratch memory, once a product.
+The packed product is our own (:mod:`bot.engine.cuda.packed`), compiled at start without a compiler.
+Where it cannot be used there is Marlin (https://arxiv.org/abs/2408.11743), which is gptqmodel's and
+compiled by nvcc at first use, and the Triton product, which needs no compiler. Hundreds of rows
+are bound by arithmetic instead of memory: then cuBLAS multiplies by 16-bit weights, which are kept
+where memory is ample, and otherwise unpacked into scratch memory, once a product.
 """
 
 from collections.abc import Sequence
+from enum import Enum
 from typing import Protocol
 
 import torch
 
 from bot.engine.cuda.gptq import BITS, BLOCK_INPUTS, GptqTensors, dequantize, multiply
+from bot.engine.cuda.packed import PackedWeights
 from bot.engine.models.gptq.quiet import import_gptqmodel
 
 
@@ -37,23 +40,20 @@ class DenseLinear:
 
 
 class QuantizedLinear:
-    """One product for few rows, another one from `many_rows` on."""
+    """Several products of the same weights, each for so many rows at most."""
 
     def __init__(
-        self,
-        few: Linear,
-        many: Linear | None = None,
-        many_rows: int = 0,
-        bias: torch.Tensor | None = None,
+        self, products: Sequence[tuple[int, Linear]], bias: torch.Tensor | None = None
     ) -> None:
-        self._few = few
-        self._many = many
-        self._many_rows = many_rows
+        """`products`: (most rows, product), the fewest rows first. The last one takes any."""
+        self._products = products
         self._bias = bias
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """The product."""
-        product = self._many if self._many and len(x) >= self._many_rows else self._few
+        rows = len(x)
+        last = self._products[-1][1]
+        product = next((found for most, found in self._products if rows <= most), last)
         out = product(x)
         return out if self._bias is None else out + self._bias
 
@@ -71,16 +71,34 @@ class SideBySide:
         return out if self._bias is None else out + self._bias
 
 
-def many_rows_from(*, marlin: bool, unpacked: bool) -> int:
-    """The number of rows from which the product for many rows wins.
+class FewRows(Enum):
+    """The kernels for few rows, the best first."""
 
-    Measured on an H200 over all layers of a 13B model, ms: Marlin 3.1 at 1 row, 6.7 at 64, 10.1 at
-    80, 19 at 256, 37 at 512; Triton 6.2 at 1, 6.8 at 4, 12.5 at 16, 39 at 32. By cuBLAS 6.4 up to
-    16 rows, 6.9 at 64, 18.5 at 512 where the weights are kept unpacked; 9.3 more where not.
+    PACKED = "our own"
+    MARLIN = "Marlin"
+    TRITON = "Triton"
+
+
+ANY_ROWS = 1 << 30
+PACKED_BEFORE_MARLIN = 32  # rows up to which our own is faster
+
+
+def few_rows(few: FewRows, *, unpacked: bool) -> int:
+    """The number of rows up to which a kernel for few rows wins against the one for many.
+
+    Measured over all layers of a 13B model, ms. On an H100: our own 2.8 up to 8 rows, 3.3 at 16,
+    4.4 at 32, 8.5 at 64; Marlin 3.5, 3.8, 4.5 and 6.4. On an H200: Marlin 10.1 at 80, 19 at 256,
+    37 at 512; Triton 6.2 at 1, 6.8 at 4, 12.5 at 16, 39 at 32. By cuBLAS 9.8 up to 160 rows on an
+    H100 (6.9 at 64 on an H200), 18.5 at 512 where the weights are kept unpacked; 6 to 9 more where
+    not.
     """
-    if marlin:
-        return 65 if unpacked else 256
-    return 4 if unpacked else 20
+    match few:
+        case FewRows.PACKED:
+            return 64 if unpacked else 96
+        case FewRows.MARLIN:
+            return 64 if unpacked else 255
+        case FewRows.TRITON:
+            return 3 if unpacked else 19
 
 
 class UnpackedProduct:
@@ -122,6 +140,18 @@ class DequantizedProduct:
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """The product, by cuBLAS."""
         return _ordered(x, self._weights.order) @ dequantize(self._weights, self._memory)
+
+
+class PackedNumbersProduct:
+    """Packed weights, unpacked into scratch memory for every product."""
+
+    def __init__(self, weights: PackedWeights, scratch: Scratch) -> None:
+        self._weights = weights
+        self._memory = scratch.take()
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """The product, by cuBLAS."""
+        return _ordered(x, self._weights.order) @ self._weights.numbers(self._memory).T
 
 
 class TritonProduct:

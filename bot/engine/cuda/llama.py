@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from bot.engine.cuda.attention import decode_attention, prompt_attention, splits_for
+from bot.engine.cuda.attention import decode_attention, decode_schedule, prompt_attention
 from bot.engine.cuda.elementwise import add_norm, rotate_and_store, silu_multiply
 from bot.engine.cuda.linear import Linear
 from bot.engine.cuda.pages import PagedCache
@@ -73,12 +73,12 @@ class LlamaDecoder:
     ) -> torch.Tensor:
         """One token a row. tokens, slots: [rows] int32; lengths: [slots] int32. -> logits."""
         positions = lengths[slots.long()]
-        splits = splits_for(len(tokens) * self.shape.kv_heads, self.processors)
+        schedule = decode_schedule(
+            len(tokens) * self.shape.kv_heads, self.processors, quantized=cache.bits != 16
+        )
 
         def attend(layer: int, query: torch.Tensor) -> torch.Tensor:
-            return decode_attention(
-                query, cache.keys[layer], cache.values[layer], cache.table, slots, lengths, splits
-            )
+            return decode_attention(query, cache.layer(layer), slots, lengths, schedule)
 
         return self._logits(self._blocks(tokens, cache, positions, slots, attend))
 
@@ -86,9 +86,7 @@ class LlamaDecoder:
         """Several rows' prompt tokens; the logits after those that are asked for, [rows, ...]."""
 
         def attend(layer: int, query: torch.Tensor) -> torch.Tensor:
-            return prompt_attention(
-                query, cache.keys[layer], cache.values[layer], cache.table, inputs.tiles
-            )
+            return prompt_attention(query, cache.layer(layer), inputs.tiles)
 
         hidden = self._blocks(inputs.tokens, cache, inputs.positions, inputs.slots, attend)
         return self._logits(hidden[inputs.last.long()])
@@ -101,9 +99,7 @@ class LlamaDecoder:
         for index, layer in enumerate(self.layers):
             query = rotate_and_store(
                 layer.qkv(normed),
-                cache.keys[index],
-                cache.values[index],
-                cache.table,
+                cache.layer(index),
                 positions,
                 slots,
                 self.rotary,

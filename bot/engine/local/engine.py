@@ -40,17 +40,18 @@ class LocalEngine:
         *,
         max_rows: int = 0,
         room_tokens: int = 0,
+        cache_bits: int = 0,
         backoff_seconds: tuple[float, float] = BACKOFF_SECONDS,
         model: str = "",
     ) -> None:
         """`load` and `build` are called in the worker's thread, at every start and restart.
 
-        `max_rows` requests run together, in `room_tokens` of KV cache; 0 leaves that to the
-        machine. `model` is the name shown until the model itself is there.
+        `max_rows` requests run together, in `room_tokens` of KV cache of 16 or 8 `cache_bits`; 0
+        leaves that to the machine. `model` is the name shown until the model itself is there.
         """
         self._load = load
         self._build = build
-        self._limits = RunnerLimits(max_rows, room_tokens)
+        self._limits = RunnerLimits(max_rows, room_tokens, cache_bits)
         self._backoff_seconds = backoff_seconds
         self._model = model
         self._worker: Worker | None = None

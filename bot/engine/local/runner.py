@@ -78,9 +78,15 @@ class Runner(Protocol):
         ...
 
 
+CACHE_BITS = {"auto": 0, "16bit": 16, "8bit": 8}  # by the setting KV_CACHE
+# On a GPU, for float16 (perplexity grows by 0.2% at most: docs/benchmarks/h100-8bit.md). Else 16.
+DEFAULT_CACHE_BITS = 8
+
+
 @dataclass(frozen=True, slots=True)
 class RunnerLimits:
     """What the owner asks for. 0 leaves it to what the machine has."""
 
     rows: int = 0
     room_tokens: int = 0
+    cache_bits: int = 0  # of the keys and values that are kept: 16, or 8 where the runner can

@@ -13,6 +13,8 @@ from bot.engine.local.slots import BLOCK_TOKENS
 
 CALM_STEPS = 128  # without trouble before more is allowed; doubled before its first use
 CALM_STEPS_LONGEST = 4096
+SHORT_CHUNK_TOKENS = 512  # of prompts, while others write
+WRITING_FOR_EACH_PROMPT = 2  # for short chunks, unless only one waits
 ROOM_SHARE = 8  # an eighth of the whole room is added at a time
 
 
@@ -141,7 +143,7 @@ class Scheduler:
     def plan(self) -> list[Work]:
         """The next step: one token of each row that writes, and a piece of the prompts' rest."""
         work: list[Work] = []
-        budget = self._chunk_tokens
+        budget = self._prompt_tokens()
         for number, progress in self._running.items():
             pending = progress.known - progress.computed
             count = min(pending, budget) if progress.prefilling else pending
@@ -150,6 +152,19 @@ class Scheduler:
             if count:
                 work.append(Work(number, progress.computed, count, chooses=count == pending))
         return work
+
+    def _prompt_tokens(self) -> int:
+        """How much of the prompts to compute in this step.
+
+        A long chunk is the fastest for all together, a short one is felt less by who reads along.
+        So chunks are short while somebody writes, unless many wait for their first word.
+        """
+        prompts = sum(progress.prefilling for progress in self._running.values())
+        writing = len(self._running) - prompts
+        few = max(writing // WRITING_FOR_EACH_PROMPT, 1)
+        if writing and prompts + self.waiting <= few:
+            return min(self._chunk_tokens, SHORT_CHUNK_TOKENS)
+        return self._chunk_tokens
 
     def advance(self, work: Work) -> None:
         """A piece of work is done; where it chooses, one more token is known."""

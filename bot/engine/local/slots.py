@@ -1,13 +1,15 @@
 """KV slots: who has which room in the cache, and which prefixes are kept for later. Pure.
 
 A slot holds the keys and values of one sequence. When a request is done, its slot is kept under
-its channel's name: the channel's next prompt usually begins the same. Kept slots are given up,
-the longest unused first, when a running request needs their room.
+its channel's name: the channel's next prompt usually begins the same. When a running request needs
+their room, kept slots are given up, that first whose channel is expected back last.
 """
 
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from bot.engine.local.rounds import Rounds
 
 BLOCK_TOKENS = 64
 PACKED_AS = "I"
@@ -53,6 +55,7 @@ class SlotTable:
         self._count = slots
         self._slots: dict[int, _Slot] = {}
         self._clock = 0
+        self._rounds = Rounds()
 
     @property
     def used_tokens(self) -> int:
@@ -76,6 +79,7 @@ class SlotTable:
         At least one token of the prompt is always left to compute.
         """
         room_tokens = rounded(room_tokens)
+        self._rounds.come(channel)
         packed = _packed(prompt[:-1])
         own = self._idle_of(channel)
         cached = _common(own.tokens, packed) if own else 0
@@ -93,6 +97,7 @@ class SlotTable:
         """A request is done; `tokens` are those whose keys and values stand in its slot."""
         kept = self._slots[slot]
         self._clock += 1
+        self._rounds.go(kept.channel)
         kept.busy, kept.tokens, kept.used_at = False, _packed(tokens), self._clock
 
     def _new(self, channel: str) -> _Slot:
@@ -132,10 +137,11 @@ class SlotTable:
     def _make_room(
         self, room_tokens: int, spared: tuple[_Slot | None, _Slot | None]
     ) -> tuple[int, ...]:
-        """Give up idle slots, the longest unused first, until `spared[0]` can have its room."""
+        """Give up idle slots until `spared[0]` can have its room: who is expected last, first."""
         own = spared[0]
         idle = sorted(
-            (slot for slot in self._idle() if slot not in spared), key=lambda s: s.used_at
+            (slot for slot in self._idle() if slot not in spared),
+            key=lambda slot: (-self._rounds.expected_after(slot.channel), slot.used_at),
         )
         released: list[int] = []
         for slot in idle:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from bot.chat.privacy.ports import Page
 from bot.store.connecting.binding import OnTransactions, reads
-from bot.store.privacy import made, said
+from bot.store.privacy import made, measures, said
 
 Pages = Callable[[Connection, str, str, int], Page]
 
@@ -24,6 +24,11 @@ SECTIONS: Mapping[str, Pages] = {
     "personas": made.personas,
     "lorebooks": made.lorebooks,
     "casts": made.casts,
+    "words": measures.words,
+    "log_channels": measures.log_channels,
+    "blocks": measures.blocks,
+    "purges": measures.purges,
+    "tokens_spent": measures.tokens_spent,
 }
 
 

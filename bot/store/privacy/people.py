@@ -127,12 +127,18 @@ def own(connection: Connection, person: Person, place: Place) -> Own:
 def said_by_them(
     connection: Connection, person: Person, place: Place, after: Page, limit: int
 ) -> list[SaidByThem]:
-    """Turns of somebody in a channel, conversation after conversation."""
+    """What somebody says in a channel, conversation after conversation.
+
+    Their own turns, and what others' quote of them: often that is the only place where it stands.
+    """
+    quotes = TurnRow.quoted_speaker_id == person.speaker_id
+    said = case((_theirs(person), TurnRow.text), else_="")
+    quoted = case((quotes, TurnRow.quoted_text), else_="")
     return [
-        SaidByThem(row.conversation_id, row.id, row.text)
+        SaidByThem(row.conversation_id, row.id, f"{row.said}\n{row.quoted or ''}".strip("\n"))
         for row in connection.execute(
-            select(TurnRow.conversation_id, TurnRow.id, TurnRow.text)
-            .where(_after(place.number, after), _theirs(person))
+            select(TurnRow.conversation_id, TurnRow.id, said.label("said"), quoted.label("quoted"))
+            .where(_after(place.number, after), _theirs(person) | quotes)
             .order_by(TurnRow.conversation_id, TurnRow.id)
             .limit(limit)
         )

@@ -20,7 +20,8 @@ _VERDICTS = {
 }
 _NOT_EXACT = (
     "Nothing that it was written from has changed: this engine does not repeat itself exactly. "
-    "What it writes for others at the same time can tip a close choice."
+    "How much of the conversation it had read before, and what it writes for others at the same "
+    "time, can tip a close choice."
 )
 
 

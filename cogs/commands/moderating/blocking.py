@@ -7,11 +7,11 @@ from discord import app_commands
 
 from bot.chat.limits.blocking import Block
 from bot.chat.moderation.journal import Event, EventKind
+from bot.chat.text.names import in_its_own_order
 from bot.errors import NotAllowed, NotFound
-from cogs.commands.moderating.rights import require_guild, require_moderator
 from cogs.commands.personas.finding import CHOICES
 from cogs.commands.personas.looks import plain
-from cogs.interactions import Interaction, bot_of, in_time, is_moderator
+from cogs.interactions import Interaction, bot_of, in_time, own_server
 from cogs.platform import PLATFORM
 
 NAME_CHARACTERS = 100
@@ -23,14 +23,13 @@ _ID = re.compile(r"(?:<@!?)?(\d{15,20})>?", re.ASCII)
 
 async def block(interaction: Interaction, member: discord.User | discord.Member) -> None:
     """Hear somebody no more. Raises NotAllowed for those who cannot be blocked."""
-    guild_id = require_guild(interaction)
-    require_moderator(interaction)
+    guild_id = own_server(interaction)
     await interaction.response.defer(ephemeral=True, thinking=True)
     bot = bot_of(interaction)
     _require_blockable(interaction, member, is_owner=await bot.is_owner(member))
     made = Block(
         PLATFORM,
-        str(guild_id),
+        guild_id,
         str(member.id),
         member.display_name[:NAME_CHARACTERS],
         str(interaction.user.id),
@@ -72,13 +71,12 @@ def _require_blockable(
 
 async def unblock(interaction: Interaction, member: str) -> None:
     """Hear somebody again. Raises NotFound for who is not blocked."""
-    guild_id = require_guild(interaction)
-    require_moderator(interaction)
+    guild_id = own_server(interaction)
     await interaction.response.defer(ephemeral=True, thinking=True)
     blocks = bot_of(interaction).moderation.blocks
-    listed = await blocks.listed(PLATFORM, str(guild_id), limit=MOST_LISTED)
+    listed = await blocks.listed(PLATFORM, guild_id, limit=MOST_LISTED)
     speaker_id = _meant(member, listed)
-    there = await blocks.remove(PLATFORM, str(guild_id), speaker_id)
+    there = await blocks.remove(PLATFORM, guild_id, speaker_id)
     if there is None:
         raise NotFound(
             f"<@{speaker_id}> is not blocked here.", "The list of this command's option has all."
@@ -105,11 +103,11 @@ def _meant(typed: str, listed: list[Block]) -> str:
 
 @in_time
 async def complete_blocked(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
-    """Who is blocked, for moderators alone."""
-    if interaction.guild_id is None or not is_moderator(interaction):
+    """Who is blocked in this server."""
+    if interaction.guild_id is None:
         return []
     blocks = bot_of(interaction).moderation.blocks
-    listed = await blocks.listed(PLATFORM, str(interaction.guild_id), limit=MOST_LISTED)
+    listed = await blocks.listed(PLATFORM, own_server(interaction), limit=MOST_LISTED)
     wanted = typed.casefold().strip()
     return [
         app_commands.Choice(name=_choice(each), value=each.speaker_id)
@@ -120,10 +118,9 @@ async def complete_blocked(interaction: Interaction, typed: str) -> list[app_com
 
 def _choice(block: Block) -> str:
     since = f"{block.blocked_at:%Y-%m-%d}"
-    room = CHOICE_CHARACTERS - len(since) - len(block.speaker_id) - len(" (, since )")
-    return f"{block.name[:room] or 'somebody'} ({block.speaker_id}, since {since})"[
-        :CHOICE_CHARACTERS
-    ]
+    rest = f" ({block.speaker_id}, since {since})"
+    room = CHOICE_CHARACTERS - len(rest) - len("\u2068\u2069")
+    return f"{in_its_own_order(block.name[:room]) or 'somebody'}{rest}"[:CHOICE_CHARACTERS]
 
 
 async def _note(interaction: Interaction, text: str, about: str) -> None:

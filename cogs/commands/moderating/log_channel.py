@@ -8,8 +8,7 @@ from bot.chat.moderation.log_channels import LogChannel
 from bot.errors import NotAllowed
 from cogs.commands.library.asking import AskerView
 from cogs.commands.moderating.log_writer import find_channel, send_in
-from cogs.commands.moderating.rights import require_server
-from cogs.interactions import Interaction, bot_of, told
+from cogs.interactions import Interaction, bot_of, own_server, told
 from cogs.platform import PLATFORM, WRITE_ERRORS, may_send_in
 
 HEARS = (
@@ -22,10 +21,10 @@ GivenChannel = discord.TextChannel | discord.VoiceChannel | discord.StageChannel
 
 async def set_log(interaction: Interaction, given: GivenChannel) -> None:
     """Let a channel be the log's. Raises NotAllowed where the bot can't write there."""
-    guild_id = require_server(interaction)
+    guild_id = own_server(interaction)
     await interaction.response.defer(ephemeral=True, thinking=True)
     bot = bot_of(interaction)
-    guild = bot.get_guild(guild_id)
+    guild = bot.get_guild(int(guild_id))
     channel = None if guild is None else await find_channel(guild, given.id)
     if channel is None:
         raise NotAllowed("That channel is not in this server, or hidden from me.")
@@ -41,7 +40,7 @@ async def set_log(interaction: Interaction, given: GivenChannel) -> None:
         raise NotAllowed(f"I cannot write in <#{given.id}>.", "Choose another channel.") from error
     log = LogChannel(
         PLATFORM,
-        str(guild_id),
+        guild_id,
         str(given.id),
         str(interaction.user.id),
         discord.utils.utcnow(),
@@ -53,9 +52,9 @@ async def set_log(interaction: Interaction, given: GivenChannel) -> None:
 
 async def show_log(interaction: Interaction) -> None:
     """Say which channel is the log's, with a button that switches it off."""
-    guild_id = require_server(interaction)
+    guild_id = own_server(interaction)
     await interaction.response.defer(ephemeral=True, thinking=True)
-    log = await bot_of(interaction).moderation.log_channels.find(PLATFORM, str(guild_id))
+    log = await bot_of(interaction).moderation.log_channels.find(PLATFORM, guild_id)
     if log is None:
         said = "There is no log channel. `/moderation log channel:` sets one: it hears of "
         await interaction.followup.send(f"{said}{HEARS}.", ephemeral=True)
@@ -79,10 +78,10 @@ class LogView(AskerView):
         """Let there be no log channel."""
         await interaction.response.defer()
         async with told(interaction):
-            guild_id = require_server(interaction)
+            guild_id = own_server(interaction)
             self.stop()
             logs = bot_of(interaction).moderation.log_channels
-            log = await logs.remove(PLATFORM, str(guild_id))
+            log = await logs.remove(PLATFORM, guild_id)
             which = "" if log is None else f" It was <#{log.channel_id}>."
             said = f"There is no log channel any more.{which}"
             await interaction.edit_original_response(content=said, view=None)

@@ -13,7 +13,6 @@ from bot.chat.moderation.purging import counted
 from bot.errors import CaduceusError, NotFound, UserError
 from cogs.client import CaduceusBot
 from cogs.commands.library.asking import AskerView
-from cogs.commands.moderating.rights import require_moderator
 from cogs.commands.moderating.sweeping import Sweeper, Swept, may_delete_all
 from cogs.interactions import Interaction, bot_of, channel_of, told
 from cogs.platform import NOBODY, WRITE_ERRORS, Channel, key_of
@@ -45,7 +44,6 @@ async def show_purge(
     count: int | None,
 ) -> None:
     """Show what would go, with a question. Raises UserError."""
-    require_moderator(interaction)
     if member is None and since is None and count is None:
         raise PurgeError(
             "Say what is to go:",
@@ -144,7 +142,6 @@ class PurgeView(AskerView):
         await interaction.edit_original_response(content="Nothing was purged.", view=None)
 
     async def _purge(self, interaction: Interaction) -> None:
-        require_moderator(interaction)
         purger = bot_of(interaction).moderation.purger
         purge = await purger.purge(self._plan, by=str(interaction.user.id))
         if purge is None:

@@ -7,14 +7,12 @@ import discord
 from discord import app_commands
 
 from bot.chat.limits.words.word import MOST_WORDS, Guild, GuildWord, Side
-from bot.chat.messages import Scope
 from bot.chat.moderation.word_list import told
 from bot.chat.text.forbidden.redaction import Then
 from bot.errors import NotFound
-from cogs.commands.moderating.rights import require_server
 from cogs.commands.personas.finding import CHOICES
 from cogs.commands.personas.looks import plain
-from cogs.interactions import CONTENT_CHARACTERS, Interaction, bot_of, in_time, may_change
+from cogs.interactions import CONTENT_CHARACTERS, Interaction, bot_of, in_time, own_server
 from cogs.platform import NOBODY, PLATFORM
 
 SHOWN_CHARACTERS = 300  # of an entry
@@ -48,8 +46,8 @@ _WHAT_HAPPENS = {
 async def change_words(
     interaction: Interaction, action: str, pattern: str | None, then: Then, side: Side
 ) -> None:
-    """Add, remove or list. Only those see it who look after the server."""
-    guild: Guild = PLATFORM, str(require_server(interaction))
+    """Add, remove or list."""
+    guild: Guild = PLATFORM, own_server(interaction)
     await interaction.response.defer(ephemeral=True, thinking=True)
     if action == "list":
         await _show_list(interaction, guild)
@@ -92,13 +90,11 @@ def _entry(word: GuildWord) -> str:
 
 @in_time
 async def complete_word(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
-    """What is on the list, for those who may see it."""
-    if interaction.guild_id is None or not may_change(interaction, Scope.GUILD):
-        return []
+    """What is on the list."""
     if getattr(interaction.namespace, "action", "") == "add":
         return []
     words = bot_of(interaction).moderation.words
-    listed = await words.listed((PLATFORM, str(interaction.guild_id)))
+    listed = await words.listed((PLATFORM, own_server(interaction)))
     wanted = typed.casefold().strip()
     return [
         app_commands.Choice(

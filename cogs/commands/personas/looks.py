@@ -11,6 +11,7 @@ from bot.chat.personas.cards.card import Card
 from bot.chat.personas.cards.pictures import render
 from bot.chat.personas.cards.preview import lore_entries, preview_of
 from bot.chat.personas.guild.kept import KeptPersona
+from bot.chat.text.names import ISOLATED
 from bot.errors import CaduceusError
 from cogs.commands.personas.costs import Costs
 from cogs.platform import escaped
@@ -24,9 +25,16 @@ PICTURE = "picture.png"
 
 
 def plain(text: str, limit: int = FIELD_CHARACTERS) -> str:
-    """A hostile text without markup, at most `limit` characters long."""
+    """A hostile text without markup, at most `limit` characters long.
+
+    One that is set apart for its direction ends so where it is cut, too: what stands behind it in
+    its line is not drawn into it.
+    """
     shown = escaped(text[:limit])
-    return shown if len(shown) <= limit and len(text) <= limit else f"{shown[: limit - 1]}…"
+    if len(shown) <= limit and len(text) <= limit:
+        return shown
+    end = f"…{shown[-1]}" if shown.endswith(ISOLATED) else "…"
+    return shown[: limit - len(end)].removesuffix(ISOLATED) + end
 
 
 def describe(

@@ -6,12 +6,12 @@ from typing import Any
 
 import discord
 
-from bot.chat.messages import Scope
 from bot.chat.privacy.people import Person, Preview
-from bot.errors import CaduceusError, NotAllowed
+from bot.errors import CaduceusError
 from cogs.commands.library.asking import AskerView
-from cogs.interactions import Interaction, bot_of, line_of, may_change, tell
+from cogs.interactions import Interaction, bot_of, line_of, tell
 from cogs.platform import NOBODY, PLATFORM, WRITE_ERRORS
+from cogs.rights.holding import require_forgetter
 
 ERASING = "Erasing … That may take some minutes. If I am restarted meanwhile, I go on by myself."
 NOTHING = "Nothing was erased."
@@ -58,7 +58,6 @@ _Button = discord.ui.Button[Any]
 async def forget(interaction: Interaction, member: discord.User | discord.Member | None) -> None:
     """Ask whether to erase somebody's data: one's own everywhere, or a member's in this server."""
     if member is not None and member.id != interaction.user.id:
-        require_may_forget(interaction)
         person = Person(PLATFORM, str(member.id), str(interaction.guild_id))
     else:
         member, person = None, Person(PLATFORM, str(interaction.user.id))
@@ -70,17 +69,6 @@ async def forget(interaction: Interaction, member: discord.User | discord.Member
         ephemeral=True,
         allowed_mentions=NOBODY,
     )
-
-
-def require_may_forget(interaction: Interaction) -> None:
-    """Raise NotAllowed unless the member may have others' data erased here."""
-    if interaction.guild_id is None:
-        raise NotAllowed(
-            "Somebody else's data can only be erased in a server.",
-            "For your own, use `/privacy forget` without a member.",
-        )
-    if not may_change(interaction, Scope.GUILD):
-        raise NotAllowed("Erasing somebody else's data needs the permission Manage Server.")
 
 
 def question(preview: Preview, member: discord.User | discord.Member | None) -> str:
@@ -116,7 +104,7 @@ class ForgetView(AskerView):
             await tell(interaction, ENDED)
             return
         if self._person.guild_id:
-            require_may_forget(interaction)  # that right may have gone meanwhile
+            require_forgetter(interaction)  # that right may have gone meanwhile
         self.stop()
         await interaction.response.edit_message(content=ERASING, view=None)
         said = await _erase(interaction, self._person)

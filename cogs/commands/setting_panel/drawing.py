@@ -24,7 +24,7 @@ from cogs.commands.setting_panel.looks import (
 from cogs.commands.setting_panel.place import Place, require_setter, slug_of
 from cogs.controls import view_of_kept
 from cogs.interactions import Interaction, bot_of, channel_of
-from cogs.platform import key_of
+from cogs.platform import escaped, key_of
 
 OPTIONS = 25
 EMBEDS_CHARACTERS = 5_900  # of 6,000
@@ -85,7 +85,7 @@ async def draw(
         is_set = True
         _, own = await values_of_change(cascade, channel, newest)
         name = f"Set for {name_of(place.scope)}, but does not count"
-        embeds[-1].insert_field_at(0, name=name, value=cut(own, 1000), inline=False)
+        embeds[-1].insert_field_at(0, name=name, value=escaped(cut(own, 500)), inline=False)
     if not refusal:
         select = await _value_select(interaction, place, opened)
         if select is not None:
@@ -127,7 +127,7 @@ def _opened(
         title=definition.key, description="(none)" if is_empty else block(origin.shown)
     )
     if definition.kind == "roles" and not is_empty:
-        embed.add_field(name="Those are", value=cut(origin.shown, 1000), inline=False)
+        embed.add_field(name="Those are", value=escaped(cut(origin.shown, 500)), inline=False)
     made = f", {by_whom(newest)}" if newest and origin.origin is newest.scope else ""
     embed.add_field(name="Comes from", value=f"{source(origin)}{made}")
     embed.add_field(name="Takes", value=definition.range_text)

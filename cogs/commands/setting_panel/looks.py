@@ -46,7 +46,7 @@ def describe_one(origin: SettingOrigin) -> discord.Embed:
     definition = origin.definition
     embed = discord.Embed(
         title=definition.key,
-        description=cut(origin.shown, DESCRIPTION_CHARACTERS),
+        description=cut(escaped(origin.shown), DESCRIPTION_CHARACTERS),
     )
     embed.add_field(name="Comes from", value=source(origin))
     embed.add_field(name="Takes", value=definition.range_text)

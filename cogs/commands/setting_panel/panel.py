@@ -6,6 +6,7 @@ from typing import Any, Self
 import discord
 
 from bot.chat.messages import SettingChange
+from bot.chat.setting_definition import InDirect
 from bot.errors import ChannelSettingError, NotAllowed, NotFound, SettingChanged
 from cogs.commands.setting_panel.drawing import (
     WANTED,
@@ -138,10 +139,12 @@ async def change(interaction: Interaction, place: Place, text: str | None) -> No
         _, new = await values_of_change(cascade, channel, made)
         new = escaped(cut(new, SAID_CHARACTERS))
         now = "no longer set" if made.new is None else f"now {new}"
+        is_idle = channel.is_direct and definition.in_direct is InDirect.IDLE
+        idle = "In a direct message that changes nothing. " if is_idle and text else ""
         await show(
             interaction,
             place,
-            f"`{definition.key}` is {now} for {name_of(scope)}. "
+            f"`{definition.key}` is {now} for {name_of(scope)}. {idle}"
             f"(`/settings undo {made.change_id}` takes it back.)",
         )
 

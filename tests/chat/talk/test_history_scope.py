@@ -138,3 +138,27 @@ async def test_neither_recall_nor_the_summary_tells_what_others_said(on: Stage) 
     await on.answer()
     assert "dog" in on.prompt
     assert "BEN TOLD ALL." in on.prompt
+
+
+class AdaAndByron:
+    """Byron speaks beside Ada, the main persona."""
+
+    async def cast(self, scope_id: str) -> list[str]:
+        return ["test:byron"]
+
+
+async def test_nobody_waits_for_a_persona_that_is_to_answer_no_more(on: Stage) -> None:
+    on.casts = AdaAndByron()
+    on.start_again()
+    await on.set("persona", "test:ada")
+    hers = await on.say("Ada and Byron, hello?", by="ann")
+    await on.say("And I, Ada?", by="ben")
+    first = await on.answer()
+    assert first is not None
+    assert first.asked_by == {"ann"}
+    assert hers.turn is not None
+    await on.conversations.deleted(HERE, hers.turn.message_ids)
+    second = await on.answer()
+    assert second is not None
+    assert second.asked_by == {"ben"}
+    assert await on.answer() is None

@@ -300,3 +300,23 @@ async def test_moderators_hear_of_words_that_were_found(stage: Stage) -> None:
         (Side.IN, [8]),
         (Side.OUT, [7]),
     ]
+
+
+@pytest.mark.parametrize("setting", ["blocked_roles", "allowed_roles"])
+async def test_whoever_is_not_answered_is_told_of_no_word_in_an_edit(
+    stage: Stage, setting: str
+) -> None:
+    stage.keep_gate()
+    with_words(stage, GuildWord("bad", Then.STOP))
+    hits: list[Hit] = []
+
+    async def listen(_channel: ChannelKey, hit: Hit) -> None:
+        hits.append(hit)
+
+    stage.conversations.censor.on_hit(listen)
+    await stage.set(setting, ["bob" if setting == "blocked_roles" else "eve"])
+    said = stage.message("Hello.", mention=False)
+    await stage.conversations.hear(said)
+    edited = replace(said, text="bad bot", mentions_bot=True)
+    assert (await stage.conversations.edited_message(edited)).refusal is None
+    assert len(hits) == (setting == "allowed_roles")  # who is blocked is as if nothing was said

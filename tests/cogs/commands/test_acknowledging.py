@@ -1,6 +1,7 @@
 """Whatever a person does is acknowledged before anything is asked of the database."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -242,8 +243,30 @@ async def test_every_question_select_and_form_acknowledges_before_it_asks_the_da
         await pressed(why.response, "Delete this reply")
 
 
-async def test_a_completion_that_takes_too_long_offers_nothing(
+async def test_every_question_of_moderation_and_privacy_acknowledges_before_it_asks_the_database(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with talking(tmp_path) as world:
+        watch = Watch(world, monkeypatch)
+        await world.chief.slash(world.channel, "moderation log", channel=world.channel)
+        questions: list[tuple[str, dict[str, Any], str]] = [
+            ("moderation purge", {"count": 1}, "Cancel"),
+            ("moderation purge", {"count": 1}, "Purge"),
+            ("moderation log", {}, "Switch off"),
+            ("privacy forget", {}, "Keep it"),
+            ("privacy forget", {"member": world.alice}, "Erase for good"),
+            ("privacy forget", {}, "Erase for good"),
+        ]
+        for command, options, label in questions:
+            await world.ask("something")
+            question = (await world.chief.slash(world.channel, command, **options)).response
+            watch.begin()
+            await world.chief.click(question, label=label)
+            watch.end(f"{label} of /{command}")
+
+
+async def test_a_completion_that_takes_too_long_offers_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Completions can't be deferred: each answers in time, also where the database does not."""
 
@@ -251,19 +274,22 @@ async def test_a_completion_that_takes_too_long_offers_nothing(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(interactions, "COMPLETION_SECONDS", 0.05)
+    seen = 0
     async with talking(tmp_path) as world:
-        for name in ("by_id", "by_name", "listed", "default"):
-            monkeypatch.setattr(PersonaLibrary, name, never)
-        seen = 0
-        for command in walk(iter(world.bot.tree.get_commands())):
-            for option in (one for one in command.parameters if one.autocomplete):
-                key = {"key": "persona"} if option.name == "value" else {}
-                async with asyncio.timeout(5):
-                    await world.chief.autocomplete(
-                        world.channel, command.qualified_name, option.name, "a", **key
-                    )
-                seen += 1
-        assert seen >= 5
+        with monkeypatch.context() as slow:
+            slow.setattr(type(world.database.history.transactions), "read", never)
+            for name in ("by_id", "by_name", "listed", "default"):
+                slow.setattr(PersonaLibrary, name, never)
+            for command in walk(iter(world.bot.tree.get_commands())):
+                for option in (one for one in command.parameters if one.autocomplete):
+                    key = {"key": "persona"} if option.name == "value" else {}
+                    async with asyncio.timeout(5):
+                        await world.chief.autocomplete(
+                            world.channel, command.qualified_name, option.name, "a", **key
+                        )
+                    seen += 1
+    assert seen >= 5
+    assert not [each for each in caplog.records if each.levelno >= logging.ERROR]
 
 
 async def test_a_refusal_of_an_open_command_is_for_the_person_alone(tmp_path: Path) -> None:

@@ -64,8 +64,13 @@ def variants(command: app_commands.Command[Any, ..., Any], one: Member) -> Itera
     name = command.qualified_name
     given = {each.display_name: OPTIONS.get(each.display_name, "") for each in command.parameters}
     given |= OTHERS.get(name, {})
+    given = {key: value(one.world) if callable(value) else value for key, value in given.items()}
+    if one.kind in DIRECT:
+        given.pop("channel", None)  # there is none to choose
+    kinds = {each.display_name: each.type for each in command.parameters}
     if "member" in given:
-        given["member"] = one.world.alice
+        is_text = kinds["member"] is discord.AppCommandOptionType.string
+        given["member"] = str(one.world.alice.id) if is_text else one.world.alice
     choices = {
         each.display_name: [choice.value for choice in each.choices]
         for each in command.parameters

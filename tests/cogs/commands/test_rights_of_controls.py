@@ -236,7 +236,7 @@ async def test_whoever_asked_but_is_heard_no_more_cannot_have_it_written_anew(
         for deed in buttons.TurnButton.deeds:
             await press(one.actor, one.place, one.reply, f"caduceus:{deed}:{last.turn_id}")
         done = [deed for deed, _ in none]
-        assert done == [d for d in buttons.TurnButton.deeds if d not in ("regenerate", "continue")]
+        assert done == [d for d in buttons.TurnButton.deeds if d in ("stop", "delete")]
 
 
 @pytest.mark.parametrize(

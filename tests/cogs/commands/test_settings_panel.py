@@ -320,8 +320,13 @@ async def test_in_a_direct_message_the_member_has_a_panel_of_their_own(tmp_path:
         assert "the bot's owner alone sets it" in panel.words()
         assert panel.control("type")["disabled"]
         await panel.open_setting("allowed_roles")
-        assert "means nothing in a direct message" in panel.words()
+        assert "the bot's owner alone sets it" in panel.words()
         assert not panel.has("whom")
+        await panel.open_setting("voice")
+        await panel.choose("take", "bot")
+        assert "`voice` is now bot for this channel. In a direct message that" in panel.words()
+        await panel.press("Reset")
+        assert "changes nothing" not in panel.words()
 
 
 async def test_the_bots_owner_may_set_anything(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import simcord
+from panels import Panel
 from worlds import World, talking
 
 from bot.chat import definitions
@@ -58,7 +59,9 @@ async def test_an_undo_says_whose_newer_change_it_replaces(tmp_path: Path) -> No
         ("channel_rate_limit", "600", False),
         ("daily_tokens", "0", False),
         ("allowed_roles", "Friends", False),
-        ("answer_bots", "on", False),
+        ("answer_bots", "on", True),
+        ("context", "channel", True),
+        ("history_scope", "user", True),
         ("quiet_hours", "22:00-07:00 Europe/Berlin", True),
         ("retention_days", "30", True),
     ],
@@ -149,3 +152,14 @@ async def test_what_another_program_changes_holds_for_the_next_reply(tmp_path: P
             assert len(world.said()) == 2
         finally:
             await other.close()
+
+
+async def test_what_is_set_shows_as_it_was_typed(tmp_path: Path) -> None:
+    """Whoever reads a setting is shown no link in disguise, and nothing turned about."""
+    async with talking(tmp_path) as world:
+        await world.put(instructions="[rules](https://x.y) \u202e**loud**")
+        shown = words(await world.alice.slash(world.channel, "settings show", key="instructions"))
+        assert r"\[rules](https://x.y) \*\*loud\*\*" in shown
+        await world.put(allowed_roles=["[staff](https://x.y)"])
+        panel = await Panel.open(world, world.chief, "allowed_roles")
+        assert r"Those are: \[staff](https://x.y)" in panel.words()

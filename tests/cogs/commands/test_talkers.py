@@ -7,6 +7,8 @@ import pytest
 import simcord
 from worlds import World, talking
 
+from bot.chat.messages import ChannelKey
+
 NOT_HERE = "You cannot talk to me here."
 
 
@@ -95,6 +97,53 @@ async def test_say_and_recap_are_asked_for_like_messages(tmp_path: Path) -> None
             result = await world.alice.slash(thread, name, **options)
             assert "once a minute" in told(result)
         assert len(world.engine.requests) == 1
+
+
+@pytest.mark.parametrize(("setting", "who"), [("blocked_roles", "alice"), ("allowed_roles", "bob")])
+async def test_who_started_a_scene_does_nothing_there_when_not_heard(
+    tmp_path: Path, setting: str, who: str
+) -> None:
+    async with talking(tmp_path, lambda request: "It rains.", check_errors=False) as world:
+        thread = await scene(world)
+        before = world.said(thread)
+        await world.put(**{setting: [who]})
+        for name, options in (
+            ("roleplay note", {"text": "Alice rules."}),
+            ("roleplay turns", {"mode": "named"}),
+            ("roleplay pause", {}),
+            ("roleplay end", {}),
+        ):
+            assert told(await world.alice.slash(thread, name, **options)) == NOT_HERE
+        assert world.said(thread) == before
+        await world.mod.slash(thread, "roleplay pause")  # a moderator is heard as such
+        assert len(world.said(thread)) == len(before) + 1
+
+
+async def test_who_is_not_heard_chooses_no_persona_and_turns_to_no_swipe(tmp_path: Path) -> None:
+    async with talking(tmp_path, lambda request: "Yes?", check_errors=False) as world:
+        await world.ask("hello?")
+        await world.alice.click(world.messages()[0], label="Regenerate")
+        await world.put(blocked_roles=["alice", "keeper"])
+        assert told(await world.alice.click(world.messages()[0], label="◀")) == NOT_HERE
+        for name in ("persona use", "persona add"):
+            assert told(await world.alice.slash(world.channel, name, name="Ada")) == NOT_HERE
+        await world.bob.slash(world.channel, "persona use", name="Ada")
+        await world.keeper.slash(world.channel, "persona use", name="Bram")  # by their permission
+        key = "persona"
+        settings = await world.bot.conversations.settings.explain(
+            ChannelKey("discord", str(world.channel.id), guild_id=str(world.guild.id))
+        )
+        assert next(one.value for one in settings if one.definition.key == key) == "file:bram"
+
+
+async def test_who_is_not_heard_puts_nothing_into_their_facts(tmp_path: Path) -> None:
+    async with talking(tmp_path, check_errors=False) as world:
+        await world.alice.slash(world.channel, "memory add", text="Ann likes tea.")
+        await world.put(blocked_roles=["alice"])
+        result = await world.alice.slash(world.channel, "memory edit", id=1, text="Obey Alice.")
+        assert told(result) == NOT_HERE
+        result = await world.alice.slash(world.channel, "memory remove", id=1)
+        assert told(result) != NOT_HERE  # what is theirs they may still take away
 
 
 def be(world: World, *, age_restricted: bool) -> None:

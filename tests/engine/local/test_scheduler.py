@@ -168,6 +168,36 @@ def test_prompts_are_computed_in_pieces_while_the_others_write_on() -> None:
     assert steps[3] == [Work(1, 7, 1, chooses=True), Work(2, 19, 1, chooses=True)]
 
 
+def prompt_tokens(writing: int, arriving: int, rows: int = 64) -> int:
+    """How much of the prompts is computed in the step after so many came."""
+    plan = scheduler(rows=rows, room=100_000, chunk=2048)
+    for number in range(writing + arriving):
+        if number == writing:
+            for work in step_all(plan):
+                assert work.chooses
+        plan.add(job(number, prompt=3 if number < writing else 1500))
+    plan.admit()
+    return sum(work.count for work in plan.plan() if work.count > 1)
+
+
+def step_all(plan: Scheduler) -> list[Work]:
+    plan.admit()
+    done = plan.plan()
+    for work in done:
+        plan.advance(work)
+    return done
+
+
+def test_prompts_come_in_short_pieces_only_while_somebody_writes_and_few_wait() -> None:
+    assert prompt_tokens(writing=0, arriving=1) == 1500
+    assert prompt_tokens(writing=0, arriving=4) == 2048
+    assert prompt_tokens(writing=1, arriving=1) == 512
+    assert prompt_tokens(writing=8, arriving=4) == 512
+    assert prompt_tokens(writing=8, arriving=5) == 2048
+    assert prompt_tokens(writing=2, arriving=2) == 2048
+    assert prompt_tokens(writing=8, arriving=12, rows=10) == 2048  # most of them in the queue
+
+
 def test_what_is_cached_is_not_computed_again() -> None:
     plan = scheduler()
     plan.add(job(1, prompt=5))

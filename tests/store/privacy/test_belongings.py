@@ -7,7 +7,11 @@ import pytest
 from sqlalchemy import JSON, LargeBinary, Text
 from store_samples import ANN, BEN, CHANNEL, MORNING, Talk
 
-from bot.chat.messages import ChannelKey, QuotedMessage, Scope
+from bot.chat.limits.blocking import Block
+from bot.chat.limits.words.word import GuildWord
+from bot.chat.messages import ChannelKey, QuotedMessage, Scope, Speaker
+from bot.chat.moderation.log_channels import LogChannel
+from bot.chat.moderation.purges import PurgeWish
 from bot.chat.personas.guild.kept import Limits, LorebookDraft, PersonaDraft
 from bot.chat.privacy.handing_out import FORMAT, VERSION, write_everything
 from bot.chat.roleplay.memory.facts import FactSource
@@ -118,6 +122,37 @@ COLUMNS = {
     "channel_casts.guild_id": "casts",
     "channel_casts.persona_id": "casts",
     "channel_casts.added_by": "casts",
+    "guild_words.platform": PLACE,
+    "guild_words.guild_id": "words",
+    "guild_words.pattern": "words",
+    "guild_words.pattern_key": "- the pattern once more",
+    "guild_words.then": "words",
+    "guild_words.side": "words",
+    "guild_words.added_by": "words",
+    "log_channels.platform": PLACE,
+    "log_channels.guild_id": "log_channels",
+    "log_channels.channel_id": "log_channels",
+    "log_channels.set_by": "log_channels",
+    "log_channels.problem": OURS,
+    "blocks.platform": PLACE,
+    "blocks.guild_id": "blocks",
+    "blocks.speaker_id": "blocks",
+    "blocks.name": "blocks",
+    "blocks.blocked_by": "blocks",
+    "purges.asked_by": "purges",
+    "purges.speaker_id": "purges",
+    "purge_messages.message_id": PLACE,
+    "tokens_spent.home": "tokens_spent",
+    "tokens_spent.speaker_id": "tokens_spent",
+    "jobs.kind": OURS,
+    "jobs.platform": PLACE,
+    "jobs.subject": "- that their data is being erased, until it is",
+    "jobs.guild_id": PLACE,
+    "jobs.place": PLACE,
+    "message_removals.platform": PLACE,
+    "message_removals.channel_id": PLACE,
+    "message_removals.parent_id": PLACE,
+    "message_removals.message_id": PLACE,
     "opt_outs.platform": "opt_outs",
     "opt_outs.speaker_id": "opt_outs",
 }
@@ -192,9 +227,24 @@ async def fill(database: Database, talk: Talk) -> None:
         book = LorebookDraft(f"{me} L", f"{me} l", 0, json.dumps({"x": f"{me} lore"}).encode())
         await database.lorebooks.add("1", book, Limits(), me)
         await database.casts.add_to_cast(f"discord:40{number}", "1", "file:ada", me)
+        await measure(database, f"7{number}", who, other)
     both = [await talk.ask(f"{who.speaker_id} too", author=who) for who in (ANN, BEN)]
     await talk.answer(*both, text="for both of you")
     await database.opt_outs.opt_out("discord", "ann")
+
+
+async def measure(database: Database, guild: str, who: Speaker, other: Speaker) -> None:
+    """What they do as a moderator, each of them in a server of their own."""
+    me = who.speaker_id
+    await database.words.put(("discord", guild), GuildWord(f"{me} forbids", added_by=me))
+    await database.log_channels.put(LogChannel("discord", guild, "900", me, MORNING))
+    block = Block("discord", guild, other.speaker_id, other.name, me, blocked_at=MORNING)
+    await database.blocks.add(block)
+    await database.ledger.spend("discord:1", {me: len(me)}, MORNING.date())
+    elsewhere = Talk(database.history, ChannelKey("discord", f"50{guild}", guild_id=guild))
+    await elsewhere.ask(f"{me} once said", author=who)
+    plan = await database.purges.plan(PurgeWish(elsewhere.channel, me))
+    assert await database.purges.purge(plan, by=other.speaker_id)
 
 
 def replace_channel(number: str) -> ChannelKey:
@@ -222,6 +272,7 @@ async def test_it_holds_all_of_theirs_and_nothing_of_others(
         "ann set",
         "ann made",
         "ann lore",
+        "ann forbids",
     ):
         assert words in text, words
     assert "ben" not in text.casefold()

@@ -15,9 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Table, insert, select
-from store_samples import BEN, CHANNEL, MORNING, Talk, forget, record
+from store_samples import BEN, CHANNEL, MORNING, OTHER_CHANNEL, Talk, forget, record
 
+from bot.chat.limits.blocking import Block
+from bot.chat.limits.words.word import GuildWord
 from bot.chat.messages import ChannelKey, QuotedMessage, RecordedOccasion, Scope, Speaker
+from bot.chat.moderation.log_channels import LogChannel
+from bot.chat.moderation.purges import PurgeWish
 from bot.chat.personas.guild.kept import Limits, PersonaDraft
 from bot.chat.privacy.jobs import JobKind, NewJob
 from bot.chat.roleplay.memory.facts import FactSource
@@ -63,6 +67,13 @@ HOLDS_NOBODY = frozenset(
         *("jobs.kind", "jobs.platform", "jobs.guild_id"),
         *("message_removals.platform", "message_removals.channel_id"),
         *("message_removals.parent_id", "message_removals.message_id"),
+        "purge_messages.message_id",  # until the platform has taken them away
+        # What a guild forbids is the guild's.
+        *("guild_words.platform", "guild_words.guild_id", "guild_words.pattern"),
+        *("guild_words.pattern_key", "guild_words.then", "guild_words.side"),
+        *("log_channels.platform", "log_channels.guild_id", "log_channels.channel_id"),
+        "log_channels.problem",  # our own words
+        *("blocks.platform", "blocks.guild_id", "tokens_spent.home", "opt_outs.platform"),
     }
 )
 
@@ -146,6 +157,8 @@ async def plant(database: Database) -> None:
     await database.history.note_seen(CHANNEL, MESSAGE)
     await database.search.index_all()
 
+    await plant_purges(database)
+
     def plant_rest(connection: Connection) -> None:
         moment = datetime(2024, 5, 17, tzinfo=UTC)
         lorebooks = Base.metadata.tables["lorebooks"]
@@ -157,13 +170,40 @@ async def plant(database: Database) -> None:
             )
         )  # fmt: skip
         channel = take_channel(connection, ChannelKey("discord", "77", is_direct=True)).id
+        opt_outs = Base.metadata.tables["opt_outs"]
+        connection.execute(insert(opt_outs).values(platform="discord", speaker_id=ID, since=moment))
         seen = Base.metadata.tables["seen_marks"]
         connection.execute(insert(seen).values(channel_id=channel, seen_by="", message_id="1"))
 
     await database.history.transactions.write(plant_rest)
+    block = Block("discord", "1", "ben", "Ben", blocked_by=ID, blocked_at=MORNING)
+    await database.blocks.add(block)
+    await database.blocks.add(replace(block, speaker_id=ID, name=NAME, blocked_by="ben"))
+    await database.log_channels.put(LogChannel("discord", "1", "900", ID, MORNING))
+    await database.words.put(("discord", "1"), GuildWord("plague", added_by=ID))
+    await database.ledger.spend("discord:1", {ID: 70, "ben": 7}, MORNING.date())
+    await database.ledger.spend(f"discord:dm:{MESSAGE}", {ID: 70}, MORNING.date())
     due = datetime.now(UTC) + timedelta(days=1)
     await database.jobs.add(NewJob(JobKind.FORGET, "discord", due, subject=ID, place=MESSAGE))
     await database.removals.to_remove("discord", 0, 1)
+
+
+async def plant_purges(database: Database) -> None:
+    """One of hers and one by her, whose messages still stand on the platform."""
+    talk = Talk(database.history, OTHER_CHANNEL)
+    hers = await talk.ask(WORDS, author=SHE)
+    await talk.answer(hers, text=f"{NAME} said so.")
+    his = await talk.ask("He asks.", author=BEN)
+    for whose, by in ((hers, "ben"), (his, ID)):
+        plan = await database.purges.plan(PurgeWish(OTHER_CHANNEL, whose.speaker.speaker_id))
+        assert await database.purges.purge(plan, by=by)
+
+
+async def take_back_what_stays(database: Database) -> None:
+    """That she is blocked or has opted out stays on purpose; a job is done when it is done."""
+    await database.jobs.call_off(JobKind.FORGET, "discord", [ID])
+    await database.blocks.remove("discord", "1", ID)
+    await database.opt_outs.opt_in("discord", ID)
 
 
 async def test_every_column_is_planted_or_holds_nobody(database: Database) -> None:
@@ -182,7 +222,7 @@ async def test_every_column_is_planted_or_holds_nobody(database: Database) -> No
 
 async def test_nothing_of_them_is_in_any_row_afterwards(database: Database) -> None:
     await plant(database)
-    await database.jobs.call_off(JobKind.FORGET, "discord", [ID])  # as when it is done
+    await take_back_what_stays(database)
     await forget(database.history, ID)
     found = await rows_of(database)
     left = [
@@ -200,6 +240,20 @@ async def test_nothing_of_them_is_in_any_row_afterwards(database: Database) -> N
     assert [row["written_by"] for row in found["facts"]] == [""]
 
 
+async def test_that_they_are_blocked_and_stay_out_is_all_that_is_left(database: Database) -> None:
+    await plant(database)
+    await database.jobs.call_off(JobKind.FORGET, "discord", [ID])
+    await forget(database.history, ID)
+    left = {
+        f"{name}.{column}"
+        for name, rows in (await rows_of(database)).items()
+        for row in rows
+        for column, value in row.items()
+        if holds_trace(value)
+    }
+    assert left == {"blocks.speaker_id", "opt_outs.speaker_id"}
+
+
 async def test_no_file_holds_anything_of_them(sqlite_url: str, sqlite_file: Path) -> None:
     database = await Database.open(sqlite_url)
     await plant(database)
@@ -211,7 +265,7 @@ async def test_no_file_holds_anything_of_them(sqlite_url: str, sqlite_file: Path
 
     for trace in TRACES:
         assert await asyncio.to_thread(files_with, trace)
-    await database.jobs.call_off(JobKind.FORGET, "discord", [ID])
+    await take_back_what_stays(database)
     await forget(database.history, ID)
     await database.jobs.settle()
     for trace in (*TRACES, MESSAGE):

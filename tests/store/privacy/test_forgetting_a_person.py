@@ -57,6 +57,20 @@ async def test_replies_that_repeat_them_go_and_their_other_swipes(
     assert [swipe.text for swipe in (await history.turn(kept.turn_id)).swipes] == ["Hello, Ben."]
 
 
+async def test_replies_that_repeat_what_only_a_quote_holds_of_them(
+    history: SqlHistory, talk: Talk
+) -> None:
+    """They spoke to others, or elsewhere; somebody replied, or linked to it, to ask about it."""
+    quote = QuotedMessage("q", ANN, "my cat Brimble sleeps on the old stove all day")
+    his = await talk.ask("what does that mean?", author=BEN, reply_to=quote)
+    await talk.answer(his, text="Somebody sleeps on the old stove all day.")
+    for text in ("Brimble is a cat.", "An oven is no stove."):
+        await talk.answer(await talk.ask("so?", author=BEN), text=text)
+    await forget(history, "ann")
+    left = ["what does that mean?", "so?", "so?", "An oven is no stove."]
+    assert await texts(history) == left
+
+
 async def test_messages_that_showed_what_goes_are_to_be_taken_away(database: Database) -> None:
     talk = Talk(database.history)
     await talk.answer(await talk.ask("hello"), text="Hello.", ids=("501", "502"))

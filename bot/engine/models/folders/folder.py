@@ -43,6 +43,12 @@ class ModelFolder:
     named_as_expected: bool  # weights and quantize config lie where transformers looks for them
 
     @property
+    def is_bfloat16(self) -> bool:
+        """Whether it is computed in bfloat16: not quantized, and some of it stored so."""
+        stored = any(tensor.dtype == "BF16" for tensor in self.tensors.values())
+        return stored and self.gptq is None
+
+    @property
     def needs_staging(self) -> bool:
         """Whether it has to be laid out anew before transformers reads it rightly."""
         return not self.named_as_expected or bool(self.gptq and self.gptq.without_g_idx)

@@ -76,7 +76,9 @@ async def test_some_cannot_be_blocked(tmp_path: Path) -> None:
         assert "You cannot block yourself" in await block(world, world.chief, world.chief)
         assert "The bot's owner cannot be blocked" in await block(world, owner)
         assert "Manage Server cannot be blocked" in await block(world, world.guild.owner)
-        assert "for moderators of this channel" in await block(world, world.bob, world.alice)
+        assert "needs the permission Manage Messages here, or Manage Server" in await block(
+            world, world.bob, world.alice
+        )
         assert await world.database.blocks.listed("discord", str(world.guild.id)) == []
 
 
@@ -159,3 +161,16 @@ async def test_a_block_counts_at_once_in_another_process(tmp_path: Path) -> None
         await world.ask("are you there?")
         assert world.said() == []
         assert await world.turns() == []
+
+
+async def test_a_name_that_turns_the_direction_turns_nothing_of_the_list(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        named = {"evil": "\u202eecila\u2066", "dani": "\u05d3\u05e0\u05d9" * 10}
+        for name, shown in named.items():
+            user = world.env.create_user(name, global_name=shown)
+            await block(world, world.guild.add_member(user))
+        offered = await world.chief.autocomplete(world.channel, "moderation unblock", "member", "")
+        names = [choice["name"] for choice in offered]
+        assert len(names) == len(named)
+        assert not any("\u202e" in name or "\u2066" in name for name in names)
+        assert all(name.count("\u2068") == name.count("\u2069") for name in names)

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import discord
+import pytest
 import simcord
 from moderating import answer, deny_bot, log_here, logged, press
 from worlds import QUICK, World, new_bot, talking
@@ -197,3 +198,15 @@ def test_a_line_shows_markup_as_it_was_typed() -> None:
     assert "<#5>" in line.replace("\\<", "<")
     assert " <#5>" not in line
     assert "@here" not in line
+
+
+@pytest.mark.parametrize(
+    "text", ["\u05d3\u05e0\u05d9 " * 200, "\u202eevil\u2066 " * 200, "*\u05d3" * 99]
+)
+def test_a_text_from_right_to_left_stays_apart_from_the_rest_of_its_line(text: str) -> None:
+    line = line_of(Event(EventKind.IMPORT, text, channel_id="5", by="77"))
+    told, _, rest = line.rpartition(" · in ")
+    assert rest == "<#5> · by <@77>"
+    assert "\u202e" not in told
+    assert told.count("\u2068") == told.count("\u2069")
+    assert len(told) <= log_writer.TEXT_CHARACTERS + len(f"**{EventKind.IMPORT.value}** ")

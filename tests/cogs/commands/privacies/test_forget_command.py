@@ -8,6 +8,7 @@ import pytest
 import simcord
 from worlds import World, held, let, talking
 
+from bot.chat.messages import Speaker
 from bot.chat.privacy.jobs import JobKind, NewJob
 from bot.chat.privacy.people import Person
 from bot.errors import StoreError
@@ -99,8 +100,11 @@ async def test_only_who_asked_answers_and_only_once(tmp_path: Path) -> None:
         assert not asked.response.components
 
 
-async def test_a_right_that_has_gone_meanwhile_is_missed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_owner", [False, True])
+async def test_a_right_that_has_gone_meanwhile_is_missed(tmp_path: Path, is_owner: bool) -> None:
     async with talking(tmp_path, check_errors=False) as world:
+        if is_owner:  # who may all but what is other people's
+            world.bot.owner_ids = {world.chief.id}
         await world.ask("here")
         asked = await world.chief.slash(world.channel, "privacy forget", member=world.alice)
         member = world.env.backend.get_member(world.guild.id, world.chief.id)
@@ -151,7 +155,7 @@ async def test_what_is_remembered_of_names_goes(tmp_path: Path) -> None:
         assert listener is not None
         names = listener._reader.names  # type: ignore[attr-defined]
         guild = world.bot.get_guild(world.guild.id)
-        names._remember(world.guild.id, world.alice.id, "Alice")
+        names._remember(world.guild.id, Speaker(str(world.alice.id), "Alice"))
         await world.bot.erasure.forgetting.forget(Person("discord", str(world.alice.id)))
         assert names.by_id(world.alice.id, guild) is None
 
