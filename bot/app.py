@@ -189,6 +189,7 @@ def _fold_when_idle(
         clock=utc_now,
         thinking_tokens=thinking_tokens,
         scenes=database.scenes,
+        screen=conversations.censor,
     )
     folding = IdleFolding(folder.fold, database.summaries.channels_to_fold)
     folding.start()

@@ -8,7 +8,7 @@ import functools
 import json
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Hashable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Hashable, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeAlias
 
@@ -115,6 +115,23 @@ async def shown(interaction: Interaction, text: str) -> str:
     """A line without the words that the server does not want to read. Raises StoreError."""
     key = key_of(channel_of(interaction))
     return await bot_of(interaction).conversations.censor.masked(key, text)
+
+
+async def shown_embeds(
+    interaction: Interaction, embeds: Sequence[discord.Embed]
+) -> Sequence[discord.Embed]:
+    """Embeds without the words that the server does not want to read. Raises StoreError."""
+    key = key_of(channel_of(interaction))
+    mask = await bot_of(interaction).conversations.censor.masking(key)
+    for embed in embeds:
+        embed.title = mask(embed.title or "") or None
+        embed.description = mask(embed.description or "") or None
+        for at, field in enumerate(embed.fields):
+            name, value = mask(field.name or ""), mask(field.value or "")
+            embed.set_field_at(at, name=name, value=value, inline=field.inline)
+        if embed.footer.text:
+            embed.set_footer(text=mask(embed.footer.text), icon_url=embed.footer.icon_url)
+    return embeds
 
 
 async def acknowledge(interaction: Interaction, answer: Answer = Answer.PRIVATE) -> None:

@@ -28,7 +28,7 @@ from cogs.commands.personas.importing import CARD_FILES, CardReader, show_import
 from cogs.commands.personas.looks import describe, large_picture, picture_file, plain
 from cogs.commands.personas.pages import page_of
 from cogs.commands.personas.picture import KINDS, PICTURE_FILES, try_picture
-from cogs.interactions import Interaction, answering, channel_of, shown
+from cogs.interactions import Interaction, answering, channel_of, shown, shown_embeds
 from cogs.platform import escaped, key_of
 
 FORMATS = [app_commands.Choice(name=format.value, value=format.value) for format in Format]
@@ -68,6 +68,7 @@ class PersonaCommands(
             persona, costs, await desk.workshop.kept(persona), has_picture=picture is not None
         )
         files = [picture_file(picture)] if picture else []
+        await shown_embeds(interaction, [embed])
         await interaction.followup.send(embed=embed, files=files, ephemeral=True)
 
     @app_commands.command()

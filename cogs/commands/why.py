@@ -14,13 +14,12 @@ from cogs.commands.explaining.looks import (
     add_origin,
     describe,
     lore_text,
-    masked,
     memory_text,
     mentions,
 )
 from cogs.commands.explaining.replaying import ReplayButton
 from cogs.controls import view_of_kept
-from cogs.interactions import Interaction, channel_of, is_asker, is_moderator
+from cogs.interactions import Interaction, channel_of, is_asker, is_moderator, shown_embeds
 from cogs.platform import key_of
 
 
@@ -58,7 +57,8 @@ class Why(commands.Cog):
             )
             if text or name == "prompt"
         ]
-        embed, view = masked(describe(explanation), mask), discord.utils.MISSING
+        embed, view = describe(explanation), discord.utils.MISSING
+        await shown_embeds(interaction, [embed])
         if is_asker(interaction, turn.asked_by):
             # Also where a reply carries no buttons: whoever caused it can take it away.
             embed.add_field(name="Asked by", value=mentions(turn.asked_by), inline=False)

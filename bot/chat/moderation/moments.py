@@ -13,11 +13,13 @@ EPOCH_MILLISECONDS = 1_420_070_400_000  # Discord's own
 LARGEST_COUNT_DIGITS = 6
 TYPED_CHARACTERS = 200
 
-_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_PART = re.compile(rf"(\d{{1,{LARGEST_COUNT_DIGITS}}})\s*([smhdw])", re.ASCII | re.IGNORECASE)
-_DURATION = re.compile(
-    rf"(?:\d{{1,{LARGEST_COUNT_DIGITS}}}\s*[smhdw]\s*)+", re.ASCII | re.IGNORECASE
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}  # by their first letters
+_COUNTED = (
+    rf"(\d{{1,{LARGEST_COUNT_DIGITS}}})\s*"
+    r"(s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:(?:ou)?rs?)?|d(?:ays?)?|w(?:(?:ee)?ks?)?)(?![a-z])"
 )
+_PART = re.compile(_COUNTED, re.ASCII | re.IGNORECASE)
+_DURATION = re.compile(rf"(?:{_COUNTED}(?:\s*,|\s+and\b)?\s*)+(?:ago)?", re.ASCII | re.IGNORECASE)
 _DATE = re.compile(
     r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ]+(\d{1,2}):(\d{2})(?::(\d{2}))?)?\s*(?:Z|UTC)?",
     re.ASCII | re.IGNORECASE,
@@ -60,7 +62,7 @@ def _read(text: str, now: datetime) -> datetime | None:
         year, month, day, *time = (int(part) if part else 0 for part in found.groups())
         return datetime(year, month, day, *time, tzinfo=UTC)
     if _DURATION.fullmatch(text):
-        seconds = sum(int(count) * _UNITS[unit.lower()] for count, unit in _PART.findall(text))
+        seconds = sum(int(count) * _UNITS[unit[0].lower()] for count, unit in _PART.findall(text))
         return now - timedelta(seconds=seconds)
     return None
 

@@ -178,11 +178,10 @@ def _copies(connection: Connection, plan: PurgePlan) -> list[AnyRow]:
     message of whoever said it. What reads as something that stays is a copy of that.
     """
     wish = plan.wish
-    originals = _chosen(connection, wish, find_channel(connection, wish.channel))
+    channel_id = find_channel(connection, wish.channel)
+    originals = _chosen(connection, wish, channel_id)
     said = {_said(row) for row in originals}
-    here = TurnRow.conversation_id.in_(
-        conversations_of(find_channel(connection, wish.channel) or 0)
-    )
+    here = TurnRow.conversation_id.in_(conversations_of(channel_id or 0))
     known = {row.id for row in originals}
     has_message = select(MessageRow.turn_id).where(MessageRow.turn_id == TurnRow.id).exists()
     is_copied = ((TurnRow.role == "user") & ~has_message) | (

@@ -1,6 +1,6 @@
 """How «Why this reply?» explains a reply in an embed, and in files beside it."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import discord
 
@@ -59,17 +59,6 @@ def describe(explanation: Explanation) -> discord.Embed:
         )
     elif since := what_changed(explanation):
         embed.set_footer(text=since)
-    return embed
-
-
-def masked(embed: discord.Embed, mask: Callable[[str], str]) -> discord.Embed:
-    """An explanation without the words that the server does not want to read."""
-    embed.description = mask(embed.description or "")
-    for at, field in enumerate(embed.fields):
-        name, value = field.name or "", mask(field.value or "")
-        embed.set_field_at(at, name=name, value=value, inline=field.inline)
-    if embed.footer.text:
-        embed.set_footer(text=mask(embed.footer.text))
     return embed
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import discord
 
 from cogs.commands.library.asking import AskerView
-from cogs.interactions import Interaction
+from cogs.interactions import Interaction, shown, shown_embeds
 
 Render = Callable[[int], discord.Embed]
 
@@ -38,7 +38,8 @@ class Pages(AskerView):
         await interaction.response.defer()
         self._page = min(max(page, 0), self._pages - 1)
         self._set_buttons()
-        await interaction.edit_original_response(embed=self._render(self._page), view=self)
+        [embed] = await shown_embeds(interaction, [self._render(self._page)])
+        await interaction.edit_original_response(embed=embed, view=self)
 
     def _set_buttons(self) -> None:
         self.back.disabled = self._page == 0
@@ -50,11 +51,13 @@ async def send_pages(
 ) -> None:
     """Answer a deferred interaction with the first of as many pages as `items` take."""
     pages = max(1, -(-items // a_page))
+    content = await shown(interaction, content)
+    [embed] = await shown_embeds(interaction, [render(0)])
     if pages == 1:
-        await interaction.followup.send(content, embed=render(0), ephemeral=True)
+        await interaction.followup.send(content, embed=embed, ephemeral=True)
     else:
         view = Pages(interaction, pages, render)
-        await interaction.followup.send(content, embed=render(0), view=view, ephemeral=True)
+        await interaction.followup.send(content, embed=embed, view=view, ephemeral=True)
 
 
 def numbered(embed: discord.Embed, number: int, items: int, a_page: int) -> discord.Embed:

@@ -173,10 +173,10 @@ def _result(plan: PurgePlan, swept: Swept) -> str:
     exchanges = counted(plan.exchanges, "exchange")
     lines = [f"Purged: {exchanges}, out of all that I keep, and {gone} in Discord."]
     if swept.left:
-        lines.append(
-            f"{counted(swept.left, 'message')} I could not delete in Discord: that takes the "
-            "permission Manage Messages, or whoever wrote them."
-        )
+        takes = "that takes the permission Manage Messages, or whoever wrote them"
+        if plan.wish.channel.is_direct:
+            takes = "that takes you, who wrote them"
+        lines.append(f"{counted(swept.left, 'message')} I could not delete in Discord: {takes}.")
     if swept.later:
         lines.append(
             f"{counted(swept.later, 'message')} could not be deleted now: I try again at my next "

@@ -10,7 +10,7 @@ from cogs.client import CaduceusBot
 from cogs.commands.personas.finding import scope_of
 from cogs.commands.personas.looks import picture_file, plain
 from cogs.controls import KeptControl, view_of_kept
-from cogs.interactions import Interaction, bot_of, channel_of, is_moderator
+from cogs.interactions import Interaction, bot_of, channel_of, is_moderator, shown_embeds
 from cogs.platform import key_of
 
 A_PAGE = 8  # personas; Discord takes ten embeds
@@ -91,6 +91,7 @@ async def page_of(interaction: Interaction, number: int) -> Page:
             discord.Embed(title="⚠️ Cannot be used", description="\n".join(lines[:PROBLEMS]))
         )
     content = f"**Personas**, page {number + 1} of {pages}" if pages > 1 else "**Personas**"
+    await shown_embeds(interaction, embeds)
     return Page(content, embeds, files, _view(interaction.user.id, number, pages))
 
 

@@ -8,6 +8,8 @@ import pytest
 from conversing import HERE, Stage, StageMaker
 
 from bot.chat.engines import Engines
+from bot.chat.limits.words.censor import Censor
+from bot.chat.limits.words.word import Guild, GuildWord
 from bot.chat.messages import ChannelKey
 from bot.chat.prompt.choosing import FormatChooser
 from bot.chat.roleplay.memory.folder import Folded, Folder
@@ -34,6 +36,20 @@ def answers(request: GenerationRequest) -> str:
 def is_first(request: GenerationRequest) -> bool:
     """Whether the conversation's beginning is to be folded."""
     return request.channel == "summary" and "no0 " in request.prompt
+
+
+class UnwantedWords:
+    """A list with one word on it."""
+
+    async def words(self, guild: Guild) -> list[GuildWord]:
+        del guild
+        return [GuildWord("no0")]
+
+    async def put(self, guild: Guild, word: GuildWord) -> tuple[GuildWord, bool]:
+        raise NotImplementedError
+
+    async def take_out(self, guild: Guild, pattern: str) -> GuildWord | None:
+        raise NotImplementedError
 
 
 class Memory:
@@ -63,6 +79,7 @@ class Memory:
             engines,
             FormatChooser(),
             clock=lambda: self.stage.now,
+            screen=self.stage.conversations.censor,
         )
 
     async def talk(self, exchanges: int, start: int = 0) -> None:
@@ -92,6 +109,17 @@ async def memory(set_stage: StageMaker) -> AsyncIterator[Memory]:
     await engine.start()
     yield Memory(set_stage(engine=engine, max_reply_tokens=64))
     await engine.close()
+
+
+async def test_words_that_are_unwanted_by_now_are_not_folded(memory: Memory) -> None:
+    await memory.talk(25)
+    memory.stage.censor = Censor(UnwantedWords())
+    memory.folder = memory.new_folder(memory.stage.start_again().engines)
+    asked = len(memory.stage.engine.requests)
+    assert await memory.fold_all()
+    folded = "".join(request.prompt for request in memory.stage.engine.requests[asked:])
+    assert "no1 " in folded
+    assert not re.search(r"\bno0\b", folded)
 
 
 async def test_what_fell_out_is_told_before_the_history(memory: Memory) -> None:

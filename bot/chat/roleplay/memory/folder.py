@@ -9,7 +9,7 @@ from bot.chat.engines import Engines, NamedEngine
 from bot.chat.messages import ChannelKey, HistoryWindow, Turn
 from bot.chat.ports import History
 from bot.chat.prompt.choosing import FormatChooser
-from bot.chat.prompt.preparation import said_to_the_bot
+from bot.chat.prompt.windows import AsItIs, Screen, said_to_the_bot
 from bot.chat.roleplay.memory.folding import (
     Budget,
     FoldTurns,
@@ -61,6 +61,7 @@ class Folder:
         clock: Callable[[], datetime],
         thinking_tokens: int = 1024,
         scenes: Scenes | None = None,
+        screen: Screen | None = None,
     ) -> None:
         """`thinking_tokens` are for a model that cannot be kept from thinking first."""
         self._history = history
@@ -71,6 +72,7 @@ class Folder:
         self._clock = clock
         self._thinking_tokens = thinking_tokens
         self._scenes = scenes
+        self._screen = screen or AsItIs()
 
     async def fold(self, channel: ChannelKey) -> Folded:
         """One step, if there is any. Raises EngineError, SettingsError or StoreError."""
@@ -194,6 +196,8 @@ class Folder:
         window = HistoryWindow(state.conversation_id, tuple(turns))
         if context == "addressed":
             window = await said_to_the_bot(self._history, window)
+        if turns:
+            window = await self._screen.screen_window(turns[0].channel, window)
         said = [turn for turn in window.turns if is_said(turn)]
         if not said:
             return ""

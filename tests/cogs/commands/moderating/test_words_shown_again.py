@@ -3,6 +3,7 @@
 Whatever the bot does, no request that it makes to Discord has the word in it.
 """
 
+import asyncio
 import io
 import json
 from collections.abc import Callable, Coroutine
@@ -19,10 +20,25 @@ from bot.chat.text.forbidden.redaction import BLOCK
 from cogs.platform import bare_key
 
 WORD = "zirconium"
-CARD = (
-    'name = "Zirconium"\ndescription = "{{char}} counts zirconium."\n'
-    'greeting = "Zirconium greets you."\nalternate_greetings = ["More zirconium."]\n'
-)
+CARD = {
+    "spec": "chara_card_v3",
+    "spec_version": "3.0",
+    "data": {
+        "name": "Zirconium",
+        "description": "{{char}} counts zirconium.",
+        "first_mes": "Zirconium greets you.",
+        "alternate_greetings": ["More zirconium."],
+        "group_only_greetings": [],
+        "character_book": {
+            "name": "Zirconium",
+            "extensions": {},
+            "entries": [
+                {"keys": ["zirconium"], "content": "A metal.", "extensions": {},
+                 "enabled": True, "insertion_order": 1, "name": "Of zirconium"},
+            ],
+        },
+    },
+}  # fmt: skip
 
 Deed = Callable[[World, ChannelHandle], Coroutine[Any, Any, object]]
 
@@ -53,7 +69,8 @@ def bodies(world: World, since: int) -> list[str]:
 
 async def played(world: World) -> ChannelHandle:
     """A scene in which the word was said, everywhere that something can be said."""
-    (world.personas_folder / "mineral.toml").write_text(CARD, "utf-8")
+    card = world.personas_folder / "mineral.json"
+    await asyncio.to_thread(card.write_text, json.dumps(CARD), "utf-8")
     await world.bot.desk.library.refresh()
     options = {"title": "The Zirconium", "persona": "Zirconium, Bram", "scenario": "Of zirconium."}
     await world.alice.slash(world.channel, "roleplay start", **options)
@@ -83,6 +100,7 @@ async def fork_a_question(world: World, thread: ChannelHandle) -> None:
 async def ask_why(world: World, thread: ChannelHandle) -> None:
     reply = world.messages(thread)[-1]
     why = await world.mod.context_menu(thread, "Why this reply?", reply)
+    assert why.response is not None
     await world.mod.click(why.response, label="Replay")
 
 
@@ -124,6 +142,13 @@ async def change_who_speaks(world: World, _thread: ChannelHandle) -> None:
     await world.chief.slash(world.channel, "persona remove", name="Zirconium")
 
 
+async def look_around(world: World, thread: ChannelHandle) -> None:
+    await world.chief.slash(thread, "persona use", name="Zirconium")
+    await world.alice.slash(thread, "persona show", name="Zirconium")
+    await world.alice.slash(thread, "persona list")
+    await world.alice.slash(thread, "lore test", text="Zirconium?")
+
+
 async def export(world: World, thread: ChannelHandle) -> None:
     await world.alice.slash(thread, "chat export", format="json")
     await world.alice.slash(thread, "chat export", format="text")
@@ -148,6 +173,7 @@ DEEDS: list[Deed] = [
     keep_in_mind,
     change_the_cast,
     change_who_speaks,
+    look_around,
     export,
     end,
     go_on,
@@ -174,7 +200,7 @@ async def test_no_request_has_the_word(
             told = request.prompt.replace("Zirconium counts zirconium.", "")
             assert "Where is the zirconium" not in told
             assert "zirconium is heavy" not in told.casefold()
-            assert "Of zirconium" not in told
+            assert "Of zirconium." not in told
             assert "Mind the zirconium" not in told
             assert "Zirconium Jones" not in told
 
