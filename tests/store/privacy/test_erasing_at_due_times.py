@@ -156,7 +156,8 @@ async def test_what_was_pinned_by_hand_stays_and_what_repeats_goes(work: Clockwo
     for number, text in enumerate(("repeated", "written anew")):
         await work.say(text, 31, message_id=f"{number}")
         await facts.add_fact(CHANNEL, text, by="ann", source=FactSource(f"{number}", said_by="ann"))
-    await facts.edit_fact(CHANNEL, 2, "By hand.")
+    second = (await facts.facts(CHANNEL))[1]
+    await facts.edit_fact(CHANNEL, second.fact_id, "By hand.")
     await facts.add_fact(CHANNEL, "Also by hand.", by="ann")
     await work.next_night()
     assert [fact.text for fact in await facts.facts(CHANNEL)] == ["By hand.", "Also by hand."]

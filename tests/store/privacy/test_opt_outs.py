@@ -147,9 +147,10 @@ async def test_a_summary_that_is_being_made_of_their_turns_is_not_kept(talked: D
 
 
 async def test_a_summary_by_hand_that_may_tell_of_them_goes(talked: Database) -> None:
-    conversation = (await talked.history.window(CHANNEL, 1)).conversation_id
+    window = await talked.history.window(CHANNEL, 1)
+    conversation, newest = window.conversation_id, window.turns[-1].turn_id
     by_hand = talked.summaries.write_by_hand
-    assert await by_hand(CHANNEL, conversation, SECRET, up_to=99, at=MORNING)
+    assert await by_hand(CHANNEL, conversation, SECRET, up_to=newest, at=MORNING)
     await talked.opt_outs.opt_out("discord", "ann")
     assert await talked.summaries.sections(conversation) == []
 

@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
+from store_samples import forget
 
 from bot.chat.limits.words.word import MOST_PATTERNS, MOST_WORDS, GuildWord, Side
 from bot.chat.text.forbidden.redaction import Then
@@ -62,7 +63,7 @@ async def test_a_list_is_full_at_its_limits_however_many_add_at_once(database: D
 async def test_who_added_a_word_is_forgotten_with_them(database: Database) -> None:
     await database.words.put(HERE, GuildWord("bad", added_by="7"))
     await database.words.put(("workbench", "1"), GuildWord("bad", added_by="7"))
-    await database.history.erase("discord", "7")
+    await forget(database.history, "7")
     assert [word.added_by for word in await database.words.words(HERE)] == [""]
     assert (await database.words.words(("workbench", "1")))[0].added_by == "7"
 
@@ -70,6 +71,6 @@ async def test_who_added_a_word_is_forgotten_with_them(database: Database) -> No
 async def test_the_list_goes_with_its_guild(database: Database) -> None:
     await database.words.put(HERE, GuildWord("bad"))
     await database.words.put(THERE, GuildWord("bad"))
-    await database.personas.remove_guild("1")
+    await database.places.remove_guild("discord", "1")
     assert await database.words.words(HERE) == []
     assert len(await database.words.words(THERE)) == 1
