@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Runs the whole suite, a worker a core; arguments go to pytest. Set up first: `make test` does both.
+# Runs the whole suite, a worker a core and one more, since many tests wait for clocks, processes and
+# databases; arguments go to pytest. Set up first: `make test` does both.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-workers=$(nproc 2>/dev/null || echo 2)
+workers=$(($(nproc 2>/dev/null || echo 2) + 1))
 [ "$workers" -le 4 ] || workers=4
 for browser in chromium chromium-browser google-chrome; do
     if command -v "$browser" >/dev/null; then found=$browser && break; fi
