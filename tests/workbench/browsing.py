@@ -39,6 +39,8 @@ class Visit:
         return self.page.get_by_role("button", name=name, exact=True)
 
     async def say(self, text: str) -> None:
+        # Under a dialog the field takes no focus, and what is typed would go nowhere.
+        await expect(self.page.locator("dialog:modal")).to_have_count(0)
         await self.field.fill(text)
         await self.field.press("Enter")
 
