@@ -162,7 +162,7 @@ class TurnRow(Base):
     speaker_name: Mapped[str]
     speaker_is_bot: Mapped[bool]
     text: Mapped[str]  # a user's; "" for a bot's, whose texts are its swipes'
-    created_at: Mapped[datetime]
+    created_at: Mapped[datetime] = mapped_column(index=True)  # a copy (a fork) has its original's
     persona: Mapped[str]  # the name that people saw
     persona_id: Mapped[str | None]  # NULL in a user's, and in those of before there were ids
     addressed: Mapped[bool]

@@ -18,9 +18,11 @@ def mark_stale_among(connection: Connection, turn_ids: Sequence[int]) -> None:
                 TurnRow.id.between(SummarySectionRow.first_turn_id, SummarySectionRow.last_turn_id),
             )
         )
+        conversations = select(TurnRow.conversation_id).where(TurnRow.id.in_(piece))
         made_around = (
             select(SummarySectionRow.derived_id)
             .join(DerivedRow, DerivedRow.id == SummarySectionRow.derived_id)
+            .where(DerivedRow.conversation_id.in_(conversations))  # else all sections are read
             .where(SummarySectionRow.by_hand.is_(False), among)
         )
         connection.execute(

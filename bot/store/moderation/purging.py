@@ -1,11 +1,11 @@
 """Takes exchanges out for good. Functions of a connection, each one transaction."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, or_, select
 
 from bot.chat.messages import ChannelKey
 from bot.chat.moderation.purges import Purge, PurgedMessage, PurgePlan, PurgeWish
@@ -29,6 +29,22 @@ _COLUMNS = (
     TurnRow.answered_by,
     TurnRow.speaker_id,
     TurnRow.created_at,
+)
+
+# The time alone finds them: with a guild beside it, SQLite would go through all turns of the guild.
+_HAS_MESSAGE = select(MessageRow.turn_id).where(MessageRow.turn_id == TurnRow.id).exists()
+_OF_TIMES = (
+    select(
+        *_COLUMNS,
+        TurnRow.text,
+        ConversationRow.channel_id,
+        or_(
+            (TurnRow.role == "user") & ~_HAS_MESSAGE,
+            (TurnRow.role == "bot") & (TurnRow.created_at < ConversationRow.created_at),
+        ).label("is_copied"),
+    )
+    .join(ConversationRow, ConversationRow.id == TurnRow.conversation_id)
+    .where(TurnRow.created_at.in_(bindparam("moments", expanding=True)))
 )
 
 
@@ -181,43 +197,43 @@ def _copies(connection: Connection, plan: PurgePlan) -> list[AnyRow]:
     channel_id = find_channel(connection, wish.channel)
     originals = _chosen(connection, wish, channel_id)
     said = {_said(row) for row in originals}
-    here = TurnRow.conversation_id.in_(conversations_of(channel_id or 0))
     known = {row.id for row in originals}
-    has_message = select(MessageRow.turn_id).where(MessageRow.turn_id == TurnRow.id).exists()
-    is_copied = ((TurnRow.role == "user") & ~has_message) | (
-        (TurnRow.role == "bot") & (TurnRow.created_at < ConversationRow.created_at)
-    )
-    copies = (
-        select(*_COLUMNS, TurnRow.text, ConversationRow.channel_id)
-        .join(ConversationRow, ConversationRow.id == TurnRow.conversation_id)
-        .join(ChannelRow, ChannelRow.id == ConversationRow.channel_id)
-        .where(ChannelRow.platform == wish.channel.platform, is_copied)
-        .where(_is_of_guild(wish.channel))
-    )
     found: list[AnyRow] = []
     for piece in batches(sorted({row.created_at for row in originals})):
-        of_times = TurnRow.created_at.in_(piece)
+        others = [
+            row
+            for row in connection.execute(_OF_TIMES, {"moments": piece})
+            if row.id not in known and _said(row) in said
+        ]
         stays = {
             _said(row): row.text
-            for row in connection.execute(select(*_COLUMNS, TurnRow.text).where(of_times, here))
-            if row.id not in known and row.role == "user"
+            for row in others
+            if row.role == "user" and row.channel_id == channel_id
         }
-        found += [
-            row
-            for row in connection.execute(copies.where(of_times))
-            if row.id not in known and _said(row) in said and stays.get(_said(row)) != row.text
-        ]
+        found += [row for row in others if row.is_copied and stays.get(_said(row)) != row.text]
+    reached = _within_reach(connection, wish.channel, {row.channel_id for row in found})
+    return [row for row in found if row.channel_id in reached]
+
+
+def _within_reach(
+    connection: Connection, channel: ChannelKey, channel_ids: Collection[int]
+) -> set[int]:
+    """Those channels into which one's turns may have been copied."""
+    if channel.guild_id is None:  # forked in the same channel
+        here = ChannelRow.platform_channel_id == channel.channel_id
+    else:
+        here = ChannelRow.guild_id == channel.guild_id
+    found: set[int] = set()
+    for piece in batches(sorted(channel_ids)):
+        of_guild = (ChannelRow.platform == channel.platform) & here
+        found.update(
+            connection.scalars(select(ChannelRow.id).where(ChannelRow.id.in_(piece), of_guild))
+        )
     return found
 
 
 def _said(row: AnyRow) -> tuple[str, str, datetime]:
     return row.role, row.speaker_id, row.created_at
-
-
-def _is_of_guild(channel: ChannelKey) -> ColumnElement[bool]:
-    if channel.guild_id is None:  # forked in the same channel
-        return ChannelRow.platform_channel_id == channel.channel_id
-    return ChannelRow.guild_id == channel.guild_id
 
 
 def _meant_by(wish: PurgeWish) -> Iterator[ColumnElement[bool]]:

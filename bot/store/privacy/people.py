@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, case, distinct, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, case, distinct, func, or_, select, union
 
 from bot.chat.messages import ChannelKey
 from bot.chat.privacy.people import (
@@ -162,10 +162,11 @@ def mark(connection: Connection, place: Place) -> Mark:
 
 def replies_since(connection: Connection, place: Place, since: Mark) -> list[SaidByOthers]:
     """Replies of a channel that came, went on or were being written after a mark."""
-    made = (
+    made = union(  # not joined: then every swipe there is would be read
+        select(SwipeRow.turn_id).where(SwipeRow.id > since.swipe),
         select(SwipeRow.turn_id)
-        .outerjoin(GenerationRow, GenerationRow.swipe_id == SwipeRow.id)
-        .where(or_(SwipeRow.id > since.swipe, GenerationRow.id > since.generation))
+        .join(GenerationRow, GenerationRow.swipe_id == SwipeRow.id)
+        .where(GenerationRow.id > since.generation),
     )
     chosen = _said().where(
         TurnRow.conversation_id.in_(_of_channel(place.number)), TurnRow.id.in_(made)

@@ -47,7 +47,7 @@ class SceneRow(Base):
     note_depth: Mapped[int]
     is_paused: Mapped[bool]
     started_by: Mapped[str] = mapped_column(index=True)  # "": that person was forgotten
-    started_at: Mapped[datetime]
+    started_at: Mapped[datetime] = mapped_column(index=True)  # a copy (a fork) has its original's
     ended_at: Mapped[datetime | None]
 
 
