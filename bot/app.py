@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from bot.background import end
 from bot.chat.engines import Engines, NamedEngine
 from bot.chat.limits.blocking import BlockedCheck
 from bot.chat.limits.making import make_gate
@@ -87,14 +87,14 @@ async def open_app(
     async with AsyncExitStack() as stack:
         library = await asyncio.to_thread(PersonaLibrary, settings.personas_dir)
         owner = await load_owner_defaults(settings.data_dir, library)
-        stack.push_async_callback(_cancel, asyncio.create_task(library.watch(), name="personas"))
+        stack.push_async_callback(end, asyncio.create_task(library.watch(), name="personas"))
         database = await Database.open(settings.database_url)
         stack.push_async_callback(database.close)
         await database.ledger.forget_before(utc_now().date())  # also where nobody has a quota now
         desk = open_desk(library, database.personas, database.lorebooks, database.casts)
         personas = desk.personas
         purging = asyncio.create_task(desk.workshop.watch(), name="deleted personas")
-        stack.push_async_callback(_cancel, purging)
+        stack.push_async_callback(end, purging)
         engines = build_engines(settings, engine)
         stack.push_async_callback(engines.close)
         if settings.metrics_port:
@@ -144,11 +144,11 @@ async def open_app(
         formats = conversations.formats
         starts = start_engines(engines, one_by_one=both_here, formats=formats)
         for start in starts:
-            stack.push_async_callback(_cancel, start)
+            stack.push_async_callback(end, start)
         one_answers = asyncio.create_task(_until_one_answers(engines, starts), name="engine start")
-        stack.push_async_callback(_cancel, one_answers)
+        stack.push_async_callback(end, one_answers)
         lost = asyncio.create_task(engines.lost(), name="engine lost")
-        stack.push_async_callback(_cancel, lost)
+        stack.push_async_callback(end, lost)
         yield App(
             settings,
             conversations,
@@ -323,11 +323,3 @@ async def _until_one_answers(engines: Engines, starts: list[asyncio.Task[None]])
             return
     if all(start.exception() is not None for start in starts):
         await starts[0]
-
-
-async def _cancel(task: asyncio.Task[Any]) -> None:
-    """End a task that may have failed already; its error was for whoever awaited it."""
-    task.cancel()
-    await asyncio.wait([task])
-    if not task.cancelled():
-        task.exception()

@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.orm import aliased
 
+from bot.background import Background
 from bot.chat.messages import ChannelKey
 from bot.errors import StoreError
 from bot.store.connecting.transactions import Transactions
@@ -57,7 +58,7 @@ class Run:
         self._is_locked = False
         self._beat_at = 0.0
         self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._looking = Background("runs", lost="The other programs are no longer looked after")
         self._is_failing = False
         self._one_look = asyncio.Lock()
 
@@ -90,8 +91,7 @@ class Run:
         await self._transactions.write(self._register)
         self._beat_at = time.monotonic()
         await self.recover()
-        self._task = asyncio.create_task(self._look_again_and_again(), name="runs")
-        self._task.add_done_callback(_report)
+        self._looking.begin(self._look_again_and_again())
 
     async def serve(self, platform: str, account: str, on_waiting: OnWaiting) -> None:
         """Answer as an account of a platform from now on.
@@ -125,10 +125,7 @@ class Run:
 
     async def close(self) -> None:
         """End: nothing of ours is being written any more. Never raises for the database."""
-        if self._task is not None:
-            task, self._task = self._task, None
-            task.cancel()
-            await asyncio.wait([task])
+        await self._looking.end()
         if self._locks is None:
             return
         locks, self._locks = self._locks, None
@@ -242,12 +239,6 @@ class Run:
             if place not in told:
                 told.add(place)
                 self._on_waiting[place[0]](place[1])
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    """A fault of ours must not end the heartbeat in silence."""
-    if not task.cancelled() and (fault := task.exception()) is not None:
-        logger.error("The other programs are no longer looked after", exc_info=fault)
 
 
 def database_now(connection: Connection) -> datetime:

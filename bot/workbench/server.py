@@ -6,6 +6,7 @@ import logging
 
 from aiohttp import web
 
+from bot.background import Background
 from bot.chat.personas.folder import PersonaFolder
 from bot.chat.roleplay.memory.notebook import Notebook
 from bot.chat.talk.conversations import Conversations
@@ -62,7 +63,9 @@ class Workbench:
             self._more += LibraryApi(folder, uploads, counter).routes()
             self._more += LoreApi(folder, uploads, counter).routes()
         self._runner: web.AppRunner | None = None
-        self._watch: asyncio.Task[None] | None = None
+        self._watch = Background(
+            "workbench status", lost="The page no longer hears what the engine does"
+        )
 
     @property
     def url(self) -> str:
@@ -84,7 +87,7 @@ class Workbench:
             raise _port_error(self._port, error) from error
         self._runner = runner
         self._port = runner.addresses[0][1]
-        self._watch = asyncio.create_task(self._watch_engine(), name="workbench status")
+        self._watch.begin(self._watch_engine())
         return self.url
 
     async def close(self, grace_seconds: float = GRACE_SECONDS) -> None:
@@ -92,10 +95,7 @@ class Workbench:
         self._api.refuse_more()
         rooms = self._rooms.all()
         await asyncio.gather(*(room.writer.finish(grace_seconds) for room in rooms))
-        if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.gather(self._watch, return_exceptions=True)
-            self._watch = None
+        await self._watch.end()
         for room in rooms:
             room.hub.close()
         if self._runner is not None:

@@ -6,6 +6,7 @@ import logging
 import discord
 from discord.ext import commands
 
+from bot.background import Background
 from bot.chat.privacy.people import Person
 from bot.chat.privacy.removals import Removal
 from bot.errors import CaduceusError
@@ -24,7 +25,9 @@ class TakingAway(commands.Cog):
 
     def __init__(self, bot: CaduceusBot) -> None:
         self._bot = bot
-        self._task: asyncio.Task[None] | None = None
+        self._work = Background(
+            "taking messages away", lost="What was erased stays on Discord for now"
+        )
         self._has_more = False  # something has come while we were at it
         self._again: asyncio.TimerHandle | None = None
 
@@ -36,9 +39,7 @@ class TakingAway(commands.Cog):
         """Stop: the next start goes on."""
         if self._again is not None:
             self._again.cancel()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await self._work.end()
 
     @commands.Cog.listener()
     async def on_ready(self) -> None:
@@ -51,8 +52,8 @@ class TakingAway(commands.Cog):
 
     def _begin(self) -> None:
         self._has_more = True
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._go_on(), name="taking messages away")
+        if not self._work.is_on:
+            self._work.begin(self._go_on())
 
     async def _go_on(self) -> None:
         is_done = True

@@ -126,9 +126,8 @@ async def take_for_dead(database: Database, by: Database) -> None:
 async def left_without_a_word(database: Database) -> AsyncIterator[None]:
     """The end of a program in this process that signs nothing off."""
     run = database.run
-    assert run._task is not None
     assert run._locks is not None
-    run._task.cancel()
+    await run._looking.end()
     await run._locks.release()
     yield
 

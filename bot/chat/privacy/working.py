@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 
+from bot.background import Background
 from bot.chat.privacy.jobs import Job, JobKind, JobStore, NewJob
 from bot.errors import CaduceusError
 
@@ -34,12 +35,11 @@ class Worker:
         self._clock = clock
         self._wake = asyncio.Event()
         self._is_shown = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._working = Background("jobs", lost="Jobs are done no more until the next start")
 
     def start(self) -> None:
         """Begin, once a front end says that it is ready, or after a minute without one."""
-        self._task = asyncio.create_task(self._go_on(), name="jobs")
-        self._task.add_done_callback(_report)
+        self._working.begin(self._go_on())
 
     def ready(self) -> None:
         """A front end can show what comes of jobs."""
@@ -52,10 +52,7 @@ class Worker:
 
     async def close(self) -> None:
         """End; what is being done goes on at the next start."""
-        if self._task is not None:
-            task, self._task = self._task, None
-            task.cancel()
-            await asyncio.wait([task])
+        await self._working.end()
 
     async def do(self, job: NewJob) -> None:
         """Keep a job, do it now, and return when it is done. Raises StoreError where it cannot.
@@ -112,8 +109,3 @@ class Worker:
                     await self._wake.wait()
             except TimeoutError:
                 continue
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (fault := task.exception()) is not None:
-        _log.error("Jobs are done no more until the next start", exc_info=fault)

@@ -1,10 +1,10 @@
 """Ends of replies that could not be stored: kept in mind, and stored once that works again."""
 
 import asyncio
-import contextlib
 import logging
 from dataclasses import dataclass
 
+from bot.background import Background
 from bot.chat.messages import ChannelKey, GenerationRecord, Turn, TurnState
 from bot.chat.ports import History
 from bot.errors import CaduceusError, StoreError
@@ -59,7 +59,9 @@ class Unfinished:
         self._history = history
         self._ends: dict[int, Finished | Abandoned] = {}  # by turn, oldest first
         self._one_at_a_time = asyncio.Lock()
-        self._task: asyncio.Task[None] | None = None
+        self._storing = Background(
+            "unfinished replies", lost="Ends of replies are no longer stored"
+        )
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -70,9 +72,8 @@ class Unfinished:
         if len(self._ends) > MOST_KEPT:
             forgotten = self._ends.pop(next(iter(self._ends)))
             _log.error("The end of turn %d is not stored: too many wait", forgotten.turn.turn_id)
-        if self._task is None:
-            self._task = asyncio.create_task(self._try_again_and_again(), name="unfinished replies")
-            self._task.add_done_callback(_report)
+        if not self._storing.is_on:
+            self._storing.begin(self._try_again_and_again())
 
     async def store(self, channel: ChannelKey | None = None) -> bool:
         """Store what is left, of one channel alone if it is named. Whether nothing is left of it.
@@ -101,10 +102,7 @@ class Unfinished:
 
     async def close(self) -> None:
         """One last time."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
+        await self._storing.end()
         if not await self.store():
             _log.error("The ends of %d replies could not be stored", len(self._ends))
 
@@ -114,10 +112,3 @@ class Unfinished:
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             await self.store()
-        self._task = None
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    with contextlib.suppress(asyncio.CancelledError):
-        if (fault := task.exception()) is not None:
-            _log.error("Ends of replies are no longer stored", exc_info=fault)

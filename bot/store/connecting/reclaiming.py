@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 
+from bot.background import Background
 from bot.errors import StoreError
 from bot.store.connecting.transactions import Transactions
 from bot.store.runs import Run
@@ -22,18 +23,17 @@ class Reclaiming:
         """Nothing happens until :meth:`begin`."""
         self._transactions = transactions
         self._run = run
-        self._task: asyncio.Task[None] | None = None
+        self._work = Background(
+            "reclaiming", lost="What is deleted stays in the files until the next start"
+        )
 
     def begin(self) -> None:
         """Watch for idle moments."""
-        self._task = asyncio.create_task(self._go_on(), name="reclaiming")
+        self._work.begin(self._go_on())
 
     async def close(self) -> None:
         """Stop; a step that is under way is done whole."""
-        if self._task is not None:
-            task, self._task = self._task, None
-            task.cancel()
-            await asyncio.wait([task])
+        await self._work.end()
 
     async def _go_on(self) -> None:
         while True:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from bot.background import Background
 from bot.chat.text.search_words import mark, search_words
 from bot.errors import StoreError
 from bot.store.connecting.binding import OnTransactions, reads, writes
@@ -52,18 +53,17 @@ class Indexing:
     def __init__(self, search: SqlSearch) -> None:
         """Nothing happens until :meth:`begin`."""
         self._search = search
-        self._task: asyncio.Task[None] | None = None
+        self._work = Background(
+            "indexing words", lost="What is said is not found by words until the next start"
+        )
 
     def begin(self) -> None:
         """Watch for what is due."""
-        self._task = asyncio.create_task(self._go_on(), name="indexing words")
+        self._work.begin(self._go_on())
 
     async def close(self) -> None:
         """Stop; a step that is under way is done whole or not at all."""
-        if self._task is not None:
-            task, self._task = self._task, None
-            task.cancel()
-            await asyncio.wait([task])
+        await self._work.end()
 
     async def _go_on(self) -> None:
         rest = REST_SECONDS

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from bot.background import Background
 from bot.chat.messages import ChannelKey
 from bot.chat.roleplay.memory.folder import Folded
 from bot.errors import CaduceusError
@@ -12,6 +13,7 @@ QUIET_SECONDS = 10.0  # since something went on in a channel
 FIRST_WAIT_SECONDS = 30.0  # after a failure; each further one in a row waits twice as long
 LONGEST_WAIT_SECONDS = 1_800.0
 LOOK_SECONDS = 600.0  # how often every channel is looked at: some changes are told to nobody
+LOST = "Summaries are folded no more until the next start"
 
 _log = logging.getLogger(__name__)
 
@@ -44,34 +46,27 @@ class IdleFolding:
         self._ready: asyncio.Queue[ChannelKey] = asyncio.Queue()
         self._queued: set[ChannelKey] = set()  # each stands there once
         self._failures: dict[ChannelKey, int] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._working = Background("summaries", lost=LOST)
+        self._looking = Background("unfinished summaries", lost=LOST)
 
     def start(self) -> None:
         """Begin, with what was left of the last run."""
-        self._tasks = [
-            asyncio.create_task(self._work(), name="summaries"),
-            asyncio.create_task(self._look(), name="unfinished summaries"),
-        ]
-        for task in self._tasks:
-            task.add_done_callback(_tell_of_fault)
+        self._working.begin(self._work())
+        self._looking.begin(self._look())
 
     async def close(self) -> None:
         """End; a step that is being done is broken off, and begun anew by the next run."""
         for wait in self._waits.values():
             wait.cancel()
         self._waits.clear()
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-        self._tasks = []
+        await asyncio.gather(self._working.end(), self._looking.end())
 
     def stir(self, channel: ChannelKey) -> None:
         """Something goes on in a channel: it is looked at once it has been quiet for a while."""
         self._wait(channel, self._quiet_seconds)
 
     def _wait(self, channel: ChannelKey, seconds: float) -> None:
-        if not self._tasks:
+        if not self._working.is_on:
             return
         if (before := self._waits.pop(channel, None)) is not None:
             before.cancel()
@@ -128,8 +123,3 @@ class IdleFolding:
             except CaduceusError as error:
                 _log.warning("Unfinished summaries are looked for again later: %s", error)
             await asyncio.sleep(self._look_seconds)
-
-
-def _tell_of_fault(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (fault := task.exception()) is not None:
-        _log.error("Summaries are folded no more until the next start", exc_info=fault)
