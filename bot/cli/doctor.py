@@ -185,9 +185,9 @@ def _which_engine(seen: "Inspection") -> str:
 
 
 async def _check_remote(settings: ProcessSettings, *, offline: bool) -> list[Finding]:
-    from bot.app import build_engine
     from bot.cli.format_check import check_format
     from bot.engine.remote.engine import OpenAIEngine
+    from bot.engine_start import build_engine
 
     counting = "Tokens are counted by the server's /tokenize, where it has one, else by " + (
         f"TOKENIZER ({settings.tokenizer})." if settings.tokenizer else "a cautious estimate."

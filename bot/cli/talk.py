@@ -47,8 +47,8 @@ def run(args: argparse.Namespace, settings: "ProcessSettings | None") -> int:
     if args.check:
         print(f"{len(scripts)} scripts can be played.")
         return 0
-    from bot.app import build_engines
     from bot.bench.machine import load_average, processor_name
+    from bot.engine_start import build_engines
     from bot.talks.playing import start_and_play
     from bot.talks.report import as_json, as_markdown, figures
 

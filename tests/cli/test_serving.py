@@ -16,8 +16,8 @@ import aiohttp
 import discord
 import pytest
 
-import bot.app
-from bot.app import App, build_engine, open_app
+import bot.engine_start
+from bot.app import App, open_app
 from bot.chat.messages import ChannelKey, IncomingMessage, Speaker, TurnState
 from bot.chat.personas.guild.book_files import read_book_file
 from bot.chat.personas.guild.lore_workshop import place_of
@@ -27,6 +27,7 @@ from bot.engine.api import Engine, EngineState, GenerationRequest
 from bot.engine.chosen import ChosenEngine
 from bot.engine.fake import FakeEngine
 from bot.engine.remote.engine import OpenAIEngine
+from bot.engine_start import build_engine
 from bot.errors import (
     CaduceusError,
     EngineError,
@@ -87,7 +88,7 @@ class FrontEnd:
 
 
 def use_engine(monkeypatch: pytest.MonkeyPatch, engine: Engine) -> None:
-    monkeypatch.setattr(bot.app, "build_engine", lambda _settings: engine)
+    monkeypatch.setattr(bot.engine_start, "build_engine", lambda _settings: engine)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -213,7 +214,7 @@ def use_engines(
 ) -> ProcessSettings:
     """Settings with two engines, which are these."""
     by_name = {"fake": first, "openai": second}
-    monkeypatch.setattr(bot.app, "build_engine", lambda given: by_name[given.engine])
+    monkeypatch.setattr(bot.engine_start, "build_engine", lambda given: by_name[given.engine])
     return settings.model_copy(update={"fallback_engine": "openai"})
 
 
@@ -305,7 +306,7 @@ async def test_two_models_on_this_machine_are_loaded_one_after_the_other(
 ) -> None:
     first, second = Slow(), Slow()
     by_model = {"demo": second, "big": first}
-    monkeypatch.setattr(bot.app, "build_engine", lambda given: by_model[given.model])
+    monkeypatch.setattr(bot.engine_start, "build_engine", lambda given: by_model[given.model])
     two = {"engine": "local", "model": "big", "fallback_engine": "local"}
     async with open_app(settings.model_copy(update=two)) as app:
         await first.loading.wait()

@@ -154,7 +154,7 @@ def test_from_the_command_line_to_files(
     def build(_settings: ProcessSettings) -> FakeEngine:
         return engine
 
-    monkeypatch.setattr("bot.app.build_engine", build)
+    monkeypatch.setattr("bot.engine_start.build_engine", build)
     parser = argparse.ArgumentParser()
     talk.add_arguments(parser)
     settings = ProcessSettings(engine="fake", data_dir=tmp_path)

@@ -18,27 +18,11 @@ import simcord
 from empty_database import put_empty_database
 from mentions import callers
 
-from bot.app import erasure_of
 from bot.chat.engines import Engines
-from bot.chat.limits.blocking import BlockedCheck
-from bot.chat.limits.making import make_gate
-from bot.chat.limits.words.censor import Censor
 from bot.chat.messages import JsonValue, Scope, Turn
-from bot.chat.moderation.desk import open_moderation
-from bot.chat.personas.guild.desk import open_desk
 from bot.chat.personas.library import PersonaLibrary
-from bot.chat.privacy.desk import Privacy
 from bot.chat.privacy.handling import Handling, TextReceiver
-from bot.chat.privacy.staying_out import OptOutCheck, StayingOut
-from bot.chat.prompt.recollection import JoinedMemory
-from bot.chat.roleplay.memory.notebook import Notebook
-from bot.chat.roleplay.memory.recall import Recall
-from bot.chat.roleplay.memory.summary import SummaryDesk, SummaryTeller
-from bot.chat.roleplay.shelf import GuildShelf
-from bot.chat.settings import SettingsCascade
-from bot.chat.talk.channel_states import ChannelStates
-from bot.chat.talk.conversations import Conversations
-from bot.chat.talk.taking_out import TakingOut
+from bot.core import make_core
 from bot.engine.api import GenerationRequest
 from bot.engine.fake import FakeEngine
 from bot.errors import EngineError
@@ -203,65 +187,25 @@ def new_bot(
     owner_ids: frozenset[int] = frozenset(),
 ) -> CaduceusBot:
     """The bot on top of a database."""
-    library = PersonaLibrary(folder)
-    desk = open_desk(library, database.personas, database.lorebooks, database.casts)
-    personas = desk.personas
-    notebook = Notebook(database.facts)
-    channels = ChannelStates()
-    conversations = Conversations(
-        database.history,
-        SettingsCascade(database.settings, personas),
-        personas,
+    core = make_core(
+        database,
+        PersonaLibrary(folder),
         Engines.only(engine),
+        Handling("SQLite", (TextReceiver("", is_here=True),)),
+        owner_accounts=[f"discord:{number}" for number in owner_ids],
         max_reply_tokens=2048,
+        thinking_tokens=1024,
         clock=discord.utils.utcnow,
         random=Random(1),
-        channels=channels,
-        shelf=GuildShelf(desk.lorebooks),
-        scenes=database.scenes,
-        gate=make_gate(
-            database.ledger,
-            discord.utils.utcnow,
-            owners=frozenset(f"discord:{number}" for number in owner_ids),
-            always=[OptOutCheck(database.opt_outs)],
-            checks=[BlockedCheck(database.blocks)],
-        ),
-        censor=Censor(database.words),
-        memory=JoinedMemory(
-            [
-                notebook,
-                SummaryTeller(database.summaries),
-                Recall(database.search, database.history),
-            ]
-        ),
-    )
-    summaries = SummaryDesk(
-        database.summaries,
-        conversations.settings,
-        conversations.engines,
-        clock=discord.utils.utcnow,
-        stir=lambda _channel: None,
-    )
-    privacy = Privacy(
-        StayingOut(database.opt_outs, channels),
-        database.belongings,
-        Handling("SQLite", (TextReceiver("", is_here=True),)),
     )
     return build_bot(
-        conversations,
-        desk,
-        notebook,
-        summaries=summaries,
-        moderation=open_moderation(
-            conversations,
-            TakingOut(database.history, channels, discord.utils.utcnow),
-            blocks=database.blocks,
-            log_channels=database.log_channels,
-            purges=database.purges,
-            words=database.words,
-        ),
-        privacy=privacy,
-        erasure=erasure_of(database, conversations.settings, desk, channels, discord.utils.utcnow),
+        core.conversations,
+        core.desk,
+        core.notebook,
+        summaries=core.summaries,
+        moderation=core.moderation,
+        privacy=core.privacy,
+        erasure=core.erasure,
         version="0.1.0",
         pace=pace,
         data_dir=data_dir,
