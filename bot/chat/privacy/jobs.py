@@ -61,12 +61,15 @@ class JobStore(Protocol):
         """Note how far a job has come. False where it is not this program's (any more)."""
         ...
 
-    async def put_off(self, job_id: int, due_at: datetime, *, afresh: bool = False) -> None:
-        """Let it wait until then; `afresh`: it begins anew then."""
+    async def put_off(self, job_id: int, due_at: datetime, *, afresh: bool = False) -> bool:
+        """Let it wait until then; `afresh`: it begins anew then.
+
+        False, and nothing is changed, where it is not this program's (any more).
+        """
         ...
 
-    async def done(self, job_id: int) -> None:
-        """It is done: nothing is kept of it."""
+    async def done(self, job_id: int) -> bool:
+        """It is done: nothing is kept of it. False where it is not this program's (any more)."""
         ...
 
     async def call_off(self, kind: JobKind, platform: str, subjects: Sequence[str]) -> list[str]:

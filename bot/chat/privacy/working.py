@@ -78,7 +78,10 @@ class Worker:
         return count
 
     async def _do(self, job: Job) -> None:
-        """Do one that is ours. Where it does not come to its end, it is due again."""
+        """Do one that is ours. Where it does not come to its end, it is due again.
+
+        Where another program has taken it meanwhile, it stays with that one.
+        """
         try:
             again = await self._work[job.kind](job)
         except CaduceusError:
@@ -88,9 +91,11 @@ class Worker:
             await asyncio.shield(self._store.put_off(job.job_id, self._clock()))
             raise
         if again is None:
-            await self._store.done(job.job_id)
+            is_ours = await self._store.done(job.job_id)
         else:
-            await self._store.put_off(job.job_id, again, afresh=True)
+            is_ours = await self._store.put_off(job.job_id, again, afresh=True)
+        if not is_ours:  # this one was taken for dead: whoever has it now brings it to its end
+            _log.info("The job «%s» is another program's by now", job.kind)
 
     async def _go_on(self) -> None:
         try:

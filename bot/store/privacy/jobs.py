@@ -77,21 +77,29 @@ def _nobodys(or_of: int | None = None) -> ColumnElement[bool]:
 
 def reach(connection: Connection, job_id: int, reached: int, *, run_id: int) -> bool:
     """Note how far a job has come."""
-    ours = (JobRow.id == job_id) & (JobRow.run_id == run_id)
-    return connection.execute(update(JobRow).where(ours).values(reached=reached)).rowcount > 0
+    ours = update(JobRow).where(_is_of(job_id, run_id))
+    return connection.execute(ours.values(reached=reached)).rowcount > 0
 
 
-def put_off(connection: Connection, job_id: int, due_at: datetime, *, afresh: bool = False) -> None:
-    """Let it wait."""
+def put_off(
+    connection: Connection, job_id: int, due_at: datetime, *, run_id: int, afresh: bool = False
+) -> bool:
+    """Let a job of this run wait."""
     values: dict[str, object] = {"due_at": due_at, "run_id": None}
     if afresh:
         values["reached"] = 0
-    connection.execute(update(JobRow).where(JobRow.id == job_id).values(values))
+    ours = update(JobRow).where(_is_of(job_id, run_id))
+    return connection.execute(ours.values(values)).rowcount > 0
 
 
-def done(connection: Connection, job_id: int) -> None:
-    """Take it out."""
-    connection.execute(delete(JobRow).where(JobRow.id == job_id))
+def done(connection: Connection, job_id: int, *, run_id: int) -> bool:
+    """Take a job of this run out."""
+    return connection.execute(delete(JobRow).where(_is_of(job_id, run_id))).rowcount > 0
+
+
+def _is_of(job_id: int, run_id: int) -> ColumnElement[bool]:
+    """A job that a run does: one that was taken for dead meanwhile has it no more."""
+    return (JobRow.id == job_id) & (JobRow.run_id == run_id)
 
 
 def call_off(
@@ -151,8 +159,8 @@ class SqlJobs(OnTransactions):
     _is_due = reads(is_due)
     _take_due = writes(take_due)
     _reach = writes(reach)
-    put_off = writes(put_off)
-    done = writes(done, erases=True)
+    _put_off = writes(put_off)
+    _done = writes(done, erases=True)
     call_off = writes(call_off)
     subjects = reads(subjects)
     is_kept = reads(is_kept)
@@ -170,6 +178,14 @@ class SqlJobs(OnTransactions):
     async def reach(self, job_id: int, reached: int) -> bool:
         """Note how far a job of this run has come."""
         return await self._reach(job_id, reached, run_id=self._run.id)
+
+    async def put_off(self, job_id: int, due_at: datetime, *, afresh: bool = False) -> bool:
+        """Let a job of this run wait."""
+        return await self._put_off(job_id, due_at, run_id=self._run.id, afresh=afresh)
+
+    async def done(self, job_id: int) -> bool:
+        """Take a job of this run out."""
+        return await self._done(job_id, run_id=self._run.id)
 
     async def settle(self) -> None:
         """Wait until the files are free of what was erased."""

@@ -3,13 +3,18 @@
 import asyncio
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+from sqlalchemy import Connection, delete
 from store_samples import CHANNEL, Talk, forget
 
-from bot.chat.privacy.jobs import JobKind, NewJob
+from bot.chat.privacy.jobs import Job, JobKind, NewJob
+from bot.chat.privacy.working import Worker
 from bot.store.database import Database
 from bot.store.export import export_json
+from bot.store.tables import RunRow
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 FORGET = NewJob(JobKind.FORGET, "discord", NOON, subject="ann")
@@ -37,8 +42,9 @@ async def test_only_what_is_due_is_taken_and_only_once(database: Database) -> No
     assert await jobs.take_due(NOON) is None
     await jobs.put_off(kept.job_id, NOON + timedelta(hours=1))
     assert await jobs.take_due(NOON) is None
+    assert not await jobs.done(kept.job_id), "nobody does it"
     assert await jobs.take_due(NOON + timedelta(hours=1)) is not None
-    await jobs.done(kept.job_id)
+    assert await jobs.done(kept.job_id)
     assert not await jobs.is_kept(kept.job_id)
 
 
@@ -76,6 +82,60 @@ async def test_what_a_program_that_ended_was_at_is_taken_by_the_next(
     taken = await database.jobs.take_due(NOON)
     assert taken is not None
     assert taken.reached == 7
+
+
+async def _takes_over(other: Database, dead: Database) -> Job:
+    """`other` takes `dead` for dead, as after a long pause of its machine, and its job."""
+
+    def forget_run(connection: Connection) -> None:
+        connection.execute(delete(RunRow).where(RunRow.id == dead.run.id))
+
+    await other.history.transactions.write(forget_run)
+    taken = await other.jobs.take_due(NOON)
+    assert taken is not None
+    return taken
+
+
+async def test_what_another_program_has_taken_is_neither_closed_nor_put_off(
+    database: Database, database_url: str
+) -> None:
+    other = await Database.open(database_url)
+    try:
+        mine = await database.jobs.add(FORGET, take=True)
+        theirs = await _takes_over(other, database)
+        assert await other.jobs.reach(theirs.job_id, 7)
+
+        assert not await database.jobs.done(mine.job_id)
+        assert not await database.jobs.put_off(mine.job_id, NOON + timedelta(days=1), afresh=True)
+
+        assert await other.jobs.reach(theirs.job_id, 8), "it is still theirs"
+        assert await other.jobs.done(theirs.job_id)
+        assert not await other.jobs.is_kept(theirs.job_id)
+    finally:
+        await other.close()
+
+
+@pytest.mark.parametrize("again", [None, NOON + timedelta(days=1)])
+async def test_who_comes_to_an_end_after_another_began_anew_leaves_it_to_them(
+    database: Database, database_url: str, again: datetime | None
+) -> None:
+    other = await Database.open(database_url)
+    taken: list[Job] = []
+
+    async def work(job: Job) -> datetime | None:
+        taken.append(await _takes_over(other, database))
+        return again
+
+    try:
+        worker = Worker(database.jobs, {JobKind.FORGET: work}, lambda: NOON)
+        await worker.do(FORGET)
+
+        (theirs,) = taken
+        assert await other.jobs.reach(theirs.job_id, 8)
+        assert await other.jobs.put_off(theirs.job_id, NOON)
+        assert await other.jobs.take_due(NOON) == replace(theirs, reached=8)
+    finally:
+        await other.close()
 
 
 async def test_jobs_and_messages_to_take_away_are_exported(
