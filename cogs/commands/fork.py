@@ -10,12 +10,12 @@ from bot.chat.messages import Turn
 from bot.chat.roleplay.scenes.transcript import text_of
 from bot.chat.talk.directing import Director
 from bot.errors import CaduceusError, NotAllowed, NotFound
-from cogs.client import CaduceusBot
+from cogs.client import CaduceusBot, Interaction, channel_of
 from cogs.commands.personas.looks import plain
 from cogs.commands.scenes.looks import counted, quoted
 from cogs.commands.scenes.threads import NEEDED, archive, open_beside
 from cogs.commands.undo import undo_view
-from cogs.interactions import Interaction, acknowledge, channel_of
+from cogs.interactions import acknowledge
 from cogs.platform import WRITE_ERRORS, key_of
 
 NAME_WORDS = 60  # characters of a message in its thread's name

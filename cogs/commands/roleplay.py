@@ -23,7 +23,7 @@ from bot.chat.roleplay.scenes.scene import (
 )
 from bot.chat.talk.directing import Director
 from bot.errors import CaduceusError, NotFound
-from cogs.client import CaduceusBot
+from cogs.client import CaduceusBot, Interaction, channel_of
 from cogs.commands.personas.finding import complete_persona, find_persona
 from cogs.commands.personas.looks import plain
 from cogs.commands.scenes.finding import (
@@ -35,16 +35,9 @@ from cogs.commands.scenes.finding import (
 )
 from cogs.commands.scenes.looks import MODES, counted, described, files, listed, opening
 from cogs.commands.scenes.threads import archive, open_thread, require_place
-from cogs.interactions import (
-    CONTENT_CHARACTERS,
-    Interaction,
-    acknowledge,
-    answering,
-    channel_of,
-    require_may_send,
-    shown,
-)
+from cogs.interactions import CONTENT_CHARACTERS, acknowledge, answering, shown
 from cogs.platform import WRITE_ERRORS, Channel, key_of
+from cogs.rights.holding import require_may_send
 from cogs.rights.talking import speaker_behind
 
 Text: TypeAlias = app_commands.Range[str, 1, SCENARIO_CHARACTERS]

@@ -6,10 +6,12 @@ import discord
 
 from bot.chat.moderation.log_channels import LogChannel
 from bot.errors import NotAllowed
+from cogs.client import Interaction, bot_of
 from cogs.commands.library.asking import AskerView
 from cogs.commands.moderating.log_writer import find_channel, send_in
-from cogs.interactions import Interaction, bot_of, own_server, told
+from cogs.interactions import told
 from cogs.platform import PLATFORM, WRITE_ERRORS, may_send_in
+from cogs.rights.holding import own_server
 
 HEARS = (
     "changed settings, purges, blocks, word lists, refused imports, replies that fail or that "

@@ -8,8 +8,9 @@ import discord
 
 from bot.chat.privacy.people import Person, Preview
 from bot.errors import CaduceusError
+from cogs.client import Interaction, bot_of
 from cogs.commands.library.asking import AskerView
-from cogs.interactions import Interaction, bot_of, line_of, tell
+from cogs.interactions import line_of, tell
 from cogs.platform import NOBODY, PLATFORM, WRITE_ERRORS
 from cogs.rights.holding import require_forgetter
 

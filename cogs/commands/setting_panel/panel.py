@@ -8,6 +8,7 @@ import discord
 from bot.chat.messages import SettingChange
 from bot.chat.setting_definition import InDirect
 from bot.errors import ChannelSettingError, NotAllowed, NotFound, SettingChanged
+from cogs.client import Interaction, bot_of, channel_of
 from cogs.commands.setting_panel.drawing import (
     WANTED,
     Drawing,
@@ -34,7 +35,7 @@ from cogs.commands.setting_panel.place import (
     require_setter,
 )
 from cogs.controls import KeptControl, require_control
-from cogs.interactions import Interaction, bot_of, channel_of, tell, told
+from cogs.interactions import tell, told
 from cogs.platform import NOBODY, escaped, key_of
 
 SAID_CHARACTERS = 600  # of a value, in a line
