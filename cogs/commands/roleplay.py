@@ -273,10 +273,13 @@ class RoleplayCommands(
             transcript = await self._director.end(scene)
             title = plain(transcript.scene.title, 80)
         found = files(transcript, f"scene-{scene.scene_id}", interaction.filesize_limit)
-        text = f"**{title}** ends after {counted(transcript.turns)}."
+        ends = f"**{title}** ends after {counted(transcript.turns)}."
+        await interaction.followup.send(f"{ends} Who ended it has what was said as files.")
+        # Not in the open: what a purge or an erasure takes away would go on standing there.
+        text = "What was said. Only you see these files: save them, and share them with who played."
         if len(found) < 2:
-            text += " Not all of the transcript has room in a message: the bot's owner has it."
-        await interaction.followup.send(text, files=found)
+            text += "\nNot all of it has room in a message: the bot's owner has it."
+        await interaction.followup.send(text, files=found, ephemeral=True)
         own = self._bot.user
         await archive(channel, own.id if own is not None else 0)
 

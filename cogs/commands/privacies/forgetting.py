@@ -27,7 +27,8 @@ repeats your words or names you goes, too. I delete these messages in Discord.
 scenes. Summaries made from any of it are written anew from what is left.
 • Your id wherever it says who did something: settings, personas, lorebooks.
 **What stays:** your own messages in Discord, which I leave to you; what others wrote, even about \
-you; personas and lorebooks that you made for a server, without your name. If you have opted out \
+you; the threads of scenes with my lines of what you set there; \
+personas and lorebooks that you made for a server, without your name. If you have opted out \
 or are blocked somewhere, that stays so: I could not keep to it without your id.
 Afterwards I hear you as I hear anybody. `/privacy optout` keeps you out."""
 MEMBERS = """\
@@ -40,7 +41,8 @@ that repeats their words or names them goes, too. I delete these messages in Dis
 scenes. Summaries made from any of it are written anew from what is left.
 • Their id wherever it says who did something here: settings, personas, lorebooks.
 **What stays:** their own messages in Discord, which `/moderation purge` can take away; what \
-others wrote, even about them; personas and lorebooks that they made, without their name; that \
+others wrote, even about them; the threads of scenes with my lines of what they set there; \
+personas and lorebooks that they made, without their name; that \
 they are blocked, if they are.
 Afterwards I hear them as I hear anybody."""
 DONE = (
