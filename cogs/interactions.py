@@ -19,33 +19,9 @@ from bot.chat.talk.faults import line_for
 from bot.errors import CaduceusError, NotAllowed, UserError
 from cogs.client import Interaction, bot_of, channel_of
 from cogs.platform import AUTOMOD_LINE, is_refused_by_automod, key_of
-from cogs.rights.holding import (
-    is_asker,
-    is_moderator,
-    may_change,
-    own_server,
-    require_asker,
-    require_may_send,
-    require_reader,
-    require_scope,
-)
 from cogs.rights.kinds import Answer, Row
 from cogs.rights.rules import require_at_once, require_stored
 from cogs.rights.table import hangs_on_action, row_of_command
-
-__all__ = [
-    "Interaction",
-    "bot_of",
-    "channel_of",
-    "is_asker",
-    "is_moderator",
-    "may_change",
-    "own_server",
-    "require_asker",
-    "require_may_send",
-    "require_reader",
-    "require_scope",
-]
 
 _log = logging.getLogger(__name__)
 

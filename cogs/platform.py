@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar, cast
 
 import aiohttp
 import discord
@@ -91,17 +91,31 @@ def escaped(text: str) -> str:
     return discord.utils.escape_markdown(in_its_own_order(text))
 
 
-def may_send_in(channel: Channel) -> bool:
-    """Whether the bot may write new messages in a channel, as far as Discord has told us.
+def own_permissions(channel: Channel | discord.abc.GuildChannel) -> discord.Permissions | None:
+    """What the bot may do in a channel or thread, as far as Discord has told us.
 
-    It knows of roles, overwrites, timeouts and locked threads. A direct message is always tried.
+    Roles, overwrites and timeouts count. None where nothing is known: in a direct message, in a
+    server that is not there now, in a thread whose channel we do not know.
     """
     guild = getattr(channel, "guild", None)
     if not isinstance(guild, discord.Guild) or isinstance(channel, discord.PartialMessageable):
-        return True
+        return None
+    me = cast("discord.Member | None", guild.me)  # there is none in a server that is absent
+    if me is None:
+        return None
     try:
-        held = channel.permissions_for(guild.me)
-    except discord.ClientException:  # a thread whose channel we do not know
+        return channel.permissions_for(me)
+    except discord.ClientException:
+        return None
+
+
+def may_send_in(channel: Channel) -> bool:
+    """Whether the bot may write new messages in a channel; where nothing is known, it tries.
+
+    A locked thread takes none, but of who manages threads.
+    """
+    held = own_permissions(channel)
+    if held is None:
         return True
     if not held.view_channel:
         return False

@@ -7,13 +7,9 @@ from typing import Any, ClassVar, Self
 import discord
 
 from bot.chat.messages import Turn
+from cogs.client import Interaction, bot_of, channel_of
 from cogs.controls import KeptControl
-from cogs.interactions import (
-    ALREADY,
-    Interaction,
-    bot_of,
-    channel_of,
-)
+from cogs.interactions import ALREADY
 from cogs.platform import Channel, key_of
 from cogs.rights.rules import BEING_WRITTEN, turn_here
 

@@ -14,16 +14,11 @@ from bot.chat.messages import Turn
 from bot.chat.text.guard import plain_lines
 from bot.chat.text.names import clean_name, in_its_own_order
 from bot.errors import NotFound
-from cogs.client import CaduceusBot
+from cogs.client import CaduceusBot, Interaction, channel_of
 from cogs.commands.buttons import continue_reply, regenerate
 from cogs.commands.greeting import greet
 from cogs.commands.undo import undo_view
-from cogs.interactions import (
-    Interaction,
-    acknowledge,
-    answering,
-    channel_of,
-)
+from cogs.interactions import acknowledge, answering
 from cogs.platform import (
     key_of,
 )

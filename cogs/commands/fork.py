@@ -7,18 +7,14 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.chat.messages import Turn
-from bot.chat.roleplay.scenes.transcript import text_of
 from bot.chat.talk.directing import Director
 from bot.errors import CaduceusError, NotAllowed, NotFound
-from cogs.client import CaduceusBot
-from cogs.commands.personas.looks import plain
-from cogs.commands.scenes.looks import counted, quoted
+from cogs.client import CaduceusBot, Interaction, channel_of
+from cogs.commands.scenes.looks import counted
 from cogs.commands.scenes.threads import NEEDED, archive, open_beside
 from cogs.commands.undo import undo_view
-from cogs.interactions import Interaction, acknowledge, channel_of
-from cogs.platform import WRITE_ERRORS, key_of
-
-NAME_WORDS = 60  # characters of a message in its thread's name
+from cogs.interactions import acknowledge
+from cogs.platform import WRITE_ERRORS, Channel, key_of
 
 _log = logging.getLogger(__name__)
 
@@ -50,19 +46,14 @@ class Fork(commands.Cog):
                 "That message is not part of a conversation with me.",
                 "Choose one that I have answered, or an answer.",
             )
-        await history.require_seen(turn.turn_id)  # before its words are shown once more
+        await history.require_seen(turn.turn_id)
         if interaction.guild_id is None:
-            await self._fork_here(interaction, turn)
+            await self._fork_here(interaction, turn, message.jump_url)
             return
         by = str(interaction.user.id)
-        scene = await self._director.found(key_of(channel))
-        retold = (await self._bot.conversations.censor.retelling(key_of(channel)))(turn)
-        name = f"Fork: {text_of(retold)[:NAME_WORDS]}"
-        if scene:
-            name = f"{(await self._director.shown(scene)).title} (fork)"
-        thread = await open_beside(
-            interaction, " ".join(name.split()), _opening(retold, message.jump_url)
-        )
+        # Neither repeats what anybody wrote: a purge or an erasure need not reach them.
+        opening = f"Forked from {message.jump_url}: what was said up to there is known here."
+        thread = await open_beside(interaction, f"Fork of {_server_name(channel)}", opening)
         if thread is None:
             raise NotAllowed("I cannot open a thread here.", NEEDED)
         try:
@@ -80,19 +71,16 @@ class Fork(commands.Cog):
             except (CaduceusError, *WRITE_ERRORS) as error:
                 _log.warning("A forked reply in %s is not shown: %s", thread.id, error)
 
-    async def _fork_here(self, interaction: Interaction, turn: Turn) -> None:
+    async def _fork_here(self, interaction: Interaction, turn: Turn, jump_url: str) -> None:
         forked, before = await self._director.fork_here(turn.turn_id, str(interaction.user.id))
         channel = channel_of(interaction)
-        lines = [
-            f"We go on from here, after {counted(forked.turns)}: I no longer see what came then.",
-            *quoted(text_of(turn)),
-        ]
+        since = f"We go on from {jump_url}, after {counted(forked.turns)}"
+        said = f"{since}: I no longer see what came then."
         await interaction.followup.send("It goes on from there.", ephemeral=True)
-        await channel.send("\n".join(lines), view=undo_view("restore", [before]))
+        await channel.send(said, view=undo_view("restore", [before]))
 
 
-def _opening(turn: Turn, jump_url: str) -> str:
-    lines = [f"Forked from {jump_url}: what was said up to there is known here."]
-    if turn.role == "user":
-        lines += [f"**{plain(turn.speaker.name, 80)}**:", *quoted(turn.text)]
-    return "\n".join(lines)
+def _server_name(channel: Channel) -> str:
+    """The name of a channel that the server gave, not the title that somebody gave a thread."""
+    named = channel.parent if isinstance(channel, discord.Thread) else channel
+    return getattr(named, "name", None) or "a conversation"

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from bot.chat.messages import Turn
 from bot.errors import CaduceusError, NotFound
-from cogs.interactions import Interaction, bot_of, channel_of
+from cogs.client import Interaction, bot_of, channel_of
 from cogs.platform import WRITE_ERRORS, Channel, key_of, may_send_in
 from cogs.rights.talking import speaker_behind
 

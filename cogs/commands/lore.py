@@ -20,7 +20,7 @@ from bot.chat.roleplay.lore import GUILD_PRECEDENCE, ShelvedBook
 from bot.chat.roleplay.shelf import GuildShelf, places_for
 from bot.chat.roleplay.trials import own_book, try_lore
 from bot.errors import EngineError, LorebookError, NotFound
-from cogs.client import CaduceusBot
+from cogs.client import CaduceusBot, Interaction, channel_of
 from cogs.commands.library.deleting import book_deletion
 from cogs.commands.lorebooks.finding import (
     SCOPES,
@@ -52,7 +52,6 @@ from cogs.commands.lorebooks.own import (
 from cogs.commands.lorebooks.pages import send_pages
 from cogs.commands.personas.finding import complete_persona, find_persona
 from cogs.commands.personas.looks import plain
-from cogs.interactions import Interaction, channel_of
 from cogs.platform import key_of
 
 FORMATS = [

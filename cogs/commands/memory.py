@@ -9,12 +9,12 @@ from discord.ext import commands
 
 from bot.chat.roleplay.memory.facts import FACT_CHARACTERS, Fact, FactSource
 from bot.errors import NotFound
-from cogs.client import CaduceusBot
+from cogs.client import CaduceusBot, Interaction, channel_of
 from cogs.commands.lorebooks.pages import numbered, send_pages
 from cogs.commands.memories.summary import show_summary
 from cogs.commands.personas.finding import complete_persona, find_persona
 from cogs.commands.personas.looks import plain
-from cogs.interactions import Interaction, acknowledge, channel_of, shown
+from cogs.interactions import acknowledge, shown
 from cogs.platform import key_of
 
 FACTS_A_PAGE = 7  # of 500 characters each: an embed's text has 4,096

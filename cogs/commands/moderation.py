@@ -11,13 +11,12 @@ from bot.chat.messages import ChannelKey
 from bot.chat.moderation.journal import Event, EventKind
 from bot.chat.talk.conversations import Reply
 from bot.chat.text.forbidden.redaction import Then
-from cogs.client import CaduceusBot
+from cogs.client import CaduceusBot, Interaction
 from cogs.commands.moderating.blocking import block, complete_blocked, unblock
 from cogs.commands.moderating.log_channel import set_log, show_log
 from cogs.commands.moderating.purge import show_purge
 from cogs.commands.moderating.sweeping import Sweeper
 from cogs.commands.moderating.words import change_words, complete_word
-from cogs.interactions import Interaction
 
 MOST_EXCHANGES = 1000
 

@@ -9,7 +9,7 @@ from bot.chat.messages import Scope
 from bot.chat.personas.cards.writing import Format
 from bot.chat.personas.guild.workshop import own_guild
 from bot.errors import NotAllowed, NotFound
-from cogs.client import CaduceusBot
+from cogs.client import CaduceusBot, Interaction, channel_of
 from cogs.commands.greeting import greet
 from cogs.commands.library.deleting import persona_deletion
 from cogs.commands.library.importing import PendingImports
@@ -28,7 +28,7 @@ from cogs.commands.personas.importing import CARD_FILES, CardReader, show_import
 from cogs.commands.personas.looks import describe, large_picture, picture_file, plain
 from cogs.commands.personas.pages import page_of
 from cogs.commands.personas.picture import KINDS, PICTURE_FILES, try_picture
-from cogs.interactions import Interaction, answering, channel_of, shown, shown_embeds
+from cogs.interactions import answering, shown, shown_embeds
 from cogs.platform import escaped, key_of
 
 FORMATS = [app_commands.Choice(name=format.value, value=format.value) for format in Format]

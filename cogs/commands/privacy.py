@@ -4,11 +4,10 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from cogs.client import CaduceusBot
+from cogs.client import CaduceusBot, Interaction
 from cogs.commands.privacies.about import Owners, show_about
 from cogs.commands.privacies.export import Exports
 from cogs.commands.privacies.forgetting import forget
-from cogs.interactions import Interaction
 from cogs.platform import PLATFORM
 
 OUT = (

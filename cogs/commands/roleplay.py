@@ -23,7 +23,7 @@ from bot.chat.roleplay.scenes.scene import (
 )
 from bot.chat.talk.directing import Director
 from bot.errors import CaduceusError, NotFound
-from cogs.client import CaduceusBot
+from cogs.client import CaduceusBot, Interaction, channel_of
 from cogs.commands.personas.finding import complete_persona, find_persona
 from cogs.commands.personas.looks import plain
 from cogs.commands.scenes.finding import (
@@ -35,16 +35,9 @@ from cogs.commands.scenes.finding import (
 )
 from cogs.commands.scenes.looks import MODES, counted, described, files, listed, opening
 from cogs.commands.scenes.threads import archive, open_thread, require_place
-from cogs.interactions import (
-    CONTENT_CHARACTERS,
-    Interaction,
-    acknowledge,
-    answering,
-    channel_of,
-    require_may_send,
-    shown,
-)
+from cogs.interactions import CONTENT_CHARACTERS, acknowledge, answering, shown
 from cogs.platform import WRITE_ERRORS, Channel, key_of
+from cogs.rights.holding import require_may_send
 from cogs.rights.talking import speaker_behind
 
 Text: TypeAlias = app_commands.Range[str, 1, SCENARIO_CHARACTERS]
@@ -280,10 +273,13 @@ class RoleplayCommands(
             transcript = await self._director.end(scene)
             title = plain(transcript.scene.title, 80)
         found = files(transcript, f"scene-{scene.scene_id}", interaction.filesize_limit)
-        text = f"**{title}** ends after {counted(transcript.turns)}."
+        ends = f"**{title}** ends after {counted(transcript.turns)}."
+        await interaction.followup.send(f"{ends} Who ended it has what was said as files.")
+        # Not in the open: what a purge or an erasure takes away would go on standing there.
+        text = "What was said. Only you see these files: save them, and share them with who played."
         if len(found) < 2:
-            text += " Not all of the transcript has room in a message: the bot's owner has it."
-        await interaction.followup.send(text, files=found)
+            text += "\nNot all of it has room in a message: the bot's owner has it."
+        await interaction.followup.send(text, files=found, ephemeral=True)
         own = self._bot.user
         await archive(channel, own.id if own is not None else 0)
 

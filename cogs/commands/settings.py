@@ -7,7 +7,7 @@ from discord.ext import commands
 from bot.chat.definitions import DEFINITIONS, current_key, definition_of, former_keys
 from bot.chat.messages import ChannelKey, Scope, SettingChange
 from bot.chat.setting_definition import InDirect, require_scope
-from cogs.client import CaduceusBot
+from cogs.client import CaduceusBot, Interaction, channel_of
 from cogs.commands.personas.finding import CHOICES, complete_persona
 from cogs.commands.setting_panel.looks import (
     by_whom,
@@ -22,7 +22,7 @@ from cogs.commands.setting_panel.looks import (
 )
 from cogs.commands.setting_panel.panel import open_panel, submitted
 from cogs.commands.setting_panel.place import require_fit, require_setter, setter_of
-from cogs.interactions import Interaction, acknowledge, channel_of
+from cogs.interactions import acknowledge
 from cogs.platform import NOBODY, escaped, key_of
 
 CHANGES_SHOWN = 20

@@ -9,10 +9,7 @@ from discord.ext import commands
 
 from bot.chat.engines import Standing
 from bot.engine.api import EngineState
-from cogs.client import CaduceusBot
-from cogs.interactions import (
-    Interaction,
-)
+from cogs.client import CaduceusBot, Interaction
 
 _COLOURS = {
     EngineState.READY: discord.Colour.green(),

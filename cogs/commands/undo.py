@@ -8,9 +8,9 @@ from typing import Any, Self
 import discord
 
 from bot.errors import NotFound
+from cogs.client import Interaction, bot_of, channel_of
 from cogs.commands.greeting import take_back_greeting
 from cogs.controls import KeptControl, view_of_kept
-from cogs.interactions import Interaction, bot_of, channel_of
 from cogs.platform import key_of
 from cogs.rights.rules import LARGEST_ID
 

@@ -8,7 +8,7 @@ from discord.ext import commands
 
 from bot.chat.talk.conversations import Explanation
 from bot.errors import NotFound
-from cogs.client import CaduceusBot
+from cogs.client import CaduceusBot, Interaction, channel_of
 from cogs.commands.buttons import TurnButton
 from cogs.commands.explaining.looks import (
     add_origin,
@@ -19,8 +19,9 @@ from cogs.commands.explaining.looks import (
 )
 from cogs.commands.explaining.replaying import ReplayButton
 from cogs.controls import view_of_kept
-from cogs.interactions import Interaction, channel_of, is_asker, is_moderator, shown_embeds
+from cogs.interactions import shown_embeds
 from cogs.platform import key_of
+from cogs.rights.holding import is_asker, is_moderator
 
 
 class Why(commands.Cog):

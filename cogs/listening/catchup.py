@@ -29,6 +29,7 @@ from cogs.platform import (
     Channel,
     is_passing,
     key_of,
+    own_permissions,
 )
 from cogs.showing.request_budget import Urgency
 
@@ -279,11 +280,5 @@ def _has_nothing_after(channel: Channel, message_id: int) -> bool:
 
 
 def _may_read(channel: Channel) -> bool:
-    guild = getattr(channel, "guild", None)
-    if not isinstance(guild, discord.Guild) or isinstance(channel, discord.PartialMessageable):
-        return False
-    try:
-        held = channel.permissions_for(guild.me)
-    except discord.ClientException:  # a thread whose channel we do not know
-        return False
-    return held.view_channel and held.read_message_history
+    held = own_permissions(channel)
+    return held is not None and held.view_channel and held.read_message_history

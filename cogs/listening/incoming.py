@@ -19,7 +19,7 @@ from cogs.listening.contents import (
     sticker_lines,
 )
 from cogs.listening.files import read_files, room_for
-from cogs.listening.markup import NameOf, readable
+from cogs.listening.markup import Spelling, readable
 from cogs.listening.naming import MemberNames, names_in
 from cogs.listening.pointing import linked_message, replied_message, thread_start
 from cogs.listening.proxies import is_proxied, reply_embed
@@ -124,9 +124,9 @@ class Reader:
     async def text(self, message: discord.Message, me: discord.ClientUser) -> str:
         """What a message says that is only quoted. No request is made for it."""
         out = await self._take_out(message)
-        name_of = names_in(message, self.names, own_ids(message, me), me.display_name, out)
-        words = self._words(message, name_of, own_ids(message, me))
-        return _with_what_is_attached(words, message, name_of, _NO_FILES)
+        spelling = names_in(message, self.names, own_ids(message, me), me.display_name, out)
+        words = self._words(message, spelling, own_ids(message, me))
+        return _with_what_is_attached(words, message, spelling, _NO_FILES)
 
     async def _read(
         self, message: discord.Message, me: discord.ClientUser, known: Turn | None
@@ -142,10 +142,10 @@ class Reader:
         if is_wanted:
             await self.names.ask(message, with_roles=await self._roles_matter(message, key))
         out = await self._take_out(message)
-        name_of = names_in(message, self.names, own_ids(message, me), name, out)
-        words = self._words(message, name_of, own_ids(message, me))
+        spelling = names_in(message, self.names, own_ids(message, me), name, out)
+        words = self._words(message, spelling, own_ids(message, me))
         files = await self._files(message) if is_wanted else _NO_FILES
-        text = _with_what_is_attached(words, message, name_of, files)
+        text = _with_what_is_attached(words, message, spelling, files)
         reply_to = await self._quote(replied, me, name) if replied else None
         title, is_aside = _title_of(known), is_out_of_character(words)
         if is_wanted and known is None and not is_aside:
@@ -159,7 +159,7 @@ class Reader:
             channel=key,
             author=self.names.speaker(message),
             text=f"{title}\n{text}" if title and text and not is_aside else text,
-            words=self._written_by_hand(message, name_of, own_ids(message, me)),
+            words=self._written_by_hand(message, spelling, own_ids(message, me)),
             sent_at=message.created_at,
             mentions_bot=mentions(message, me),
             replies_to_bot=to_bot,
@@ -219,9 +219,9 @@ class Reader:
             key = key_of(message.channel, message.guild)
             await self.names.ask(message, with_roles=await self._roles_matter(message, key))
         out = await self._take_out(message)
-        name_of = names_in(message, self.names, own_ids(message, me), own_name, out)
-        words = self._words(message, name_of, own_ids(message, me), persona)
-        text = _with_what_is_attached(words, message, name_of, await self._files(message))
+        spelling = names_in(message, self.names, own_ids(message, me), own_name, out)
+        words = self._words(message, spelling, own_ids(message, me), persona)
+        text = _with_what_is_attached(words, message, spelling, await self._files(message))
         return QuotedMessage(str(message.id), self.names.speaker(message), text)
 
     async def _pointed_at(
@@ -266,7 +266,7 @@ class Reader:
     def _words(
         self,
         message: discord.Message,
-        name_of: NameOf,
+        spelling: Spelling,
         addressed_as: frozenset[int],
         persona: str | None = None,
     ) -> str:
@@ -274,22 +274,22 @@ class Reader:
         content = message.content
         if persona is not None or self._is_persona(message):
             content = without_line(content, persona)
-        lines = [readable(content, name_of, addressed_as)]
+        lines = [readable(content, spelling, addressed_as)]
         for snapshot in message.message_snapshots[:SNAPSHOTS]:
             if snapshot.content:
-                lines.append(f"[forwarded] {readable(snapshot.content, name_of)}")
+                lines.append(f"[forwarded] {readable(snapshot.content, spelling)}")
         if message.poll is not None:
-            lines.append(poll_line(message.poll, lambda text: readable(text, name_of)))
+            lines.append(poll_line(message.poll, lambda text: readable(text, spelling)))
         return "\n".join(line for line in lines if line)
 
     def _is_persona(self, message: discord.Message) -> bool:
         return is_persona_message(message, self._application_id())
 
     def _written_by_hand(
-        self, message: discord.Message, name_of: NameOf, addressed_as: frozenset[int]
+        self, message: discord.Message, spelling: Spelling, addressed_as: frozenset[int]
     ) -> str:
         """What was written, with signs of no meaning in place of names that Discord shows."""
-        lines = [readable(message.content, name_of, addressed_as, markup=NO_WORD)]
+        lines = [readable(message.content, spelling, addressed_as, markup=NO_WORD)]
         lines += [NO_WORD for kept in message.message_snapshots[:SNAPSHOTS] if kept.content]
         if message.poll is not None:
             lines.append(message.poll.question)
@@ -314,15 +314,15 @@ class Reader:
 
 
 def _with_what_is_attached(
-    words: str, message: discord.Message, name_of: NameOf, files: Mapping[int, str]
+    words: str, message: discord.Message, spelling: Spelling, files: Mapping[int, str]
 ) -> str:
     if is_out_of_character(words):  # an aside stays an aside
         return words
     proxied = reply_embed(message)
     embeds = [one for one in message.embeds if proxied is None or one is not proxied[0]]
-    lines = [words, *_attached(message, embeds, name_of, files)]
+    lines = [words, *_attached(message, embeds, spelling, files)]
     for snapshot in message.message_snapshots[:SNAPSHOTS]:
-        found = list(_attached(snapshot, snapshot.embeds, name_of, files))
+        found = list(_attached(snapshot, snapshot.embeds, spelling, files))
         if found and not snapshot.content:
             lines.append("[forwarded]")
         lines += found
@@ -332,11 +332,11 @@ def _with_what_is_attached(
 def _attached(
     source: discord.Message | discord.MessageSnapshot,
     embeds: Sequence[discord.Embed],
-    name_of: NameOf,
+    spelling: Spelling,
     files: Mapping[int, str],
 ) -> Iterator[str]:
     def words(text: str) -> str:
-        return readable(text, name_of)
+        return readable(text, spelling)
 
     yield from sticker_lines(source.stickers)
     for attachment in source.attachments:

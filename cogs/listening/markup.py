@@ -13,6 +13,8 @@ from typing import TypeAlias
 NameOf: TypeAlias = Callable[[str, int], str | None]
 """The name behind a sigil ("@", "@&", "#") and an id; None when nobody knows it."""
 
+GROWTH_CHARACTERS = 1000  # by which names and times may lengthen all the words of one message
+
 _MARKUP = re.compile(
     r"<(?P<sigil>@!|@&|@|\#)(?P<id>\d{1,20})>"
     r"|<a?:(?P<emoji>\w{1,32}):\d{1,20}>"
@@ -40,8 +42,31 @@ _GOES_ON = re.compile(
 _ENDS_SENTENCE = frozenset(".!?\u2026)")
 
 
+class Spelling:
+    """Puts words in place of the markup of one message, which grows by GROWTH_CHARACTERS at most.
+
+    Behind that, a name is cut to the length of its mention, and a time stays as it was written.
+    """
+
+    def __init__(self, name_of: NameOf) -> None:
+        """The same for all parts of a message, which share the room."""
+        self._name_of = name_of
+        self._room = GROWTH_CHARACTERS
+
+    def word(self, match: re.Match[str]) -> str:
+        """What a person would read there."""
+        word, written = _word(match, self._name_of), match[0]
+        growth = len(word) - len(written)
+        if growth <= 0:
+            return word
+        if growth <= self._room:
+            self._room -= growth
+            return word
+        return f"{word[: len(written) - 1]}…" if match["id"] else written
+
+
 def readable(
-    content: str, name_of: NameOf, own_ids: frozenset[int] = frozenset(), *, markup: str = ""
+    content: str, spelling: Spelling, own_ids: frozenset[int] = frozenset(), *, markup: str = ""
 ) -> str:
     """`content` in plain words; what Discord shows as something else, as `markup` if it is given.
 
@@ -57,7 +82,7 @@ def readable(
     at = start
     for match in found:
         if start <= match.start() and match.end() <= end:
-            pieces += (content[at : match.start()], markup or _word(match, name_of))
+            pieces += (content[at : match.start()], markup or spelling.word(match))
             at = match.end()
     return "".join((*pieces, content[at:end], rest)).strip()
 

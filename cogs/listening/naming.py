@@ -13,7 +13,7 @@ from dataclasses import replace
 import discord
 
 from bot.chat.messages import Speaker
-from cogs.listening.markup import NameOf
+from cogs.listening.markup import Spelling
 from cogs.listening.proxies import is_proxied, proxy_speaker
 from cogs.platform import WRITE_ERRORS, speaker_of
 
@@ -116,7 +116,7 @@ def names_in(
     own_ids: Iterable[int],
     own_name: str,
     unnamed: frozenset[int] = frozenset(),
-) -> NameOf:
+) -> Spelling:
     """What the mentions in a message stand for. The bot's own, and its role's, are `own_name`.
 
     `unnamed` are people who have opted out: they are «someone».
@@ -142,4 +142,4 @@ def names_in(
             return f"@{name}" if name else None
         return users.get(number) or names.by_id(number, guild)
 
-    return name_of
+    return Spelling(name_of)

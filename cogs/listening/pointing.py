@@ -9,7 +9,7 @@ import discord
 
 from cogs.listening.markup import code_spans
 from cogs.listening.proxies import reply_embed
-from cogs.platform import WRITE_ERRORS, Channel
+from cogs.platform import WRITE_ERRORS, Channel, own_permissions
 
 LINKS = 2  # tried of one message, until one can be read
 
@@ -49,7 +49,7 @@ async def linked_message(message: discord.Message) -> discord.Message | None:
         if not isinstance(channel, Channel) or isinstance(channel, discord.PartialMessageable):
             continue
         if channel.id == message.channel.id or (
-            _may_read(channel, guild.me) and _may_read(channel, author or guild.default_role)
+            _bot_may_read(channel) and _may_read(channel, author or guild.default_role)
         ):
             found = await _fetch(channel, message_id)
             if found is not None:
@@ -86,9 +86,15 @@ async def forwarded_message(message: discord.Message) -> discord.Message | None:
     channel = guild.get_channel_or_thread(reference.channel_id)
     if not isinstance(channel, Channel) or isinstance(channel, discord.PartialMessageable):
         return None
-    if not _may_read(channel, guild.me):
+    if not _bot_may_read(channel):
         return None
     return await _fetch(channel, reference.message_id)
+
+
+def _bot_may_read(channel: discord.abc.GuildChannel | discord.Thread) -> bool:
+    """Of private threads, whoever knows one without asking is its member."""
+    held = own_permissions(channel)
+    return held is not None and held.view_channel and held.read_message_history
 
 
 def _may_read(
@@ -99,8 +105,7 @@ def _may_read(
     except discord.ClientException:  # a thread whose channel we do not know
         return False
     if isinstance(channel, discord.Thread) and channel.is_private() and not held.manage_threads:
-        # Only its members may read it: that the bot is one, it knows without asking.
-        return isinstance(who, discord.Member) and who.id == channel.guild.me.id
+        return False  # only its members may, whom nobody has told us
     return held.view_channel and held.read_message_history
 
 

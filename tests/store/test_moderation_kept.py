@@ -42,13 +42,31 @@ async def test_a_guild_has_one_log_channel(database: Database) -> None:
     other = replace(LOG, channel_id="600")
     await logs.put(other)
     assert await logs.find("discord", "1") == other
-    await logs.fail(LOG, "It is gone.")  # of the one before: too late
+    await logs.note_problem(LOG, "It is gone.")  # of the one before: too late
     assert await logs.find("discord", "1") == other
-    await logs.fail(other, "It is gone.")
+    await logs.note_problem(other, "It is gone.")
     assert await logs.find("discord", "1") == replace(other, problem="It is gone.")
     assert await logs.find("discord", "2") is None
     assert await logs.remove("discord", "1") == replace(other, problem="It is gone.")
     assert await logs.remove("discord", "1") is None
+
+
+async def test_lines_that_nobody_was_told_are_counted_for_their_guild(database: Database) -> None:
+    logs = database.log_channels
+    await logs.count_untold("discord", "1", 3)  # there is nobody to tell
+    await logs.put(LOG)
+    await logs.put(replace(LOG, guild_id="2"))
+    assert await logs.with_untold("discord") == []
+    await logs.count_untold("discord", "1", 3)
+    await logs.count_untold("discord", "1", 4)
+    await logs.put(replace(LOG, channel_id="600"))
+    assert await logs.find("discord", "1") == replace(LOG, channel_id="600", untold=7)
+    assert await logs.with_untold("discord") == ["1"]
+    assert await logs.with_untold("elsewhere") == []
+    await logs.count_untold("discord", "1", -5)
+    assert await logs.find("discord", "1") == replace(LOG, channel_id="600", untold=2)
+    await logs.count_untold("discord", "1", -5)
+    assert await logs.with_untold("discord") == []
 
 
 async def test_a_plan_counts_what_would_go(database: Database) -> None:

@@ -19,7 +19,9 @@ class SqlLogChannels(OnTransactions):
     find = reads(log_channels.find)
     put = writes(log_channels.put)
     remove = writes(log_channels.remove)
-    fail = writes(log_channels.fail)
+    note_problem = writes(log_channels.note_problem)
+    count_untold = writes(log_channels.count_untold)
+    with_untold = reads(log_channels.with_untold)
 
 
 class SqlPurges(OnTransactions):

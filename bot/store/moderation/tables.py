@@ -36,6 +36,7 @@ class LogChannelRow(Base):
     set_by: Mapped[str]
     set_at: Mapped[datetime]
     problem: Mapped[str]  # "": it is in use
+    untold: Mapped[int] = mapped_column(server_default="0", default=0)  # lines
 
 
 class PurgeRow(Base):

@@ -7,9 +7,11 @@ from typing import Any, Self
 import discord
 
 from bot.chat.moderation.replay import Likeness, Replay
+from cogs.client import Interaction, bot_of
 from cogs.controls import KeptControl
-from cogs.interactions import Answer, Interaction, acknowledge, bot_of
+from cogs.interactions import acknowledge
 from cogs.platform import NOBODY, escaped
+from cogs.rights.kinds import Answer
 from cogs.rights.rules import turn_here
 
 SHOWN_CHARACTERS = 3_500  # of an embed's 4,096; a longer text comes as a file, too

@@ -3,8 +3,9 @@
 import contextlib
 
 from bot.errors import CaduceusError
+from cogs.client import Interaction
 from cogs.controls import ControlForm, ControlView
-from cogs.interactions import Interaction, line_of, tell
+from cogs.interactions import line_of, tell
 from cogs.platform import WRITE_ERRORS
 
 ASKING_SECONDS = 600.0  # Discord lets the answer be edited for fifteen minutes

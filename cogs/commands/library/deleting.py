@@ -8,10 +8,12 @@ import discord
 
 from bot.chat.persona import Persona
 from bot.chat.personas.guild.kept import GUILD_ID, LORE_ID, KeptLorebook, KeptPersona
+from cogs.client import Interaction, bot_of
 from cogs.commands.library.asking import AskerView
 from cogs.commands.personas.looks import NAME_CHARACTERS, plain
 from cogs.controls import KeptControl, view_of_kept
-from cogs.interactions import Interaction, bot_of, own_server, told
+from cogs.interactions import told
+from cogs.rights.holding import own_server
 
 _Kept = KeptPersona | KeptLorebook
 

@@ -13,9 +13,10 @@ import discord
 from bot.chat.moderation.journal import Event, EventKind
 from bot.chat.personas.documents import FILE_BYTES
 from bot.errors import UserError
+from cogs.client import Interaction, bot_of
 from cogs.commands.library.asking import AskerView, TellingForm
 from cogs.commands.personas.looks import plain
-from cogs.interactions import Interaction, bot_of, told
+from cogs.interactions import told
 from cogs.platform import WRITE_ERRORS
 
 READ_SECONDS = 60.0

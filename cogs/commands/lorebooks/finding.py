@@ -6,8 +6,9 @@ from bot.chat.persona import Persona
 from bot.chat.personas.guild.kept import BookScope, KeptLorebook
 from bot.chat.personas.guild.lore_workshop import Place, place_of
 from bot.errors import LorebookError, NotAllowed, NotFound
+from cogs.client import Interaction, bot_of, channel_of
 from cogs.commands.personas.finding import choices_of, find_persona
-from cogs.interactions import Interaction, bot_of, channel_of, in_time
+from cogs.interactions import in_time
 from cogs.platform import key_of
 
 SCOPES = [

@@ -7,7 +7,7 @@ import discord
 from bot.chat.personas.guild.book_files import BOOK_NAME_CHARACTERS, BookFile, read_book_file
 from bot.chat.personas.guild.kept import KeptLorebook
 from bot.errors import EngineError, LorebookError
-from cogs.client import CaduceusBot
+from cogs.client import CaduceusBot, Interaction, bot_of
 from cogs.commands.library.importing import (
     FileKind,
     ImportView,
@@ -16,7 +16,7 @@ from cogs.commands.library.importing import (
 )
 from cogs.commands.lorebooks.looks import NAME_CHARACTERS, import_preview
 from cogs.commands.personas.looks import plain
-from cogs.interactions import Interaction, bot_of, own_server
+from cogs.rights.holding import own_server
 
 BOOK_FILES = FileKind(LorebookError, "Use a smaller lorebook.")
 

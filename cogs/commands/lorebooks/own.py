@@ -10,9 +10,10 @@ from bot.chat.personas.cards.preview import lore_entries
 from bot.chat.personas.lore.book import Lorebook
 from bot.chat.personas.lore.reading import book_in_card
 from bot.chat.personas.lore.writing import BookFormat, write_lorebook
+from cogs.client import Interaction, bot_of, channel_of
 from cogs.commands.lorebooks.finding import complete_book, persona_here
 from cogs.commands.personas.finding import CHOICES, scope_of
-from cogs.interactions import Interaction, bot_of, channel_of, in_time
+from cogs.interactions import in_time
 from cogs.platform import key_of
 
 CHOICE_CHARACTERS = 100  # of a name that Discord takes

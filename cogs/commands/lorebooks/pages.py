@@ -5,8 +5,9 @@ from typing import Any
 
 import discord
 
+from cogs.client import Interaction
 from cogs.commands.library.asking import AskerView
-from cogs.interactions import Interaction, shown, shown_embeds
+from cogs.interactions import shown, shown_embeds
 
 Render = Callable[[int], discord.Embed]
 

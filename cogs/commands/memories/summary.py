@@ -9,16 +9,11 @@ import discord
 from bot.chat.messages import ChannelKey
 from bot.chat.roleplay.memory.summary import Summary, SummaryDesk
 from bot.errors import CaduceusError, NotAllowed
+from cogs.client import Interaction, bot_of, channel_of
 from cogs.commands.library.asking import AskerView, TellingForm
-from cogs.interactions import (
-    Interaction,
-    bot_of,
-    channel_of,
-    is_moderator,
-    line_of,
-    tell,
-)
+from cogs.interactions import line_of, tell
 from cogs.platform import escaped, key_of
+from cogs.rights.holding import is_moderator
 
 SHOWN_CHARACTERS = 3_800  # of an embed's 4,096
 FORM_CHARACTERS = 4_000  # which a field of a form may have

@@ -9,10 +9,12 @@ from bot.chat.limits.blocking import Block
 from bot.chat.moderation.journal import Event, EventKind
 from bot.chat.text.names import in_its_own_order
 from bot.errors import NotAllowed, NotFound
+from cogs.client import Interaction, bot_of
 from cogs.commands.personas.finding import CHOICES
 from cogs.commands.personas.looks import plain
-from cogs.interactions import Interaction, bot_of, in_time, own_server
+from cogs.interactions import in_time
 from cogs.platform import PLATFORM
+from cogs.rights.holding import own_server
 
 NAME_CHARACTERS = 100
 CHOICE_CHARACTERS = 100  # Discord's most

@@ -6,10 +6,12 @@ import discord
 
 from bot.chat.moderation.log_channels import LogChannel
 from bot.errors import NotAllowed
+from cogs.client import CaduceusBot, Interaction, bot_of
 from cogs.commands.library.asking import AskerView
-from cogs.commands.moderating.log_writer import find_channel, send_in
-from cogs.interactions import Interaction, bot_of, own_server, told
+from cogs.commands.moderating.log_writer import LogWriter, find_channel, send_in
+from cogs.interactions import told
 from cogs.platform import PLATFORM, WRITE_ERRORS, may_send_in
+from cogs.rights.holding import own_server
 
 HEARS = (
     "changed settings, purges, blocks, word lists, refused imports, replies that fail or that "
@@ -46,6 +48,7 @@ async def set_log(interaction: Interaction, given: GivenChannel) -> None:
         discord.utils.utcnow(),
     )
     await bot.moderation.log_channels.put(log)
+    _tell_writer(bot, guild_id)
     said = f"<#{given.id}> is the log channel now. It hears of {HEARS}."
     await interaction.followup.send(said, ephemeral=True)
 
@@ -64,7 +67,8 @@ async def show_log(interaction: Interaction) -> None:
     said = f"<#{log.channel_id}> is the log channel{by} {when}."
     if log.problem:
         said += (
-            f"\n⚠️ Nothing is written there any more: {log.problem} Set it again, or another one."
+            f"\n⚠️ Nothing is written there any more: {log.problem} Set it again, or another one. "
+            "What has happened since is told then."
         )
     view = LogView(interaction)
     await interaction.followup.send(said, view=view, ephemeral=True)
@@ -82,6 +86,14 @@ class LogView(AskerView):
             self.stop()
             logs = bot_of(interaction).moderation.log_channels
             log = await logs.remove(PLATFORM, guild_id)
+            _tell_writer(bot_of(interaction), guild_id)
             which = "" if log is None else f" It was <#{log.channel_id}>."
             said = f"There is no log channel any more.{which}"
             await interaction.edit_original_response(content=said, view=None)
+
+
+def _tell_writer(bot: CaduceusBot, guild_id: str) -> None:
+    """What waits for a guild's log channel goes to the new one, or to nobody."""
+    writer = bot.get_cog(LogWriter.__name__)
+    if isinstance(writer, LogWriter):
+        writer.channel_changed(guild_id)

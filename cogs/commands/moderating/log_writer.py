@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from enum import Enum, auto
 from functools import partial
 
 import discord
@@ -14,6 +12,7 @@ from bot.chat.moderation.journal import Event
 from bot.chat.moderation.log_channels import LogChannel
 from bot.errors import CaduceusError
 from cogs.client import CaduceusBot
+from cogs.commands.moderating.waiting_lines import Batch, WaitingLines
 from cogs.commands.personas.looks import plain
 from cogs.platform import (
     NOBODY,
@@ -26,123 +25,196 @@ from cogs.platform import (
 )
 from cogs.showing.request_budget import Urgency
 
-MESSAGE_CHARACTERS = 2000
 TEXT_CHARACTERS = 300  # of one event
 GATHERED_SECONDS = 1.5  # before a message, so that what happens together is told together
 APART_SECONDS = 5.0  # messages in one log channel
-MOST_LINES = 100  # that wait in a guild; of more, only their number is told
 LAST_SECONDS = 5.0  # for what still waits when the bot goes
 PAUSES = (2.0, 5.0, 15.0)  # after failed writes
+LATER_SECONDS, MOST_LATER_SECONDS = 60.0, 3600.0  # then it is tried again, less and less often
 GONE = "It is gone, or hidden from me."
 FORBIDDEN = "I may not write there."
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class _Lines:
-    """What is to be told in a guild."""
+class _Outcome(Enum):
+    """What became of a try to write."""
 
-    waiting: deque[str] = field(default_factory=deque[str])
-    untold: int = 0  # more than there is room for
-    is_pressing: asyncio.Event = field(default_factory=asyncio.Event)
+    SENT = auto()
+    DONE = auto()  # there is nothing to tell, or nobody
+    OFF = auto()  # nothing may be written there
+    FAILED = auto()  # this time
 
 
 class LogWriter(commands.Cog):
-    """Listens to the journal. Where nobody has set a log channel, nothing is written."""
+    """Listens to the journal. Where nobody has set a log channel, nothing is written.
+
+    A line leaves only once it is sent. What cannot be sent now is kept up to a bound, counted
+    beyond it, and tried again later; what still waits when the bot goes is counted in the store.
+    """
 
     def __init__(self, bot: CaduceusBot) -> None:
         self._bot = bot
         self._logs = bot.moderation.log_channels
-        self._lines: dict[str, _Lines] = {}
+        self._lines: dict[str, WaitingLines] = {}
         self._writers: dict[str, asyncio.Task[None]] = {}
-        self._is_closing = False
+        self._hurries: dict[str, asyncio.Event] = {}  # by which a writer's pause ends
+        self._is_closing = False  # no pauses any more
+        self._is_closed = False
         bot.moderation.journal.on_event(self._noted)
 
+    @commands.Cog.listener()
+    async def on_ready(self) -> None:
+        """Tell how many lines a restart came before."""
+        try:
+            for guild_id in await self._logs.with_untold(PLATFORM):
+                self._see_to(guild_id)
+        except CaduceusError as error:
+            _log.warning("What moderators were not told of before is told later: %s", error)
+
     async def cog_unload(self) -> None:
-        """Write what still waits, without its pauses."""
+        """Write what still waits, without its pauses, and count the rest."""
         self._is_closing = True
-        for lines in self._lines.values():
-            lines.is_pressing.set()
+        for hurry in self._hurries.values():
+            hurry.set()
         writers = set(self._writers.values())
-        if not writers:
+        if writers:
+            _, late = await asyncio.wait(writers, timeout=LAST_SECONDS)
+            for writer in late:
+                writer.cancel()
+            if late:
+                await asyncio.wait(late)
+        self._is_closed = True
+        waiting, self._lines = self._lines, {}
+        for guild_id, lines in waiting.items():
+            if lines.number:
+                await self._count(guild_id, lines.number)
+
+    def channel_changed(self, guild_id: str) -> None:
+        """What waits in a guild goes to its log channel of now, or to nobody."""
+        self._see_to(guild_id)
+        if hurry := self._hurries.get(guild_id):
+            hurry.set()
+
+    def _see_to(self, guild_id: str) -> None:
+        """Have what waits in a guild written."""
+        if guild_id in self._writers or self._is_closing:
             return
-        _, late = await asyncio.wait(writers, timeout=LAST_SECONDS)
-        for writer in late:
-            writer.cancel()
-        if late:
-            await asyncio.wait(late)
+        hurry = self._hurries[guild_id] = asyncio.Event()
+        writer = asyncio.create_task(self._write(guild_id, hurry), name=f"log of {guild_id}")
+        self._writers[guild_id] = writer
+        writer.add_done_callback(partial(_ended, guild_id))
 
     async def _noted(self, guild_id: str, event: Event) -> None:
-        if self._is_closing:
+        if self._is_closed:
+            await self._count(guild_id, 1)
             return
-        lines = self._lines.setdefault(guild_id, _Lines())
-        if len(lines.waiting) >= MOST_LINES:
-            lines.untold += 1
-        else:
-            lines.waiting.append(line_of(event))
-        if guild_id not in self._writers:
-            writer = asyncio.create_task(self._write(guild_id, lines), name=f"log of {guild_id}")
-            self._writers[guild_id] = writer
-            writer.add_done_callback(lambda done: self._ended(guild_id, done))
+        self._lines.setdefault(guild_id, WaitingLines()).add(line_of(event))
+        self._see_to(guild_id)
 
-    def _ended(self, guild_id: str, writer: asyncio.Task[None]) -> None:
-        del self._writers[guild_id]
-        self._lines.pop(guild_id, None)
-        if not writer.cancelled() and (fault := writer.exception()) is not None:
-            _log.error("The log of guild %s broke down", guild_id, exc_info=fault)
+    async def _count(self, guild_id: str, lines: int) -> None:
+        """Keep a number of lines for the next start, or take it away (below 0)."""
+        try:
+            await self._logs.count_untold(PLATFORM, guild_id, lines)
+        except CaduceusError as error:
+            _log.error("%d lines of the log of guild %s are miscounted: %s", lines, guild_id, error)
 
-    async def _write(self, guild_id: str, lines: _Lines) -> None:
-        pause = GATHERED_SECONDS
-        while lines.waiting or lines.untold:
-            await _wait(lines.is_pressing, pause)
-            try:
-                log = await self._logs.find(PLATFORM, guild_id)
-            except CaduceusError as error:
-                _log.warning("The log of guild %s is not written: %s", guild_id, error)
-                log = None
-            if log is None or log.problem:
-                lines.waiting.clear()
-                lines.untold = 0
-                return
-            await self._send(log, _message(lines))
-            pause = APART_SECONDS
+    async def _write(self, guild_id: str, hurry: asyncio.Event) -> None:
+        """Write until nothing waits, or nothing may be written."""
+        lines = self._lines.setdefault(guild_id, WaitingLines())
+        pause, later = GATHERED_SECONDS, LATER_SECONDS
+        try:
+            while True:
+                await _wait(hurry, 0.0 if self._is_closing else pause)
+                hurry.clear()
+                outcome = await self._write_some(guild_id, lines)
+                if outcome is _Outcome.SENT:
+                    pause, later = APART_SECONDS, LATER_SECONDS
+                elif outcome is _Outcome.FAILED and not self._is_closing:
+                    pause, later = later, min(2 * later, MOST_LATER_SECONDS)
+                else:
+                    return
+        finally:  # at once: what is noted from now on has another writer
+            del self._writers[guild_id], self._hurries[guild_id]
+            if not lines.number:
+                self._lines.pop(guild_id, None)
 
-    async def _send(self, log: LogChannel, text: str) -> None:
+    async def _write_some(self, guild_id: str, lines: WaitingLines) -> _Outcome:
+        try:
+            log = await self._logs.find(PLATFORM, guild_id)
+        except CaduceusError as error:
+            _log.warning("The log of guild %s is written later: %s", guild_id, error)
+            return _Outcome.FAILED
+        if log is None:
+            lines.clear()
+            return _Outcome.DONE
+        batch = lines.batch(log.untold)
+        if not batch.text:
+            return _Outcome.DONE
+        if log.problem and not self._may_write_again(log):
+            return _Outcome.OFF
+        return await self._send(log, lines, batch)
+
+    def _may_write_again(self, log: LogChannel) -> bool:
+        """Whether what kept the bot from writing there is over, as far as it knows unasked."""
+        guild = self._bot.get_guild(int(log.guild_id))
+        channel = guild.get_channel_or_thread(int(log.channel_id)) if guild is not None else None
+        return isinstance(channel, Channel) and may_send_in(channel)
+
+    async def _send(self, log: LogChannel, lines: WaitingLines, batch: Batch) -> _Outcome:
         guild = self._bot.get_guild(int(log.guild_id))
         if guild is None or guild.unavailable:
-            _log.warning("The log of guild %s is not written: it is not there now", log.guild_id)
-            return
+            _log.warning("The log of guild %s is written later: it is not there now", log.guild_id)
+            return _Outcome.FAILED
         try:
             channel = await find_channel(guild, int(log.channel_id))
             if channel is None:
-                await self._fail(log, GONE)
-            elif not may_send_in(channel):
-                await self._fail(log, FORBIDDEN)
-            else:
-                with self._bot.budget.at(Urgency.LATER):
-                    await persistently(partial(send_in, channel, text), PAUSES)
+                return await self._fail(log, GONE)
+            if not may_send_in(channel):
+                return await self._fail(log, FORBIDDEN)
+            with self._bot.budget.at(Urgency.LATER):
+                pauses = () if self._is_closing else PAUSES
+                await persistently(partial(send_in, channel, batch.text), pauses)
+        except (discord.Forbidden, discord.NotFound) as error:
+            is_lost = isinstance(error, discord.NotFound)
+            return await self._fail(log, GONE if is_lost else FORBIDDEN)
         except WRITE_ERRORS as error:
-            if is_passing(error) or not isinstance(error, discord.Forbidden | discord.NotFound):
-                _log.warning("The log of guild %s is not written: %s", log.guild_id, error)
-            else:
-                lost = isinstance(error, discord.NotFound)
-                await self._fail(log, GONE if lost else FORBIDDEN)
+            if is_passing(error) or not batch.is_lines:
+                _log.warning("The log of guild %s is written later: %s", log.guild_id, error)
+                return _Outcome.FAILED
+            _log.warning("Lines of the log of guild %s are refused: %s", log.guild_id, error)
+            lines.refused(batch)
+            return _Outcome.SENT
+        lines.told(batch)
+        if log.untold:
+            await self._count(log.guild_id, -log.untold)
+        if log.problem:
+            await self._note(log, "")
+        return _Outcome.SENT
 
-    async def _fail(self, log: LogChannel, problem: str) -> None:
+    async def _fail(self, log: LogChannel, problem: str) -> _Outcome:
         """Write there no more; `/moderation log` says so."""
         channel = f"the log channel {log.channel_id} of guild {log.guild_id}"
         _log.warning("Nothing is written to %s any more: %s", channel, problem)
+        await self._note(log, problem)
+        return _Outcome.OFF
+
+    async def _note(self, log: LogChannel, problem: str) -> None:
         try:
-            await self._logs.fail(log, problem)
+            await self._logs.note_problem(log, problem)
         except CaduceusError as error:
-            _log.error("That cannot be kept in mind: %s", error)
+            _log.error("What becomes of a log channel cannot be kept in mind: %s", error)
 
 
-async def _wait(pressing: asyncio.Event, seconds: float) -> None:
+def _ended(guild_id: str, writer: asyncio.Task[None]) -> None:
+    if not writer.cancelled() and (fault := writer.exception()) is not None:
+        _log.error("The log of guild %s broke down", guild_id, exc_info=fault)
+
+
+async def _wait(hurry: asyncio.Event, seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
-            await pressing.wait()
+            await hurry.wait()
     except TimeoutError:
         return
 
@@ -179,37 +251,3 @@ def line_of(event: Event) -> str:
 
 def _person(speaker_id: str) -> str:
     return f"<@{speaker_id}>" if speaker_id.isdecimal() else plain(speaker_id, 100)
-
-
-def _message(lines: _Lines) -> str:
-    """As many of the lines as one message has room for, each once."""
-    said: list[str] = []
-    length = 0
-    while lines.waiting:
-        line, times = lines.waiting[0], _repeated(lines.waiting)
-        if times > 1:
-            line = f"{line} ({times} times)"
-        if length + len(line) + 1 > MESSAGE_CHARACTERS - len(_more(lines.untold)) - 1:
-            break
-        for _ in range(times):
-            lines.waiting.popleft()
-        said.append(line)
-        length += len(line) + 1
-    if not lines.waiting and lines.untold:
-        said.append(_more(lines.untold))
-        lines.untold = 0
-    return "\n".join(said)
-
-
-def _repeated(waiting: Sequence[str]) -> int:
-    """How often the first line stands there in a row."""
-    times = 0
-    for line in waiting:
-        if line != waiting[0]:
-            break
-        times += 1
-    return times
-
-
-def _more(untold: int) -> str:
-    return f"… and {untold} more." if untold else ""

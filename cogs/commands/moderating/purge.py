@@ -11,10 +11,10 @@ from bot.chat.moderation.moments import moment_of
 from bot.chat.moderation.purges import PurgePlan, PurgeWish
 from bot.chat.moderation.purging import counted
 from bot.errors import CaduceusError, NotFound, UserError
-from cogs.client import CaduceusBot
+from cogs.client import CaduceusBot, Interaction, bot_of, channel_of
 from cogs.commands.library.asking import AskerView
 from cogs.commands.moderating.sweeping import Sweeper, Swept, may_delete_all
-from cogs.interactions import Interaction, bot_of, channel_of, told
+from cogs.interactions import told
 from cogs.platform import NOBODY, WRITE_ERRORS, Channel, key_of
 
 PEOPLE_SHOWN = 8

@@ -14,7 +14,15 @@ from bot.chat.moderation.purges import Purge, PurgedMessage
 from bot.chat.moderation.purging import Purger
 from bot.errors import CaduceusError
 from cogs.client import CaduceusBot
-from cogs.platform import PLATFORM, WRITE_ERRORS, Channel, is_gone, is_passing, persistently
+from cogs.platform import (
+    PLATFORM,
+    WRITE_ERRORS,
+    Channel,
+    is_gone,
+    is_passing,
+    own_permissions,
+    persistently,
+)
 from cogs.showing.request_budget import Urgency
 
 BULK_MESSAGES = 100  # Discord's most
@@ -52,15 +60,8 @@ class Swept:
 
 def may_delete_all(bot: CaduceusBot, channel: Channel | None) -> bool:
     """Whether the bot may delete other people's messages there, as far as Discord has told us."""
-    guild = getattr(channel, "guild", None)
-    if channel is None or not isinstance(guild, discord.Guild):
-        return False
-    if isinstance(channel, discord.PartialMessageable):
-        return False
-    try:
-        return channel.permissions_for(guild.me).manage_messages
-    except discord.ClientException:  # a thread whose channel we do not know
-        return False
+    held = own_permissions(channel) if channel is not None else None
+    return held is not None and held.manage_messages
 
 
 class Sweeper:

@@ -10,10 +10,12 @@ from bot.chat.limits.words.word import MOST_WORDS, Guild, GuildWord, Side
 from bot.chat.moderation.word_list import told
 from bot.chat.text.forbidden.redaction import Then
 from bot.errors import NotFound
+from cogs.client import Interaction, bot_of
 from cogs.commands.personas.finding import CHOICES
 from cogs.commands.personas.looks import plain
-from cogs.interactions import CONTENT_CHARACTERS, Interaction, bot_of, in_time, own_server
+from cogs.interactions import CONTENT_CHARACTERS, in_time
 from cogs.platform import NOBODY, PLATFORM
+from cogs.rights.holding import own_server
 
 SHOWN_CHARACTERS = 300  # of an entry
 CHOICE_CHARACTERS = 100  # Discord's most

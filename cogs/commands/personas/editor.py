@@ -7,6 +7,7 @@ import discord
 
 from bot.chat.persona import Persona
 from bot.errors import CaduceusError, NotAllowed, PersonaError
+from cogs.client import Interaction, bot_of
 from cogs.commands.library.asking import AskerView, TellingForm
 from cogs.commands.personas.costs import costs_of
 from cogs.commands.personas.fields import (
@@ -21,7 +22,7 @@ from cogs.commands.personas.fields import (
 from cogs.commands.personas.looks import PICTURE, describe, picture_file
 from cogs.commands.personas.parts import INPUTS, joined, parts_of, units_of
 from cogs.commands.personas.picture import PictureForm, set_picture
-from cogs.interactions import Interaction, bot_of, line_of, tell, told
+from cogs.interactions import line_of, tell, told
 
 GREETINGS_SHOWN = 24  # of 25 options; the last adds one
 KEPT = "What you typed stands in the form when you open it again."

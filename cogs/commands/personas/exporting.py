@@ -9,8 +9,8 @@ import discord
 from bot.chat.persona import Persona
 from bot.chat.personas.cards.writing import Format, write_card
 from bot.errors import PersonaError
+from cogs.client import Interaction, bot_of
 from cogs.commands.personas.looks import NAME_CHARACTERS, plain
-from cogs.interactions import Interaction, bot_of
 
 
 async def send_export(interaction: Interaction, persona: Persona, format: Format) -> None:

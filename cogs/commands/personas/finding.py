@@ -8,7 +8,8 @@ from bot.chat.messages import Scope
 from bot.chat.persona import Persona
 from bot.chat.personas.homes import PersonaEntry
 from bot.errors import NotFound
-from cogs.interactions import Interaction, bot_of, channel_of, in_time
+from cogs.client import Interaction, bot_of, channel_of
+from cogs.interactions import in_time
 from cogs.platform import key_of
 
 CHOICES = 25  # Discord shows no more

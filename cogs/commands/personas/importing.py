@@ -9,6 +9,7 @@ from bot.chat.personas.cards.card import Card
 from bot.chat.personas.cards.preview import picture_fault
 from bot.chat.personas.cards.reading import read_card
 from bot.errors import PersonaError
+from cogs.client import Interaction, bot_of
 from cogs.commands.library.importing import (
     FileKind,
     ImportView,
@@ -17,7 +18,7 @@ from cogs.commands.library.importing import (
 )
 from cogs.commands.personas.costs import costs_of
 from cogs.commands.personas.looks import large_picture, picture_file, plain, preview
-from cogs.interactions import Interaction, bot_of, own_server
+from cogs.rights.holding import own_server
 
 CARD_FILES = FileKind(PersonaError, "Take a smaller picture.")
 

@@ -6,12 +6,13 @@ from typing import Any, Self
 import discord
 
 from bot.chat.personas.homes import PersonaEntry
-from cogs.client import CaduceusBot
+from cogs.client import CaduceusBot, Interaction, bot_of, channel_of
 from cogs.commands.personas.finding import scope_of
 from cogs.commands.personas.looks import picture_file, plain
 from cogs.controls import KeptControl, view_of_kept
-from cogs.interactions import Interaction, bot_of, channel_of, is_moderator, shown_embeds
+from cogs.interactions import shown_embeds
 from cogs.platform import key_of
+from cogs.rights.holding import is_moderator
 
 A_PAGE = 8  # personas; Discord takes ten embeds
 PROBLEMS = 10

@@ -6,9 +6,10 @@ import discord
 
 from bot.chat.persona import Persona
 from bot.errors import CaduceusError, PersonaError
+from cogs.client import Interaction, bot_of
 from cogs.commands.library.asking import TellingForm
 from cogs.commands.library.importing import FileKind
-from cogs.interactions import Interaction, bot_of, line_of, told
+from cogs.interactions import line_of, told
 
 PICTURE_FILES = FileKind(PersonaError, "Take a smaller picture.")
 KINDS = "PNG, JPEG, WebP or GIF"

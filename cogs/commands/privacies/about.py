@@ -5,8 +5,7 @@ from datetime import datetime
 import discord
 
 from bot.chat.privacy.handling import Place, paragraphs
-from cogs.client import CaduceusBot
-from cogs.interactions import Interaction, bot_of, channel_of
+from cogs.client import CaduceusBot, Interaction, bot_of, channel_of
 from cogs.platform import PLATFORM, WRITE_ERRORS, key_of
 
 OWNERS_NAMED = 3

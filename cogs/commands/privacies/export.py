@@ -12,7 +12,7 @@ import discord
 
 from bot.chat.privacy.handing_out import write_everything
 from bot.errors import NotAllowed
-from cogs.interactions import Interaction, bot_of
+from cogs.client import Interaction, bot_of
 from cogs.platform import OWN_DATA, PLATFORM
 
 AGAIN_AFTER = timedelta(minutes=10)

@@ -8,8 +8,9 @@ import discord
 
 from bot.chat.privacy.people import Person, Preview
 from bot.errors import CaduceusError
+from cogs.client import Interaction, bot_of
 from cogs.commands.library.asking import AskerView
-from cogs.interactions import Interaction, bot_of, line_of, tell
+from cogs.interactions import line_of, tell
 from cogs.platform import NOBODY, PLATFORM, WRITE_ERRORS
 from cogs.rights.holding import require_forgetter
 
@@ -26,7 +27,8 @@ repeats your words or names you goes, too. I delete these messages in Discord.
 scenes. Summaries made from any of it are written anew from what is left.
 • Your id wherever it says who did something: settings, personas, lorebooks.
 **What stays:** your own messages in Discord, which I leave to you; what others wrote, even about \
-you; personas and lorebooks that you made for a server, without your name. If you have opted out \
+you; the threads of scenes with my lines of what you set there; \
+personas and lorebooks that you made for a server, without your name. If you have opted out \
 or are blocked somewhere, that stays so: I could not keep to it without your id.
 Afterwards I hear you as I hear anybody. `/privacy optout` keeps you out."""
 MEMBERS = """\
@@ -39,7 +41,8 @@ that repeats their words or names them goes, too. I delete these messages in Dis
 scenes. Summaries made from any of it are written anew from what is left.
 • Their id wherever it says who did something here: settings, personas, lorebooks.
 **What stays:** their own messages in Discord, which `/moderation purge` can take away; what \
-others wrote, even about them; personas and lorebooks that they made, without their name; that \
+others wrote, even about them; the threads of scenes with my lines of what they set there; \
+personas and lorebooks that they made, without their name; that \
 they are blocked, if they are.
 Afterwards I hear them as I hear anybody."""
 DONE = (

@@ -9,8 +9,9 @@ from bot.chat.personas.homes import persona_key
 from bot.chat.roleplay.scenes.scene import MOST_PERSONAS, Scene
 from bot.chat.talk.directing import Director
 from bot.errors import NotFound
+from cogs.client import Interaction, bot_of, channel_of
 from cogs.commands.personas.finding import choices_of, complete_persona, find_persona
-from cogs.interactions import Interaction, bot_of, channel_of, in_time
+from cogs.interactions import in_time
 from cogs.platform import key_of
 
 

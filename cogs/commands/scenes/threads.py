@@ -6,8 +6,9 @@ from contextlib import suppress
 import discord
 
 from bot.errors import NotAllowed
-from cogs.interactions import Interaction, bot_of, channel_of, is_moderator
+from cogs.client import Interaction, bot_of, channel_of
 from cogs.platform import WRITE_ERRORS
+from cogs.rights.holding import is_moderator
 
 NAME_CHARACTERS = 100  # of a thread: Discord's limit
 NEEDED = "For a thread I need the permissions Create Public Threads and Send Messages in Threads."

@@ -10,6 +10,7 @@ from bot.chat.definitions import DEFINITIONS, THEMES
 from bot.chat.messages import JsonValue, Scope, SettingChange
 from bot.chat.settings import SettingOrigin
 from bot.errors import NotAllowed
+from cogs.client import Interaction, bot_of, channel_of
 from cogs.commands.setting_panel.looks import (
     SHORTER_CHARACTERS,
     block,
@@ -23,7 +24,6 @@ from cogs.commands.setting_panel.looks import (
 )
 from cogs.commands.setting_panel.place import Place, require_setter, slug_of
 from cogs.controls import view_of_kept
-from cogs.interactions import Interaction, bot_of, channel_of
 from cogs.platform import escaped, key_of
 
 OPTIONS = 25

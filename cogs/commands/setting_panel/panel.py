@@ -8,6 +8,7 @@ import discord
 from bot.chat.messages import SettingChange
 from bot.chat.setting_definition import InDirect
 from bot.errors import ChannelSettingError, NotAllowed, NotFound, SettingChanged
+from cogs.client import Interaction, bot_of, channel_of
 from cogs.commands.setting_panel.drawing import (
     WANTED,
     Drawing,
@@ -34,7 +35,7 @@ from cogs.commands.setting_panel.place import (
     require_setter,
 )
 from cogs.controls import KeptControl, require_control
-from cogs.interactions import Interaction, bot_of, channel_of, tell, told
+from cogs.interactions import tell, told
 from cogs.platform import NOBODY, escaped, key_of
 
 SAID_CHARACTERS = 600  # of a value, in a line
@@ -133,10 +134,9 @@ async def change(interaction: Interaction, place: Place, text: str | None) -> No
         await _say_who_was_faster(interaction, place, text)
     except ChannelSettingError as error:
         typed = f"\nYou typed:\n{block(cut(text, 1500))}" if text and len(text) > 40 else ""
-        await tell(interaction, f"{error}{typed}")
-    except NotAllowed:
-        await show(interaction, place)
-        raise
+        await _refuse(interaction, place, f"{error}{typed}")
+    except NotAllowed as error:
+        await _refuse(interaction, place, str(error))
     else:
         _, new = await values_of_change(cascade, channel, made)
         new = escaped(cut(new, SAID_CHARACTERS))
@@ -164,13 +164,20 @@ async def submitted(interaction: Interaction) -> None:
         await change(interaction, place, typed_in(data))
 
 
+async def _refuse(interaction: Interaction, place: Place, said: str) -> None:
+    """Say why nothing was changed, and only then draw what there is: that may fail, or hide it."""
+    await tell(interaction, said)
+    await show(interaction, place)
+
+
 async def _say_who_was_faster(interaction: Interaction, place: Place, wanted: str | None) -> None:
     definition = place.definition
     channel = key_of(channel_of(interaction))
     cascade = bot_of(interaction).conversations.settings
     newest = await cascade.newest(channel, place.scope, definition.key)
     if newest is None:
-        await show(interaction, place, f"`{definition.key}` has changed since you looked.")
+        said = f"`{definition.key}` has changed since you looked, so nothing was set."
+        await _refuse(interaction, place, said)
         return
     old, new = [
         escaped(cut(value, SAID_CHARACTERS))
@@ -180,6 +187,7 @@ async def _say_who_was_faster(interaction: Interaction, place: Place, wanted: st
     if _is_done(newest, definition.parse(wanted) if wanted is not None else None):
         await show(interaction, place, f"It is as you wanted already. {line}")
         return
+    await tell(interaction, f"Somebody has changed `{definition.key}`, so nothing was set.")
     said = f"**It has changed since you looked, so nothing was set.**\n{line}"
     await show(interaction, place, said, Overtaken(wanted))
 

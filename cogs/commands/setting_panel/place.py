@@ -8,7 +8,7 @@ from bot.chat.limits.ages import require_may_speak
 from bot.chat.messages import Scope
 from bot.chat.setting_definition import Setter, SettingDefinition
 from bot.errors import NotFound
-from cogs.interactions import Interaction, bot_of, channel_of
+from cogs.client import Interaction, bot_of, channel_of
 from cogs.platform import key_of
 from cogs.rights.holding import holds_server, is_owner
 

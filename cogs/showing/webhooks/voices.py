@@ -16,7 +16,7 @@ from bot.chat.talk.conversations import Conversations
 from bot.chat.text.names import NOBODY
 from bot.chat.text.split import FIRST_CHARACTERS, MESSAGE_CHARACTERS
 from bot.errors import CaduceusError
-from cogs.platform import NOTICE_MARKS, WRITE_ERRORS, Channel, escaped
+from cogs.platform import NOTICE_MARKS, WRITE_ERRORS, Channel, escaped, own_permissions
 from cogs.showing.request_budget import RequestBudget
 from cogs.showing.voice import BotVoice, ViewOf, Voice
 from cogs.showing.webhooks.avatars import Avatars
@@ -264,5 +264,7 @@ def place_of(channel: Channel) -> Place:
         return Place(channel, None)
     if home is None:  # unknown here: Discord will say
         return place
-    held = home.permissions_for(home.guild.me)
+    held = own_permissions(home)
+    if held is None:
+        return place
     return replace(place, may_manage_webhooks=held.manage_webhooks)

@@ -90,15 +90,19 @@ async def test_a_scene_from_its_start_to_its_end(tmp_path: Path) -> None:
 
         forked = await world.bob.context_menu(thread, "Fork from here", greeting)
         assert "after 1 turn." in answer(forked)
-        fork = thread_of(world, "The light (fork)")
+        fork = thread_of(world, f"Fork of {world.channel.name}")
         listed = await world.bob.slash(fork, "roleplay cast", action="list")
         assert "**Kael**" in answer(listed)
         await world.bob.slash(fork, "roleplay end")  # it is his
 
         ended = await world.alice.slash(thread, "roleplay end")
         assert not ended.ephemeral
+        assert "**The light** ends after" in answer(ended)
         assert ended.response is not None
-        markdown, document = [await file.read() for file in ended.response.attachments]
+        assert not ended.response.attachments
+        private = ended.followups[-1]
+        assert private.flags.ephemeral
+        markdown, document = [await file.read() for file in private.attachments]
         assert "**Kael:** Ada, is the lamp lit?" in markdown.decode()
         assert json.loads(document)["cast"] == [{"id": "file:ada", "name": "Ada"}]
         assert world.requests("PATCH", f"/channels/{thread.id}")[-1].json == {"archived": True}
@@ -171,6 +175,8 @@ async def test_a_scene_in_a_direct_message(tmp_path: Path) -> None:
         await fork_in_private(world, question)
         notice = world.messages(alice.dm_channel)[-1]
         assert "after 1 turn:" in notice.content
+        assert question.jump_url in notice.content
+        assert "Anybody" not in notice.content
         assert [turn.text for turn in await history.export(key)] == ["Anybody?"]
         await alice.click(notice, label="Undo")
         assert len(await history.export(key)) == 3
@@ -187,11 +193,30 @@ async def test_a_fork_goes_on_by_itself_in_a_thread(tmp_path: Path) -> None:
         result = await world.bob.context_menu(world.channel, "Fork from here", reply)
         assert result.ephemeral
         assert "after 2 turns" in answer(result)
-        thread = thread_of(world, "Fork: Second.")
+        thread = thread_of(world, f"Fork of {world.channel.name}")
         assert [turn.text for turn in await world.turns(thread)] == ["one", "Second."]
-        shown = world.messages(thread)[-1]
+        opening, shown = world.messages(thread)
+        assert opening.content.startswith(f"Forked from {reply.jump_url}:")
         assert shown.content == "Second."
         assert "2/2 ▶" in labels(shown)
         await world.bob.send(thread, f"{world.me} and then?")
         assert "Third." not in world.engine.requests[-1].prompt
         assert [turn.text for turn in await world.turns()][-2:] == ["two", "Third."]
+
+
+async def test_a_fork_repeats_nobodys_words(tmp_path: Path) -> None:
+    async with talking(tmp_path, ["First.", "Second."]) as world:
+        question = await world.ask("a secret")
+        stored = world.env.backend.create_thread(world.channel.id, "Alice's secret", world.alice.id)
+        thread = simcord.ChannelHandle(world.env, world.guild, stored)
+        await world.env.settle()
+        await world.bob.context_menu(world.channel, "Fork from here", question)
+        in_thread = await world.alice.send(thread, f"{world.me} another secret")
+        await world.bob.context_menu(thread, "Fork from here", in_thread)
+        forks = [each for each in world.channel.threads if each.id != thread.id]
+        assert [each.name for each in forks] == [f"Fork of {world.channel.name}"] * 2
+        for fork, source in zip(forks, (question, in_thread), strict=True):
+            [opening] = world.said(fork)
+            assert opening == (
+                f"Forked from {source.jump_url}: what was said up to there is known here."
+            )

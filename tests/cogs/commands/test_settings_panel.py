@@ -201,6 +201,36 @@ def forbid(world: World, member: simcord.MemberActor, what: discord.Permissions)
     world.env.backend.set_overwrite(world.channel.id, overwrite)
 
 
+@pytest.mark.parametrize("reason", ["not valid", "needs the permission", "has changed"])
+async def test_a_refused_change_is_told_before_the_panel_is_drawn_anew(
+    tmp_path: Path, reason: str
+) -> None:
+    async with talking(tmp_path) as world:
+        panel = await Panel.open(world, world.keeper, "top_k")
+        form = await panel.open_form()
+        if reason == "needs the permission":
+            forbid(world, world.keeper, discord.Permissions(manage_channels=True))
+        if reason == "has changed":
+            await world.put(top_k=7)
+        before = len(world.env.http_requests)
+        value = "many" if reason == "not valid" else "5"
+        panel.result = await world.keeper.submit_modal(form, {"value": value})
+        assert reason in panel.told
+        newest = [entry.method for entry in world.env.http_requests[before:]]
+        assert [one for one in newest if one != "GET"][-2:] == ["POST", "PATCH"]
+
+
+async def test_a_refused_change_is_told_also_where_the_panel_cannot_be_drawn(
+    tmp_path: Path,
+) -> None:
+    async with talking(tmp_path) as world:
+        panel = await Panel.open(world, world.keeper, "trigger")
+        forbid(world, world.keeper, discord.Permissions(manage_channels=True))
+        world.env.inject_error("PATCH", "/webhooks/*", status=400, code=50035)
+        await panel.choose("take", "off")
+        assert "needs the permission" in panel.told
+
+
 async def test_nobody_elses_panel_can_be_used(tmp_path: Path) -> None:
     """An ephemeral message is its person's alone; its controls say so, too."""
     async with talking(tmp_path) as world:

@@ -7,6 +7,8 @@ import pytest
 from simcord.backend.ops import messages as stored_messages
 from worlds import World, talking
 
+from cogs.listening.markup import GROWTH_CHARACTERS
+
 LONGEST = 4_000  # of whoever pays Discord for it
 REQUESTS = 8  # for an answer, whatever the question holds
 SECONDS = 5.0  # far more than it takes
@@ -47,7 +49,7 @@ async def test_the_longest_messages_are_read_at_once_and_answered(tmp_path: Path
             assert len(world.env.http_requests) - before <= REQUESTS, piece
             assert world.said() == ["Well said."] * number
         for turn in await world.turns():
-            assert len(turn.text) <= 2 * LONGEST  # «someone» is longer than a mention can be
+            assert len(turn.text) <= LONGEST + GROWTH_CHARACTERS  # «someone» for `<@1>`
 
 
 async def test_whoever_is_mentioned_with_many_costs_few_requests(tmp_path: Path) -> None:
@@ -59,3 +61,13 @@ async def test_whoever_is_mentioned_with_many_costs_few_requests(tmp_path: Path)
         assert len(world.env.http_requests) - before <= REQUESTS
         [question, _] = await world.turns()
         assert "person0 person1 " in question.text
+
+
+async def test_long_names_lengthen_what_is_kept_by_a_bounded_amount(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        role = world.guild.create_role("R" * 100)
+        text = " ".join([f"<@&{role.id}>"] * 150)
+        await say(world, text)
+        [question, _] = await world.turns()
+        assert "R" * 100 in question.text
+        assert len(question.text) <= len(text) + GROWTH_CHARACTERS

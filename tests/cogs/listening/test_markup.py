@@ -6,14 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogs.listening.markup import code_spans, readable
+from cogs.listening.markup import GROWTH_CHARACTERS, Spelling, code_spans, readable
 
 ME, BOB, CREW, GENERAL = 1, 2, 3, 4
 NAMES = {("@", ME): "Ada", ("@", BOB): "Bob", ("@&", CREW): "@Crew", ("#", GENERAL): "#general"}
 
 
 def read(content: str) -> str:
-    return readable(content, lambda sigil, number: NAMES.get((sigil, number)), frozenset({ME}))
+    spelling = Spelling(lambda sigil, number: NAMES.get((sigil, number)))
+    return readable(content, spelling, frozenset({ME}))
 
 
 @pytest.mark.parametrize(
@@ -121,7 +122,7 @@ PARTS = st.sampled_from(
 
 @given(st.lists(PARTS | st.text(max_size=4), max_size=40).map("".join))
 def test_whatever_is_written_code_stays_and_nothing_is_raised(content: str) -> None:
-    text = readable(content, lambda *_: "N")
+    text = readable(content, Spelling(lambda *_: "N"))
     for start, end in code_spans(content):
         assert content[start:end].strip() in text
     assert read(content) == read(content).strip()
@@ -134,6 +135,26 @@ def test_code_spans_are_in_order_and_begin_and_end_with_backticks(content: str) 
         assert at <= start < end
         assert content[start] == content[end - 1] == "`"
         at = end
+
+
+@given(st.lists(st.lists(PARTS, max_size=40).map("".join), max_size=5), st.text(max_size=300))
+def test_names_lengthen_all_parts_of_a_message_by_a_bounded_amount(
+    parts: list[str], name: str
+) -> None:
+    spelling = Spelling(lambda *_: name)
+    words = [readable(part, spelling) for part in parts]
+    assert sum(map(len, words)) <= sum(map(len, parts)) + GROWTH_CHARACTERS
+
+
+def test_names_are_whole_as_long_as_there_is_room_and_then_as_short_as_their_mentions() -> None:
+    mention, name = f"<@&{10**17}>", "R" * 100
+    spelling = Spelling(lambda *_: name)
+    words = readable(" ".join([mention] * 90), spelling).split(" ")
+    whole = GROWTH_CHARACTERS // (100 - len(mention))
+    assert words[:whole] == [name] * whole
+    assert words[whole:] == ["R" * (len(mention) - 1) + "…"] * (90 - whole)
+    assert readable("<t:0>", Spelling(lambda *_: None)) == "1970-01-01 00:00 UTC"
+    assert readable("<t:0> " * 400, spelling).endswith("<t:0> <t:0>")
 
 
 @pytest.mark.parametrize(

@@ -168,8 +168,106 @@ async def test_a_flood_makes_few_messages(tmp_path: Path) -> None:
         await as_the_bot(world, flood)
         lines = await logged(world, log)
         assert len(log.history()) - before <= 5
-        assert lines[-1] == "… and 400 more."
+        assert lines[-1] == "… and 400 more lines."
         assert all(len(message.content) <= 2000 for message in log.history())
+
+
+async def note(world: World, *texts: str) -> None:
+    """Let something happen in the server."""
+
+    async def noted() -> None:
+        for text in texts:
+            event = Event(EventKind.SETTINGS, text)
+            await world.bot.moderation.journal.note(str(world.guild.id), event)
+
+    await as_the_bot(world, noted)
+
+
+def told(*texts: str) -> list[str]:
+    return [f"**{EventKind.SETTINGS.value}** {text}" for text in texts]
+
+
+async def test_what_cannot_be_sent_now_is_sent_later_in_order(tmp_path: Path) -> None:
+    async with talking(tmp_path, check_errors=False) as world:
+        log = await log_here(world)
+        tries = 1 + len(log_writer.PAUSES)
+        world.env.inject_error(
+            "POST", f"/channels/{log.id}/messages", status=503, code=0, times=2 * tries
+        )
+        await note(world, "one")
+        await world.pass_time(30)
+        await note(world, "two")
+        assert await logged(world, log) == []
+        await world.pass_time(log_writer.LATER_SECONDS * 4)
+        assert await logged(world, log) == told("one", "two")
+
+
+async def test_what_happens_while_the_log_is_closed_to_the_bot_is_told_once_it_is_open(
+    tmp_path: Path,
+) -> None:
+    async with talking(tmp_path, check_errors=False) as world:
+        log = await log_here(world)
+        deny_bot(world, log, send_messages=True)
+        await note(world, *(f"key{number}" for number in range(102)))
+        await world.pass_time(10)
+        await note(world, "still closed")
+        assert await logged(world, log) == []
+        deny_bot(world, log)
+        await note(world, "open")
+        lines = await logged(world, log)
+        assert lines[:100] == told(*(f"key{number}" for number in range(100)))
+        assert lines[100:] == ["… and 4 more lines."]
+        kept = await stored(world)
+        assert kept is not None
+        assert kept.problem == ""
+
+
+async def test_what_waits_goes_to_another_log_channel_at_once(tmp_path: Path) -> None:
+    async with talking(tmp_path, check_errors=False) as world:
+        log = await log_here(world)
+        world.env.inject_error("POST", f"/channels/{log.id}/messages", status=500, times=99)
+        await note(world, "one")
+        await world.pass_time(200)
+        assert await logged(world, await log_here(world)) == told("one")
+
+
+async def test_what_was_to_be_told_to_nobody_is_not_told_to_the_next_log(tmp_path: Path) -> None:
+    async with talking(tmp_path, check_errors=False) as world:
+        log = await log_here(world)
+        deny_bot(world, log, send_messages=True)
+        await note(world, "one")
+        await world.pass_time(10)
+        await press(world, await world.chief.slash(world.channel, "moderation log"), "Switch off")
+        await world.pass_time(10)
+        assert await logged(world, await log_here(world)) == []
+
+
+async def test_what_discord_refuses_for_good_is_counted_and_holds_up_nothing(
+    tmp_path: Path,
+) -> None:
+    async with talking(tmp_path, check_errors=False) as world:
+        log = await log_here(world)
+        world.env.inject_error("POST", f"/channels/{log.id}/messages", status=400, code=200000)
+        await note(world, "a word", "another")
+        await world.pass_time(log_writer.GATHERED_SECONDS + 1)
+        await note(world, "fine")
+        assert await logged(world, log) == ["… and 2 more lines.", *told("fine")]
+
+
+async def test_what_still_waits_at_a_restart_is_counted_after_it(tmp_path: Path) -> None:
+    async with talking(tmp_path, check_errors=False) as world:
+        log = await log_here(world)
+        world.env.inject_error("POST", f"/channels/{log.id}/messages", status=503, code=0)
+        await note(world, "one", "two")
+        writer = world.bot.cogs["LogWriter"]
+        await as_the_bot(world, writer.cog_unload)
+        await note(world, "at the very end")
+        args = (world.database, world.personas_folder, world.engine, QUICK)
+        world.bot = await asyncio.to_thread(new_bot, *args)
+        await world.env.restart_bot(world.bot)
+        assert await logged(world, log) == ["… and 3 more lines before a restart."]
+        await note(world, "three")
+        assert (await logged(world, log))[1:] == told("three")
 
 
 async def as_the_bot(world: World, work: Callable[[], Awaitable[None]]) -> None:

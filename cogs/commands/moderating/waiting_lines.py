@@ -1,0 +1,99 @@
+"""Lines that wait to be written in order: kept up to a bound, and counted beyond it."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+MESSAGE_CHARACTERS = 2000
+MOST_LINES = 100  # of more, only their number is told
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A message of lines, the first ones that wait."""
+
+    text: str
+    entries: int
+    is_lines: bool  # else there are only numbers in it
+
+
+class WaitingLines:
+    """What is to be told, oldest first. A number stands for so many lines that are not kept."""
+
+    def __init__(self) -> None:
+        """Nothing waits at first."""
+        self._entries: deque[str | int] = deque()
+        self._kept = 0
+
+    @property
+    def number(self) -> int:
+        """How many lines wait, those that are only counted too."""
+        return sum(entry if isinstance(entry, int) else 1 for entry in self._entries)
+
+    def add(self, line: str) -> None:
+        """One more."""
+        if self._kept < MOST_LINES:
+            self._entries.append(line)
+            self._kept += 1
+        elif isinstance(last := self._entries[-1], int):
+            self._entries[-1] = last + 1
+        else:
+            self._entries.append(1)
+
+    def batch(self, before_restart: int = 0) -> Batch:
+        """As many as one message has room for; a line that comes several times in a row, once.
+
+        `before_restart` is a number of lines from before all of these.
+        """
+        said = [f"{_more(before_restart)} before a restart."] if before_restart else []
+        length = sum(map(len, said))
+        taken, is_lines = 0, False
+        for entry, times in self._runs():
+            line = entry if isinstance(entry, str) else f"{_more(entry)}."
+            if times > 1:
+                line = f"{line} ({times} times)"
+            if said and length + 1 + len(line) > MESSAGE_CHARACTERS:
+                break
+            said.append(line)
+            length += 1 + len(line)
+            taken += times
+            is_lines = is_lines or isinstance(entry, str)
+        return Batch("\n".join(said)[:MESSAGE_CHARACTERS], taken, is_lines)
+
+    def told(self, batch: Batch) -> None:
+        """The newest batch is written."""
+        for _ in range(batch.entries):
+            self._kept -= isinstance(self._entries.popleft(), str)
+
+    def refused(self, batch: Batch) -> None:
+        """The newest batch can never be written: only the number of its lines is told."""
+        whole = self.number
+        self.told(batch)
+        number = whole - self.number
+        if self._entries and isinstance(first := self._entries[0], int):
+            self._entries[0] = first + number
+        elif number:
+            self._entries.appendleft(number)
+
+    def clear(self) -> None:
+        """Nobody is to be told any more."""
+        self._entries.clear()
+        self._kept = 0
+
+    def _runs(self) -> Iterator[tuple[str | int, int]]:
+        """Each entry with how often it comes in a row; numbers never do."""
+        newest: str | int | None = None
+        times = 0
+        for entry in self._entries:
+            if entry == newest:
+                times += 1
+                continue
+            if newest is not None:
+                yield newest, times
+            newest, times = entry, 1
+        if newest is not None:
+            yield newest, times
+
+
+def _more(number: int) -> str:
+    return f"… and {number:,} more line{'' if number == 1 else 's'}"
