@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
 
+from bot.chat.definitions import ChannelSettings
 from bot.chat.engines import Engines
 from bot.chat.limits.gate import Admission, Gate
 from bot.chat.limits.words.censor import Censor
@@ -78,7 +79,7 @@ class Conversations(Intake):
         settings = settings.with_model(engines.sampling_defaults)
         self._random = random or Random()  # noqa: S311 - nothing secret hangs on it
         self.casting = casting = Casting(personas, settings, casts, scenes)
-        hearing = Hearing(history, settings, casting, self._random)
+        hearing = Hearing(history, casting, self._random)
         channels = ChannelStates() if channels is None else channels
         censor = censor or Censor()
         super().__init__(history, settings, hearing, gate or Gate(), channels, clock, censor)
@@ -119,9 +120,11 @@ class Conversations(Intake):
 
     # Messages ------------------------------------------------------------------------------------
 
-    async def persona_name(self, channel: ChannelKey) -> str:
-        """Who the bot is in a channel. Raises SettingsError or StoreError."""
-        settings = await self.settings.resolve(channel)
+    async def persona_name(
+        self, channel: ChannelKey, settings: ChannelSettings | None = None
+    ) -> str:
+        """Who the bot is in a channel of these settings. Raises SettingsError or StoreError."""
+        settings = settings or await self.settings.resolve(channel)
         return (await self.casting.main(channel, settings)).name
 
     async def speaks_as_itself(self, turn: Turn) -> bool:
