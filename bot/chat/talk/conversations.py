@@ -31,6 +31,8 @@ from bot.chat.text.messages_left import text_left
 from bot.chat.text.split import FIRST_CHARACTERS, MESSAGE_CHARACTERS
 from bot.errors import NotAllowed, NotFound
 
+OWN_TURNS = 200  # of somebody's own, among which their newest reply is looked for
+
 __all__ = [
     "Clock",
     "Conversations",
@@ -193,6 +195,22 @@ class Conversations(Intake):
             return turn
 
     # Replies -------------------------------------------------------------------------------------
+
+    async def newest_reply(self, channel: ChannelKey, speaker_id: str) -> Turn | None:
+        """The reply that somebody means who names none: the channel's newest one.
+
+        Where each has a talk of their own, theirs: None where nothing answered them lately.
+        """
+        settings = await self.settings.resolve(channel)
+        is_private = settings.history_scope == "user" and not await self.casting.scene(channel)
+        if not is_private:
+            return await self.history.last_reply(channel)
+        running = self.running(channel)
+        if running is not None and speaker_id in running.asked_by:
+            return running.turn
+        window = await self.history.window(channel, OWN_TURNS, only_of=speaker_id)
+        own = (turn for turn in reversed(window.turns) if speaker_id in turn.asked_by)
+        return next(own, None)
 
     async def next_reply(self, channel: ChannelKey) -> Reply | None:
         """The reply to everything that waits in this channel; None when nothing does.
