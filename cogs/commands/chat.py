@@ -87,9 +87,9 @@ class ChatCommands(commands.GroupCog, group_name="chat", group_description="This
         turns = await self._bot.conversations.history.export(key_of(channel))
         if not turns:
             raise NotFound("There is no conversation here yet.", "Say something to me first.")
-        retold = await self._bot.conversations.censor.retelling(key_of(channel))
+        reading = await self._bot.conversations.censor.reading(key_of(channel))
         write = as_json if format == "json" else as_text
-        text = await asyncio.to_thread(lambda: write([retold(turn) for turn in turns]))
+        text = await asyncio.to_thread(lambda: write([reading.retold(turn) for turn in turns]))
         name = f"conversation-{channel.id}.{'json' if format == 'json' else 'txt'}"
         file = discord.File(io.BytesIO(text.encode()), filename=name)
         limit = interaction.filesize_limit

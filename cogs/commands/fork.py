@@ -56,7 +56,7 @@ class Fork(commands.Cog):
             return
         by = str(interaction.user.id)
         scene = await self._director.found(key_of(channel))
-        retold = (await self._bot.conversations.censor.retelling(key_of(channel)))(turn)
+        retold = (await self._bot.conversations.censor.reading(key_of(channel))).retold(turn)
         name = f"Fork: {text_of(retold)[:NAME_WORDS]}"
         if scene:
             name = f"{(await self._director.shown(scene)).title} (fork)"

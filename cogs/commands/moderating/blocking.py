@@ -11,7 +11,7 @@ from bot.chat.text.names import in_its_own_order
 from bot.errors import NotAllowed, NotFound
 from cogs.commands.personas.finding import CHOICES
 from cogs.commands.personas.looks import plain
-from cogs.interactions import Interaction, bot_of, in_time, own_server
+from cogs.interactions import Interaction, bot_of, offered, own_server
 from cogs.platform import PLATFORM
 
 NAME_CHARACTERS = 100
@@ -101,7 +101,7 @@ def _meant(typed: str, listed: list[Block]) -> str:
     raise NotFound(f"Nobody blocked here is called {plain(typed, 60)}.", fix)
 
 
-@in_time
+@offered
 async def complete_blocked(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Who is blocked in this server."""
     if interaction.guild_id is None:

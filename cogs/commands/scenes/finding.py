@@ -10,7 +10,7 @@ from bot.chat.roleplay.scenes.scene import MOST_PERSONAS, Scene
 from bot.chat.talk.directing import Director
 from bot.errors import NotFound
 from cogs.commands.personas.finding import choices_of, complete_persona, find_persona
-from cogs.interactions import Interaction, bot_of, channel_of, in_time
+from cogs.interactions import Interaction, bot_of, channel_of, offered
 from cogs.platform import key_of
 
 
@@ -48,7 +48,7 @@ async def find_member(
     )
 
 
-@in_time
+@offered
 async def complete_member(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """The personas of the scene's cast whose names hold what was typed."""
     casting, key = bot_of(interaction).conversations.casting, key_of(channel_of(interaction))
