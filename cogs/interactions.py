@@ -8,7 +8,15 @@ import functools
 import json
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Hashable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Callable,
+    Coroutine,
+    Generator,
+    Hashable,
+    Iterator,
+    Sequence,
+)
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeAlias
 
@@ -90,7 +98,7 @@ async def answering(interaction: Interaction) -> AsyncGenerator[None, None]:
 async def shown(interaction: Interaction, text: str) -> str:
     """A line without the words that the server does not want to read. Raises StoreError."""
     key = key_of(channel_of(interaction))
-    return await bot_of(interaction).conversations.censor.masked(key, text)
+    return await bot_of(interaction).conversations.censor.shown(key, text)
 
 
 async def shown_embeds(
@@ -98,16 +106,24 @@ async def shown_embeds(
 ) -> Sequence[discord.Embed]:
     """Embeds without the words that the server does not want to read. Raises StoreError."""
     key = key_of(channel_of(interaction))
-    mask = await bot_of(interaction).conversations.censor.masking(key)
+    reading = await bot_of(interaction).conversations.censor.reading(key)
+    texts = {text: "" for embed in embeds for text in _texts(embed)}
+    masked = dict(zip(texts, await reading.all_shown([*texts]), strict=True))
     for embed in embeds:
-        embed.title = mask(embed.title or "") or None
-        embed.description = mask(embed.description or "") or None
+        embed.title = masked[embed.title or ""] or None
+        embed.description = masked[embed.description or ""] or None
         for at, field in enumerate(embed.fields):
-            name, value = mask(field.name or ""), mask(field.value or "")
+            name, value = masked[field.name or ""], masked[field.value or ""]
             embed.set_field_at(at, name=name, value=value, inline=field.inline)
         if embed.footer.text:
-            embed.set_footer(text=mask(embed.footer.text), icon_url=embed.footer.icon_url)
+            embed.set_footer(text=masked[embed.footer.text], icon_url=embed.footer.icon_url)
     return embeds
+
+
+def _texts(embed: discord.Embed) -> Iterator[str]:
+    yield from (embed.title or "", embed.description or "", embed.footer.text or "")
+    for field in embed.fields:
+        yield from (field.name or "", field.value or "")
 
 
 async def acknowledge(interaction: Interaction, answer: Answer = Answer.PRIVATE) -> None:
@@ -173,6 +189,23 @@ def in_time(complete: Completion) -> Completion:
             return []
 
     return bounded
+
+
+def offered(complete: Completion) -> Completion:
+    """The same, whose names are without the words that the server does not want to read."""
+
+    @functools.wraps(complete)
+    async def masked(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
+        choices = await complete(interaction, typed)
+        key = key_of(channel_of(interaction))
+        reading = await bot_of(interaction).conversations.censor.reading(key)
+        names = await reading.all_shown([choice.name for choice in choices])
+        return [
+            app_commands.Choice(name=name, value=choice.value)
+            for name, choice in zip(names, choices, strict=True)
+        ]
+
+    return in_time(masked)
 
 
 def _ends_at(interaction: Interaction) -> float:

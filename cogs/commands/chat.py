@@ -22,6 +22,7 @@ from cogs.interactions import acknowledge, answering
 from cogs.platform import (
     key_of,
 )
+from cogs.rights.rules import newest_reply
 
 
 class ChatCommands(commands.GroupCog, group_name="chat", group_description="This conversation"):
@@ -59,14 +60,16 @@ class ChatCommands(commands.GroupCog, group_name="chat", group_description="This
     @app_commands.command(name="continue")
     async def continue_(self, interaction: Interaction) -> None:
         """Let the newest reply go on where it ended."""
-        turn = await self._last_reply(interaction)
+        await acknowledge(interaction)
+        turn = await newest_reply(interaction)
         await interaction.followup.send("The reply goes on.", ephemeral=True)
         await continue_reply(interaction, turn, channel_of(interaction))
 
     @app_commands.command()
     async def regenerate(self, interaction: Interaction) -> None:
         """Write the newest reply anew; the old one stays as an alternative."""
-        turn = await self._last_reply(interaction)
+        await acknowledge(interaction)
+        turn = await newest_reply(interaction)
         await interaction.followup.send("The reply is written anew.", ephemeral=True)
         await regenerate(interaction, turn, channel_of(interaction))
 
@@ -81,9 +84,9 @@ class ChatCommands(commands.GroupCog, group_name="chat", group_description="This
         turns = await self._bot.conversations.history.export(key_of(channel))
         if not turns:
             raise NotFound("There is no conversation here yet.", "Say something to me first.")
-        retold = await self._bot.conversations.censor.retelling(key_of(channel))
+        reading = await self._bot.conversations.censor.reading(key_of(channel))
         write = as_json if format == "json" else as_text
-        text = await asyncio.to_thread(lambda: write([retold(turn) for turn in turns]))
+        text = await asyncio.to_thread(lambda: write([reading.retold(turn) for turn in turns]))
         name = f"conversation-{channel.id}.{'json' if format == 'json' else 'txt'}"
         file = discord.File(io.BytesIO(text.encode()), filename=name)
         limit = interaction.filesize_limit
@@ -94,15 +97,6 @@ class ChatCommands(commands.GroupCog, group_name="chat", group_description="This
             )
         file.fp.seek(0)
         await interaction.followup.send(f"{len(turns)} turns.", file=file, ephemeral=True)
-
-    async def _last_reply(self, interaction: Interaction) -> Turn:
-        """The newest reply, which this person may change."""
-        key = key_of(channel_of(interaction))
-        await acknowledge(interaction)
-        turn = await self._bot.conversations.history.last_reply(key)
-        if turn is None:
-            raise NotFound("There is no reply of mine here yet.", "Say something to me first.")
-        return turn
 
 
 def as_text(turns: Sequence[Turn]) -> str:

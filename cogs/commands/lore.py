@@ -52,6 +52,7 @@ from cogs.commands.lorebooks.own import (
 from cogs.commands.lorebooks.pages import send_pages
 from cogs.commands.personas.finding import complete_persona, find_persona
 from cogs.commands.personas.looks import plain
+from cogs.interactions import shown
 from cogs.platform import key_of
 
 FORMATS = [
@@ -144,7 +145,8 @@ class LoreCommands(commands.GroupCog, group_name="lore", group_description="Lore
             )
         stem = _NOT_IN_FILES.sub("_", name).strip("._") or "lorebook"
         file = discord.File(io.BytesIO(content), filename=f"{stem}.json")
-        said = f"**{plain(name, NAME_CHARACTERS)}** as {_FORMAT_WORDS[chosen]}."
+        name = await shown(interaction, plain(name, NAME_CHARACTERS))
+        said = f"**{name}** as {_FORMAT_WORDS[chosen]}."
         await interaction.followup.send(said, file=file, ephemeral=True)
 
     @app_commands.command()
@@ -156,7 +158,7 @@ class LoreCommands(commands.GroupCog, group_name="lore", group_description="Lore
         kept = await find_book(interaction, book)
         places = len(kept.places)
         where = f" It counts in {places} place{'s' if places > 1 else ''}." if places else ""
-        name = plain(kept.name, NAME_CHARACTERS)
+        name = await shown(interaction, plain(kept.name, NAME_CHARACTERS))
         await interaction.followup.send(
             f"Delete **{name}** with its {entries_of(kept.entries)}?{where}",
             view=book_deletion(interaction, kept),
@@ -178,9 +180,8 @@ class LoreCommands(commands.GroupCog, group_name="lore", group_description="Lore
         kept, place, words = await _book_and_place(interaction, book, scope, persona)
         is_new = await self._books.attach(kept, place)
         name, now = plain(kept.name, NAME_CHARACTERS), "counts" if is_new else "counts already"
-        await interaction.followup.send(
-            f"**{name}** {now} for {plain(words, 100)}.", ephemeral=True
-        )
+        said = await shown(interaction, f"**{name}** {now} for {plain(words, 100)}.")
+        await interaction.followup.send(said, ephemeral=True)
 
     @app_commands.command()
     @app_commands.describe(
@@ -198,7 +199,7 @@ class LoreCommands(commands.GroupCog, group_name="lore", group_description="Lore
         if not await self._books.detach(kept, place):
             raise NotFound(f"«{kept.name}» is not attached to {words}.", "See `/lore list`.")
         name = plain(kept.name, NAME_CHARACTERS)
-        said = f"**{name}** counts no more for {plain(words, 100)}."
+        said = await shown(interaction, f"**{name}** counts no more for {plain(words, 100)}.")
         await interaction.followup.send(said, ephemeral=True)
 
     @app_commands.command()

@@ -47,7 +47,7 @@ class MemoryCommands(
         """See what is kept in mind here, with the numbers for edit and remove."""
         key = key_of(channel_of(interaction))
         await interaction.response.defer(ephemeral=True, thinking=True)
-        mask = await self._bot.conversations.censor.masking(key)
+        mask = (await self._bot.conversations.censor.reading(key)).shown
         facts = [replace(fact, text=mask(fact.text)) for fact in await self._notebook.all(key)]
         names = await self._persona_names(key.guild_id)
         names = {persona_id: mask(name) for persona_id, name in names.items()}

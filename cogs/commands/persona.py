@@ -160,8 +160,9 @@ class PersonaCommands(
         await interaction.response.defer(ephemeral=True, thinking=True)
         persona = await find_persona(interaction, name)
         own_guild(persona)
+        name = await shown(interaction, plain(persona.name, 200))
         await interaction.followup.send(
-            f"Delete **{plain(persona.name, 200)}**? For ten minutes that can be undone; then it "
+            f"Delete **{name}**? For ten minutes that can be undone; then it "
             "is gone with its picture. What it has said stays.",
             view=persona_deletion(interaction, persona),
             ephemeral=True,

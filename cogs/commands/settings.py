@@ -22,7 +22,7 @@ from cogs.commands.setting_panel.looks import (
 )
 from cogs.commands.setting_panel.panel import open_panel, submitted
 from cogs.commands.setting_panel.place import require_fit, require_setter, setter_of
-from cogs.interactions import acknowledge
+from cogs.interactions import acknowledge, shown, shown_embeds
 from cogs.platform import NOBODY, escaped, key_of
 
 CHANGES_SHOWN = 20
@@ -87,6 +87,7 @@ class SettingsCommands(
             embed = describe_one(origin)
         else:
             embed = discord.Embed(title="Settings here", description=lines_by_theme(origins))
+        await shown_embeds(interaction, [embed])
         await interaction.followup.send(embed=embed, ephemeral=True)
 
     @app_commands.command()
@@ -168,6 +169,7 @@ class SettingsCommands(
         embed = discord.Embed(
             title="Changes", description=fitting(lines) if lines else "Nothing was changed yet."
         )
+        await shown_embeds(interaction, [embed])
         await interaction.followup.send(embed=embed, ephemeral=True)
 
     @app_commands.command()
@@ -192,9 +194,11 @@ class SettingsCommands(
         if before is not None and before.change_id != id:
             said += f"\nIt was not the newest: this replaces change {before.change_id}, "
             said += f"{by_whom(before)}."
+        said = await shown(interaction, said)
         await interaction.followup.send(said, ephemeral=True, allowed_mentions=NOBODY)
 
     async def _answer(self, interaction: Interaction, line: str, change: SettingChange) -> None:
+        line = await shown(interaction, line)
         await interaction.followup.send(
             f"{line} (`/settings undo {change.change_id}` takes it back.)",
             ephemeral=True,

@@ -48,14 +48,15 @@ class Why(commands.Cog):
         if turn is None or turn.role != "bot":
             raise NotFound("That is no reply of mine.", "Choose one of my messages.")
         explanation = await conversations.why(turn.turn_id)
-        mask = await conversations.censor.masking(key)
+        told = {
+            "prompt": explanation.prompt.text,
+            "lore": lore_text(explanation.lore),
+            "memory": memory_text(explanation.memory),
+        }
+        texts = await (await conversations.censor.reading(key)).all_shown([*told.values()])
         files = [
-            discord.File(io.BytesIO(mask(text).encode()), filename=f"{name}.txt")
-            for name, text in (
-                ("prompt", explanation.prompt.text),
-                ("lore", lore_text(explanation.lore)),
-                ("memory", memory_text(explanation.memory)),
-            )
+            discord.File(io.BytesIO(text.encode()), filename=f"{name}.txt")
+            for name, text in zip(told, texts, strict=True)
             if text or name == "prompt"
         ]
         embed, view = describe(explanation), discord.utils.MISSING

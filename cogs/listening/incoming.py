@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 import discord
 
-from bot.chat.messages import ChannelKey, IncomingMessage, QuotedMessage, Turn
+from bot.chat.definitions import ChannelSettings
+from bot.chat.messages import ChannelKey, IncomingMessage, QuotedMessage, Speaker, Turn
 from bot.chat.talk.conversations import Conversations
 from bot.chat.text.asides import is_out_of_character
 from bot.chat.text.words import NO_WORD
@@ -110,15 +111,31 @@ class Reader:
             return False
         return await self._who_stays_out(turn.asked_by) == turn.asked_by
 
-    async def read(self, message: discord.Message, me: discord.ClientUser) -> IncomingMessage:
-        """A message as it was sent. Raises SettingsError or StoreError."""
-        return await self._read(message, me, None)
+    async def author(self, message: discord.Message, settings: ChannelSettings) -> Speaker:
+        """Who wrote a message, with their roles where it hangs on them who is heard."""
+        self.names.learn(message)
+        if _roles_matter(message, settings):
+            await self.names.ask_for_roles(message)
+        return self.names.speaker(message)
 
-    async def read_edit(self, message: discord.Message, me: discord.ClientUser) -> IncomingMessage:
-        """A message as it reads since its edit, which is when it was said now."""
-        key = key_of(message.channel, message.guild)
-        known = await self._history.turn_of_message(key, str(message.id))
-        incoming = await self._read(message, me, known)
+    async def read(
+        self, message: discord.Message, me: discord.ClientUser, settings: ChannelSettings
+    ) -> IncomingMessage:
+        """A message as it was sent, to a channel of these settings. Raises StoreError."""
+        return await self._read(message, me, settings, None)
+
+    async def read_edit(
+        self,
+        message: discord.Message,
+        me: discord.ClientUser,
+        settings: ChannelSettings,
+        known: Turn | None,
+    ) -> IncomingMessage:
+        """A message as it reads since its edit, which is when it was said now.
+
+        `known` is its turn.
+        """
+        incoming = await self._read(message, me, settings, known)
         return replace(incoming, sent_at=message.edited_at or message.created_at)
 
     async def text(self, message: discord.Message, me: discord.ClientUser) -> str:
@@ -129,7 +146,11 @@ class Reader:
         return _with_what_is_attached(words, message, spelling, _NO_FILES)
 
     async def _read(
-        self, message: discord.Message, me: discord.ClientUser, known: Turn | None
+        self,
+        message: discord.Message,
+        me: discord.ClientUser,
+        settings: ChannelSettings,
+        known: Turn | None,
     ) -> IncomingMessage:
         """`known` is the turn of a message that was edited."""
         key = key_of(message.channel, message.guild)
@@ -137,21 +158,24 @@ class Reader:
         replied = await self._replied(message, key, me)
         to_bot = replied is not None and replied.is_own
         is_ours = to_bot or key.is_direct or mentions(message, me)
-        is_wanted = is_ours or known is not None or await self._is_listening(key)
-        name = await self._conversations.persona_name(key) if is_ours else me.display_name
+        is_wanted = is_ours or known is not None or is_listening(settings)
+        name = me.display_name
+        if is_ours:
+            name = await self._conversations.persona_name(key, settings)
         if is_wanted:
-            await self.names.ask(message, with_roles=await self._roles_matter(message, key))
+            await self.names.ask(message, with_roles=_roles_matter(message, settings))
         out = await self._take_out(message)
         spelling = names_in(message, self.names, own_ids(message, me), name, out)
         words = self._words(message, spelling, own_ids(message, me))
         files = await self._files(message) if is_wanted else _NO_FILES
         text = _with_what_is_attached(words, message, spelling, files)
-        reply_to = await self._quote(replied, me, name) if replied else None
+        reply_to = await self._quote(replied, me, name, settings) if replied else None
         title, is_aside = _title_of(known), is_out_of_character(words)
         if is_wanted and known is None and not is_aside:
             title = await self._thread_title(message, key, out)
             if reply_to is None:
-                reply_to = await self._pointed_at(message, me, name, in_new_thread=bool(title))
+                found = await _pointed_at(message, in_new_thread=bool(title))
+                reply_to = await self._quote_of(found, me, name, settings) if found else None
         if not text.strip(_BARE) and is_ours:
             text = await self._bare(text, key, name, has_quote=reply_to is not None)
         return IncomingMessage(
@@ -165,18 +189,6 @@ class Reader:
             replies_to_bot=to_bot,
             reply_to=reply_to,
         )
-
-    async def _is_listening(self, key: ChannelKey) -> bool:
-        """Whether a message that is not to the bot may still be answered or kept here."""
-        settings = await self._conversations.settings.resolve(key)
-        return settings.context == "channel" or settings.trigger not in ("mention", "off")
-
-    async def _roles_matter(self, message: discord.Message, key: ChannelKey) -> bool:
-        """Whether it hangs on roles, which did not come along, who is heard here."""
-        if message.guild is None or isinstance(message.author, discord.Member):
-            return False
-        settings = await self._conversations.settings.resolve(key)
-        return bool(settings.allowed_roles or settings.blocked_roles)
 
     # What is pointed at --------------------------------------------------------------------------
 
@@ -195,54 +207,57 @@ class Reader:
         return _Replied(found, turn, is_own)
 
     async def _quote(
-        self, replied: _Replied, me: discord.ClientUser, own_name: str
+        self,
+        replied: _Replied,
+        me: discord.ClientUser,
+        own_name: str,
+        settings: ChannelSettings,
     ) -> QuotedMessage | None:
         message, turn = replied.message, replied.turn
         if await self._answers_who_stays_out(turn):
             return None
         if turn is not None and turn.role == "bot":
-            quoted = await self._quoted(message, me, own_name, turn.persona)
+            quoted = await self._quoted(message, me, own_name, settings, turn.persona)
             return replace(quoted, author=turn.speaker)
         if replied.is_own and _is_notice(message):
             return None
-        return await self._quoted(message, me, own_name)
+        return await self._quoted(message, me, own_name, settings)
 
     async def _quoted(
         self,
         message: discord.Message,
         me: discord.ClientUser,
         own_name: str,
+        settings: ChannelSettings,
         persona: str | None = None,
     ) -> QuotedMessage:
-        """A message as a quotation, with its files. Of a persona's, its name is no part of it."""
+        """A message as a quotation, with its files. Of a persona's, its name is no part of it.
+
+        `settings` are those of the channel where it is quoted.
+        """
         if message.author.id != me.id:
-            key = key_of(message.channel, message.guild)
-            await self.names.ask(message, with_roles=await self._roles_matter(message, key))
+            await self.names.ask(message, with_roles=_roles_matter(message, settings))
         out = await self._take_out(message)
         spelling = names_in(message, self.names, own_ids(message, me), own_name, out)
         words = self._words(message, spelling, own_ids(message, me), persona)
         text = _with_what_is_attached(words, message, spelling, await self._files(message))
         return QuotedMessage(str(message.id), self.names.speaker(message), text)
 
-    async def _pointed_at(
+    async def _quote_of(
         self,
-        message: discord.Message,
+        found: discord.Message,
         me: discord.ClientUser,
         own_name: str,
-        *,
-        in_new_thread: bool,
+        settings: ChannelSettings,
     ) -> QuotedMessage | None:
-        """The message that is linked to, else the one that a thread was made from."""
-        found = await linked_message(message)
-        if found is None and in_new_thread:
-            found = await thread_start(message)
-        if found is None or await self.stays_out(found):
+        """A message that is pointed at, from wherever in the server."""
+        if await self.stays_out(found):
             return None
         there = key_of(found.channel, found.guild)
         turn = await self._history.turn_of_message(there, str(found.id))
         if await self._answers_who_stays_out(turn):
             return None
-        return await self._quoted(found, me, own_name)
+        return await self._quoted(found, me, own_name, settings)
 
     async def _take_out(self, message: discord.Message) -> frozenset[int]:
         """Take out what a message repeats of people who have opted out; who they are."""
@@ -311,6 +326,30 @@ class Reader:
         if text or has_quote or (await self._history.window(key, 1)).turns:
             return f"{name}{text or '?'}"
         return f"Hello, {name}!"
+
+
+def is_listening(settings: ChannelSettings) -> bool:
+    """Whether a message that is not to the bot may still be answered or kept in a channel."""
+    return settings.context == "channel" or settings.trigger not in ("mention", "off")
+
+
+def may_matter(message: discord.Message, me: discord.ClientUser, settings: ChannelSettings) -> bool:
+    """Whether a message may be answered or kept, as far as it tells without a request."""
+    points = message.reference is not None or reply_embed(message) is not None
+    return points or message.guild is None or mentions(message, me) or is_listening(settings)
+
+
+def _roles_matter(message: discord.Message, settings: ChannelSettings) -> bool:
+    """Whether it hangs on roles, which did not come along, who is heard in a channel."""
+    if message.guild is None or isinstance(message.author, discord.Member):
+        return False
+    return bool(settings.allowed_roles or settings.blocked_roles)
+
+
+async def _pointed_at(message: discord.Message, *, in_new_thread: bool) -> discord.Message | None:
+    """The message that is linked to, else the one that a thread was made from."""
+    found = await linked_message(message)
+    return await thread_start(message) if found is None and in_new_thread else found
 
 
 def _with_what_is_attached(

@@ -11,13 +11,14 @@ from weakref import WeakValueDictionary
 import discord
 from discord.ext import commands
 
+from bot.chat.definitions import ChannelSettings
 from bot.chat.messages import ChannelKey, IncomingMessage, TurnState
 from bot.chat.privacy.people import Person
 from bot.chat.talk.conversations import Heard
 from bot.chat.talk.faults import line_for
 from bot.errors import CaduceusError, NotFound
 from cogs.client import CaduceusBot
-from cogs.listening.incoming import Reader, is_conversation, is_other_bot, mentions
+from cogs.listening.incoming import Reader, is_conversation, is_other_bot, may_matter, mentions
 from cogs.listening.proxies import Originals, is_proxied
 from cogs.platform import (
     PLATFORM,
@@ -73,35 +74,55 @@ class MessageListener(commands.Cog):
         me = self._bot.user
         if me is None or not isinstance(message.channel, Channel):
             return False
-        if not is_conversation(message) and not await self._hears_bot(message, me):
+        if not (is_conversation(message) or is_other_bot(message, me)):
             return False
         async with self._order(message.channel.id):
             if message.id in self._deleted_lately:
                 return False  # fetched before it was deleted, and heard only now
             try:
-                if await self._stays_out(message):
-                    return False
-                incoming = await self._reader.read(message, me)
-                if not is_proxied(message):
-                    self._originals.remember(message, incoming.author)
-                heard = await self._heard(message, incoming)
+                heard = await self._read_and_heard(message, me)
             except CaduceusError as error:
                 _log.error("A message in channel %s is lost: %s", message.channel.id, error)
-                self._say_so(message, me, error)
+                if is_conversation(message):
+                    self._say_so(message, me, error)
                 return False
+        if heard is None:
+            return False
         self._tell(heard, message)
         return heard.addressed
 
-    async def _hears_bot(self, message: discord.Message, me: discord.ClientUser) -> bool:
-        """Whether a message is another bot's, which is answered there."""
-        if not is_other_bot(message, me):
-            return False
-        try:
-            key = key_of(message.channel, message.guild)
-            return (await self._bot.conversations.settings.resolve(key)).answer_bots == "on"
-        except CaduceusError as error:
-            _log.error("A bot's message in channel %s is lost: %s", message.channel.id, error)
-            return False
+    async def _read_and_heard(
+        self, message: discord.Message, me: discord.ClientUser
+    ) -> Heard | None:
+        """What becomes of a message; None where it is not even read."""
+        conversations, key = self._bot.conversations, key_of(message.channel, message.guild)
+        if is_conversation(message) and await self._stays_out(message):
+            return None
+        settings = await conversations.settings.resolve(key)
+        if not is_conversation(message) and settings.answer_bots != "on":
+            return None
+        if not await self._is_heard(message, me, settings):
+            await conversations.history.note_seen(key, str(message.id))
+            return None
+        incoming = await self._reader.read(message, me, settings)
+        if not is_proxied(message):
+            self._originals.remember(message, incoming.author)
+        return await self._heard(message, incoming, settings)
+
+    async def _is_heard(
+        self, message: discord.Message, me: discord.ClientUser, settings: ChannelSettings
+    ) -> bool:
+        """Whether who sent a message is heard: asked before it is read, which may cost requests."""
+        if not may_matter(message, me, settings):
+            return True  # nothing is done for it that costs any
+        author = await self._reader.author(message, settings)
+        account = self._originals.author_of(message) if is_proxied(message) else None
+        key = key_of(message.channel, message.guild)
+        if await self._bot.conversations.hears(key, account or author, settings):
+            return True
+        if not is_proxied(message):  # so that its copy is known to be theirs
+            self._originals.remember(message, author)
+        return False
 
     def _tell(self, heard: Heard, message: discord.Message) -> None:
         """Why somebody is not answered, in a line that replies to them."""
@@ -115,7 +136,7 @@ class MessageListener(commands.Cog):
     async def _stays_out(self, message: discord.Message) -> bool:
         """Whether a message is not even read, since who sent it has opted out."""
         account = self._originals.author_of(message) if is_proxied(message) else None
-        if not await self._reader.stays_out(message, account):
+        if not await self._reader.stays_out(message, account and int(account.speaker_id)):
             return False
         key = key_of(message.channel, message.guild)
         await self._bot.conversations.history.note_seen(key, str(message.id))
@@ -143,7 +164,9 @@ class MessageListener(commands.Cog):
             self._told[message.channel.id] = now
             self._bot.serving.say(message.channel, line_for(error))
 
-    async def _heard(self, message: discord.Message, incoming: IncomingMessage) -> Heard:
+    async def _heard(
+        self, message: discord.Message, incoming: IncomingMessage, settings: ChannelSettings
+    ) -> Heard:
         conversations = self._bot.conversations
         if original := self._originals.take(message) if is_proxied(message) else None:
             original_id, reply, account = original
@@ -151,10 +174,10 @@ class MessageListener(commands.Cog):
             if reply is not None and await self._stands(reply):
                 # The original is gone: nothing is left whose place the copy could take.
                 return Heard(kept=False, addressed=False)
-            heard = await conversations.took_place(incoming, str(original_id))
+            heard = await conversations.took_place(incoming, str(original_id), settings)
             if heard is not None:
                 return heard
-        return await conversations.hear(incoming)
+        return await conversations.hear(incoming, settings)
 
     def serve(self, message: discord.Message) -> None:
         """Answer in a message's channel."""
@@ -173,18 +196,33 @@ class MessageListener(commands.Cog):
             if message.id in self._left_out_lately or await self._reader.stays_out(message):
                 return  # what they had said stays as it was: nothing new of theirs is kept
             if isinstance(message.channel, Channel) and (
-                is_conversation(message) or await self._hears_bot(message, me)
+                is_conversation(message) or is_other_bot(message, me)
             ):
                 async with self._order(payload.channel_id):
-                    incoming = await self._reader.read_edit(message, me)
-                    heard = await self._bot.conversations.edited_message(incoming)
+                    heard = await self._heard_edit(message, me)
+                if heard is not None:
                     is_answered = heard.addressed
-                self._tell(heard, message)
+                    self._tell(heard, message)
             await self._edit_quotes(payload, me)
         except CaduceusError as error:
             _log.error("An edit in channel %s is lost: %s", payload.channel_id, error)
         if is_answered:
             self.serve(message)
+
+    async def _heard_edit(self, message: discord.Message, me: discord.ClientUser) -> Heard | None:
+        """What becomes of an edit; None where it is not even read.
+
+        What is kept of somebody reads as they want it to, whether or not they are still heard.
+        """
+        conversations, key = self._bot.conversations, key_of(message.channel, message.guild)
+        settings = await conversations.settings.resolve(key)
+        if not is_conversation(message) and settings.answer_bots != "on":
+            return None
+        known = await conversations.history.turn_of_message(key, str(message.id))
+        if known is None and not await self._is_heard(message, me, settings):
+            return None
+        incoming = await self._reader.read_edit(message, me, settings, known)
+        return await conversations.edited_message(incoming, settings)
 
     async def _edit_quotes(
         self, payload: discord.RawMessageUpdateEvent, me: discord.ClientUser

@@ -60,11 +60,24 @@ class MemberNames:
         guild = message.guild
         if guild is None:
             return
-        users = [] if message.webhook_id is not None else [message.author]
-        roles_for = ROLES_SECONDS if with_roles else BELIEVED_SECONDS
-        unknown = [user for user in users if self._is_unknown(user, guild, roles_for)]
+        unknown = self._unknown_author(message, guild, with_roles=with_roles)
         unknown += [user for user in message.mentions if self._is_unknown(user, guild)]
-        for user in unknown[:ASKED_FOR]:
+        await self._ask_for(unknown[:ASKED_FOR], guild)
+
+    async def ask_for_roles(self, message: discord.Message) -> None:
+        """The same of its author alone, whose roles matter."""
+        if (guild := message.guild) is not None:
+            await self._ask_for(self._unknown_author(message, guild, with_roles=True), guild)
+
+    def _unknown_author(
+        self, message: discord.Message, guild: discord.Guild, *, with_roles: bool
+    ) -> list[discord.abc.User]:
+        believed_for = ROLES_SECONDS if with_roles else BELIEVED_SECONDS
+        users = [] if message.webhook_id is not None else [message.author]
+        return [user for user in users if self._is_unknown(user, guild, believed_for)]
+
+    async def _ask_for(self, users: Iterable[discord.abc.User], guild: discord.Guild) -> None:
+        for user in users:
             try:
                 found = await guild.fetch_member(user.id)
                 speaker = speaker_of(found, found.display_name)

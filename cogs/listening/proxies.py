@@ -113,10 +113,10 @@ class Originals:
         self._channels[copy.channel.id].remove(original)
         return original.message_id, original.answered_by, original.author
 
-    def author_of(self, copy: discord.Message) -> int | None:
+    def author_of(self, copy: discord.Message) -> Speaker | None:
         """The account that spoke through a proxy, where its original is known."""
         original = self._original_of(copy)
-        return None if original is None else int(original.author.speaker_id)
+        return None if original is None else original.author
 
     def _original_of(self, copy: discord.Message) -> _Original | None:
         recent = self._channels.get(copy.channel.id, ())

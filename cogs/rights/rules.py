@@ -205,7 +205,13 @@ async def _turn_meant(interaction: Interaction, turn_id: int | None) -> Turn:
     """The reply whose control it is, else the newest one here. Raises NotFound."""
     if turn_id is not None:
         return await turn_here(interaction, turn_id)
-    turn = await bot_of(interaction).conversations.history.last_reply(_key(interaction))
+    return await newest_reply(interaction)
+
+
+async def newest_reply(interaction: Interaction) -> Turn:
+    """The reply that somebody means who names none. Raises NotFound, or StoreError."""
+    conversations = bot_of(interaction).conversations
+    turn = await conversations.newest_reply(_key(interaction), str(interaction.user.id))
     if turn is None:
         raise NotFound("There is no reply of mine here yet.", "Say something to me first.")
     return turn

@@ -1,4 +1,4 @@
-"""`answer_bots`: other bots are answered a few times in a row, until a person says something."""
+"""`answer_bots`: other bots are answered a few times in a row, until a person is heard."""
 
 from collections import OrderedDict
 from datetime import datetime
@@ -29,16 +29,19 @@ class BotChain(Limit):
     def count(
         self, channel: ChannelKey, speaker: Speaker, settings: ChannelSettings, *, at: datetime
     ) -> None:
-        """A bot is answered, or a person, after whom it begins anew."""
+        """A bot is answered. What a person asks for is :meth:`spoke`, once that is heard."""
         del settings, at
         if not speaker.is_bot:
-            self.spoke(channel)
             return
         self._answered[channel] = self._answered.get(channel, 0) + 1
         self._answered.move_to_end(channel)
         while len(self._answered) > CHANNELS_IN_MIND:
             self._answered.popitem(last=False)
 
+    def awaits_people(self, channel: ChannelKey) -> bool:
+        """Whether bots were answered there since a person said something."""
+        return channel in self._answered
+
     def spoke(self, channel: ChannelKey) -> None:
-        """A person said something there."""
+        """A person was heard there."""
         self._answered.pop(channel, None)

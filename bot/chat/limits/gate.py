@@ -80,8 +80,13 @@ class Limit(ABC):
     ) -> None:
         """It is answered."""
 
+    def awaits_people(self, channel: ChannelKey) -> bool:
+        """Whether it matters there that a person says something, to whomever."""
+        del channel
+        return False
+
     def spoke(self, channel: ChannelKey) -> None:  # noqa: B027 - as above
-        """A person, no bot, said something there, to whomever."""
+        """A person, no bot, who is heard and answered, said something there, to whomever."""
 
     async def wrote(  # noqa: B027 - as above
         self, channel: ChannelKey, settings: ChannelSettings, askers: Collection[str], tokens: int
@@ -161,8 +166,12 @@ class Gate:
                 return admission
         return WELCOME
 
+    def awaits_people(self, channel: ChannelKey) -> bool:
+        """Whether it matters in a channel that a person says something, to whomever."""
+        return any(limit.awaits_people(channel) for limit in self._limits)
+
     def spoke(self, channel: ChannelKey) -> None:
-        """A person, no bot, said something in a channel, to whomever."""
+        """A person, no bot, whom nothing keeps out, said something in a channel, to whomever."""
         for limit in self._limits:
             limit.spoke(channel)
 

@@ -4,8 +4,8 @@ The records are neutral, so that the prompt knows nothing of how lore is found: 
 behind :class:`LoreTeller`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -47,6 +47,10 @@ class LoreNote:
     book: str
     why: str  # «by its keys «dragon» in message 1», «chance was against it, 50 %»
 
+    def masked(self, mask: Callable[[str], str]) -> "LoreNote":
+        """The same, without the words that `mask` masks."""
+        return LoreNote(mask(self.title), mask(self.book), mask(self.why))
+
 
 @dataclass(frozen=True, slots=True)
 class Additions:
@@ -59,6 +63,15 @@ class Additions:
     fired: tuple[LoreNote, ...] = ()
     left_out: tuple[LoreNote, ...] = ()
     problems: tuple[str, ...] = ()  # books that cannot be read, patterns that were given up
+
+    def told(self, mask: Callable[[str], str]) -> "Additions":
+        """With what people are told of it masked; its parts are as they were."""
+        return replace(
+            self,
+            fired=tuple(note.masked(mask) for note in self.fired),
+            left_out=tuple(note.masked(mask) for note in self.left_out),
+            problems=tuple(map(mask, self.problems)),
+        )
 
 
 NOTHING = Additions()

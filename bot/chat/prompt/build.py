@@ -7,7 +7,6 @@ from itertools import accumulate, groupby
 from operator import itemgetter
 
 from bot.chat.definitions import ChannelSettings
-from bot.chat.persona import Persona
 from bot.chat.prompt.budget import MINIMUM_REPLY_TOKENS, Budget, LeftOut
 from bot.chat.prompt.counting import Count, CountCache
 from bot.chat.prompt.draft import Draft, PromptRequest
@@ -16,6 +15,7 @@ from bot.chat.prompt.parts import Part
 from bot.engine.api import ChatMessage
 
 DRAFTED_AT_ONCE = 20_000  # characters of a persona's texts; macros in them take about 15 ms
+SCREENED_AT_ONCE = 2_000  # the same where a word list is looked for in them: up to 8 ms
 
 __all__ = [
     "MINIMUM_REPLY_TOKENS",
@@ -99,7 +99,8 @@ async def build_prompt(
     Raises RequestTooLarge when persona and newest message can't fit.
     """
     # A persona may be huge, and hold a macro in every word: the event loop is not to wait for it.
-    is_small = _characters(request.persona) <= DRAFTED_AT_ONCE
+    at_once = SCREENED_AT_ONCE if request.reading else DRAFTED_AT_ONCE
+    is_small = _characters(request) <= at_once
     draft = Draft(request) if is_small else await asyncio.to_thread(Draft, request)
     budget = Budget(draft, request)
     cache = CountCache() if cache is None else cache
@@ -135,13 +136,15 @@ async def build_prompt(
     )
 
 
-def _characters(persona: Persona) -> int:
+def _characters(request: PromptRequest) -> int:
+    """Of what is replaced and screened in a draft."""
+    persona, parts = request.persona, (*request.parts, *request.lore.parts)
     depth_prompt = persona.depth_prompt.text if persona.depth_prompt else ""
     texts = (
         persona.description, persona.personality, persona.scenario, persona.example_dialogue,
         persona.greeting, persona.system_text, persona.closing_reminder, depth_prompt,
     )  # fmt: skip
-    return sum(map(len, texts)) + sum(map(len, persona.stop_words))
+    return sum(map(len, (*texts, *persona.stop_words, *(part.text for part in parts))))
 
 
 def _by_name(parts: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

@@ -14,6 +14,7 @@ from bot.chat.prompt.additions import NOTHING, Additions, Occasion
 from bot.chat.prompt.cast import Cast, read_cast
 from bot.chat.prompt.formats import PromptFormat, Thought
 from bot.chat.prompt.parts import Part, Place, turn_order
+from bot.chat.prompt.reading import AS_IT_IS, Reading
 from bot.chat.prompt.staging import NO_SCENE, Staging
 from bot.chat.prompt.system import is_character, persona_parts, stop_words
 from bot.chat.prompt.transcript import Line, Transcript
@@ -49,6 +50,8 @@ class PromptRequest:
     lore: Additions = NOTHING
     occasion: Occasion = field(default_factory=Occasion)
     staging: Staging = NO_SCENE  # its parts are among `parts`, its characters speak in `window`
+    # What of all but the `window`, which is read already, may stand in the prompt.
+    reading: Reading = AS_IT_IS
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class Draft:
 
     def __init__(self, request: PromptRequest) -> None:
         """Names, roles and quotes are settled here; texts are guarded when they are written."""
+        request = _called(request)
         self._format = request.format
         self._info = request.info
         special = (*request.info.special_tokens, request.info.eos_token, request.info.bos_token)
@@ -91,7 +95,8 @@ class Draft:
         self._guard_of_trusted = guard  # whose system text may hold speakers' lines
         context = _macro_context(request, self.cast)
         self._macros = Macros(context)
-        self.parts = tuple(sorted(self._all_parts(request), key=lambda part: part.place))
+        parts = sorted(self._all_parts(request), key=lambda part: part.place)
+        self.parts = tuple(_read(part, request.reading) for part in parts)
         self._texts = [
             guard.text(part.text) if part.is_trusted else self._guard.message(part.text)
             for part in self.parts
@@ -99,7 +104,7 @@ class Draft:
         self.lines = self.cast.lines
         self._stop_words = stop_words(request.persona, self._macros)
         greeting = _unsaid_greeting(request, self.cast, context)
-        if greeting:
+        if greeting := request.reading.card(greeting):
             self.lines = (Line("bot", self.cast.speaker, greeting), *self.lines)
         self._names = self._wants_names(request)
         self._transcript = Transcript(self._format, self._guard, names=self._names)
@@ -286,6 +291,23 @@ class Draft:
         bots = {line.name for line in self.lines if line.role == "bot"} | {self.cast.speaker}
         are_several = self.cast.humans > 1 or len(bots) > 1 or bool(self._beside)
         return wish == "always" or (wish == "character" and is_played) or are_several
+
+
+def _called(request: PromptRequest) -> PromptRequest:
+    """With personas' names as they may stand."""
+    card, persona, occasion = request.reading.card, request.persona, request.occasion
+    others = tuple(map(card, occasion.others))
+    if others != occasion.others:
+        request = replace(request, occasion=replace(occasion, others=others))
+    names = {"name": card(persona.name), "nickname": card(persona.nickname)}
+    if names != {"name": persona.name, "nickname": persona.nickname}:
+        request = replace(request, persona=persona.model_copy(update=names))
+    return request
+
+
+def _read(part: Part, reading: Reading) -> Part:
+    """A part with its macros replaced, as it may stand: what they join may be a word."""
+    return part.masked(reading.card if part.is_trusted else reading.said)
 
 
 def _macro_context(request: PromptRequest, cast: Cast) -> MacroContext:

@@ -15,6 +15,7 @@ from bot.chat.prompt.additions import NOTHING, Additions, LoreQuestion, LoreTell
 from bot.chat.prompt.build import Prompt, PromptRequest, Section, build_prompt, window_turns
 from bot.chat.prompt.choosing import FormatChooser
 from bot.chat.prompt.counting import CountCache
+from bot.chat.prompt.reading import AsItIs, Screen
 from bot.chat.prompt.recollection import (
     NOTHING_REMEMBERED,
     MemoryQuestion,
@@ -28,8 +29,6 @@ from bot.chat.prompt.staging import NoScenes, SceneTeller
 from bot.chat.prompt.system import note_part
 from bot.chat.prompt.windows import (
     RECENT_REPLIES,
-    AsItIs,
-    Screen,
     beginning_with,
     messages_in,
     reader_of,
@@ -211,9 +210,9 @@ class Preparer:
         messages = messages_in(window)
         recent = await self._recent_replies(turn, window)
         window = await self._reaching(window, turn, settings, oldest, first_turn)
-        mask = await self._screen.reading(turn.channel)
-        staging = staging.masked(mask)
-        window = await self._screen.screen_window(turn.channel, staging.cast(window))
+        reading = await self._screen.reading(turn.channel)
+        staging = staging.masked(reading.said)
+        window = await reading.window(staging.cast(window))
         day = written_at.astimezone().date() if written_at else None
         chosen = await self._formats.choose(engine, engine.info, day)
         note = note or staging.note
@@ -229,7 +228,7 @@ class Preparer:
                 only_of=reader_of(turn, settings),
             )
         )
-        memory = masked(memory, mask)
+        memory, lore = masked(memory, reading.said), lore.told(reading.card)
         request = PromptRequest(
             persona=persona,
             window=window,
@@ -243,6 +242,7 @@ class Preparer:
             thinking_tokens=self._thinking_tokens,
             lore=lore,
             occasion=occasion,
+            reading=reading,
         )
         prompt = await build_prompt(request, engine.count_tokens, self._counts)
         return Prepared(prompt, settings, persona, stored.revision, occasion, lore, memory, recent)

@@ -1,8 +1,7 @@
 """What of a channel's history belongs to a prompt: cuts of a window, and what they hold."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Protocol
 
 from bot.chat.definitions import ChannelSettings
 from bot.chat.messages import ChannelKey, HistoryWindow, Turn
@@ -80,29 +79,3 @@ def beginning_with(window: HistoryWindow, turn_id: int) -> HistoryWindow:
     if is_from_start:
         return window
     return replace(window, turns=kept, skipped=ROUND_POSITION, positions=())
-
-
-class Screen(Protocol):
-    """Takes out of what was said before what its guild does not want by now."""
-
-    async def screen_window(self, channel: ChannelKey, window: HistoryWindow) -> HistoryWindow:
-        """Turns without it. Raises StoreError."""
-        ...
-
-    async def reading(self, channel: ChannelKey) -> Callable[[str], str]:
-        """What takes it out of other texts. Raises StoreError."""
-        ...
-
-
-class AsItIs:
-    """Where nothing is unwanted."""
-
-    async def screen_window(self, channel: ChannelKey, window: HistoryWindow) -> HistoryWindow:
-        """All of it."""
-        del channel
-        return window
-
-    async def reading(self, channel: ChannelKey) -> Callable[[str], str]:
-        """Changes nothing."""
-        del channel
-        return str

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
 
+from bot.chat.definitions import ChannelSettings
 from bot.chat.engines import Engines
 from bot.chat.limits.gate import Admission, Gate
 from bot.chat.limits.words.censor import Censor
@@ -29,6 +30,8 @@ from bot.chat.talk.writer import Outcome
 from bot.chat.text.messages_left import text_left
 from bot.chat.text.split import FIRST_CHARACTERS, MESSAGE_CHARACTERS
 from bot.errors import NotAllowed, NotFound
+
+OWN_TURNS = 200  # of somebody's own, among which their newest reply is looked for
 
 __all__ = [
     "Clock",
@@ -78,7 +81,7 @@ class Conversations(Intake):
         settings = settings.with_model(engines.sampling_defaults)
         self._random = random or Random()  # noqa: S311 - nothing secret hangs on it
         self.casting = casting = Casting(personas, settings, casts, scenes)
-        hearing = Hearing(history, settings, casting, self._random)
+        hearing = Hearing(history, casting, self._random)
         channels = ChannelStates() if channels is None else channels
         censor = censor or Censor()
         super().__init__(history, settings, hearing, gate or Gate(), channels, clock, censor)
@@ -119,9 +122,11 @@ class Conversations(Intake):
 
     # Messages ------------------------------------------------------------------------------------
 
-    async def persona_name(self, channel: ChannelKey) -> str:
-        """Who the bot is in a channel. Raises SettingsError or StoreError."""
-        settings = await self.settings.resolve(channel)
+    async def persona_name(
+        self, channel: ChannelKey, settings: ChannelSettings | None = None
+    ) -> str:
+        """Who the bot is in a channel of these settings. Raises SettingsError or StoreError."""
+        settings = settings or await self.settings.resolve(channel)
         return (await self.casting.main(channel, settings)).name
 
     async def speaks_as_itself(self, turn: Turn) -> bool:
@@ -190,6 +195,22 @@ class Conversations(Intake):
             return turn
 
     # Replies -------------------------------------------------------------------------------------
+
+    async def newest_reply(self, channel: ChannelKey, speaker_id: str) -> Turn | None:
+        """The reply that somebody means who names none: the channel's newest one.
+
+        Where each has a talk of their own, theirs: None where nothing answered them lately.
+        """
+        settings = await self.settings.resolve(channel)
+        is_private = settings.history_scope == "user" and not await self.casting.scene(channel)
+        if not is_private:
+            return await self.history.last_reply(channel)
+        running = self.running(channel)
+        if running is not None and speaker_id in running.asked_by:
+            return running.turn
+        window = await self.history.window(channel, OWN_TURNS, only_of=speaker_id)
+        own = (turn for turn in reversed(window.turns) if speaker_id in turn.asked_by)
+        return next(own, None)
 
     async def next_reply(self, channel: ChannelKey) -> Reply | None:
         """The reply to everything that waits in this channel; None when nothing does.

@@ -152,8 +152,8 @@ class Director:
         NotAllowed where the guild does not want to read any of it.
         """
         turns = await self._conversations.history.export(scene.channel)
-        retold = await self._conversations.censor.retelling(scene.channel)
-        turns = await asyncio.to_thread(list, map(retold, turns))
+        reading = await self._conversations.censor.reading(scene.channel)
+        turns = await asyncio.to_thread(list, map(reading.retold, turns))
         scene = await self.shown(scene)
         told = await self._recapper.recap(scene, turns, f"{scene.channel.platform}:{user}")
         return await self._conversations.shown_again.text(scene.channel, told)
@@ -170,10 +170,9 @@ class Director:
         # Who is gone since is called as when they spoke.
         spoke = {turn.persona_id: turn.persona for turn in turns if turn.role == "bot"}
         names = {**spoke, **await self._names(scene)}
-        mask = await self._conversations.censor.masking(scene.channel)
-        retold = await self._conversations.censor.retelling(scene.channel)
-        turns = await asyncio.to_thread(list, map(retold, turns))
-        names = {persona_id: mask(name) for persona_id, name in names.items()}
+        reading = await self._conversations.censor.reading(scene.channel)
+        turns = await asyncio.to_thread(list, map(reading.retold, turns))
+        names = {persona_id: reading.shown(name) for persona_id, name in names.items()}
         scene = await self.shown(scene)
         return Transcript(
             scene, len(turns), as_markdown(scene, turns, names), as_json(scene, turns, names)
@@ -181,7 +180,7 @@ class Director:
 
     async def shown(self, scene: Scene) -> Scene:
         """A scene without the words that its guild does not want to read by now."""
-        mask = await self._conversations.censor.masking(scene.channel)
+        mask = (await self._conversations.censor.reading(scene.channel)).shown
         return replace(
             scene,
             title=mask(scene.title),

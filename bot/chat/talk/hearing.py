@@ -9,7 +9,6 @@ from bot.chat.messages import IncomingMessage
 from bot.chat.ports import History
 from bot.chat.roleplay.scenes.scene import Mode, Scene
 from bot.chat.roleplay.speakers import Said, is_named
-from bot.chat.settings import SettingsCascade
 from bot.chat.talk.casting import Casting, member_of
 from bot.chat.talk.listening import (
     hangs_on_names,
@@ -28,30 +27,25 @@ class Verdict:
 
     kept: bool  # it is to stand in the history
     addressed: bool  # and to be answered
-    settings: ChannelSettings  # by which that was decided
     is_played: bool = False  # it belongs to a scene
 
 
 class Hearing:
     """Decides about messages. Raises StoreError where it cannot know."""
 
-    def __init__(
-        self, history: History, settings: SettingsCascade, casting: Casting, random: Random
-    ) -> None:
+    def __init__(self, history: History, casting: Casting, random: Random) -> None:
         """`random` decides where the trigger is `chance`."""
         self._history = history
-        self._settings = settings
         self._casting = casting
         self._random = random
 
-    async def judge(self, message: IncomingMessage) -> Verdict:
+    async def judge(self, message: IncomingMessage, settings: ChannelSettings) -> Verdict:
         """Whether a message that came is kept, and answered.
 
         In a scene every message is but asides, unless it is paused, nobody is named who has to be,
         or the bot is switched off there.
         """
         scene = await self._casting.scene(message.channel)
-        settings = await self._settings.resolve(message.channel)
         if scene is not None:
             kept = is_played(message)
             is_heard = settings.trigger != "off" and not scene.is_paused
@@ -60,22 +54,22 @@ class Hearing:
                 addressed = addressed and is_asked_by_bot(message, settings)
             elif addressed and scene.mode is Mode.NAMED:
                 addressed = message.replies_to_bot or await self._names_somebody(message, scene)
-            return Verdict(kept, addressed, settings, is_played=kept)
+            return Verdict(kept, addressed, is_played=kept)
         names = await self._names(message, settings)
         addressed = is_addressed(message, settings, self._random.random(), names)
         kept = await is_kept(self._history, message, settings, addressed=addressed)
-        return Verdict(kept, addressed, settings)
+        return Verdict(kept, addressed)
 
-    async def is_kept_unanswered(self, message: IncomingMessage, verdict: Verdict) -> bool:
+    async def is_kept_unanswered(
+        self, message: IncomingMessage, verdict: Verdict, settings: ChannelSettings
+    ) -> bool:
         """Whether a message is kept though whoever said it is not answered."""
-        settings = verdict.settings
         return verdict.is_played or await is_kept(self._history, message, settings, addressed=False)
 
-    async def judge_edit(self, message: IncomingMessage) -> Verdict:
+    async def judge_edit(self, message: IncomingMessage, settings: ChannelSettings) -> Verdict:
         """Whether a message is to be answered since its edit, which was not before."""
-        settings = await self._settings.resolve(message.channel)
         is_for_us = await self._is_for_us_since(message, settings)
-        return Verdict(is_for_us, is_for_us, settings)
+        return Verdict(is_for_us, is_for_us)
 
     async def _is_for_us_since(self, message: IncomingMessage, settings: ChannelSettings) -> bool:
         scene = await self._casting.scene(message.channel)

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from bot.chat.definitions import ChannelSettings
 from bot.chat.limits.gate import WELCOME, Access, Admission, Gate
 from bot.chat.limits.notices import Notices
 from bot.chat.limits.words.censor import NOT_ANSWERED, Censor, ScreenedMessage
@@ -51,7 +52,18 @@ class Intake:
         SettingsError or StoreError.
         """
         settings = await self.settings.resolve(channel)
-        return await self._gate.admit(channel, speaker, settings, asks=asks, at=self._clock())
+        admission = await self._gate.admit(channel, speaker, settings, asks=asks, at=self._clock())
+        if asks and admission.access is Access.ANSWERED and not speaker.is_bot:
+            self._gate.spoke(channel)
+        return admission
+
+    async def hears(self, channel: ChannelKey, speaker: Speaker, settings: ChannelSettings) -> bool:
+        """Whether anything is heard of what somebody says: ask before you read a message.
+
+        `settings` are those of the channel. Raises StoreError.
+        """
+        admission = await self._gate.admit(channel, speaker, settings, asks=False, at=self._clock())
+        return admission.access is not Access.UNHEARD
 
     async def wrote(self, channel: ChannelKey, speaker_id: str, tokens: int) -> None:
         """The bot has written so many tokens for somebody, elsewhere than in a reply.
@@ -61,48 +73,72 @@ class Intake:
         settings = await self.settings.resolve(channel)
         await self._gate.wrote(channel, settings, {speaker_id}, tokens)
 
-    async def hear(self, message: IncomingMessage) -> Heard:
+    async def hear(
+        self, message: IncomingMessage, settings: ChannelSettings | None = None
+    ) -> Heard:
         """Take a message in: keep it if the channel's `context` says so, decide about an answer.
 
         Idempotent by message id. Never waits for a running reply. What was said more than ten
-        minutes ago is kept, but no longer answered.
+        minutes ago is kept, but no longer answered. `settings` are the channel's, where they were
+        resolved for this message already.
         """
         message = without_asides(message)
         channel = message.channel
         async with self._intake(channel) as state:
-            verdict = await self._hearing.judge(message)
-            admission = await self._admitted(message, verdict)
+            settings = settings or await self.settings.resolve(channel)
+            verdict = await self._hearing.judge(message, settings)
+            admission = await self._admitted(message, verdict, settings)
             if verdict.kept and admission.access is not Access.UNHEARD:
                 screened = await self._screen(message)
                 if not screened.is_heard:
                     await self.history.note_seen(channel, message.message_id)
                     is_answered = admission.access is Access.ANSWERED
                     return self._unheard(screened, asks=verdict.addressed and is_answered)
-                message = await self._without_unheard(screened.message)
+                message = await self._without_unheard(screened.message, settings)
+            await self._note_spoken(message, verdict, admission, settings)
             if admission.access is Access.ANSWERED and verdict.kept:
                 return await self._keep(message, state, addressed=verdict.addressed)
             heard = Heard(kept=False, addressed=False)
             if admission.access is Access.UNANSWERED and (
-                not verdict.addressed or await self._hearing.is_kept_unanswered(message, verdict)
+                not verdict.addressed
+                or await self._hearing.is_kept_unanswered(message, verdict, settings)
             ):
                 heard = await self._keep(message, state, addressed=False)
             else:
                 await self.history.note_seen(channel, message.message_id)
             return replace(heard, refusal=self._due(channel, admission))
 
-    async def _admitted(self, message: IncomingMessage, verdict: Verdict) -> Admission:
+    async def _admitted(
+        self, message: IncomingMessage, verdict: Verdict, settings: ChannelSettings
+    ) -> Admission:
         """How far the author of a message comes, on which nothing hangs where it is not kept."""
-        if not message.author.is_bot:
-            self._gate.spoke(message.channel)
         if not verdict.kept:
             return WELCOME
         asks = verdict.addressed and message.sent_at >= self._clock() - ANSWERED_FOR
         admission = await self._gate.admit(
-            message.channel, message.said_by, verdict.settings, asks=asks, at=message.sent_at
+            message.channel, message.said_by, settings, asks=asks, at=message.sent_at
         )
         # Whoever asked nothing waits for nothing; a bot might answer.
         is_told = asks and not message.author.is_bot
         return admission if is_told else replace(admission, notice="")
+
+    async def _note_spoken(
+        self,
+        message: IncomingMessage,
+        verdict: Verdict,
+        admission: Admission,
+        settings: ChannelSettings,
+    ) -> None:
+        """Tell the gate that a person said something, where it lets them and that matters."""
+        channel = message.channel
+        if message.author.is_bot or not self._gate.awaits_people(channel):
+            return
+        if not verdict.kept:  # nobody has asked so far
+            admission = await self._gate.admit(
+                channel, message.said_by, settings, asks=False, at=message.sent_at
+            )
+        if admission.access is Access.ANSWERED:
+            self._gate.spoke(channel)
 
     async def _screen(self, message: IncomingMessage) -> ScreenedMessage:
         """A message that is for us, without the words that its guild does not want."""
@@ -110,13 +146,15 @@ class Intake:
         await self.censor.heard(screened)
         return screened
 
-    async def _without_unheard(self, message: IncomingMessage) -> IncomingMessage:
+    async def _without_unheard(
+        self, message: IncomingMessage, settings: ChannelSettings
+    ) -> IncomingMessage:
         """Without what it replies or links to, where the bot does not hear who said that."""
         quote = message.reply_to
         if quote is None or message.replies_to_bot:
             return message
-        admission = await self.admit(message.channel, quote.author, asks=False)
-        return replace(message, reply_to=None) if admission.access is Access.UNHEARD else message
+        is_heard = await self.hears(message.channel, quote.author, settings)
+        return message if is_heard else replace(message, reply_to=None)
 
     def _unheard(self, screened: ScreenedMessage, *, asks: bool) -> Heard:
         """What becomes of a message with such a word, where that forbids all of it."""
@@ -158,11 +196,13 @@ class Intake:
                 return await self._take_out(channel, message_id, state)
             return await self.history.edit_message(channel, message_id, screened.text)
 
-    async def edited_message(self, message: IncomingMessage) -> Heard:
+    async def edited_message(
+        self, message: IncomingMessage, settings: ChannelSettings | None = None
+    ) -> Heard:
         """A user edited a message, which reads so now. Also answers what addresses the bot now.
 
         As :meth:`edited`. A message that names the bot only since its edit is taken up then: it
-        stands after what was said in between. Idempotent, like :meth:`hear`.
+        stands after what was said in between. Idempotent, and with `settings`, like :meth:`hear`.
         """
         message = without_asides(message)
         channel, message_id = message.channel, message.message_id
@@ -172,21 +212,25 @@ class Intake:
                 await self._take_out(channel, message_id, state)
                 return Heard(kept=False, addressed=False)
             turn = await self.history.turn_of_message(channel, message_id)
+            settings = settings or await self.settings.resolve(channel)
             screened = await self.censor.screen(message)
             if not screened.is_heard:
                 asks = message.mentions_bot or (turn is not None and turn.addressed)
-                access = (await self.admit(channel, message.said_by, asks=False)).access
-                if access is not Access.UNHEARD and (turn is not None or asks):
+                said_by, at = message.said_by, message.sent_at
+                admission = await self._gate.admit(channel, said_by, settings, asks=False, at=at)
+                if admission.access is not Access.UNHEARD and (turn is not None or asks):
                     await self.censor.heard(screened)
                 await self._take_out(channel, message_id, state)
-                return self._unheard(screened, asks=asks and access is Access.ANSWERED)
+                is_answered = admission.access is Access.ANSWERED
+                return self._unheard(screened, asks=asks and is_answered)
             message = screened.message
             admission = WELCOME
             if turn is None or (turn.role == "user" and not turn.addressed):
-                verdict = await self._hearing.judge_edit(message)
-                admission = await self._admitted(message, verdict)
+                verdict = await self._hearing.judge_edit(message, settings)
+                admission = await self._admitted(message, verdict, settings)
                 if verdict.addressed and admission.access is Access.ANSWERED:
-                    message = await self._without_unheard(message)
+                    await self._note_spoken(message, verdict, admission, settings)
+                    message = await self._without_unheard(message, settings)
                     turn = await self.history.renew_message(message)
                     state.heard[turn.turn_id] = message.words
                     state.speakers[turn.turn_id] = message.said_by
@@ -205,11 +249,16 @@ class Intake:
         await self._forget_unheard(channel, state)
         return count > 0
 
-    async def took_place(self, message: IncomingMessage, original_id: str) -> Heard | None:
+    async def took_place(
+        self,
+        message: IncomingMessage,
+        original_id: str,
+        settings: ChannelSettings | None = None,
+    ) -> Heard | None:
         """Somebody's message was sent again in another name: the new one stands for it.
 
         Whether it is answered was decided with the original. None when the original is not kept
-        (any more): hear the new one then.
+        (any more): hear the new one then. `settings` as in :meth:`hear`.
         """
         message = without_asides(message)
         async with self._intake(message.channel) as state:
@@ -220,7 +269,8 @@ class Intake:
                 await self._take_out(message.channel, original_id, state)
                 await self.history.note_seen(message.channel, message.message_id)
                 return self._unheard(screened, asks=False)
-            message = await self._without_unheard(screened.message)
+            settings = settings or await self.settings.resolve(message.channel)
+            message = await self._without_unheard(screened.message, settings)
             turn = await self.history.replace_message(message, original_id)
             if turn is None:
                 return None

@@ -21,7 +21,7 @@ class ShownAgain:
     async def texts(self, channel: ChannelKey, texts: Sequence[str]) -> list[str | None]:
         """Each text as it may be shown; None for one that may not."""
         links = (await self._settings.resolve(channel)).links
-        return await self.censor.shown(channel, texts, links=links)
+        return await self.censor.shown_again(channel, texts, links=links)
 
     async def text(self, channel: ChannelKey, text: str) -> str:
         """A text as it may be shown. Raises NotAllowed where nothing of it may."""

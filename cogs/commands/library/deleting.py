@@ -12,7 +12,7 @@ from cogs.client import Interaction, bot_of
 from cogs.commands.library.asking import AskerView
 from cogs.commands.personas.looks import NAME_CHARACTERS, plain
 from cogs.controls import KeptControl, view_of_kept
-from cogs.interactions import told
+from cogs.interactions import shown, told
 from cogs.rights.holding import own_server
 
 _Kept = KeptPersona | KeptLorebook
@@ -44,19 +44,20 @@ class UndoDeletion(
         """Bring it back."""
         await interaction.response.defer()
         said = await _RESTORE[self.deed](interaction, self.number)
+        said = await shown(interaction, said)
         await interaction.edit_original_response(content=said, view=None)
 
 
 async def _restore_persona(interaction: Interaction, number: str) -> str:
     guild_id = own_server(interaction)
     kept = await bot_of(interaction).desk.workshop.restore(guild_id, GUILD_ID.format(number))
-    return f"{_shown(kept.name)} is back."
+    return f"{_bold(kept.name)} is back."
 
 
 async def _restore_book(interaction: Interaction, number: str) -> str:
     guild_id = own_server(interaction)
     kept = await bot_of(interaction).desk.lorebooks.restore(guild_id, LORE_ID.format(number))
-    return f"{_shown(kept.name)} is back, attached where it was."
+    return f"{_bold(kept.name)} is back, attached where it was."
 
 
 _RESTORE: Mapping[str, Callable[[Interaction, str], Awaitable[str]]] = {
@@ -92,18 +93,18 @@ class DeletionView(AskerView):
             kept = await self._delete(interaction)
             self.stop()
             view = view_of_kept(UndoDeletion(self._what, kept.id.rpartition(":")[2]))
-            await interaction.edit_original_response(
-                content=f"{_shown(kept.name)} is deleted{self._beside}. For ten minutes that can "
-                "be undone.",
-                view=view,
+            said = (
+                f"{_bold(kept.name)} is deleted{self._beside}. For ten minutes that can be undone."
             )
+            said = await shown(interaction, said)
+            await interaction.edit_original_response(content=said, view=view)
 
     @discord.ui.button(label="Keep it")
     async def keep(self, interaction: Interaction, _button: discord.ui.Button[Any]) -> None:
         """Let it stay."""
         await interaction.response.defer()
         self.stop()
-        said = f"{_shown(self._name)} stays."
+        said = await shown(interaction, f"{_bold(self._name)} stays.")
         await interaction.edit_original_response(content=said, view=None)
 
 
@@ -134,5 +135,5 @@ def book_deletion(asked: Interaction, kept: KeptLorebook) -> DeletionView:
     return BookDeletion(asked, "lore", kept.name, delete)
 
 
-def _shown(name: str) -> str:
+def _bold(name: str) -> str:
     return f"**{plain(name, NAME_CHARACTERS)}**"

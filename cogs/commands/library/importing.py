@@ -16,7 +16,7 @@ from bot.errors import UserError
 from cogs.client import Interaction, bot_of
 from cogs.commands.library.asking import AskerView, TellingForm
 from cogs.commands.personas.looks import plain
-from cogs.interactions import told
+from cogs.interactions import shown, told
 from cogs.platform import WRITE_ERRORS
 
 READ_SECONDS = 60.0
@@ -115,14 +115,18 @@ class ImportView(AskerView, ABC, Generic[_Found]):
         pending: PendingImports,
         *,
         is_taken: bool,
+        free_shown: str = "",
         may_replace: bool,
     ) -> None:
-        """`is_taken` says whether its name has an owner already; `free` is a name without one."""
+        """`is_taken` says whether its name has an owner already; `free` is a name without one.
+
+        `free_shown` is how people may read that one.
+        """
         super().__init__(asked)
         self._found: _Found | None = found
         self._free = free
         self._pending = pending
-        label = f"Import as {free}" if is_taken else "Import"
+        label = f"Import as {free_shown or free}" if is_taken else "Import"
         self._add(label, self._take, discord.ButtonStyle.success)
         if may_replace:
             self._add("Replace", self._replace, discord.ButtonStyle.danger)
@@ -183,7 +187,8 @@ class ImportView(AskerView, ABC, Generic[_Found]):
         self._found = None
         self._pending.drop(self)
         self.stop()
-        await interaction.edit_original_response(content=text, view=None)
+        said = await shown(interaction, text)
+        await interaction.edit_original_response(content=said, view=None)
 
     def _add(
         self,

@@ -8,7 +8,7 @@ from bot.chat.personas.guild.lore_workshop import Place, place_of
 from bot.errors import LorebookError, NotAllowed, NotFound
 from cogs.client import Interaction, bot_of, channel_of
 from cogs.commands.personas.finding import choices_of, find_persona
-from cogs.interactions import in_time
+from cogs.interactions import offered
 from cogs.platform import key_of
 
 SCOPES = [
@@ -18,7 +18,7 @@ SCOPES = [
 ]
 
 
-@in_time
+@offered
 async def complete_book(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """The server's lorebooks whose names hold what was typed; those that begin with it first."""
     if interaction.guild_id is None:

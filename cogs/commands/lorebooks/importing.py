@@ -16,6 +16,7 @@ from cogs.commands.library.importing import (
 )
 from cogs.commands.lorebooks.looks import NAME_CHARACTERS, import_preview
 from cogs.commands.personas.looks import plain
+from cogs.interactions import shown, shown_embeds
 from cogs.rights.holding import own_server
 
 BOOK_FILES = FileKind(LorebookError, "Use a smaller lorebook.")
@@ -44,12 +45,15 @@ class BookImports:
             free,
             self._pending,
             is_taken=other is not None,
+            free_shown=await shown(interaction, free),
             may_replace=other is not None,
         )
         await self._pending.put(view)
+        embed = import_preview(found, _context_of(bot))
+        await shown_embeds(interaction, [embed])
         await interaction.followup.send(
-            _question(found, other),
-            embed=import_preview(found, _context_of(bot)),
+            await shown(interaction, _question(found, other)),
+            embed=embed,
             view=view,
             ephemeral=True,
         )

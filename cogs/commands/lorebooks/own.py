@@ -13,7 +13,7 @@ from bot.chat.personas.lore.writing import BookFormat, write_lorebook
 from cogs.client import Interaction, bot_of, channel_of
 from cogs.commands.lorebooks.finding import complete_book, persona_here
 from cogs.commands.personas.finding import CHOICES, scope_of
-from cogs.interactions import in_time
+from cogs.interactions import offered
 from cogs.platform import key_of
 
 CHOICE_CHARACTERS = 100  # of a name that Discord takes
@@ -25,7 +25,7 @@ def own_name(persona: Persona) -> str:
     return f"{persona.name}'s own lorebook"
 
 
-@in_time
+@offered
 async def complete_any_book(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """The server's lorebooks, and the own ones of the personas that speak here."""
     names = [own_name(each) for each in await _speaking_here(interaction) if lore_entries(each)]

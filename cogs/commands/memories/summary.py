@@ -41,7 +41,7 @@ async def show_summary(interaction: Interaction) -> None:
 
 async def _as_shown(interaction: Interaction, key: ChannelKey, summary: Summary) -> Summary:
     """Without the words that the guild does not want to read."""
-    text = await bot_of(interaction).conversations.censor.masked(key, summary.text)
+    text = await bot_of(interaction).conversations.censor.shown(key, summary.text)
     return replace(summary, text=text)
 
 

@@ -12,7 +12,7 @@ from bot.errors import NotAllowed, NotFound
 from cogs.client import Interaction, bot_of
 from cogs.commands.personas.finding import CHOICES
 from cogs.commands.personas.looks import plain
-from cogs.interactions import in_time
+from cogs.interactions import offered
 from cogs.platform import PLATFORM
 from cogs.rights.holding import own_server
 
@@ -103,7 +103,7 @@ def _meant(typed: str, listed: list[Block]) -> str:
     raise NotFound(f"Nobody blocked here is called {plain(typed, 60)}.", fix)
 
 
-@in_time
+@offered
 async def complete_blocked(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """Who is blocked in this server."""
     if interaction.guild_id is None:

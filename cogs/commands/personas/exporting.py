@@ -11,6 +11,7 @@ from bot.chat.personas.cards.writing import Format, write_card
 from bot.errors import PersonaError
 from cogs.client import Interaction, bot_of
 from cogs.commands.personas.looks import NAME_CHARACTERS, plain
+from cogs.interactions import shown
 
 
 async def send_export(interaction: Interaction, persona: Persona, format: Format) -> None:
@@ -27,4 +28,5 @@ async def send_export(interaction: Interaction, persona: Persona, format: Format
     told = [f"**{plain(persona.name, NAME_CHARACTERS)}** as {format.value}."]
     told += [plain(warning, 300) for warning in exported.warnings]
     file = discord.File(io.BytesIO(exported.content), filename=exported.file_name)
-    await interaction.followup.send("\n".join(told)[:2000], file=file, ephemeral=True)
+    said = await shown(interaction, "\n".join(told)[:2000])
+    await interaction.followup.send(said, file=file, ephemeral=True)

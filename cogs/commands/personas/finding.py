@@ -9,25 +9,25 @@ from bot.chat.persona import Persona
 from bot.chat.personas.homes import PersonaEntry
 from bot.errors import NotFound
 from cogs.client import Interaction, bot_of, channel_of
-from cogs.interactions import in_time
+from cogs.interactions import offered
 from cogs.platform import key_of
 
 CHOICES = 25  # Discord shows no more
 
 
-@in_time
+@offered
 async def complete_persona(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """The personas whose names hold what was typed; those that begin with it first."""
     return choices_of(await _names(interaction), typed)
 
 
-@in_time
+@offered
 async def complete_own(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """The same of the server's own alone, which can be changed."""
     return choices_of(await _names(interaction, lambda entry: entry.guild_id is not None), typed)
 
 
-@in_time
+@offered
 async def complete_cast(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """The same of those that speak here beside the main one."""
     cast = set(await bot_of(interaction).desk.casts.cast(scope_of(interaction)))

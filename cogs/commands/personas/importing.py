@@ -18,6 +18,7 @@ from cogs.commands.library.importing import (
 )
 from cogs.commands.personas.costs import costs_of
 from cogs.commands.personas.looks import large_picture, picture_file, plain, preview
+from cogs.interactions import shown, shown_embeds
 from cogs.rights.holding import own_server
 
 CARD_FILES = FileKind(PersonaError, "Take a smaller picture.")
@@ -54,15 +55,18 @@ async def show_import(
     costs = await costs_of(bot.conversations.engines, card.persona)
     other = await bot.desk.workshop.owner_of_name(guild_id, card.persona.name)
     free = await bot.desk.workshop.free_name(guild_id, card.persona.name)
-    view = CardImportView(interaction, card, other, free, pending)
+    free_shown = await shown(interaction, free)
+    view = CardImportView(interaction, card, other, free, pending, free_shown=free_shown)
     await pending.put(view)
     content = "Import this persona?"
     if other is not None:
         whose = "This server" if other.guild_id else "The bot's owner"
         content += f" {whose} has a persona «{plain(other.name, 100)}» already."
+    embed = preview(card, costs, warnings, has_picture=picture is not None)
+    await shown_embeds(interaction, [embed])
     await interaction.followup.send(
-        content,
-        embed=preview(card, costs, warnings, has_picture=picture is not None),
+        await shown(interaction, content),
+        embed=embed,
         view=view,
         ephemeral=True,
         files=[picture_file(picture)] if picture else [],
@@ -83,11 +87,16 @@ class CardImportView(ImportView[Card]):
         other: Persona | None,
         free: str,
         pending: PendingImports,
+        *,
+        free_shown: str,
     ) -> None:
         """`other` has the card's name already; `free` is a name that nobody has."""
-        may_replace = other is not None and other.guild_id is not None
-        is_taken = other is not None
-        super().__init__(asked, card, free, pending, is_taken=is_taken, may_replace=may_replace)
+        super().__init__(
+            *(asked, card, free, pending),
+            is_taken=other is not None,
+            free_shown=free_shown,
+            may_replace=other is not None and other.guild_id is not None,
+        )
         self._other = other
 
     async def taken(self, interaction: Interaction, name: str) -> str:

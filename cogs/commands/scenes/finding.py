@@ -11,7 +11,7 @@ from bot.chat.talk.directing import Director
 from bot.errors import NotFound
 from cogs.client import Interaction, bot_of, channel_of
 from cogs.commands.personas.finding import choices_of, complete_persona, find_persona
-from cogs.interactions import in_time
+from cogs.interactions import offered
 from cogs.platform import key_of
 
 
@@ -49,7 +49,7 @@ async def find_member(
     )
 
 
-@in_time
+@offered
 async def complete_member(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
     """The personas of the scene's cast whose names hold what was typed."""
     casting, key = bot_of(interaction).conversations.casting, key_of(channel_of(interaction))

@@ -24,6 +24,7 @@ from cogs.commands.setting_panel.looks import (
 )
 from cogs.commands.setting_panel.place import Place, require_setter, slug_of
 from cogs.controls import view_of_kept
+from cogs.interactions import shown, shown_embeds
 from cogs.platform import escaped, key_of
 
 OPTIONS = 25
@@ -72,11 +73,13 @@ async def draw(
     view.add_item(wrap(_page_select(place)))
     view.add_item(wrap(_setting_select(place, here)))
     if key is None:
-        page.description = _lines(here)
+        page.description = await shown(interaction, _lines(here))
         _add_buttons(view, place, wrap, channel.guild_id is not None)
         return Drawing(embeds, view)
     refusal = _refusal(interaction, place)
-    page.description = _lines([one for one in here if one.definition.key != key])
+    page.description = await shown(
+        interaction, _lines([one for one in here if one.definition.key != key])
+    )
     opened = origins[key]
     embeds.append(_opened(opened, newest, refusal, is_direct=channel.guild_id is None))
     is_set = opened.origin is place.scope
@@ -86,7 +89,9 @@ async def draw(
         _, own = await values_of_change(cascade, channel, newest)
         name = f"Set for {name_of(place.scope)}, but does not count"
         embeds[-1].insert_field_at(0, name=name, value=escaped(cut(own, 500)), inline=False)
-    if not refusal:
+    if refusal:  # else it is theirs to edit, as it was typed
+        await shown_embeds(interaction, embeds[-1:])
+    else:
         select = await _value_select(interaction, place, opened)
         if select is not None:
             view.add_item(wrap(select))
@@ -193,11 +198,12 @@ async def _personas(interaction: Interaction, origin: SettingOrigin) -> list[dis
     entries = await bot_of(interaction).desk.personas.entries(channel.guild_id)
     fitting_ids = [one for one in entries if len(one.id) <= 100]
     fitting_ids.sort(key=lambda one: one.id != origin.value)  # the present one is among them
+    reading = await bot_of(interaction).conversations.censor.reading(channel)
     return [
         discord.SelectOption(
-            label=cut(one.name, 100),
+            label=cut(reading.shown(one.name), 100),
             value=one.id,
-            description=cut(one.summary, 100) or None,
+            description=cut(reading.shown(one.summary), 100) or None,
             default=one.id == origin.value,
         )
         for one in fitting_ids[:OPTIONS]

@@ -171,7 +171,7 @@ class Voices:
     async def _shown(self, turn: Turn, name: str) -> str:
         """A name without the words that the guild does not want to read."""
         try:
-            return await self._conversations.censor.masked(turn.channel, name)
+            return await self._conversations.censor.shown(turn.channel, name)
         except CaduceusError as error:
             _log.warning("What may not be shown in %s cannot be known: %s", turn.channel, error)
             return NOBODY

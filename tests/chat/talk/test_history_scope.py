@@ -46,6 +46,25 @@ async def test_the_model_sees_the_askers_turns_and_the_replies_to_them_alone(on:
     assert not why.changed_since
 
 
+async def test_the_newest_reply_of_somebody_is_their_own(on: Stage) -> None:
+    newest = on.conversations.newest_reply
+    assert await newest(HERE, "ann") is None
+    first = await ask(on, "One?", "ann")
+    second = await ask(on, "Two?", "ben")
+    for person, turn_id in (("ann", first), ("ben", second), ("cleo", None)):
+        found = await newest(HERE, person)
+        assert (found.turn_id if found else None) == turn_id
+    await on.say("Three?", by="ann")
+    running = await on.conversations.next_reply(HERE)
+    assert running is not None
+    async with running:  # which nobody can have written anew meanwhile
+        assert await newest(HERE, "ann") == running.turn
+        assert (await newest(HERE, "ben") or running.turn).turn_id == second
+    await on.set("history_scope", "channel")
+    last = await on.history.last_reply(HERE)
+    assert await newest(HERE, "ann") == last
+
+
 async def test_who_waits_is_answered_one_by_one_who_waited_longest_first(on: Stage) -> None:
     for text, by in (("A1", "ann"), ("B1", "ben"), ("A2", "ann"), ("C1", "cleo"), ("B2", "ben")):
         await on.say(f"{text}?", by=by)

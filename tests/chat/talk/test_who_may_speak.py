@@ -394,6 +394,46 @@ async def test_other_bots_are_answered_where_that_is_set_a_few_times_in_a_row(on
     assert (await on.say("Stop it, you two.", by="eve")).addressed
 
 
+@pytest.mark.parametrize("text", ["Go on.", "// talk", "Go on, bot!"])
+async def test_whoever_is_not_heard_or_not_answered_lets_no_bot_go_on(
+    stage: Stage, text: str
+) -> None:
+    on = stage.keep_gate(checks=[Blocked("mallory")])
+    await on.set("answer_bots", "on")
+    await on.set("allowed_roles", ["robot", "eve"])
+    for _ in range(MOST_IN_A_ROW):
+        await on.say("Beep?", by="robot", is_bot=True)
+    for somebody in ("mallory", "bob"):  # blocked, and not among those who are answered
+        await on.say(text, by=somebody, mention="bot" in text)
+        assert not (await on.say("Beep?", by="robot", is_bot=True)).addressed
+    await on.say(text, by="eve", mention="bot" in text)
+    assert (await on.say("Beep?", by="robot", is_bot=True)).addressed
+
+
+async def test_whoever_asks_too_much_lets_no_bot_go_on(on: Stage) -> None:
+    await on.set("answer_bots", "on")
+    await on.set("rate_limit", 4)
+    await on.say("One?", by="eve")
+    for _ in range(MOST_IN_A_ROW):
+        await on.say("Beep?", by="robot", is_bot=True)
+    for _ in range(3):
+        await on.say("Two?", by="eve")
+    for _ in range(MOST_IN_A_ROW):
+        await on.say("Beep?", by="other robot", is_bot=True)
+    assert (await on.say("Three?", by="eve")).refusal is not None
+    assert not (await on.say("Beep?", by="third robot", is_bot=True)).addressed
+
+
+async def test_a_person_who_uses_a_command_lets_bots_go_on(on: Stage) -> None:
+    await on.set("answer_bots", "on")
+    for _ in range(MOST_IN_A_ROW):
+        await on.say("Beep?", by="robot", is_bot=True)
+    await on.conversations.admit(HERE, Speaker("eve", "Eve"), asks=False)
+    assert not (await on.say("Beep?", by="robot", is_bot=True)).addressed
+    await on.conversations.admit(HERE, Speaker("eve", "Eve"), asks=True)
+    assert (await on.say("Beep?", by="robot", is_bot=True)).addressed
+
+
 # Age ----------------------------------------------------------------------------------------------
 
 VEX = Persona(id="test:vex", name="Vex", description="{{char}} bites.", tags=("NSFW",))

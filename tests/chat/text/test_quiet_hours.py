@@ -1,6 +1,7 @@
 """Quiet hours, as people write them and as clocks have them."""
 
 from datetime import UTC, datetime, time, timedelta
+from importlib.resources import files
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,9 +11,9 @@ from hypothesis import strategies as st
 from bot.chat.text.quiet_hours import QuietHours, parse
 
 clocks = st.times().map(lambda t: t.replace(second=0, microsecond=0))
-zones = st.sampled_from(
-    ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe"]
-)
+every_zone = st.sampled_from(files("tzdata").joinpath("zones").read_text(encoding="utf-8").split())
+changing = ["Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe"]
+zones = st.sampled_from(["UTC", *changing]) | every_zone
 hours = st.builds(QuietHours, clocks, clocks, zones).filter(lambda h: h.start != h.end)
 some_day = datetime(2020, 1, 1, tzinfo=UTC)
 moments = st.timedeltas(timedelta(), timedelta(days=3653)).map(lambda past: some_day + past)
@@ -80,6 +81,20 @@ def test_where_clocks_never_change_the_time_of_day_decides(
     expected = start <= now < end if start < end else now >= start or now < end
     if start != end:
         assert QuietHours(start, end).covers(moment) is expected
+
+
+@given(hours, moments)
+def test_clocks_of_every_zone_decide_where_they_do_not_change(
+    quiet: QuietHours, moment: datetime
+) -> None:
+    zone = ZoneInfo(quiet.zone)
+    around = (moment + timedelta(hours=12 * step) for step in range(-6, 7))
+    if len({each.astimezone(zone).utcoffset() for each in around}) > 1:
+        return  # they change: see below
+    now = moment.astimezone(zone).time()
+    start, end = quiet.start, quiet.end
+    expected = start <= now < end if start < end else now >= start or now < end
+    assert quiet.covers(moment) is expected
 
 
 @given(hours, moments)

@@ -62,6 +62,25 @@ async def test_continue_and_regenerate_work_on_the_newest_reply(tmp_path: Path) 
         assert "Anew." in world.said()
 
 
+async def test_each_goes_on_with_their_own_newest_reply_where_talks_are_private(
+    tmp_path: Path,
+) -> None:
+    replies = ["Alice's.", "Bob's.", "Alice's other.", " And on.", "Bob's other."]
+    async with talking(tmp_path, replies) as world:
+        await world.put(history_scope="user")
+        await world.ask("one")
+        await world.ask("two", world.bob)
+        await world.alice.slash(world.channel, "chat regenerate")
+        assert world.said() == ["Alice's other.", "Bob's."]
+        await world.alice.slash(world.channel, "chat continue")
+        assert world.said() == ["Alice's other. And on.", "Bob's."]
+        await world.bob.slash(world.channel, "chat regenerate")
+        assert world.said() == ["Alice's other. And on.", "Bob's other."]
+        await world.mod.slash(world.channel, "chat regenerate")
+        assert len(world.engine.requests) == 5
+        assert world.env.errors  # a moderator has none of their own, and takes nobody's
+
+
 async def test_continue_is_for_who_asked(tmp_path: Path) -> None:
     async with talking(tmp_path) as world:
         await world.ask("one")

@@ -284,7 +284,8 @@ async def test_a_rolling_restart_loses_no_question(
         await old.history.serve("discord", account, lambda _: None)
         me = world.bot.user
         assert me is not None
-        message = await Reader(world.bot.conversations).read(question, me)
+        settings = await world.bot.conversations.settings.resolve(key)
+        message = await Reader(world.bot.conversations).read(question, me, settings)
         asked = await old.history.add_message(message, addressed=True)
         assert asked is not None
         bot = Speaker("bot", "Caduceus", is_bot=True)

@@ -2,17 +2,23 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import discord
+import pytest
 import simcord
 from test_catching_up import come_back, go_away, restart
 from test_proxies import Proxy
 from worlds import QUICK, World, new_bot, talking
 
+from bot.chat.definitions import ChannelSettings
 from bot.chat.limits.bots import MOST_IN_A_ROW
 from bot.chat.limits.notices import MOST_A_MINUTE
+from bot.chat.messages import ChannelKey
+from bot.chat.settings import SettingsCascade
+from cogs.listening import incoming
 from cogs.listening.messages import MessageListener
 from cogs.listening.naming import ROLES_SECONDS
 
@@ -168,3 +174,61 @@ async def test_a_proxy_is_no_way_round_a_block(tmp_path: Path) -> None:
         await original.delete()
         await world.env.settle()
         assert (world.said(), await texts(world)) == ([], [])
+
+
+# What is asked before a message is read -----------------------------------------------------------
+
+
+async def test_nothing_is_fetched_for_a_message_of_somebody_blocked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+
+    async def noted(attachments: Sequence[discord.Attachment], room: int) -> dict[int, str]:
+        read.extend(each.id for each in attachments)
+        return {}
+
+    monkeypatch.setattr(incoming, "read_files", noted)
+    async with talking(tmp_path, lambda request: "Yes?") as world:
+        cleo, _role = muted(world)
+        source = await world.alice.send(world.channel, "my engine stalls")
+        link = f"https://discord.com/channels/{world.guild.id}/{world.channel.id}/{source.id}"
+        await world.put(context="channel", blocked_roles=["Muted"])
+        for actor, fetched in ((cleo, 0), (world.alice, 1)):
+            world.env.http_requests.clear()
+            said = await actor.send(
+                world.channel, f"{world.me} {link}", attachments=[("notes.txt", b"the valve")]
+            )
+            assert len(world.requests("GET", f"/messages/{source.id}")) == fetched
+            assert len(read) == fetched
+        world.env.http_requests.clear()
+        unanswered = await cleo.send(world.channel, "hm")
+        await cleo.edit(unanswered, f"{world.me} {link}")
+        assert world.requests("GET") == []
+        assert world.said() == ["Yes?"]
+        assert str(said.id) in [each for turn in await world.turns() for each in turn.message_ids]
+
+
+async def test_settings_are_resolved_once_for_a_message_and_what_it_quotes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with talking(tmp_path, lambda request: "Yes?") as world:
+        await world.put(context="channel", blocked_roles=["Muted"], trigger="wakeword")
+        quoted = await world.bob.send(world.channel, "my engine stalls")
+        resolve, resolved = SettingsCascade.resolve, list[ChannelKey]()
+
+        async def counted(self: SettingsCascade, channel: ChannelKey) -> ChannelSettings:
+            resolved.append(channel)
+            return await resolve(self, channel)
+
+        monkeypatch.setattr(SettingsCascade, "resolve", counted)
+        listener = world.bot.get_cog("MessageListener")
+        assert isinstance(listener, MessageListener)
+        monkeypatch.setattr(listener, "serve", print)
+        said = await world.alice.send(world.channel, f"{world.me} why?", reply_to=quoted)
+        assert len(resolved) == 1
+        await world.alice.edit(said, f"{world.me} how come?")
+        assert len(resolved) == 2
+        other = await world.alice.send(world.channel, "hm", reply_to=quoted)
+        await world.alice.edit(other, f"{world.me} how come?")
+        assert len(resolved) == 4

@@ -3,16 +3,10 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
+from bot.chat.limits.words.reading import GuildReading, named, quoted, screening
 from bot.chat.limits.words.rules import ReplyRules, Rules, Screened, rules_of
 from bot.chat.limits.words.word import GuildWord, Side, WordStore, guild_of
-from bot.chat.messages import (
-    ChannelKey,
-    HistoryWindow,
-    IncomingMessage,
-    QuotedMessage,
-    Speaker,
-    Turn,
-)
+from bot.chat.messages import ChannelKey, IncomingMessage
 from bot.chat.text.forbidden.redaction import Then
 from bot.errors import NotAllowed
 
@@ -43,7 +37,6 @@ class ScreenedMessage:
 
 
 Listener = Callable[[ChannelKey, Hit], Awaitable[None]]
-Mask = Callable[[str], str]
 
 
 class Censor:
@@ -66,16 +59,9 @@ class Censor:
         rules = await self._rules(message.channel, Side.IN)
         if not rules:
             return ScreenedMessage(message)
-        text = rules.screen(message.text)
-        quote = message.reply_to
-        screened = replace(
-            message,
-            text=text.text,
-            words=None if message.words is None else rules.screen(message.words).text,
-            author=_named(rules, message.author),
-            reply_to=None if quote is None else _quoted(rules, quote),
-        )
-        return ScreenedMessage(screened, text.then, text.words)
+        quoted = "" if message.reply_to is None else message.reply_to.text
+        characters = len(message.text) + len(message.words or "") + len(quoted)
+        return await screening(lambda: _screened(rules, message), characters)
 
     async def heard(self, screened: ScreenedMessage) -> None:
         """A message was for us: tells whoever wants to know of words in it."""
@@ -84,7 +70,8 @@ class Censor:
 
     async def screen_text(self, channel: ChannelKey, text: str) -> Screened:
         """What is to be kept of something that a person wrote elsewhere than in a message."""
-        return (await self._rules(channel, Side.IN)).screen(text)
+        rules = await self._rules(channel, Side.IN)
+        return await screening(lambda: rules.screen(text), len(text))
 
     async def wanted(self, channel: ChannelKey, text: str) -> str:
         """The same, masked; raises NotAllowed where a word of it forbids all of it."""
@@ -95,50 +82,29 @@ class Censor:
             )
         return screened.text
 
-    async def masked(self, channel: ChannelKey, text: str) -> str:
+    async def reading(self, channel: ChannelKey) -> GuildReading:
+        """What masks every word in all that goes into one prompt, or is shown together."""
+        return GuildReading(await self._words(channel))
+
+    async def shown(self, channel: ChannelKey, text: str) -> str:
         """A line or a name that the bot shows, with every word masked."""
-        return (await self.masking(channel))(text)
-
-    async def masking(self, channel: ChannelKey) -> Mask:
-        """Masks every word in many texts that the bot shows. In any thread."""
-        rules = await self._rules(channel, Side.OUT)
-        return lambda text: rules.screen(text).text
-
-    async def retelling(self, channel: ChannelKey) -> Callable[[Turn], Turn]:
-        """Masks every word in turns that are handed out again, their swipes and names too.
-
-        What people said is without the words of both sides then. In any thread.
-        """
-        said, told = await self._rules(channel, Side.IN), await self._rules(channel, Side.OUT)
-        return lambda turn: _retold(turn, said, told)
-
-    async def reading(self, channel: ChannelKey) -> Mask:
-        """Masks every word in what people wrote once and the model reads in every prompt."""
-        return (await self._rules(channel, Side.IN)).screen_again
-
-    async def screen_window(self, channel: ChannelKey, window: HistoryWindow) -> HistoryWindow:
-        """What was said before, as the model may see it by the list of now: words are masked."""
-        guild = guild_of(channel)
-        if self._store is None or guild is None:
-            return window
-        words = tuple(await self._store.words(guild))
-        if not words:
-            return window
-        said, told = rules_of(words, Side.IN), rules_of(words, Side.OUT)
-        turns = (_screened(turn, said if turn.role == "user" else told) for turn in window.turns)
-        return replace(window, turns=tuple(turns))
+        (shown,) = await (await self.reading(channel)).all_shown([text])
+        return shown
 
     async def reply_rules(self, channel: ChannelKey, *, links: str, before: str = "") -> ReplyRules:
         """The filter of a reply that begins now, or goes on after `before`."""
         rules = await self._rules(channel, Side.OUT)
         return ReplyRules(rules, links=links == "plain", before=before)
 
-    async def shown(
+    async def shown_again(
         self, channel: ChannelKey, texts: Sequence[str], *, links: str = "keep"
     ) -> list[str | None]:
-        """What the bot may show of texts that are there already; None for one it may not show."""
+        """What the bot may show of replies that are there already; None for one it may not."""
         rules = await self._rules(channel, Side.OUT)
-        return [_shown(rules, text, links=links == "plain") for text in texts]
+        return await screening(
+            lambda: [_shown(rules, text, links=links == "plain") for text in texts],
+            sum(map(len, texts)),
+        )
 
     async def replied(self, channel: ChannelKey, rules: ReplyRules) -> None:
         """A reply has ended: tells whoever wants to know of words in it."""
@@ -149,52 +115,26 @@ class Censor:
             await listener(channel, hit)
 
     async def _rules(self, channel: ChannelKey, side: Side) -> Rules:
+        return rules_of(await self._words(channel), side)
+
+    async def _words(self, channel: ChannelKey) -> tuple[GuildWord, ...]:
         guild = guild_of(channel)
         if self._store is None or guild is None:
-            return rules_of((), side)
-        return rules_of(tuple(await self._store.words(guild)), side)
+            return ()
+        return tuple(await self._store.words(guild))
 
 
-def _screened(turn: Turn, rules: Rules) -> Turn:
-    text = rules.screen_again(turn.text)
-    quote = turn.reply_to
-    if quote is not None:
-        quote = replace(quote, text=rules.screen_again(quote.text))
-    if (text, quote) == (turn.text, turn.reply_to):
-        return turn
-    return replace(turn, text=text, reply_to=quote)
-
-
-def _retold(turn: Turn, said: Rules, told: Rules) -> Turn:
-    if not said and not told:
-        return turn
-    is_said = turn.role == "user"
-
-    def mask(text: str) -> str:
-        return told.screen(said.screen(text).text if is_said else text).text
-
-    quote = turn.reply_to
-    if quote is not None:
-        author = _named(told, quote.author)
-        quote = replace(quote, text=told.screen(quote.text).text, author=author)
-    return replace(
-        turn,
-        text=mask(turn.text),
-        speaker=_named(told, turn.speaker),
-        persona=told.screen(turn.persona).text,
-        reply_to=quote,
-        swipes=tuple(replace(swipe, text=mask(swipe.text)) for swipe in turn.swipes),
+def _screened(rules: Rules, message: IncomingMessage) -> ScreenedMessage:
+    text, mask = rules.screen(message.text), rules.mask
+    quote = message.reply_to
+    screened = replace(
+        message,
+        text=text.text,
+        words=None if message.words is None else mask(message.words),
+        author=named(message.author, mask),
+        reply_to=None if quote is None else quoted(quote, mask),
     )
-
-
-def _named(rules: Rules, speaker: Speaker) -> Speaker:
-    name = rules.screen(speaker.name).text
-    return speaker if name == speaker.name else replace(speaker, name=name)
-
-
-def _quoted(rules: Rules, quote: QuotedMessage) -> QuotedMessage:
-    text = rules.screen(quote.text).text
-    return replace(quote, text=text, author=_named(rules, quote.author))
+    return ScreenedMessage(screened, text.then, text.words)
 
 
 def _shown(rules: Rules, text: str, *, links: bool) -> str | None:

@@ -1,6 +1,5 @@
 """A guild's word list made ready: whole texts screened, replies filtered while they stream."""
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -11,6 +10,7 @@ from bot.chat.text.forbidden.patterns import PatternFinder
 from bot.chat.text.forbidden.plain import PlainFinder, PlainWords
 from bot.chat.text.forbidden.redaction import Pipeline, Redaction, Then
 
+PIECE_CHARACTERS = 2_000  # of a long text, looked through at a time
 JOINED_CHARACTERS = 2_000  # of a text that goes on, looked at for what may begin in it
 LISTS_REMEMBERED = 128
 TEXTS_REMEMBERED = 600  # of each: more than a prompt has turns
@@ -29,8 +29,9 @@ class Rules:
     """What a list says of one side."""
 
     def __init__(self, words: Sequence[GuildWord], side: Side) -> None:
-        """The whole list; entries of the other side don't count."""
-        self.words = [word for word in words if word.side in (side, Side.BOTH)]
+        """The whole list; entries of the other side don't count. With BOTH, all of them do."""
+        sides = Side if side is Side.BOTH else (side, Side.BOTH)
+        self.words = [word for word in words if word.side in sides]
         numbered = list(enumerate(self.words))
         self._plain = PlainWords([(at, one.pattern) for at, one in numbered if not one.is_pattern])
         self._patterns = [
@@ -38,8 +39,8 @@ class Rules:
             for at, one in numbered
             if one.is_pattern and (ready := compiled(one.pattern)) is not None
         ]
-
-        self._screened: OrderedDict[str, str] = OrderedDict()  # of what is read over and over
+        # What is read over and over, in whatever thread.
+        self.screen_again = lru_cache(TEXTS_REMEMBERED)(self.mask)
 
     def __bool__(self) -> bool:
         return bool(self.words)
@@ -68,19 +69,15 @@ class Rules:
         if not self.words or not text:
             return Screened(text)
         pipeline = Pipeline(self.stages(only_mask=True))
-        shown = pipeline.decode(text) + pipeline.flush()
+        pieces = range(0, len(text), PIECE_CHARACTERS)  # each has its own time for patterns
+        shown = "".join(pipeline.decode(text[at : at + PIECE_CHARACTERS]) for at in pieces)
+        shown += pipeline.flush()
         words = tuple(self.words[entry] for entry in sorted(pipeline.entries))
         return Screened(shown, max((word.then for word in words), default=None), words)
 
-    def screen_again(self, text: str) -> str:
-        """A text that every reply reads, with every word masked."""
-        known = self._screened.get(text)
-        if known is None:
-            self._screened[text] = known = self.screen(text).text
-        self._screened.move_to_end(text)
-        if len(self._screened) > TEXTS_REMEMBERED:
-            self._screened.popitem(last=False)
-        return known
+    def mask(self, text: str) -> str:
+        """The same, of which nothing but the text is wanted."""
+        return self.screen(text).text
 
 
 class ReplyRules:

@@ -9,7 +9,8 @@ from bot.chat.engines import Engines, NamedEngine
 from bot.chat.messages import ChannelKey, HistoryWindow, Turn
 from bot.chat.ports import History
 from bot.chat.prompt.choosing import FormatChooser
-from bot.chat.prompt.windows import AsItIs, Screen, said_to_the_bot
+from bot.chat.prompt.reading import AsItIs, Screen
+from bot.chat.prompt.windows import said_to_the_bot
 from bot.chat.roleplay.memory.folding import (
     Budget,
     FoldTurns,
@@ -197,7 +198,8 @@ class Folder:
         if context == "addressed":
             window = await said_to_the_bot(self._history, window)
         if turns:
-            window = await self._screen.screen_window(turns[0].channel, window)
+            reading = await self._screen.reading(turns[0].channel)
+            window = await reading.window(window)
         said = [turn for turn in window.turns if is_said(turn)]
         if not said:
             return ""
