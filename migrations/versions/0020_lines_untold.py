@@ -1,7 +1,7 @@
 """Lines of a guild's log that could not be told
 
 Revision ID: 0020
-Revises: 0018
+Revises: 0019
 """
 
 import sqlalchemy as sa
