@@ -77,16 +77,6 @@ class SettingsCascade:
         """The settings in force in `channel`, with the model that answers now."""
         return self.settle(channel, await self._store.values(self.scopes(channel)))
 
-    async def in_force(
-        self, channel: ChannelKey, model: Mapping[str, float] | None = None
-    ) -> tuple[ChannelSettings, int]:
-        """The settings in force in `channel`, and the newest change's number or 0.
-
-        `model` are the defaults of the model that is to write, if not of the one that answers now.
-        """
-        stored = await self.stored(channel)
-        return self.settle(channel, stored.values, model), stored.revision
-
     async def stored(self, channel: ChannelKey) -> StoredSettings:
         """What is set where it concerns `channel`, for :meth:`settle`."""
         return await self._store.stored(self.scopes(channel))

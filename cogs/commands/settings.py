@@ -21,7 +21,7 @@ from cogs.commands.setting_panel.looks import (
     values_of_change,
 )
 from cogs.commands.setting_panel.panel import open_panel, submitted
-from cogs.commands.setting_panel.place import require_fit, require_setter, setter_of
+from cogs.commands.setting_panel.place import require_fit, require_setter, setter_of, with_role_ids
 from cogs.interactions import acknowledge, shown, shown_embeds
 from cogs.platform import NOBODY, escaped, key_of
 
@@ -109,6 +109,7 @@ class SettingsCommands(
         await interaction.response.defer(ephemeral=True, thinking=True)
         await require_fit(interaction, definition, where, value)
         before = await self._cascade.newest(channel, where, key)
+        value = with_role_ids(interaction, definition, value)
         change = await self._cascade.set(channel, where, key, value, by=str(interaction.user.id))
         _, new = await self._values_of(channel, change)
         replaced = await self._replaced(channel, change, before)

@@ -306,8 +306,9 @@ async def test_the_models_own_sampling_stands_between_caduceus_and_the_owner(
     assert origins["repetition_penalty"] == (1.3, Scope.CHANNEL)
     assert origins["min_p"] == (0.0, None)
     assert (await cascade.resolve(ELSEWHERE)).repetition_penalty == 1.0
-    assert (await cascade.in_force(ELSEWHERE, {"top_p": 0.5}))[0].top_p == 0.5
-    assert (await cascade.in_force(ELSEWHERE, {}))[0].top_p == DEFINITIONS["top_p"].default
+    stored = (await cascade.stored(ELSEWHERE)).values
+    assert cascade.settle(ELSEWHERE, stored, {"top_p": 0.5}).top_p == 0.5
+    assert cascade.settle(ELSEWHERE, stored, {}).top_p == DEFINITIONS["top_p"].default
 
 
 async def test_a_personas_sampling_stands_between_the_owner_and_moderators(
@@ -358,7 +359,8 @@ def test_a_list_of_words_may_have_commas_in_them() -> None:
 async def test_what_no_setting_could_be_is_not_taken_from_a_model(
     odd: float, cascade: SettingsCascade
 ) -> None:
-    settings, _ = await cascade.in_force(HERE, dict.fromkeys(("top_p", "min_p"), odd))
+    stored = (await cascade.stored(HERE)).values
+    settings = cascade.settle(HERE, stored, dict.fromkeys(("top_p", "min_p"), odd))
     assert (settings.top_p, settings.min_p) == (0.95, 0.0)
 
 

@@ -12,7 +12,7 @@ YOURS = (
     "`/privacy export` sends you everything of yours, `/privacy forget` erases it, "
     "`/privacy optout` keeps you out of all of this, everywhere."
 )
-GUILD_DAYS = 30  # after the bot has left a server, until that server's goes
+DAYS_AFTER_LEAVING = 30  # a server, or after a channel was deleted, until what is theirs goes
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,11 @@ def _kept(place: Place) -> str:
 def _beside(place: Place) -> str:
     words = (
         "Your name and id; other versions of my replies; how each came to be (when, which model, "
-        "seed, how many tokens); facts that are pinned; whom you play in scenes; who made personas "
-        "and lorebooks and changed settings; how much was written for you today."
+        "seed, how many tokens); facts that are pinned; scenes, with who began them and whom you "
+        "play; who made personas and lorebooks, added them to channels and changed settings; how "
+        "much was written for you today. Of moderation: who is blocked and by whom, who set word "
+        "lists and log channels, and whose messages a purge takes away. And who has opted out, "
+        "and whose data is still to be erased."
     )
     if place.settings.memory_summary == "on":
         words += " The model sums up here what was said long ago."
@@ -105,7 +108,7 @@ def _how_long(place: Place) -> str:
         kept = "Here until somebody deletes it: no number of days is set."
     if place.is_direct:
         return kept
-    return f"{kept} If I leave this server, its data goes after {GUILD_DAYS} days."
+    return f"{kept} If I leave this server, its data goes after {DAYS_AFTER_LEAVING} days."
 
 
 def _receivers(receivers: Sequence[TextReceiver]) -> str:

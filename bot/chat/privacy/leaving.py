@@ -10,10 +10,11 @@ from typing import Protocol
 
 from bot.chat.messages import ChannelKey
 from bot.chat.personas.guild.kept import Purged
+from bot.chat.privacy.handling import DAYS_AFTER_LEAVING
 from bot.chat.privacy.jobs import Job, JobKind, JobStore, NewJob
 from bot.chat.privacy.people import Place
 
-KEPT_FOR = timedelta(days=30)
+KEPT_FOR = timedelta(days=DAYS_AFTER_LEAVING)
 
 OnPictureGone = Callable[[str], Awaitable[None]]
 

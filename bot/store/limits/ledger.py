@@ -5,11 +5,10 @@ from datetime import date
 from typing import Any
 
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from bot.store.connecting.binding import OnTransactions, reads, writes
 from bot.store.limits.tables import TokensSpentRow
-from bot.store.turns.access import is_postgres
+from bot.store.upserting import count_up
 
 LARGEST_COUNT = 2**53  # of a day: more is no longer a number of tokens
 
@@ -29,18 +28,10 @@ def spent(connection: Connection, home: str, speaker_id: str, day: date) -> int:
 def spend(connection: Connection, home: str, tokens: Mapping[str, int], day: date) -> None:
     """Add what was written, by speaker; what is of days before goes."""
     forget_before(connection, day)
-    insert = postgresql.insert if is_postgres(connection) else sqlite.insert
     # In one order for everybody, so that no two transactions wait for each other.
     for speaker_id, count in sorted(tokens.items()):
-        added = insert(TokensSpentRow).values(
-            home=home, speaker_id=speaker_id, day=day, tokens=max(0, min(count, LARGEST_COUNT))
-        )
-        connection.execute(
-            added.on_conflict_do_update(
-                index_elements=["home", "speaker_id", "day"],
-                set_={"tokens": TokensSpentRow.tokens + added.excluded.tokens},
-            )
-        )
+        key = {"home": home, "speaker_id": speaker_id, "day": day}
+        count_up(connection, TokensSpentRow, key, "tokens", max(0, min(count, LARGEST_COUNT)))
 
 
 def forget_before(connection: Connection, day: date) -> None:

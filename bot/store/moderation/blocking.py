@@ -6,8 +6,8 @@ from sqlalchemy import ColumnElement, Connection, delete, select
 
 from bot.chat.limits.blocking import Block
 from bot.store.moderation.tables import BlockRow
-from bot.store.moderation.upserting import add_row
 from bot.store.turns.rows import AnyRow
+from bot.store.upserting import add_row
 
 
 def find(connection: Connection, platform: str, guild_id: str, speaker_id: str) -> Block | None:

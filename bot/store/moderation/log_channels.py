@@ -4,7 +4,7 @@ from sqlalchemy import ColumnElement, Connection, case, delete, select, update
 
 from bot.chat.moderation.log_channels import LogChannel
 from bot.store.moderation.tables import LogChannelRow
-from bot.store.moderation.upserting import put_row
+from bot.store.upserting import put_row
 
 
 def find(connection: Connection, platform: str, guild_id: str) -> LogChannel | None:

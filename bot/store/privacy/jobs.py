@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from bot.chat.privacy.jobs import Job, JobKind, NewJob
 from bot.store.connecting.binding import OnTransactions, reads, writes
@@ -13,8 +12,8 @@ from bot.store.connecting.transactions import Transactions
 from bot.store.privacy.tables import JobRow
 from bot.store.runs import Run
 from bot.store.tables import RunRow
-from bot.store.turns.access import is_postgres
 from bot.store.turns.rows import AnyRow, batches
+from bot.store.upserting import add_row
 
 
 def add(connection: Connection, job: NewJob, *, run_id: int | None = None) -> Job:
@@ -28,8 +27,7 @@ def add(connection: Connection, job: NewJob, *, run_id: int | None = None) -> Jo
         "due_at": job.due_at,
         "reached": 0,
     }
-    new = (postgresql if is_postgres(connection) else sqlite).insert(JobRow).values(values)
-    connection.execute(new.on_conflict_do_nothing())
+    add_row(connection, JobRow, values)
     alike = (
         (JobRow.kind == values["kind"])
         & (JobRow.platform == job.platform)

@@ -3,9 +3,11 @@
 Whom they blocked, whose messages they purged and who did so to them is not told: that is others'.
 """
 
+from collections.abc import Mapping, Sequence
+
 from sqlalchemy import Connection, or_, select
 
-from bot.chat.privacy.ports import Page
+from bot.chat.privacy.ports import Field, Page
 from bot.store.limits.tables import TokensSpentRow
 from bot.store.moderation.tables import BlockRow, LogChannelRow, PurgeRow
 from bot.store.privacy.pages import PAGE_ROWS, page_of, plain
@@ -35,24 +37,20 @@ def words(connection: Connection, platform: str, speaker_id: str, after: int) ->
     )
 
 
-def log_channels(connection: Connection, platform: str, speaker_id: str, _after: int) -> Page:
+def log_channels(connection: Connection, platform: str, speaker_id: str, after: int) -> Page:
     """Log channels that they chose: one a server."""
     rows = connection.execute(
         select(LogChannelRow.__table__)
         .where(LogChannelRow.platform == platform, LogChannelRow.set_by == speaker_id)
         .order_by(LogChannelRow.guild_id)
+        .offset(after)
+        .limit(PAGE_ROWS)
     ).all()
-    return Page(
-        [
-            {
-                "guild_id": row.guild_id,
-                "channel_id": row.channel_id,
-                "set_at": plain(row.set_at),
-            }
-            for row in rows
-        ],
-        None,
-    )
+    items = [
+        {"guild_id": row.guild_id, "channel_id": row.channel_id, "set_at": plain(row.set_at)}
+        for row in rows
+    ]
+    return _counted(items, after)
 
 
 def blocks(connection: Connection, platform: str, speaker_id: str, after: int) -> Page:
@@ -62,7 +60,7 @@ def blocks(connection: Connection, platform: str, speaker_id: str, after: int) -
         select(BlockRow.__table__)
         .where(BlockRow.platform == platform, about_them)
         .order_by(BlockRow.guild_id, BlockRow.speaker_id)
-        .offset(after)  # they have no number of their own
+        .offset(after)
         .limit(PAGE_ROWS)
     ).all()
     items = [
@@ -75,7 +73,7 @@ def blocks(connection: Connection, platform: str, speaker_id: str, after: int) -
         }
         for row in rows
     ]
-    return Page(items, after + PAGE_ROWS if len(rows) == PAGE_ROWS else None)
+    return _counted(items, after)
 
 
 def purges(connection: Connection, platform: str, speaker_id: str, after: int) -> Page:
@@ -101,15 +99,20 @@ def purges(connection: Connection, platform: str, speaker_id: str, after: int) -
     )
 
 
-def tokens_spent(connection: Connection, platform: str, speaker_id: str, _after: int) -> Page:
+def tokens_spent(connection: Connection, platform: str, speaker_id: str, after: int) -> Page:
     """How much was written for them, where quotas count it: of one day, the newest."""
     here = TokensSpentRow.home.startswith(f"{platform}:", autoescape=True)
     rows = connection.execute(
         select(TokensSpentRow.__table__)
         .where(TokensSpentRow.speaker_id == speaker_id, here)
         .order_by(TokensSpentRow.home, TokensSpentRow.day)
+        .offset(after)
+        .limit(PAGE_ROWS)
     ).all()
-    return Page(
-        [{"home": row.home, "day": row.day.isoformat(), "tokens": row.tokens} for row in rows],
-        None,
-    )
+    items = [{"home": row.home, "day": row.day.isoformat(), "tokens": row.tokens} for row in rows]
+    return _counted(items, after)
+
+
+def _counted(items: Sequence[Mapping[str, Field]], after: int) -> Page:
+    """A page of rows that have no number of their own: they are counted."""
+    return Page(items, after + PAGE_ROWS if len(items) == PAGE_ROWS else None)

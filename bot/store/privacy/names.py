@@ -50,8 +50,18 @@ class Name:
 
 def in_channels(person: Person) -> ColumnElement[bool]:
     """The channels of a platform, or of one guild."""
-    here = ChannelRow.platform == person.platform
-    return here & (ChannelRow.guild_id == person.guild_id) if person.guild_id else here
+    return _of_platform(ChannelRow)(person)
+
+
+def _of_platform(rows: type[Base]) -> Within:
+    """Rows that say of which platform and which guild they are."""
+    table = rows.__table__
+
+    def within(person: Person) -> ColumnElement[bool]:
+        here = table.c["platform"] == person.platform
+        return here & (table.c["guild_id"] == person.guild_id) if person.guild_id else here
+
+    return within
 
 
 def _channel_ids(person: Person) -> ColumnElement[bool]:
@@ -85,21 +95,6 @@ def facts_of(person: Person) -> ColumnElement[bool]:
 def _of_guild(column: InstrumentedAttribute[str] | InstrumentedAttribute[str | None]) -> Within:
     """Rows that are a guild's own: guilds are one platform's."""
     return lambda person: column == person.guild_id if person.guild_id else true()
-
-
-def _blocks(person: Person) -> ColumnElement[bool]:
-    here = BlockRow.platform == person.platform
-    return here & (BlockRow.guild_id == person.guild_id) if person.guild_id else here
-
-
-def _log_channels(person: Person) -> ColumnElement[bool]:
-    here = LogChannelRow.platform == person.platform
-    return here & (LogChannelRow.guild_id == person.guild_id) if person.guild_id else here
-
-
-def _words(person: Person) -> ColumnElement[bool]:
-    here = GuildWordRow.platform == person.platform
-    return here & (GuildWordRow.guild_id == person.guild_id) if person.guild_id else here
 
 
 def _purges(person: Person) -> ColumnElement[bool]:
@@ -143,9 +138,9 @@ NAMES: Sequence[Name] = (
     Name(PersonaVersionRow, "written_by", _versions),
     Name(CastRow, "added_by", _of_guild(CastRow.guild_id)),
     Name(TokensSpentRow, "speaker_id", _spending, goes=True),
-    Name(BlockRow, "blocked_by", _blocks),
-    Name(LogChannelRow, "set_by", _log_channels),
-    Name(GuildWordRow, "added_by", _words),
+    Name(BlockRow, "blocked_by", _of_platform(BlockRow)),
+    Name(LogChannelRow, "set_by", _of_platform(LogChannelRow)),
+    Name(GuildWordRow, "added_by", _of_platform(GuildWordRow)),
     Name(PurgeRow, "asked_by", _purges),
     Name(PurgeRow, "speaker_id", _purges),
     Name(SettingChangeRow, "changed_by", lambda person: in_settings(SettingChangeRow, person)),
@@ -190,7 +185,9 @@ def _remove_started(connection: Connection, person: Person) -> None:
 def _unname_blocks(connection: Connection, person: Person) -> None:
     """That they are blocked stays, by their id alone: else anybody lifts it by forgetting."""
     theirs = BlockRow.speaker_id == person.speaker_id
-    connection.execute(update(BlockRow).where(theirs, _blocks(person)).values(name=""))
+    connection.execute(
+        update(BlockRow).where(theirs, _of_platform(BlockRow)(person)).values(name="")
+    )
 
 
 def _remove_from_settings(connection: Connection, person: Person) -> None:

@@ -14,7 +14,6 @@ from sqlalchemy import (
     union,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from bot.chat.messages import ChannelKey
 from bot.store.connecting.binding import OnTransactions, reads, writes
@@ -31,9 +30,10 @@ from bot.store.tables import (
     SummarySectionRow,
     TurnRow,
 )
-from bot.store.turns.access import is_postgres, lock_channels, now, take_turn
+from bot.store.turns.access import lock_channels, now, take_turn
 from bot.store.turns.rows import CHANNEL_COLUMNS, batches, channel_key
 from bot.store.turns.swipes import take_out_swipe, turns_written
+from bot.store.upserting import add_row
 
 
 def among(connection: Connection, platform: str, speaker_ids: Collection[str]) -> frozenset[str]:
@@ -48,10 +48,8 @@ def since(connection: Connection, platform: str, speaker_id: str) -> datetime | 
 
 def opt_out(connection: Connection, platform: str, speaker_id: str) -> Sequence[ChannelKey] | None:
     """Leave somebody out. The channels where something of theirs stands; None if it was so."""
-    makes = postgresql.insert if is_postgres(connection) else sqlite.insert
     values = {"platform": platform, "speaker_id": speaker_id, "since": now()}
-    made = connection.execute(makes(OptOutRow).values(values).on_conflict_do_nothing())
-    if not made.rowcount:
+    if not add_row(connection, OptOutRow, values):
         return None
     places = _take_places(connection, platform, speaker_id)
     by_hand = (

@@ -20,7 +20,6 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import aliased
 
 from bot.chat.messages import ChannelKey, Speaker, Turn
@@ -42,6 +41,7 @@ from bot.store.tables import (
     TurnRow,
 )
 from bot.store.turns.rows import AnyRow, batches, load_turns, select_turns
+from bot.store.upserting import add_row
 
 LARGEST_ID = 2**63 - 1
 
@@ -95,13 +95,7 @@ def take_channel(connection: Connection, key: ChannelKey) -> AnyRow:
             "parent_id": key.parent_id,
             "is_direct": key.is_direct,
         }
-        if is_postgres(connection):
-            # Another transaction may be making the same one.
-            connection.execute(
-                postgresql.insert(ChannelRow).values(values).on_conflict_do_nothing()
-            )
-        else:
-            connection.execute(insert(ChannelRow).values(values))
+        add_row(connection, ChannelRow, values)  # another transaction may be making the same one
         row = connection.execute(_CHANNEL_LOCKED, _named(key)).one()
     better = better_key(key, row)
     known = (row.guild_id, row.parent_id, row.is_direct)

@@ -33,6 +33,7 @@ from cogs.commands.setting_panel.place import (
     Place,
     require_fit,
     require_setter,
+    with_role_ids,
 )
 from cogs.controls import KeptControl, require_control
 from cogs.interactions import tell, told
@@ -129,7 +130,8 @@ async def change(interaction: Interaction, place: Place, text: str | None) -> No
             made = await cascade.reset(channel, scope, definition.key, by=by, seen=place.seen)
         else:
             await require_fit(interaction, definition, scope, text)
-            made = await cascade.set(channel, scope, definition.key, text, by=by, seen=place.seen)
+            value = with_role_ids(interaction, definition, text)
+            made = await cascade.set(channel, scope, definition.key, value, by=by, seen=place.seen)
     except SettingChanged:
         await _say_who_was_faster(interaction, place, text)
     except ChannelSettingError as error:

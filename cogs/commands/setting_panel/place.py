@@ -111,3 +111,22 @@ async def require_fit(
     persona = await bot_of(interaction).desk.personas.find(channel.guild_id, text.strip())
     if persona is not None:
         require_may_speak(persona, channel)
+
+
+def with_role_ids(interaction: Interaction, definition: SettingDefinition, text: str) -> str:
+    """What was typed, with mentions in place of roles' names: they hold when a role is renamed.
+
+    Of several roles with one name, all are meant. Raises ChannelSettingError.
+    """
+    guild = interaction.guild
+    if definition.kind != "roles" or guild is None:
+        return text
+    mentions: dict[str, list[str]] = {}
+    for role in guild.roles:
+        if not role.is_default():  # which is everybody, under one name for ever
+            mentions.setdefault(role.name.strip().casefold(), []).append(role.mention)
+    typed = definition.parse(text)
+    entries = typed if isinstance(typed, list) else []
+    return ", ".join(
+        mention for entry in entries for mention in mentions.get(entry.casefold(), [entry])
+    )

@@ -163,3 +163,34 @@ async def test_what_is_set_shows_as_it_was_typed(tmp_path: Path) -> None:
         await world.put(allowed_roles=["[staff](https://x.y)"])
         panel = await Panel.open(world, world.chief, "allowed_roles")
         assert r"Those are: \[staff](https://x.y)" in panel.words()
+
+
+async def test_a_role_that_is_named_holds_when_it_is_renamed(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        friends = world.guild.create_role("Friends")
+        result = await world.chief.slash(
+            world.channel, "settings set", key="allowed_roles", value="@friends, alice, 123"
+        )
+        assert f"<@&{friends.id}>" in words(result)
+
+        (change, *_) = await world.database.settings.changes(
+            [(Scope.CHANNEL, f"discord:{world.channel.id}")]
+        )
+
+        assert change.new == [f"<@&{friends.id}>", "alice", "123"]
+
+
+async def test_of_roles_with_one_name_all_are_meant_and_everybody_stays_a_name(
+    tmp_path: Path,
+) -> None:
+    async with talking(tmp_path) as world:
+        two = [world.guild.create_role("Twins") for _ in range(2)]
+        await world.chief.slash(
+            world.channel, "settings set", key="blocked_roles", value="Twins, @everyone"
+        )
+
+        (change, *_) = await world.database.settings.changes(
+            [(Scope.CHANNEL, f"discord:{world.channel.id}")]
+        )
+
+        assert sorted(change.new) == sorted([*(f"<@&{role.id}>" for role in two), "everyone"])

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import JSON, LargeBinary, Text
 from store_samples import ANN, BEN, CHANNEL, MORNING, Talk
 
+from bot.chat.definitions import ChannelSettings
 from bot.chat.limits.blocking import Block
 from bot.chat.limits.words.word import GuildWord
 from bot.chat.messages import ChannelKey, QuotedMessage, Scope, Speaker
@@ -14,10 +15,13 @@ from bot.chat.moderation.log_channels import LogChannel
 from bot.chat.moderation.purges import PurgeWish
 from bot.chat.personas.guild.kept import Limits, LorebookDraft, PersonaDraft
 from bot.chat.privacy.handing_out import FORMAT, VERSION, write_everything
+from bot.chat.privacy.handling import Handling, Place, TextReceiver, paragraphs
+from bot.chat.privacy.leaving import KEPT_FOR
 from bot.chat.roleplay.memory.facts import FactSource
 from bot.chat.roleplay.scenes.scene import Character, Scene
 from bot.store.database import Database
 from bot.store.every_table import Base
+from bot.store.privacy import measures
 from bot.store.privacy.exporting import SECTIONS
 
 DIRECT = ChannelKey("discord", "300", is_direct=True)
@@ -173,6 +177,59 @@ def test_every_column_that_can_name_a_person_is_handed_out_or_has_a_reason() -> 
 def test_the_page_that_describes_the_file_knows_every_section() -> None:
     described = Path("docs/privacy.md").read_text("utf-8")
     assert [name for name in SECTIONS if f"`{name}`" not in described] == []
+
+
+TOLD = {
+    "opt_outs": "opted out",
+    "messages": "what is said to me",
+    "quotes": "what that replies to",
+    "replies": "my replies",
+    "facts": "facts",
+    "scenes": "scenes",
+    "setting_changes": "changed settings",
+    "personas": "personas",
+    "lorebooks": "lorebooks",
+    "casts": "added them to channels",
+    "words": "word lists",
+    "log_channels": "log channels",
+    "blocks": "blocked",
+    "purges": "purge",
+    "tokens_spent": "written for you today",
+}
+
+
+def test_what_is_handed_out_is_told_of_beforehand() -> None:
+    handling = Handling("SQLite", (TextReceiver("", is_here=True),))
+    place = Place(ChannelSettings(), is_direct=False)
+
+    told = " ".join(text for _, text in paragraphs(handling, place, "Ann")).lower()
+
+    assert {section: phrase for section, phrase in TOLD.items() if phrase not in told} == {}
+    assert TOLD.keys() == SECTIONS.keys()
+    assert "still to be erased" in told
+    assert f"{KEPT_FOR.days} days" in told
+
+
+@pytest.mark.parametrize("section", ["log_channels", "tokens_spent", "blocks"])
+async def test_what_has_no_number_comes_in_pages_of_bounded_size(
+    database: Database, monkeypatch: pytest.MonkeyPatch, section: str
+) -> None:
+    monkeypatch.setattr(measures, "PAGE_ROWS", 2)
+    for guild in ("1", "2", "3", "4", "5"):
+        await measure(database, guild, ANN, BEN)
+        await database.ledger.spend(f"discord:{guild}", {ANN.speaker_id: 5}, MORNING.date())
+    after: int | None = 0
+    sizes: list[int] = []
+    places: set[object] = set()
+
+    while after is not None:
+        page = await database.belongings.page("discord", ANN.speaker_id, section, after)
+        after = page.next_after
+        sizes.append(len(page.items))
+        places |= {item.get("guild_id", item.get("home")) for item in page.items}
+
+    assert max(sizes) <= 2
+    assert len(places) == 5
 
 
 async def everything(

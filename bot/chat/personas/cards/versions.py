@@ -122,12 +122,6 @@ def put_extension(version: Version, document: JsonObject, key: str, value: objec
     return {**document, "extensions": {**extensions, **({OURS: ours} if ours else {})}}
 
 
-def our_extension(version: Version, document: JsonObject, key: str) -> object:
-    """What `extensions.caduceus` says of `key`: our own settings of a persona."""
-    extensions = as_object(data_of(version, document).get("extensions")) or {}
-    return (as_object(extensions.get(OURS)) or {}).get(key)
-
-
 def _flat_key(document: JsonObject, key: str) -> str:
     """Which of the names of `key` counts: the first with something in it, else the first."""
     names = [name for name in _ALIASES.get(key, (key,)) if document.get(name) is not None]

@@ -28,7 +28,6 @@ class BookKind(Enum):
     NOVELAI = "a lorebook of NovelAI"
     AGNAI = "a memory book of Agnai"
     RISU = "a lorebook of Risu"
-    BACKYARD = "the lore of a Backyard character"
 
 
 class Logic(IntEnum):

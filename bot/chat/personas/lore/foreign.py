@@ -1,4 +1,4 @@
-"""Books of NovelAI, Agnai, Risu and Backyard: in. They go out as V3 or World Info.
+"""Books of NovelAI, Agnai and Risu: in. They go out as V3 or World Info.
 
 What they have that no field stands for is kept in the extensions, under `caduceus`.
 """
@@ -88,19 +88,6 @@ def read_risu(document: JsonObject) -> Lorebook:
         }
 
     return _book(document, BookKind.RISU, "data", "id", fields)
-
-
-def read_backyard(items: object, name: str = "") -> Lorebook:
-    """A Backyard character's `loreItems`: `[{key: "a, b", value}]`."""
-
-    def fields(raw: JsonObject) -> dict[str, object]:
-        return {
-            "keys": values.texts(raw.get("key")),
-            "content": values.text(raw.get("value")),
-            "order": values.number(raw.get("order")),
-        }
-
-    return _book({"name": name, "items": items}, BookKind.BACKYARD, "items", "id", fields)
 
 
 def _book(

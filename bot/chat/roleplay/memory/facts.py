@@ -1,6 +1,5 @@
 """Facts: short texts that people pin to a channel or a persona, and the port that keeps them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -98,8 +97,3 @@ def one_line(text: str) -> str:
 def is_ones_own(fact: Fact, speaker_id: str) -> bool:
     """Whether a fact is somebody's own: they pinned it, or said it."""
     return speaker_id in {fact.written_by, fact.said_by} - {""}
-
-
-def holding_for(facts: Sequence[Fact], persona_id: str) -> list[Fact]:
-    """Those that hold while a persona speaks."""
-    return [fact for fact in facts if fact.persona_id in ("", persona_id)]

@@ -14,7 +14,6 @@ from making_cards import archive, chunk, picture_bytes
 from making_cards import png as picture_png
 
 from bot.chat.personas.lore.book import BookKind, Logic, Lorebook, LoreEntry, Position
-from bot.chat.personas.lore.foreign import read_backyard
 from bot.chat.personas.lore.kinds import book_kind
 from bot.chat.personas.lore.reading import book_in_card, lorebook_of, read_lorebook
 from bot.chat.personas.lore.writing import write_lorebook
@@ -180,11 +179,6 @@ def test_risu_and_its_folders() -> None:
     assert (first.keys, first.secondary_keys, first.selective) == (("a", "b"), ("c",), True)
     assert (first.probability, first.use_probability, first.order) == (30, True, 3)
     assert (second.keys, second.use_regex) == (("/x, y/i",), True)
-
-
-def test_backyard_lore() -> None:
-    (entry,) = read_backyard([{"key": "a, b", "value": "V"}, "nonsense"]).entries
-    assert (entry.keys, entry.content) == (("a", "b"), "V")
 
 
 def png(keyword: bytes, text: bytes) -> bytes:
