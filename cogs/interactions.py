@@ -18,7 +18,14 @@ from discord import app_commands
 from bot.chat.talk.faults import line_for
 from bot.errors import CaduceusError, NotAllowed, UserError
 from cogs.client import Interaction, bot_of, channel_of
-from cogs.platform import AUTOMOD_LINE, WRITE_ERRORS, is_passing, is_refused_by_automod, key_of
+from cogs.platform import (
+    AUTOMOD_LINE,
+    WRITE_ERRORS,
+    is_passing,
+    is_refused_by_automod,
+    key_of,
+    without_blocks,
+)
 from cogs.rights.kinds import Answer, Row
 from cogs.rights.rules import require_at_once, require_stored
 from cogs.rights.table import hangs_on_action, row_of_command
@@ -41,7 +48,9 @@ Completion: TypeAlias = Callable[
 
 def line_of(error: CaduceusError) -> str:
     """An error of ours in words for the person whose command it was."""
-    return str(error) if isinstance(error, UserError) else line_for(error)
+    text = str(error) if isinstance(error, UserError) else line_for(error)
+    first, newline, rest = text.partition("\n")
+    return without_blocks(first) + newline + rest  # it may begin with somebody's name
 
 
 async def tell(interaction: Interaction, text: str) -> None:
