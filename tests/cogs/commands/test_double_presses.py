@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import simcord
+from simcord import actors
 from worlds import World, talking
 
 from cogs.commands.lost import LOST
@@ -53,6 +54,7 @@ async def test_what_is_pressed_again_while_it_is_done_is_done_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     async with talking(tmp_path, lambda _: "Well.", check_errors=False) as world:
+        world.env.settle_timeout = 60.0  # an erasure passes over the files
         await world.ask("one")
         asked = await asked_for(world, what)
         owner, name = owner_of(world, what)
@@ -75,6 +77,7 @@ async def test_what_is_pressed_twice_in_one_moment_is_done_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     async with talking(tmp_path, lambda _: "Well.", check_errors=False) as world:
+        world.env.settle_timeout = 60.0  # an erasure passes over the files
         await world.ask("one")
         asked = await asked_for(world, what)
         owner, name = owner_of(world, what)
@@ -89,7 +92,16 @@ async def test_what_is_pressed_twice_in_one_moment_is_done_once(
         def twice(data: dict[str, Any]) -> None:
             dispatched.append(data)
             original(data)
-            original({**data, "id": str(int(data["id"]) + 1)})
+            record, again = actors._interactions.base_payload(
+                world.env.backend,
+                type=data["type"],
+                channel_id=world.channel.id,
+                guild_id=world.guild.id,
+                user_id=actor.id,
+                data=data["data"],
+            )
+            record.source_message_id = int(data["message"]["id"])
+            original({**again, "message": data["message"]})
 
         monkeypatch.setitem(state.parsers, "INTERACTION_CREATE", twice)
         await actor.click(asked.response, label=what)
