@@ -163,3 +163,15 @@ async def test_what_is_set_shows_as_it_was_typed(tmp_path: Path) -> None:
         await world.put(allowed_roles=["[staff](https://x.y)"])
         panel = await Panel.open(world, world.chief, "allowed_roles")
         assert r"Those are: \[staff](https://x.y)" in panel.words()
+
+
+async def test_resetting_what_is_not_set_says_so_and_is_no_change(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        await world.chief.slash(world.channel, "settings set", key="top_k", value="7")
+        await world.chief.slash(world.channel, "settings reset", key="top_k")
+        revision = await world.database.settings.revision()
+        for key in ("top_k", "top_p"):
+            again = await world.chief.slash(world.channel, "settings reset", key=key)
+            assert again.response is not None
+            assert f"`{key}` is not set for this channel; here it is" in again.response.content
+        assert await world.database.settings.revision() == revision
