@@ -10,18 +10,18 @@ from typing import Any, ClassVar
 
 import discord
 
-from bot.errors import CaduceusError, NotAllowed
+from bot.errors import NotAllowed
 from cogs.client import Interaction
 from cogs.interactions import (
     ALREADY,
-    GONE_CODES,
-    line_of,
     once,
+    report,
+    reported,
     require_row,
     tell,
     told,
 )
-from cogs.platform import WRITE_ERRORS, is_refused_by_automod
+from cogs.platform import is_refused_by_automod
 from cogs.rights.table import row_of_control
 
 _log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class KeptControl(discord.ui.DynamicItem[discord.ui.Item[Any]], template=r"(?!)"
 
     async def interaction_check(self, interaction: Interaction, /) -> bool:
         """Whether the table lets the person press it."""
-        async with told(interaction):
+        async with reported(interaction, self._named):
             await require_control(
                 interaction, type(self), self.deed, presser=self.presser, turn_id=self.turn_id
             )
@@ -71,14 +71,17 @@ class KeptControl(discord.ui.DynamicItem[discord.ui.Item[Any]], template=r"(?!)"
             if not is_first:
                 await tell(interaction, self.already)
                 return
-            async with told(interaction):
+            async with reported(interaction, self._named):
                 try:
                     await self.press(interaction)
-                except WRITE_ERRORS as error:
-                    if is_refused_by_automod(error):
-                        return  # which people have been told
-                    if getattr(error, "code", 0) not in GONE_CODES:
-                        await tell(interaction, f"Discord did not let me: {error}")
+                except discord.HTTPException as error:
+                    if not is_refused_by_automod(error):  # of that people have been told
+                        raise
+
+    @property
+    def _named(self) -> str:
+        """What the log calls it."""
+        return f"{type(self).__name__} {self.deed}".strip()
 
     async def press(self, interaction: Interaction) -> None:
         """What it does. Errors of ours are told."""
@@ -117,11 +120,9 @@ class ControlView(discord.ui.View):
     async def on_error(
         self, interaction: Interaction, error: Exception, item: discord.ui.Item[Any], /
     ) -> None:
-        """Tell the person of an error of ours; anything else is the log's."""
-        if isinstance(error, CaduceusError):
-            await tell(interaction, line_of(error))
-        else:
-            await super().on_error(interaction, error, item)
+        """Say what happened; the log has what is not the person's own mistake."""
+        label = getattr(item, "label", None) or type(item).__name__
+        await report(interaction, error, f"{type(self).__name__}, «{label}»,")
 
 
 class ControlForm(discord.ui.Modal):
@@ -142,6 +143,10 @@ class ControlForm(discord.ui.Modal):
     def refused(self, error: NotAllowed) -> NotAllowed:
         """What the person is told; a place to keep what they typed for another try."""
         return error
+
+    async def on_error(self, interaction: Interaction, error: Exception, /) -> None:
+        """Say what happened; the log has what is not the person's own mistake."""
+        await report(interaction, error, type(self).__name__)
 
     async def _scheduled_task(
         self, interaction: Interaction, components: Any, resolved: Any

@@ -26,7 +26,14 @@ from discord import app_commands
 from bot.chat.talk.faults import line_for
 from bot.errors import CaduceusError, NotAllowed, UserError
 from cogs.client import Interaction, bot_of, channel_of
-from cogs.platform import AUTOMOD_LINE, is_refused_by_automod, key_of
+from cogs.platform import (
+    AUTOMOD_LINE,
+    WRITE_ERRORS,
+    is_passing,
+    is_refused_by_automod,
+    key_of,
+    without_blocks,
+)
 from cogs.rights.kinds import Answer, Row
 from cogs.rights.rules import require_at_once, require_stored
 from cogs.rights.table import hangs_on_action, row_of_command
@@ -36,6 +43,7 @@ _log = logging.getLogger(__name__)
 CONTENT_CHARACTERS = 2000
 NOT_DONE = "That was not done."
 ALREADY = "That is being done already."
+UNREACHABLE = "Discord did not take my answer just now. Try again in a minute."
 COMPLETION_SECONDS = 2.0  # Discord gives up after three
 COMPLETION_ENDS = "completion ends"  # in an interaction's extras: when, on the loop's clock
 GONE_CODES = (10062, 10015, 40060)  # the interaction is too old, or answered already
@@ -48,7 +56,9 @@ Completion: TypeAlias = Callable[
 
 def line_of(error: CaduceusError) -> str:
     """An error of ours in words for the person whose command it was."""
-    return str(error) if isinstance(error, UserError) else line_for(error)
+    text = str(error) if isinstance(error, UserError) else line_for(error)
+    first, newline, rest = text.partition("\n")
+    return without_blocks(first) + newline + rest  # it may begin with somebody's name
 
 
 async def tell(interaction: Interaction, text: str) -> None:
@@ -61,9 +71,49 @@ async def tell(interaction: Interaction, text: str) -> None:
                 await interaction.delete_original_response()
         else:
             await interaction.response.send_message(text, ephemeral=True)
-    except discord.HTTPException as error:
-        if error.code not in GONE_CODES:
+    except WRITE_ERRORS as error:
+        if getattr(error, "code", 0) not in GONE_CODES:
             _log.warning("A person could not be told «%s»: %s", text[:80], error)
+
+
+async def report(interaction: Interaction, error: BaseException, what: str) -> None:
+    """Say what happened to a command or control; log what is nobody's mistake, with a reference."""
+    if isinstance(error, UserError):
+        await tell(interaction, line_of(error))
+        return
+    if is_refused_by_automod(error):
+        await tell(interaction, AUTOMOD_LINE)
+        return
+    if isinstance(error, discord.Forbidden):
+        await tell(interaction, "I lack a permission for that in this channel.")
+        return
+    if isinstance(error, discord.HTTPException) and error.code in GONE_CODES:
+        _log.warning("An interaction was too old to be answered")
+        return
+    where = f"{what} in channel {interaction.channel_id} of server {interaction.guild_id}"
+    if is_passing(error):
+        _log.warning("Discord did not take the answer of %s: %s", where, error)
+        await tell(interaction, UNREACHABLE)
+        return
+    reference = secrets.token_hex(4)
+    _log.error("%s failed, reference %s", where, reference, exc_info=error)
+    if isinstance(error, CaduceusError):
+        await tell(interaction, f"{line_of(error)} (reference {reference})")
+    else:
+        await tell(
+            interaction,
+            f"Something went wrong (reference {reference}). "
+            "The bot's owner finds the cause in the log under it.",
+        )
+
+
+@asynccontextmanager
+async def reported(interaction: Interaction, what: str) -> AsyncGenerator[None, None]:
+    """Report whatever goes wrong within, where discord.py would leave the person unanswered."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - nobody else answers; the log gets all of it
+        await report(interaction, error, what)
 
 
 @asynccontextmanager
@@ -269,33 +319,11 @@ class CaduceusTree(app_commands.CommandTree[discord.Client]):
         self, interaction: Interaction, error: app_commands.AppCommandError, /
     ) -> None:
         """Say what happened; log what is not the person's own mistake, with a reference."""
-        cause = getattr(error, "original", error)
-        if isinstance(cause, UserError):
-            await tell(interaction, line_of(cause))
-            return
         if isinstance(error, app_commands.CommandSignatureMismatch | app_commands.CommandNotFound):
             await tell(interaction, "This command has changed. Try again in a minute.")
             return
-        if is_refused_by_automod(cause):
-            await tell(interaction, AUTOMOD_LINE)
-            return
-        if isinstance(cause, discord.Forbidden):
-            await tell(interaction, "I lack a permission for that in this channel.")
-            return
-        if isinstance(cause, discord.NotFound) and cause.code in GONE_CODES:
-            _log.warning("An interaction was too old to be answered")
-            return
-        reference = secrets.token_hex(4)
         name = interaction.command.qualified_name if interaction.command else "?"
-        _log.error("/%s failed, reference %s", name, reference, exc_info=cause)
-        if isinstance(cause, CaduceusError):
-            await tell(interaction, f"{line_of(cause)} (reference {reference})")
-        else:
-            await tell(
-                interaction,
-                f"Something went wrong (reference {reference}). "
-                "The bot's owner finds the cause in the log under it.",
-            )
+        await report(interaction, getattr(error, "original", error), f"/{name}")
 
 
 def _command_key(interaction: Interaction) -> Hashable:

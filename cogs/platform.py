@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import TypeAlias, TypeVar, cast
@@ -22,6 +23,12 @@ AUTOMOD_CODES = (200000, 200001)  # Discord's, of a message or a title that a se
 AUTOMOD_LINE = "This server's AutoMod did not let my reply through."
 
 _log = logging.getLogger(__name__)
+
+# discord.py escapes the blanks before a hyphen, and knows of fewer beginnings of blocks.
+_BLANKS_ESCAPED = re.compile(r"^\\([^\S\n]+)(?=-)", re.MULTILINE)
+_BLOCK = re.compile(
+    r"^([^\S\n]*\d+)([.)])(?=\s|\Z)|^([^\S\n]*)([-#>+*])(?=[#>]*(?:\s|\Z))", re.MULTILINE
+)
 
 Result = TypeVar("Result")
 
@@ -88,7 +95,17 @@ def is_persona_message(message: discord.Message, application_id: int | None) -> 
 
 def escaped(text: str) -> str:
     """What somebody wrote, in a line of ours: no markup, and nothing around it is turned about."""
-    return discord.utils.escape_markdown(in_its_own_order(text))
+    return without_blocks(discord.utils.escape_markdown(in_its_own_order(text)))
+
+
+def without_blocks(text: str) -> str:
+    """`text` of which no line begins a heading, a list, a quotation or a small line."""
+    return _BLOCK.sub(_escape, _BLANKS_ESCAPED.sub(r"\1\\", text))
+
+
+def _escape(begins: re.Match[str]) -> str:
+    number, dot, blanks, sign = begins.groups()
+    return f"{number}\\{dot}" if dot else f"{blanks}\\{sign}"
 
 
 def own_permissions(channel: Channel | discord.abc.GuildChannel) -> discord.Permissions | None:

@@ -83,7 +83,7 @@ async def continue_reply(interaction: Interaction, turn: Turn, channel: Channel)
 
 async def _swipe(interaction: Interaction, turn: Turn, channel: Channel, step: int) -> None:
     bot = bot_of(interaction)
-    swiped = await bot.conversations.swipe(turn.turn_id, step)
+    swiped = await bot.conversations.swipe(turn.turn_id, step, seen_in=key_of(channel))
     await bot.serving.show(swiped, channel, str(interaction.id))
 
 

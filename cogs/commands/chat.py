@@ -19,9 +19,7 @@ from cogs.commands.buttons import continue_reply, regenerate
 from cogs.commands.greeting import greet
 from cogs.commands.undo import undo_view
 from cogs.interactions import acknowledge, answering
-from cogs.platform import (
-    key_of,
-)
+from cogs.platform import key_of
 from cogs.rights.rules import newest_reply
 
 
@@ -37,10 +35,16 @@ class ChatCommands(commands.GroupCog, group_name="chat", group_description="This
         key = key_of(channel_of(interaction))
         async with answering(interaction):
             old, _ = await self._bot.conversations.reset(key)
-        await interaction.followup.send(
-            "A new conversation begins: I no longer see what was said before. Nothing is deleted.",
-            view=undo_view("restore", [old]),
+            scene = await self._bot.conversations.casting.scene(key)
+        said = (
+            "A new conversation begins: I no longer see what was said before. Nothing is deleted."
         )
+        if scene is not None:
+            said += (
+                "\nThe scene is played on from its beginning, with its cast, characters and note. "
+                "`/roleplay end` ends it."
+            )
+        await interaction.followup.send(said, view=undo_view("restore", [old]))
         await greet(interaction)
 
     @app_commands.command()

@@ -7,7 +7,7 @@ from cogs.client import Interaction
 from cogs.controls import TAKEN_UP
 from cogs.interactions import tell
 
-LOST = "That no longer does anything: it has waited too long. Use the command again."
+LOST = "That no longer does anything: it was used, or has waited too long. Use the command again."
 _CONTROLS = (discord.InteractionType.component, discord.InteractionType.modal_submit)
 
 

@@ -136,10 +136,16 @@ class SettingsCommands(
         channel = key_of(channel_of(interaction))
         await interaction.response.defer(ephemeral=True, thinking=True)
         before = await self._cascade.newest(channel, where, key)
-        change = await self._cascade.reset(channel, where, key, by=str(interaction.user.id))
+        change = None
+        if before is not None and before.new is not None:
+            change = await self._cascade.reset(channel, where, key, by=str(interaction.user.id))
         origins = await self._cascade.explain(channel)
         now = next(o for o in origins if o.definition.key == definition.key)
         shown = escaped(cut(now.shown, VALUE_CHARACTERS))
+        if change is None:
+            said = f"`{definition.key}` is not set for {name_of(where)}; here it is "
+            await interaction.followup.send(f"{said}{shown} ({source(now)}).", ephemeral=True)
+            return
         replaced = await self._replaced(channel, change, before)
         await self._answer(
             interaction,

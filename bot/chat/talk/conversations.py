@@ -6,6 +6,7 @@ from random import Random
 
 from bot.chat.definitions import ChannelSettings
 from bot.chat.engines import Engines
+from bot.chat.limits.ages import require_may_speak
 from bot.chat.limits.gate import Admission, Gate
 from bot.chat.limits.words.censor import Censor
 from bot.chat.messages import ChannelKey, Turn
@@ -249,9 +250,14 @@ class Conversations(Intake):
         """Go on where a bot's turn ended; the same swipe grows. As :meth:`regenerate`."""
         return await self._replies.begin_again(turn_id, ReplyKind.CONTINUED, channel, by)
 
-    async def swipe(self, turn_id: int, step: int) -> Turn:
-        """Go `step` swipes forth or back, round the end. Raises NotFound or NotAllowed."""
-        channel = (await self._replies.bot_turn(turn_id)).channel
+    async def swipe(self, turn_id: int, step: int, *, seen_in: ChannelKey | None = None) -> Turn:
+        """Go `step` swipes forth or back, round the end. Raises NotFound or NotAllowed.
+
+        `seen_in` is the turn's channel as it is known now.
+        """
+        turn = await self._replies.bot_turn(turn_id)
+        channel = turn.channel
+        require_may_speak(await self._preparer.speaking_now(turn), seen_in or channel)
         async with self._intake(channel):
             if self._is_being_written(channel, turn_id):
                 raise NotAllowed("That reply is being written.", "Wait for its end, or stop it.")

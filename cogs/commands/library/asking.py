@@ -1,11 +1,9 @@
-"""Controls that are for the person who asked for them, and for a while; forms that tell."""
+"""Controls that are for the person who asked for them, and for a while."""
 
 import contextlib
 
-from bot.errors import CaduceusError
 from cogs.client import Interaction
-from cogs.controls import ControlForm, ControlView
-from cogs.interactions import line_of, tell
+from cogs.controls import ControlView
 from cogs.platform import WRITE_ERRORS
 
 ASKING_SECONDS = 600.0  # Discord lets the answer be edited for fifteen minutes
@@ -24,15 +22,3 @@ class AskerView(ControlView):
         """Take the controls away, if that is still possible."""
         with contextlib.suppress(*WRITE_ERRORS):
             await self.asked.edit_original_response(view=None)
-
-
-class TellingForm(ControlForm):
-    """A form whose failure is told."""
-
-    async def on_error(self, interaction: Interaction, error: Exception, /) -> None:
-        """Say that it failed; the log has the cause."""
-        if isinstance(error, CaduceusError):
-            await tell(interaction, line_of(error))
-            return
-        await super().on_error(interaction, error)
-        await tell(interaction, "Something went wrong. The bot's owner finds the cause in the log.")

@@ -14,8 +14,9 @@ from bot.chat.moderation.journal import Event, EventKind
 from bot.chat.personas.documents import FILE_BYTES
 from bot.errors import UserError
 from cogs.client import Interaction, bot_of
-from cogs.commands.library.asking import AskerView, TellingForm
+from cogs.commands.library.asking import AskerView
 from cogs.commands.personas.looks import plain
+from cogs.controls import ControlForm
 from cogs.interactions import shown, told
 from cogs.platform import WRITE_ERRORS
 
@@ -201,7 +202,7 @@ class ImportView(AskerView, ABC, Generic[_Found]):
         self.add_item(button)
 
 
-class NameForm(TellingForm, title="Import under another name"):
+class NameForm(ControlForm, title="Import under another name"):
     """Asks for a name."""
 
     def __init__(self, view: ImportView[Any], free: str) -> None:

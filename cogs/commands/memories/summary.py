@@ -10,7 +10,8 @@ from bot.chat.messages import ChannelKey
 from bot.chat.roleplay.memory.summary import Summary, SummaryDesk
 from bot.errors import CaduceusError, NotAllowed
 from cogs.client import Interaction, bot_of, channel_of
-from cogs.commands.library.asking import AskerView, TellingForm
+from cogs.commands.library.asking import AskerView
+from cogs.controls import ControlForm
 from cogs.interactions import line_of, tell
 from cogs.platform import escaped, key_of
 from cogs.rights.holding import is_moderator
@@ -118,7 +119,7 @@ class SummaryView(AskerView):
         return bot_of(interaction).summaries
 
 
-class SummaryForm(TellingForm):
+class SummaryForm(ControlForm):
     """The summary to be written by hand."""
 
     def __init__(self, view: SummaryView) -> None:

@@ -8,16 +8,17 @@ import discord
 from bot.chat.persona import Persona
 from bot.errors import CaduceusError
 from cogs.client import Interaction, bot_of
-from cogs.commands.library.asking import AskerView, TellingForm
+from cogs.commands.library.asking import AskerView
 from cogs.commands.personas.editor import KEPT, show_editor
 from cogs.commands.personas.fields import LONG, SHORT
 from cogs.commands.personas.looks import plain
 from cogs.commands.personas.picture import try_picture
+from cogs.controls import ControlForm
 from cogs.interactions import line_of, told
 from cogs.rights.holding import own_server
 
 
-class CreateForm(TellingForm, title="A new persona"):
+class CreateForm(ControlForm, title="A new persona"):
     """The fields that a persona begins with; the editor has the others."""
 
     FIELDS: Sequence[tuple[str, str, int]] = (

@@ -8,7 +8,7 @@ import discord
 from bot.chat.persona import Persona
 from bot.errors import CaduceusError, NotAllowed, PersonaError
 from cogs.client import Interaction, bot_of
-from cogs.commands.library.asking import AskerView, TellingForm
+from cogs.commands.library.asking import AskerView
 from cogs.commands.personas.costs import costs_of
 from cogs.commands.personas.fields import (
     BY_KEY,
@@ -22,6 +22,7 @@ from cogs.commands.personas.fields import (
 from cogs.commands.personas.looks import PICTURE, describe, picture_file
 from cogs.commands.personas.parts import INPUTS, joined, parts_of, units_of
 from cogs.commands.personas.picture import PictureForm, set_picture
+from cogs.controls import ControlForm
 from cogs.interactions import line_of, tell, told
 
 GREETINGS_SHOWN = 24  # of 25 options; the last adds one
@@ -207,7 +208,7 @@ class _RemovalButton(discord.ui.Button[PersonaEditor]):
             await self.view.save_picture(interaction, None)
 
 
-class ShortForm(TellingForm):
+class ShortForm(ControlForm):
     """Several short fields."""
 
     def __init__(self, editor: PersonaEditor, choice: Choice) -> None:
@@ -260,7 +261,7 @@ class ShortForm(TellingForm):
             await self._editor.save(interaction, self._choice.key, typed, changes)
 
 
-class LongForm(TellingForm):
+class LongForm(ControlForm):
     """A long text, or a page of it, in parts."""
 
     def __init__(self, editor: PersonaEditor, key: str, page: int) -> None:

@@ -7,8 +7,8 @@ import discord
 from bot.chat.persona import Persona
 from bot.errors import CaduceusError, PersonaError
 from cogs.client import Interaction, bot_of
-from cogs.commands.library.asking import TellingForm
 from cogs.commands.library.importing import FileKind
+from cogs.controls import ControlForm
 from cogs.interactions import line_of, told
 
 PICTURE_FILES = FileKind(PersonaError, "Take a smaller picture.")
@@ -40,7 +40,7 @@ async def try_picture(
     return "Its picture is set. "
 
 
-class PictureForm(TellingForm, title="Picture"):
+class PictureForm(ControlForm, title="Picture"):
     """Asks for a picture."""
 
     def __init__(self, done: OnPicture) -> None:

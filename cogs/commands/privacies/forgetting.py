@@ -23,7 +23,7 @@ undone.
 • {messages} in {channels}, and {quotes} of you in what others said.
 • {replies} of mine to you, also where others had asked at the same time. Any other reply that \
 repeats your words or names you goes, too. I delete these messages in Discord.
-• {facts} that you pinned or that repeat you, the characters that you play, what you wrote for \
+• {facts} pinned by you or repeating you, the characters that you play, what you wrote for \
 scenes. Summaries made from any of it are written anew from what is left.
 • Your id wherever it says who did something: settings, personas, lorebooks.
 **What stays:** your own messages in Discord, which I leave to you; what others wrote, even about \
@@ -37,7 +37,7 @@ elsewhere stays.
 • {messages} in {channels}, and {quotes} of them in what others said.
 • {replies} of mine to them, also where others had asked at the same time. Any other reply here \
 that repeats their words or names them goes, too. I delete these messages in Discord.
-• {facts} that they pinned or that repeat them, the characters that they play, what they wrote for \
+• {facts} pinned by them or repeating them, the characters that they play, what they wrote for \
 scenes. Summaries made from any of it are written anew from what is left.
 • Their id wherever it says who did something here: settings, personas, lorebooks.
 **What stays:** their own messages in Discord, which `/moderation purge` can take away; what \

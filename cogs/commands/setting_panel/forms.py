@@ -5,16 +5,16 @@ from typing import Any, cast
 
 import discord
 
-from cogs.commands.library.asking import TellingForm
 from cogs.commands.setting_panel.looks import cut
 from cogs.commands.setting_panel.place import Place
+from cogs.controls import ControlForm
 
 MOST_CHARACTERS = 4_000  # that Discord lets an input have
 OPEN_SECONDS = 3_600.0  # for discord.py to keep a form in mind: it is not needed for anything
 _LONG = ("text", "words", "roles")
 
 
-class SettingForm(TellingForm):
+class SettingForm(ControlForm):
     """Asks for a setting's value. It does nothing itself: the panel hears of what is submitted."""
 
     def __init__(self, place: Place, current: str) -> None:

@@ -36,7 +36,7 @@ from cogs.commands.setting_panel.place import (
     with_role_ids,
 )
 from cogs.controls import KeptControl, require_control
-from cogs.interactions import tell, told
+from cogs.interactions import reported, tell
 from cogs.platform import NOBODY, escaped, key_of
 
 SAID_CHARACTERS = 600  # of a value, in a line
@@ -160,7 +160,7 @@ async def submitted(interaction: Interaction) -> None:
     if interaction.type is not discord.InteractionType.modal_submit or match is None:
         return
     place = Place.of(match)
-    async with told(interaction):
+    async with reported(interaction, SettingForm.__name__):
         await require_control(interaction, SettingForm, presser=place.user_id)
         await interaction.response.defer()
         await change(interaction, place, typed_in(data))

@@ -220,3 +220,36 @@ async def test_a_fork_repeats_nobodys_words(tmp_path: Path) -> None:
             assert opening == (
                 f"Forked from {source.jump_url}: what was said up to there is known here."
             )
+
+
+async def test_a_reset_within_a_scene_begins_it_anew_and_says_so(tmp_path: Path) -> None:
+    async with talking(tmp_path, lambda _: "It glows.") as world:
+        thread = await start(world)
+        await world.bob.slash(thread, "roleplay me", name="Kael")
+        await world.bob.send(thread, "Ada, is the lamp lit?")
+        reset = await world.alice.slash(thread, "chat reset")
+        assert "The scene is played on from its beginning" in answer(reset)
+        assert [turn.text for turn in await world.turns(thread)] == ["Welcome, Alice."]
+        await world.bob.send(thread, "And now?")
+        prompt = world.engine.requests[-1].prompt
+        assert "Kael: And now?" in prompt
+        assert "is the lamp lit" not in prompt
+        outside = await world.alice.slash(world.channel, "chat reset")
+        assert "scene" not in answer(outside)
+        ended = await world.alice.slash(thread, "roleplay end")
+        assert "ends after 3 turns" in answer(ended), "what was said before the reset is not in it"
+
+
+async def test_a_transcript_has_nothing_of_what_was_purged(tmp_path: Path) -> None:
+    async with talking(tmp_path, lambda _: "It glows.") as world:
+        thread = await start(world)
+        await world.bob.send(thread, "Ada, is the secret lamp lit?")
+        await world.alice.send(thread, "Ada, and the stove?")
+        asked = await world.chief.slash(thread, "moderation purge", member=world.bob)
+        assert asked.response is not None
+        await world.chief.click(asked.response, label="Purge")
+        ended = await world.alice.slash(thread, "roleplay end")
+        for file in ended.followups[-1].attachments:
+            said = (await file.read()).decode()
+            assert "secret" not in said
+            assert "and the stove?" in said

@@ -194,3 +194,15 @@ async def test_of_roles_with_one_name_all_are_meant_and_everybody_stays_a_name(
         )
 
         assert sorted(change.new) == sorted([*(f"<@&{role.id}>" for role in two), "everyone"])
+
+
+async def test_resetting_what_is_not_set_says_so_and_is_no_change(tmp_path: Path) -> None:
+    async with talking(tmp_path) as world:
+        await world.chief.slash(world.channel, "settings set", key="top_k", value="7")
+        await world.chief.slash(world.channel, "settings reset", key="top_k")
+        revision = await world.database.settings.revision()
+        for key in ("top_k", "top_p"):
+            again = await world.chief.slash(world.channel, "settings reset", key=key)
+            assert again.response is not None
+            assert f"`{key}` is not set for this channel; here it is" in again.response.content
+        assert await world.database.settings.revision() == revision

@@ -199,3 +199,25 @@ async def test_an_age_restricted_persona_has_its_channels(tmp_path: Path) -> Non
         [of_vex] = [each for each in world.messages() if each.author.name == "Vex"]
         said = told(await world.alice.click(of_vex, label="Regenerate"))
         assert said.startswith("«Vex» is age-restricted.")
+
+
+async def test_an_age_restricted_personas_old_swipes_are_not_shown_where_it_may_not_speak(
+    tmp_path: Path,
+) -> None:
+    async with talking(tmp_path, ["First.", "Second."], check_errors=False) as world:
+        text = 'name = "Vex"\ndescription = "Bites."\nage_restricted = true\n'
+        (world.personas_folder / "vex.toml").write_text(text, "utf-8")
+        await world.bot.desk.library.refresh()
+        be(world, age_restricted=True)
+        await world.alice.slash(world.channel, "persona use", name="Vex")
+        await world.ask("hello?")
+        await world.alice.click(world.messages()[-1], label="Regenerate")
+        reply = world.messages()[-1]
+        await world.alice.click(reply, label="◀")
+        assert world.messages()[-1].content.endswith("First.")
+
+        be(world, age_restricted=False)
+        for label in ("◀", "1/2 ▶"):
+            said = told(await world.alice.click(world.messages()[-1], label=label))
+            assert said.startswith("«Vex» is age-restricted.")
+        assert world.messages()[-1].content.endswith("First.")
