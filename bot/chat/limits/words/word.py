@@ -28,7 +28,8 @@ WORD_CHARACTERS: Final = 100
 PATTERN_CHARACTERS: Final = 300
 TRIAL_SECONDS: Final = 0.02  # for a pattern to read a hostile text
 _TRIAL_CHARACTERS = 400
-_TRIED_LETTERS = 10
+_TRIED_LETTERS = 16
+_SYNTAX = frozenset("\\^$.|?*+()[]{},")  # which mean no sign of a text
 _REMEMBERED = 500
 
 
@@ -163,7 +164,7 @@ def _checked_regex(pattern: str) -> str:
 
 def _trials(source: str) -> Sequence[str]:
     """Texts that such a pattern may be slow with: its own letters, over and over."""
-    own = dict.fromkeys(character for character in source if character.isalnum())
+    own = dict.fromkeys(sign for sign in source if not sign.isspace() and sign not in _SYNTAX)
     letters = [*own][:_TRIED_LETTERS]
     units = [*letters, "".join(letters) or "x", "a", "0", " ", "a ", "\n", "!", "\u00e9"]
     return [(unit * _TRIAL_CHARACTERS)[:_TRIAL_CHARACTERS] + "\x01" for unit in units]

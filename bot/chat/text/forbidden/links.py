@@ -19,11 +19,12 @@ _MASKED = (
     r"(?:\s++(?:\"[^\"]*\"|'[^']*'))?\s*+\)"
     rf"|\]\((?=\s*+<?+{_SCHEME})"
 )
-_DOT = "[.\u3002]"
+_DOT = r"\\*(?:[.\u3002]|%2e)"
 _SLASHES = r"[/\\]++"
-# What is compared has no backslashes, no upper case, and no characters that show nothing.
+# What is compared has no upper case, and no characters that show nothing. A backslash may stand
+# before any sign, which is then shown as it is, or for a slash.
 _INVITE = (
-    rf"<?(?:https?:/{{0,4}})?(?:(?:www|ptb|canary){_DOT})?(?:"
+    rf"<?(?:https?\\*:[/\\]{{0,4}})?(?:(?:www|ptb|canary){_DOT})?(?:"
     rf"(?:discord{_DOT}gg|dsc{_DOT}gg|invite{_DOT}gg|discord{_DOT}(?:me|io|li|link))"
     rf"{_DOT}?(?::\d{{1,5}})?{_SLASHES}"
     rf"|discord(?:app)?{_DOT}com{_DOT}?(?::\d{{1,5}})?{_SLASHES}"

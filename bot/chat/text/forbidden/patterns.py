@@ -145,7 +145,7 @@ class FoldedPatternFinder:
     """Finds patterns in a text as it looks: see :mod:`bot.chat.text.forbidden.letters`."""
 
     def __init__(self, patterns: Sequence[Pattern], *, window: int = WINDOW_CHARACTERS) -> None:
-        """`window` counts the letters that the text is compared as."""
+        """`window` counts the letters that the text is compared as, backslashes among them."""
         self._finder = PatternFinder(patterns, window=window)
         self._places: list[int] = []  # of each letter
         self._at = 0
@@ -160,7 +160,7 @@ class FoldedPatternFinder:
         """See :class:`Finder`."""
         seen: list[str] = []
         for character in text:
-            if character not in MARKUP:
+            if character == "\\" or character not in MARKUP:
                 compared = letters[character]
                 seen.append(compared)
                 self._places += [self._at] * len(compared)

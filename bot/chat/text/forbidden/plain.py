@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from bot.chat.text.forbidden.finding import Found
-from bot.chat.text.forbidden.letters import MARKUP, letters
+from bot.chat.text.forbidden.letters import FILLERS, MARKUP, letters
 from bot.chat.text.words import are_apart
 
 _HANGUL = re.compile("[\u1100-\u11ff]")  # taken apart into their letters
@@ -89,6 +89,8 @@ class PlainFinder:
                 self._at += 1
                 continue
             if not compared:
+                if character in FILLERS:
+                    found += self._go_on_blank()
                 for beginning in self._beginnings:  # an accent belongs to its letter
                     beginning.end += beginning.end == self._at
             for place, letter in enumerate(compared):
@@ -127,6 +129,23 @@ class PlainFinder:
             elif letter == self._last == " ":  # any number of blanks
                 still.append(one)
         self._beginnings = still
+
+    def _go_on_blank(self) -> Sequence[Found]:
+        """What may be a blank has come: whatever goes on without it may also go on with it."""
+        found = [
+            Found(one.start, one.end, entry)
+            for one in self._beginnings
+            for entry in one.node.entries
+        ]
+        parted: list[_Beginning] = []
+        for one in self._beginnings:
+            parted.append(one)
+            if (following := one.node.following.get(" ")) is not None:
+                parted.append(_Beginning(one.start, following))
+                parted[-1].end = self._at + 1
+        self._beginnings = parted
+        self._last = " "
+        return found
 
     def _may_end_before(self, letter: str) -> bool:
         if self._last in _IN_WORDS and letter in _IN_WORDS:

@@ -216,3 +216,43 @@ def test_a_long_reply_with_a_hundred_words_costs_little() -> None:
         filter_.decode(text[at : at + 4])
     tokens = len(text) / 4
     assert (time.thread_time() - began) / tokens < 0.0005  # measured: 0.00002
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "b\u17b4ad",  # a vowel of Khmer that nobody sees
+        "b\U000e0002ad",  # not assigned yet, and never to be seen
+        "\u13cf\u13aa\u13a0",
+        "\ua4d0\ua4ee\ua4d3",
+        "\u0180\u0251\u0256",
+        "\u0299\u1d00\u1d05",
+        "\U0001f1e7\U0001f1e6\U0001f1e9",
+        "\u249d\u249c\u249f",
+        "\u2c83a\u0111",
+    ],
+)
+def test_letters_of_other_scripts_and_signs_that_nobody_sees_hide_nothing(text: str) -> None:
+    assert finds(f"so {text}!", ["bad"])
+
+
+@pytest.mark.parametrize("filler", ["\u2800", "\u3164", "\u115f", "\u1160", "\uffa0"])
+def test_what_is_a_blank_or_nothing_counts_as_either(filler: str) -> None:
+    for text in (f"b{filler}ad", f"so{filler}bad", f"bad{filler}so", f"{filler}bad{filler}"):
+        assert finds(text, ["bad"])
+    for text in (f"bad{filler}dog", f"bad {filler}{filler} dog", f"b{filler}ad{filler}dog"):
+        assert finds(text, ["bad dog"])
+    assert not finds(f"bad{filler}dog", ["badger", "bad cat"])
+
+
+@given(
+    st.lists(st.sampled_from(["bad", "dog", "a", " ", "\u2800", "\u3164", "*", "\u0301"])),
+    st.integers(1, 4),
+)
+def test_fillers_are_found_however_a_text_is_cut(parts: list[str], size: int) -> None:
+    text = "".join(parts)
+    words = PlainWords(list(enumerate(["bad dog", "a", "bad"])))
+    whole, cut = PlainFinder(words), PlainFinder(words)
+    expected = [*whole.feed(text), *whole.end()]
+    found = [each for at in range(0, len(text), size) for each in cut.feed(text[at : at + size])]
+    assert [*found, *cut.end()] == expected
