@@ -15,6 +15,8 @@ fi
 if [ -z "${TEST_POSTGRES_URL:-}" ]; then
     echo "TEST_POSTGRES_URL is not set: the store is tested on SQLite alone." >&2
 fi
+# What the workers and the many programs that tests start import is compiled once, not by each of them.
+unset PYTHONDONTWRITEBYTECODE
 # A test file stays with one worker, which loads its model once; those with slow tests come first
 # (tests/conftest.py sorts them).
 exec .venv/bin/python -m pytest -n "$workers" --dist loadfile --no-loadscope-reorder "$@"

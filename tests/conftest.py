@@ -36,6 +36,30 @@ hypothesis.settings.load_profile("caduceus")
 
 _faults: list[str] = []  # of the running test
 
+# Files that take ten seconds and more, the longest first (`--durations=40` tells).
+LONGEST = (
+    "test_workbench_browser",
+    "test_gptq_loading",
+    "test_local_engine",
+    "test_batch_memory",
+    "test_llamacpp_engine",
+    "test_load",
+    "test_rights_of_commands",
+    "test_belongings",
+    "test_workbench_workshop",
+    "test_runs",
+    "test_forgetting_and_kills",
+    "test_whole_scene",
+    "test_serving",
+    "test_activation_properties",
+    "test_quick_fingers",
+    "test_hostile_cards",
+    "test_workbench_page_keeps",
+    "test_leaving",
+    "test_light_set",
+    "test_model_command",
+)
+
 
 @pytest.fixture(autouse=True)
 def _text_at_once(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
@@ -44,9 +68,18 @@ def _text_at_once(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[r
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests go first: one that is begun last would run while other workers idle."""
+    """The longest files go first: one that is begun last would run while other workers idle.
+
+    Those after them have slow tests, and then comes all the rest.
+    """
     slow = {item.path for item in items if any(map(item.get_closest_marker, ("slow", "browser")))}
-    items.sort(key=lambda item: item.path not in slow)
+
+    def place(item: pytest.Item) -> tuple[int, bool]:
+        name = item.path.stem
+        at = LONGEST.index(name) if name in LONGEST else len(LONGEST)
+        return at, item.path not in slow
+
+    items.sort(key=place)
 
 
 class NetworkBlockedError(RuntimeError):

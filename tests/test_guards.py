@@ -54,3 +54,11 @@ def test_only_this_machine_can_be_reached(provoked_faults: list[str]) -> None:
 async def test_property_tests_run_beside_the_guards(number: int) -> None:
     await asyncio.sleep(0)
     assert number == number
+
+
+def test_the_files_that_are_begun_first_are_there(request: pytest.FixtureRequest) -> None:
+    here = Path(__file__).parent
+    conftest = request.config.pluginmanager.get_plugin(str(here / "conftest.py"))
+    there = {file.stem for file in here.rglob("test_*.py")}
+    assert conftest is not None
+    assert set(conftest.LONGEST) <= there

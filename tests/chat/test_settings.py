@@ -42,7 +42,9 @@ def of_kind(*kinds: str) -> st.SearchStrategy[SettingDefinition]:
 
 def values_of(definition: SettingDefinition) -> st.SearchStrategy[JsonValue]:
     low, high = definition.minimum or 0.0, definition.maximum or 0.0
-    text = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=60)
+    text = st.text(
+        st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=60
+    )
     match definition.kind:
         case "integer":
             return st.integers(int(low), int(high))

@@ -34,6 +34,9 @@ from cogs.showing.pacing import Pace
 
 discord_webhooks.install()
 mimetypes.init()  # simcord would read its files in the middle of a test, on the loop
+# simcord looks every 50 ms whether a bot with threads is at rest, after each thing that people do.
+LOOK_SECONDS = 0.004
+simcord.Env._settle_internal.__kwdefaults__["idle"] = LOOK_SECONDS
 
 QUICK = Pace(
     edit_seconds=0.02,

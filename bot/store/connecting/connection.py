@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from bot.errors import SettingsError, WrongDatabase
 from bot.invocation import setup
 from bot.store.connecting.faults import explain, translated
+from bot.store.connecting.statements import STATEMENTS
 
 T = TypeVar("T")
 
@@ -40,6 +41,7 @@ MAINTENANCE_PRAGMAS = (
     *WRITER_PRAGMAS[3:],
 )
 READER_PRAGMAS = ("query_only = ON", "temp_store = MEMORY")
+OPTIONS = {"compiled_cache": STATEMENTS}
 
 DRIVERS = {
     "sqlite": "sqlite+pysqlite",
@@ -123,6 +125,7 @@ def sqlite_engine(
             "isolation_level": None,
             "check_same_thread": False,
         },
+        execution_options=OPTIONS,
     )
 
     @event.listens_for(engine, "connect")
@@ -146,6 +149,7 @@ def postgres_engine(url: URL) -> AsyncEngine:
             max_overflow=POSTGRES_CONNECTIONS,
             pool_pre_ping=True,
             connect_args={"timeout": CONNECT_TIMEOUT_SECONDS},
+            execution_options=OPTIONS,
         )
     except ModuleNotFoundError as error:
         raise SettingsError(

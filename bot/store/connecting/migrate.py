@@ -4,7 +4,7 @@ import asyncio
 import io
 import logging
 import tempfile
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from alembic import command
@@ -49,12 +49,15 @@ async def check_migrations() -> list[str]:
 
 
 def read_chain() -> ScriptDirectory:
-    """The migrations, all loaded. Reads files: not for the event loop."""
+    """The migrations, all loaded. Reads files, the first time: not for the event loop."""
+    return _chain_in(MIGRATIONS)
+
+
+@cache
+def _chain_in(folder: Path) -> ScriptDirectory:
     chain = ScriptDirectory.from_config(_config())
     if not list(chain.walk_revisions()):
-        raise StoreError(
-            f"There are no migrations in {MIGRATIONS}.", "Get the whole program again."
-        )
+        raise StoreError(f"There are no migrations in {folder}.", "Get the whole program again.")
     return chain
 
 

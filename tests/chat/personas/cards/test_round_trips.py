@@ -25,7 +25,7 @@ from bot.chat.personas.documents import FILE_BYTES
 
 NOW = 1_700_000_000
 
-words = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=20)
+words = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 plain_words = st.text("abcé中 .\"\\'\n#[]{}@", max_size=30).map(str.strip)
 names = st.text("abcdefé中", min_size=1, max_size=20).filter(
     lambda name: name not in ("clyde", "discord")

@@ -14,7 +14,7 @@ from bot.chat.personas.guild.kept import KeptDocument, KeptPersona, PersonaDraft
 from bot.chat.personas.guild.packing import card_of_kept, draft_of, kept_picture, persona_of_kept
 
 MORNING = datetime(2024, 5, 17, tzinfo=UTC)
-words = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=12)
+words = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 anything = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**20), 10**20) | words
     | st.floats(allow_nan=False, allow_infinity=False),
