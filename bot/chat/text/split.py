@@ -121,10 +121,11 @@ class MessageSplitter:
             quote=_quote_at(window, end, resume, opened.quote),
         )
         self._rest = self._rest[resume:]
-        if not self._open.fence:
-            body = body.rstrip()
-            self._rest = self._rest.lstrip()
-        return Piece(opening, body, self._open.closing(body))
+        if self._open.fence:
+            return Piece(opening, body, self._open.closing(body))
+        self._rest = self._rest.lstrip()
+        body, styles = _without_empty_styles(body, self._open.styles, markup)
+        return Piece(opening, body, _Open(styles).closing(body))
 
     def _settle_opening(self) -> None:
         """What was reopened and has nothing in it stays closed as it was: a fence, inline code."""
@@ -170,6 +171,23 @@ class _Open:
     def closing(self, body: str) -> str:
         """What closes it all after `body`."""
         return (_closing(body) if self.fence else "") + "".join(reversed(self.styles))
+
+
+def _without_empty_styles(
+    body: str, styles: tuple[str, ...], markup: Markup
+) -> tuple[str, tuple[str, ...]]:
+    """A body without the signs at its end that open a style, and the styles still to close.
+
+    Closed at once they would show as they stand: «****», or a fence made of two and two backticks.
+    The next message opens those styles.
+    """
+    body = body.rstrip()
+    while styles and body.endswith(styles[-1]):
+        before = len(body) - len(styles[-1])
+        if len(markup.styles_at(before)) >= len(styles):
+            break  # opened earlier: these signs are the text's own
+        body, styles = body[:before].rstrip(), styles[:-1]
+    return body, styles
 
 
 def split_message(

@@ -264,7 +264,17 @@ def test_a_growing_spoiler_is_shown_closed() -> None:
     assert split_message("so a ||") == ["so a ||"]
 
 
+@pytest.mark.parametrize("sign", ["``", "**", "||", "*", "__", "~~", "`"])
+def test_a_style_that_opens_where_a_message_ends_opens_in_the_next_one(sign: str) -> None:
+    styled = f"{sign}\n{'w' * (LIMIT - 4)}{sign}" if sign == "``" else f"{sign}{'w' * LIMIT}{sign}"
+    for text in (styled, f"word {styled}", f"{'word ' * 12}{styled}", f"{'v' * 61} {styled}"):
+        made = split_message(text, LIMIT)
+        assert not any(sign * 2 in piece for piece in made), made
+        assert bare("".join(made)) == bare(text)
+
+
 @given(TEXTS)
+@example("``\n" + "w" * 60)
 def test_every_fence_is_closed_in_its_own_message(text: str) -> None:
     if "````" not in text:
         for piece in split_message(text, LIMIT):
