@@ -152,10 +152,9 @@ def run(args: argparse.Namespace, settings: BenchSettings | None) -> int:
 
     def keep(results: "Results") -> None:
         if args.json is not None:
-            text = json.dumps(results.as_json(), indent=2)
-            args.json.write_text(text + "\n", encoding="utf-8")
+            _write(args.json, json.dumps(results.as_json(), indent=2) + "\n")
         if args.markdown is not None:
-            args.markdown.write_text(as_markdown(results), encoding="utf-8")
+            _write(args.markdown, as_markdown(results))
 
     session = Session(plan, settings.data_dir, typed, say=_say, keep=keep)
     results = asyncio.run(session.run())
@@ -361,6 +360,13 @@ def _numbers(kind: type[Number], least: Number) -> Callable[[str], tuple[Number,
 def _own_arguments(given: list[str]) -> list[str]:
     """What stands behind the command's name on the command line."""
     return given[given.index("bench") + 1 :] if "bench" in given else given[1:]
+
+
+def _write(file: Path, text: str) -> None:
+    """Whole or not at all: what was measured before is not lost with what is written now."""
+    part = file.with_name(f"{file.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(file)
 
 
 def _say(text: str) -> None:
