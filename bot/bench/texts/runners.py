@@ -46,7 +46,7 @@ def variants(*, on_gpu: bool) -> Iterator[Variant]:
         yield Variant(is_gptq, REFERENCE, 32)
     if not on_gpu:
         return
-    from bot.engine.cuda.linear import FewRows
+    from bot.engine.cuda.products import FewRows
 
     for bits in CACHE_BITS:
         for few in FewRows:
@@ -65,7 +65,7 @@ def build(variant: Variant, path: Path, texts: Texts) -> Computing:
     if variant.kernel == REFERENCE:
         return _reference(folder, longest, limits)
     from bot.engine.cuda.building import build_cuda_runner
-    from bot.engine.cuda.linear import FewRows
+    from bot.engine.cuda.products import FewRows
 
     only = next((few for few in FewRows if few.value == variant.kernel), None)
     config = transformers_config(folder.path, folder.config)

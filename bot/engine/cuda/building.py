@@ -11,9 +11,10 @@ import torch
 from bot.engine.cuda.checkpoint import CheckpointReader, LayerReader, read_decoder, read_shape
 from bot.engine.cuda.fitting import Fitting, free_bytes, token_bytes
 from bot.engine.cuda.gptq import GptqTensors
-from bot.engine.cuda.linear import FewRows, MarlinProduct, Scratch
+from bot.engine.cuda.linear import MarlinProduct, Scratch
 from bot.engine.cuda.llama import LlamaDecoder
 from bot.engine.cuda.packed import PackedProduct, PackedWeights, is_wide
+from bot.engine.cuda.products import FewRows
 from bot.engine.cuda.runner import CudaRunner
 from bot.engine.local.memory import with_growing_reserve
 from bot.engine.local.runner import DEFAULT_CACHE_BITS, RunnerLimits, RunnerOutOfMemory
