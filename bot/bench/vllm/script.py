@@ -48,6 +48,8 @@ def main() -> None:
     """Serve until standard input ends."""
     tell = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what vLLM prints, and each process that it starts, belongs to the log
+    # A fork of it that outlives us would keep our end from being seen.
+    os.register_at_fork(after_in_child=lambda: os.close(tell.fileno()))
     try:
         version = importlib.metadata.version("vllm")
     except importlib.metadata.PackageNotFoundError:
