@@ -1,4 +1,4 @@
-# ruff: noqa: T201, ASYNC220 - it prints and starts what vLLM would
+# ruff: noqa: T201, ASYNC220, ASYNC251 - it prints and starts what vLLM would
 """What the script of `bot.bench.vllm` needs of vLLM, without a model; VLLM_STAND_IN says its mood.
 
 Laid out as the package `vllm` by the tests, which run it in a process of its own.
