@@ -1,6 +1,6 @@
 """Milliseconds that each kind of matrix product takes over all layers of a 13B model, by rows.
 
-The numbers behind `many_rows_from` in bot/engine/cuda/linear.py. Needs a GPU of 48 GB:
+The numbers behind `few_rows` in bot/engine/cuda/products.py. Needs a GPU of 48 GB:
 
     PYTHONPATH=. python scripts/bench_products.py
 """
@@ -25,9 +25,10 @@ from bot.engine.cuda.linear import (
     TritonProduct,
     UnpackedProduct,
 )
+from bot.engine.cuda.packed import PackedProduct, PackedWeights
 
 ROWS = (1, 2, 4, 8, 16, 32, 48, 64, 80, 96, 128, 192, 256, 512, 1024, 2048)
-TRITON_ROWS_MAXIMUM = 64
+MOST_ROWS = {"Triton": 64, "our own": 256}
 LAYERS = 10  # of the model's 40: far more bytes than the second-level cache holds
 SHAPES = (  # inputs, outputs: q, k and v; o; gate and up; down
     (MODEL.hidden, 3 * MODEL.hidden),
@@ -65,6 +66,7 @@ def main() -> None:
     largest = max(inputs * outputs for inputs, outputs in SHAPES)
     scratch = Scratch(largest, torch.float16, device)
     kinds = {
+        "our own": lambda weights: PackedProduct(PackedWeights(weights)),
         "Marlin": lambda weights: MarlinProduct(weights),
         "Triton": lambda weights: TritonProduct(weights, processors),
         "unpacked": lambda weights: UnpackedProduct(weights),
@@ -78,9 +80,7 @@ def main() -> None:
     for rows in ROWS:
         inputs = [torch.randn(rows, shape[0], device=device).half() for shape in SHAPES]
         found = [
-            ""
-            if name == "Triton" and rows > TRITON_ROWS_MAXIMUM
-            else f"{milliseconds(layers_of, inputs):.2f}"
+            "" if rows > MOST_ROWS.get(name, rows) else f"{milliseconds(layers_of, inputs):.2f}"
             for name, layers_of in products.items()
         ]
         print(f"| {rows} |", " | ".join(found), flush=True)  # noqa: T201

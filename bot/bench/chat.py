@@ -3,9 +3,8 @@
 import asyncio
 from dataclasses import dataclass
 
-from bot.bench.load import Streams, ask, median, request_for
+from bot.bench.load import Generating, Streams, ask, median, request_for
 from bot.bench.prompts import PromptMaker
-from bot.engine.api import Engine
 from bot.errors import SettingsError
 
 
@@ -45,7 +44,9 @@ class ChatRound:
     cached_tokens_fresh: int  # 0, or the comparison is not one
 
 
-async def run_chat(engine: Engine, prompts: PromptMaker, streams: Streams, chat: Chat) -> ChatRound:
+async def run_chat(
+    engine: Generating, prompts: PromptMaker, streams: Streams, chat: Chat
+) -> ChatRound:
     """All turns but the last in all channels at once, then the last one channel by channel.
 
     After it, prompts of the same lengths in channels that are new.

@@ -4,11 +4,12 @@ import asyncio
 import math
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from bot.bench.prompts import PromptMaker
-from bot.engine.api import Engine, GenerationRequest, GenerationStatistics, Sampling
+from bot.engine.api import Chunk, GenerationRequest, GenerationStatistics, Sampling
 from bot.errors import EngineFailed
 
 TEMPERATURE = 0.7
@@ -56,10 +57,18 @@ class Round:
     processor_seconds: float = 0.0  # of all threads; says more than the clock on a busy machine
 
 
+class Generating(Protocol):
+    """What can be asked for a reply: an engine, or a server that we compare with."""
+
+    def generate(self, request: GenerationRequest) -> AsyncGenerator[Chunk, None]:
+        """One reply, piece by piece; its statistics come with the last one."""
+        ...
+
+
 class Streams:
     """Asks an engine, each stream in a channel that was never used before."""
 
-    def __init__(self, engine: Engine, prompts: PromptMaker) -> None:
+    def __init__(self, engine: Generating, prompts: PromptMaker) -> None:
         """`prompts` makes what is asked."""
         self._engine = engine
         self._prompts = prompts
@@ -105,7 +114,7 @@ def request_for(
     )
 
 
-async def ask(engine: Engine, request: GenerationRequest) -> TimedAnswer:
+async def ask(engine: Generating, request: GenerationRequest) -> TimedAnswer:
     """Read one reply to its end."""
     asked_at = time.monotonic()
     text_at: float | None = None

@@ -9,6 +9,14 @@ from bot.errors import SettingsError
 
 
 @dataclass(frozen=True, slots=True)
+class Peer:
+    """What else is measured with the same prompts. `python` "" is the one that runs this."""
+
+    python: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What is to be measured. An empty `model` is a checkpoint of `shapes` with random weights."""
 
@@ -20,10 +28,11 @@ class Plan:
     penalties: tuple[float, ...]
     repeats: int
     baseline_tokens: int  # 0: not compared
-    chat: Chat | None
+    chats: tuple[Chat, ...]
     rows: int = 0
     gpu_memory_gb: float = 0.0  # 0: all of it
     kv_cache: str = "auto"  # as the setting KV_CACHE says it
+    peer: Peer | None = None
 
     def loads(self) -> list[Load]:
         """For the engine, in the order of the table."""
@@ -47,8 +56,19 @@ class Plan:
                 f"the context of {context_tokens}.",
                 "Ask for fewer (--prompt-tokens, --new-tokens, --baseline-tokens).",
             )
-        if self.chat is not None:
-            self.chat.check_fits(context_tokens)
+        for chat in self.chats:
+            chat.check_fits(context_tokens)
+
+    @property
+    def longest_tokens(self) -> int:
+        """Of the longest request with its reply."""
+        replies = self.prompt_tokens + max(self.new_tokens, self.baseline_tokens)
+        return max([replies, *(chat.longest_tokens for chat in self.chats)])
+
+    @property
+    def most_streams(self) -> int:
+        """How many ask at once."""
+        return max([*self.streams, *(chat.channels for chat in self.chats)])
 
     def notes(self, rows: int) -> tuple[str, ...]:
         """What a reader has to know when `rows` streams run together at most."""

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from typing import cast
 
 from bot.bench.load import median, percentile
-from bot.bench.results import GIGABYTE, MILLISECONDS, ChatResult, LoadResult, Results
+from bot.bench.results import (
+    GIGABYTE,
+    MILLISECONDS,
+    ChatResult,
+    LoadResult,
+    PeerResult,
+    Results,
+)
 
 LOAD_COLUMNS = (
     "streams",
@@ -49,10 +56,13 @@ def tables(results: Results) -> list[Table]:
         first = results.loads[0].load
         title = f"{first.prompt_tokens} tokens of prompt, {first.new_tokens} new ones"
         found.append(Table(title, LOAD_COLUMNS, tuple(loads)))
-    if results.chat is not None:
-        chat = results.chat
+    if results.chats:
+        chat = results.chats[0]
         title = f"The last of {chat.turns} turns, {chat.persona_tokens} tokens of persona"
-        found.append(Table(title, CHAT_COLUMNS, _chat_rows(chat)))
+        rows = tuple(row for chat in results.chats for row in _chat_rows(chat))
+        found.append(Table(title, CHAT_COLUMNS, rows))
+    if results.peer is not None:
+        found += _peer_tables(results, results.peer)
     return found
 
 
@@ -78,6 +88,8 @@ def facts(results: Results) -> list[str]:
         )
     if results.baseline_missing:
         lines.append(f"not compared with generate(): {results.baseline_missing}")
+    if results.peer is not None:
+        lines += _peer_facts(results.peer)
     return lines + list(results.notes)
 
 
@@ -160,6 +172,73 @@ def _chat_rows(chat: ChatResult) -> tuple[tuple[str, ...], ...]:
         row("with", chat.cached_tokens, chat.reused),
         row("without", chat.cached_tokens_fresh, chat.fresh),
     )
+
+
+def _peer_facts(peer: PeerResult) -> list[str]:
+    told = ", ".join(f"{name} {value}" for name, value in peer.settings.items())
+    return [
+        f"{peer.name} {peer.version} before it, in a process of its own on the same prompts"
+        + (f": {told}" if told else ""),
+        *([f"its cache has room for {peer.room_tokens} tokens"] if peer.room_tokens else []),
+        *([f"it was ready after {peer.start_seconds:.0f} s"] if peer.start_seconds else []),
+        *peer.notes,
+    ]
+
+
+def _peer_tables(results: Results, peer: PeerResult) -> list[Table]:
+    """Side by side; a ratio above 1 is in our favour: more tokens, or less time."""
+    theirs, loads = f"{peer.name}'s", {load.load: load for load in peer.loads}
+    rows = [_peer_row(load, loads[load.load]) for load in results.loads if load.load in loads]
+    found: list[Table] = []
+    name = f"{peer.name} {peer.version}".strip()
+    if rows:
+        columns = ("streams", "penalty")
+        for column in ("tokens/s", "ms a step", "first token ms", "95th"):
+            columns += (column, theirs, "ratio")
+        found.append(Table(f"Beside {name}", columns, tuple(rows)))
+    chats = {chat.channels: chat for chat in peer.chats}
+    rows = [_peer_chat_row(c, chats[c.channels]) for c in results.chats if c.channels in chats]
+    if rows:
+        columns = ("channels", "cached", theirs)
+        for column in ("with reuse ms", "without ms"):
+            columns += (column, theirs, "ratio")
+        found.append(Table(f"The last turn beside {name}", columns, tuple(rows)))
+    if not found and peer.loads:  # ours has not been measured yet
+        rows = [_load_row(results, load) for load in peer.loads]
+        found.append(Table(f"{name} alone", LOAD_COLUMNS, tuple(rows)))
+    return found
+
+
+def _peer_row(ours: LoadResult, theirs: LoadResult) -> tuple[str, ...]:
+    return (
+        str(ours.load.streams),
+        f"{ours.load.repetition_penalty:g}",
+        f"{ours.tokens_per_second:.1f}",
+        f"{theirs.tokens_per_second:.1f}",
+        f"{ours.tokens_per_second / theirs.tokens_per_second:.2f}",
+        *_beside(ours.step_milliseconds, theirs.step_milliseconds, 2),
+        *_beside(ours.first_token_milliseconds, theirs.first_token_milliseconds, 1),
+        *_beside(ours.first_token_95_milliseconds, theirs.first_token_95_milliseconds, 1),
+    )
+
+
+def _peer_chat_row(ours: ChatResult, theirs: ChatResult) -> tuple[str, ...]:
+    def middle(rounds: Sequence[Sequence[float]]) -> float:
+        return median([median(times) for times in rounds]) * MILLISECONDS
+
+    return (
+        str(ours.channels),
+        str(ours.cached_tokens),
+        str(theirs.cached_tokens),
+        *_beside(middle(ours.reused), middle(theirs.reused), 1),
+        *_beside(middle(ours.fresh), middle(theirs.fresh), 1),
+    )
+
+
+def _beside(ours: float, theirs: float, digits: int) -> tuple[str, str, str]:
+    """Two times, and how many times ours goes into theirs."""
+    ratio = f"{theirs / ours:.2f}" if ours and theirs else ""
+    return f"{ours:.{digits}f}", f"{theirs:.{digits}f}", ratio
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -7,7 +7,7 @@ from bot.bench.load import Load, Round, median, percentile
 
 MILLISECONDS = 1e3
 GIGABYTE = 1e9
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 2: several chats, a peer
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,35 @@ class ChatResult:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerResult:
+    """What another engine did with the same prompts on the same machine, before ours ran."""
+
+    name: str
+    version: str
+    settings: dict[str, object]  # what it was told, in its own words
+    start_seconds: float = 0.0
+    room_tokens: int = 0
+    loads: tuple[LoadResult, ...] = ()
+    chats: tuple[ChatResult, ...] = ()
+    notes: tuple[str, ...] = ()  # what failed, and what else a reader has to know
+    complete: bool = True  # False when something failed
+
+    def as_json(self) -> dict[str, object]:
+        """Plain data."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "settings": self.settings,
+            "start_seconds": round(self.start_seconds, 1),
+            "kv_room_tokens": self.room_tokens,
+            "loads": [load.as_json() for load in self.loads],
+            "chats": [chat.as_json() for chat in self.chats],
+            "notes": list(self.notes),
+            "complete": self.complete,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
     """Everything that one run of the benchmark found."""
 
@@ -116,7 +145,8 @@ class Results:
     loads: tuple[LoadResult, ...]
     baseline: tuple[LoadResult, ...] = ()
     baseline_missing: str = ""  # why there is none, in words
-    chat: ChatResult | None = None
+    chats: tuple[ChatResult, ...] = ()
+    peer: PeerResult | None = None
     notes: tuple[str, ...] = ()
     complete: bool = True  # False when something failed: the notes say what
 
@@ -148,7 +178,8 @@ class Results:
             "loads": [load.as_json() for load in self.loads],
             "generate": [load.as_json() for load in self.baseline],
             "generate_missing": self.baseline_missing,
-            "chat": self.chat.as_json() if self.chat else None,
+            "chats": [chat.as_json() for chat in self.chats],
+            "peer": self.peer.as_json() if self.peer else None,
             "notes": list(self.notes),
             "complete": self.complete,
         }

@@ -4,40 +4,35 @@
 # (an edge to a library that is only partly typed)
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
 from bot.bench import floor
 from bot.bench.baseline import NO_TOKEN, Baseline, give_back_memory, load_reference
-from bot.bench.chat import Chat, ChatRound, run_chat
 from bot.bench.checkpoint import make_checkpoint
-from bot.bench.load import WARM_UP_TOKENS, Load, Round, Streams, median
+from bot.bench.load import Load
 from bot.bench.machine import describe_machine, load_average, memory_bytes
 from bot.bench.plan import Plan
 from bot.bench.prompts import PromptMaker, RandomWordMaker, fixed_text
-from bot.bench.results import ChatResult, LoadResult, Results
-from bot.engine.api import EngineState
+from bot.bench.results import LoadResult, PeerResult, Results
+from bot.bench.rounds import Rounds, Say
+from bot.bench.vllm.session import measure_vllm
 from bot.engine.building import build_runner
 from bot.engine.local.engine import LocalEngine
 from bot.engine.local.faults import forget_frames
 from bot.engine.local.runner import CACHE_BITS
 from bot.engine.local.tokens import TextTokens
-from bot.errors import CaduceusError, EngineError, SettingsError
+from bot.errors import CaduceusError, SettingsError
 
 if TYPE_CHECKING:
     from bot.engine.local.loaded_model import LoadedModel
 
 CACHE_NAME = "benchmark"  # under DATA_DIR
 
-RESTART_POLL_SECONDS = 0.5
-
-Found = TypeVar("Found")
-Say = Callable[[str], None]
 Keep = Callable[[Results], None]
 
 
@@ -67,10 +62,9 @@ class Session:
         self._baseline: Baseline | None = None  # where it takes turns with the engine
         self._baseline_results: tuple[LoadResult, ...] = ()
         self._baseline_missing = "" if plan.baseline_tokens else "left out"
-        self._rounds: dict[Load, list[Round]] = {load: [] for load in plan.loads()}
+        self._rounds: Rounds | None = None
         self._memory_bytes: dict[Load, int] = {}
-        self._chat_rounds: list[ChatRound] = []
-        self._failures: list[str] = []
+        self._peer: PeerResult | None = None
 
     async def run(self) -> Results:
         """All of it. Raises CaduceusError when the model cannot be loaded or served."""
@@ -86,6 +80,17 @@ class Session:
         self._say("Measuring the memory's bandwidth")
         self._bandwidth = floor.copy_bandwidth(device)
         model = plan.model or await asyncio.to_thread(self._make_checkpoint)
+        if plan.peer is not None:
+            self._peer = await measure_vllm(
+                plan,
+                plan.peer,
+                model,
+                self._data_dir,
+                device,
+                self._prompt_maker,
+                say=self._say,
+                keep=lambda found: self._keep(self._with_peer(found, model, device)),
+            )
         if device.type == "cuda" and plan.baseline_tokens:
             await asyncio.to_thread(self._measure_baseline_first, model)
         engine = LocalEngine(
@@ -130,31 +135,64 @@ class Session:
         loaded = cast("LoadedModel", self._loaded)
         plan.check_fits(engine.info.context_tokens)
         prompts = await asyncio.to_thread(self._prompt_maker, loaded.tokenizer)
-        streams = Streams(engine, prompts)
+        self._rounds = rounds = Rounds(
+            engine,
+            prompts,
+            plan.loads(),
+            plan.chats,
+            say=self._say,
+            keep=lambda: self._keep(self._results(engine, device)),
+        )
         if plan.baseline_tokens and loaded.model is not None and device.type == "cpu":
             self._baseline = Baseline(loaded.model, self._plan.baseline_loads())
-        await self._warm_up(engine, streams, prompts)
+        await rounds.warm_up()
+        if self._baseline is not None:
+            await asyncio.to_thread(self._baseline.warm_up, prompts)
         for repeat in range(plan.repeats):
-            await self._measure_loads(engine, streams, device, repeat)
+            which = f"Round {repeat + 1} of {plan.repeats}"
+            await rounds.run_loads(which, lambda load: self._note_memory(load, device))
             if self._baseline is not None:
-                self._say(f"Round {repeat + 1} of {plan.repeats}: generate()")
+                self._say(f"{which}: generate()")
                 await asyncio.to_thread(self._baseline.run, prompts)
                 self._baseline_results = self._baseline.results()
-            self._keep(self._results(engine, device))
-        for repeat in range(plan.repeats if plan.chat else 0):
-            await self._measure_chat(engine, prompts, streams, repeat)
-            self._keep(self._results(engine, device))
+        for repeat in range(plan.repeats):
+            await rounds.run_chats(f"Round {repeat + 1} of {plan.repeats}")
         return self._results(engine, device)
+
+    def _note_memory(self, load: Load, device: torch.device) -> None:
+        taken = self._memory_bytes.get(load, 0)
+        self._memory_bytes[load] = max(taken, memory_bytes(device))
+
+    def _with_peer(self, found: PeerResult, model: str, device: torch.device) -> Results:
+        """What there is before our engine has started."""
+        self._peer = found
+        return Results(
+            date=_today(),
+            command=self._command,
+            machine=describe_machine(device),
+            load_average=self._load_average,
+            model=Path(model).name,
+            device=str(device),
+            kernel="not measured yet",
+            rows=0,
+            kv_room_tokens=0,
+            copy_bytes_per_second=self._bandwidth,
+            weight_bytes=0,
+            kv_token_bytes=0,
+            loads=(),
+            peer=found,
+            complete=False,
+        )
 
     def _results(self, engine: LocalEngine, device: torch.device) -> Results:
         """As far as it has come."""
-        loaded = cast("LoadedModel", self._loaded)
+        loaded, measured = cast("LoadedModel", self._loaded), cast(Rounds, self._rounds)
         status = engine.status()
         weights = floor.weight_bytes(loaded)
         kv_token = floor.kv_token_bytes(loaded, CACHE_BITS[self._plan.kv_cache])
         mean_tokens = self._plan.prompt_tokens + self._plan.new_tokens / 2
         return Results(
-            date=datetime.now(UTC).strftime("%Y-%m-%d"),
+            date=_today(),
             command=self._command,
             machine=describe_machine(device),
             load_average=self._load_average,
@@ -170,19 +208,20 @@ class Session:
                 LoadResult(
                     load,
                     tuple(rounds),
-                    self._memory_bytes[load],
+                    self._memory_bytes.get(load, 0),
                     floor.floor_seconds(
                         weights, kv_token, load.streams, mean_tokens, self._bandwidth
                     ),
                 )
-                for load, rounds in self._rounds.items()
+                for load, rounds in measured.loads.items()
                 if rounds
             ),
             baseline=self._baseline_results,
             baseline_missing=self._baseline_missing,
-            chat=self._chat_result(),
-            notes=(*self._plan.notes(status.slots), *self._failures),
-            complete=not self._failures,
+            chats=measured.chat_results(),
+            peer=self._peer,
+            notes=(*self._plan.notes(status.slots), *measured.failures),
+            complete=not measured.failures and (self._peer is None or self._peer.complete),
         )
 
     def _prompt_maker(self, tokenizer: Any) -> PromptMaker:
@@ -190,67 +229,6 @@ class Session:
         if not self._plan.model and self._plan.shapes is not None:
             return RandomWordMaker(tokens, self._plan.shapes.vocabulary)
         return PromptMaker(tokens, fixed_text())
-
-    async def _warm_up(self, engine: LocalEngine, streams: Streams, prompts: PromptMaker) -> None:
-        self._say("Warming up")
-        for load in self._rounds:
-            await self._try(engine, load, streams.run(replace(load, new_tokens=WARM_UP_TOKENS)))
-        if self._baseline is not None:
-            await asyncio.to_thread(self._baseline.warm_up, prompts)
-
-    async def _measure_loads(
-        self, engine: LocalEngine, streams: Streams, device: torch.device, repeat: int
-    ) -> None:
-        """Every load once: a disturbance falls on all of them, not on one."""
-        for load, rounds in self._rounds.items():
-            self._say(f"Round {repeat + 1} of {self._plan.repeats}: {_words(load)}")
-            found = await self._try(engine, load, streams.run(load))
-            if found is not None:
-                rounds.append(found)
-                taken = self._memory_bytes.get(load, 0)
-                self._memory_bytes[load] = max(taken, memory_bytes(device))
-
-    async def _measure_chat(
-        self, engine: LocalEngine, prompts: PromptMaker, streams: Streams, repeat: int
-    ) -> None:
-        chat = cast(Chat, self._plan.chat)
-        self._say(
-            f"Round {repeat + 1} of {self._plan.repeats}: {chat.turns} turns in "
-            f"{chat.channels} channels"
-        )
-        found = await self._try(engine, chat, run_chat(engine, prompts, streams, chat))
-        if found is not None:
-            self._chat_rounds.append(found)
-
-    async def _try(
-        self, engine: LocalEngine, what: Load | Chat, measuring: Coroutine[Any, Any, Found]
-    ) -> Found | None:
-        """What was measured; None when the engine failed, which is noted and waited out."""
-        try:
-            return await measuring
-        except EngineError as error:
-            self._failures.append(f"failed: {_words(what)}: {error}")
-            self._say(self._failures[-1])
-        while engine.status().state is EngineState.RESTARTING:  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(RESTART_POLL_SECONDS)
-        return None
-
-    def _chat_result(self) -> ChatResult | None:
-        chat, rounds = self._plan.chat, self._chat_rounds
-        if chat is None or not rounds:
-            return None
-        return ChatResult(
-            channels=chat.channels,
-            turns=chat.turns,
-            persona_tokens=chat.persona_tokens,
-            message_tokens=chat.message_tokens,
-            reply_tokens=chat.reply_tokens,
-            prompt_tokens=int(median([found.prompt_tokens for found in rounds])),
-            cached_tokens=int(median([found.cached_tokens for found in rounds])),
-            cached_tokens_fresh=max(found.cached_tokens_fresh for found in rounds),
-            reused=tuple(found.reused_seconds for found in rounds),
-            fresh=tuple(found.fresh_seconds for found in rounds),
-        )
 
     def _measure_baseline_first(self, model: str) -> None:
         """On a GPU both do not fit at once: `generate()` is measured before the engine loads."""
@@ -276,7 +254,5 @@ class Session:
         return measured.results()
 
 
-def _words(what: Load | Chat) -> str:
-    if isinstance(what, Chat):
-        return "the chat"
-    return f"{what.streams} streams, repetition penalty {what.repetition_penalty:g}"
+def _today() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%d")

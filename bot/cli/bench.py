@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bot.bench.chat import Chat
     from bot.bench.checkpoint import Shapes
     from bot.bench.llamacpp.session import LlamaCppPlan
-    from bot.bench.plan import Plan
+    from bot.bench.plan import Peer, Plan
     from bot.bench.results import Results
     from bot.engine.models.source import ModelSource
 
@@ -43,14 +43,14 @@ class Defaults:
     prompt_tokens: int
     new_tokens: int
     baseline_tokens: int
-    chat_channels: int
+    chat_channels: tuple[int, ...]
     message_tokens: int
     reply_tokens: int
 
 
-ON_GPU = Defaults((1, 8, 32, 64), 512, 128, 32, 32, 40, 30)
-ON_PROCESSOR = Defaults((1, 4), 64, 48, 48, 2, 16, 8)  # three minutes on two cores
-ON_LLAMA_CPP = Defaults((1, 4, 8), 64, 48, 0, 2, 16, 8)
+ON_GPU = Defaults((1, 8, 32, 64), 512, 128, 32, (32,), 40, 30)
+ON_PROCESSOR = Defaults((1, 4), 64, 48, 48, (2,), 16, 8)  # three minutes on two cores
+ON_LLAMA_CPP = Defaults((1, 4, 8), 64, 48, 0, (2,), 16, 8)
 
 
 class BenchSettings(Protocol):
@@ -89,7 +89,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="new tokens of one request through transformers' generate(); 0 leaves it out",
     )
-    add("--chat-channels", type=_number(int, 0), metavar="N", help="0 leaves the chat out")
+    add(
+        "--chat-channels",
+        type=_numbers(int, 0),
+        metavar="N,N",
+        help="in how many a chat goes on at once, a chat for each number; 0 leaves it out",
+    )
     add("--chat-turns", type=_number(int, 2), default=20, metavar="N", help="default: 20")
     add("--persona-tokens", type=_number(int, 2), default=400, metavar="N", help="default: 400")
     add("--message-tokens", type=_number(int, 4), metavar="N")
@@ -108,6 +113,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="on a GPU: how exactly keys and values are kept",
     )
     add(
+        "--peer",
+        choices=("vllm",),
+        help="measure this engine too, in a process of its own with the same prompts, before ours",
+    )
+    add(
+        "--peer-python",
+        default="",
+        metavar="PATH",
+        help="the Python that has it, where it is not this one (vllm/bin/python)",
+    )
+    add(
         "--json",
         type=Path,
         metavar="FILE",
@@ -120,12 +136,8 @@ def run(args: argparse.Namespace, settings: BenchSettings | None) -> int:
     """Measure, print, write. Raises CaduceusError for what people can fix."""
     if settings is None:
         raise SettingsError("There are no settings.", "See .env.example.")
-    if args.model and args.shapes:
-        raise SettingsError("--model and --shapes contradict each other.", "Give one of them.")
+    _check_options(args)
     shapes = parse_shapes(args.shapes) if args.shapes else None
-    for file in (args.json, args.markdown):
-        if file is not None and not file.parent.is_dir():
-            raise SettingsError(f"There is no folder {file.parent}.", "Make it first.")
     typed = f"{program()} {shlex.join(['bench', *_own_arguments(sys.argv)])}"
     model = for_llama_cpp(args, settings.data_dir)
     if model is not None:
@@ -135,13 +147,14 @@ def run(args: argparse.Namespace, settings: BenchSettings | None) -> int:
     from bot.bench.session import Session
 
     plan = make_plan(args, shapes, on_gpu=_on_gpu())
+    if args.peer:
+        plan = replace(plan, peer=find_peer(args.peer_python))
 
     def keep(results: "Results") -> None:
         if args.json is not None:
-            text = json.dumps(results.as_json(), indent=2)
-            args.json.write_text(text + "\n", encoding="utf-8")
+            _write(args.json, json.dumps(results.as_json(), indent=2) + "\n")
         if args.markdown is not None:
-            args.markdown.write_text(as_markdown(results), encoding="utf-8")
+            _write(args.markdown, as_markdown(results))
 
     session = Session(plan, settings.data_dir, typed, say=_say, keep=keep)
     results = asyncio.run(session.run())
@@ -153,6 +166,24 @@ def run(args: argparse.Namespace, settings: BenchSettings | None) -> int:
     if args.json is None:
         print(json.dumps(results.as_json()))
     return 0 if results.loads and results.complete else EXIT_INCOMPLETE
+
+
+def _check_options(args: argparse.Namespace) -> None:
+    if args.model and args.shapes:
+        raise SettingsError("--model and --shapes contradict each other.", "Give one of them.")
+    if args.peer_python and not args.peer:
+        raise SettingsError("--peer-python is for --peer.", "Give --peer vllm too.")
+    for file in (args.json, args.markdown):
+        if file is not None and not file.parent.is_dir():
+            raise SettingsError(f"There is no folder {file.parent}.", "Make it first.")
+
+
+def find_peer(python: str) -> "Peer":
+    """vLLM, where it is installed. Raises SettingsError with what to do where it is not."""
+    from bot.bench.plan import Peer
+    from bot.bench.vllm.engine import find_version
+
+    return Peer(python, asyncio.run(find_version(python)))
 
 
 def _on_gpu() -> bool:
@@ -176,7 +207,7 @@ def for_llama_cpp(args: argparse.Namespace, data_dir: Path) -> "ModelSource | No
 def _run_llama_cpp(
     args: argparse.Namespace, source: "ModelSource", data_dir: Path, typed: str
 ) -> int:
-    for option in ("rows", "gpu_memory_gb", "baseline_tokens"):
+    for option in ("rows", "gpu_memory_gb", "baseline_tokens", "peer"):
         if getattr(args, option):
             raise SettingsError(
                 f"--{option.replace('_', '-')} is for models that torch computes, and "
@@ -204,7 +235,11 @@ def make_llama_cpp_plan(args: argparse.Namespace, source: "ModelSource") -> "Lla
     from bot.bench.load import Load
 
     chosen = _chosen(args, ON_LLAMA_CPP)
-    chat = _chat(args, chosen)
+    chats = _chats(args, chosen)
+    if len(chats) > 1:
+        raise SettingsError(
+            "A GGUF file is measured in one chat.", "Give one number (--chat-channels)."
+        )
     return LlamaCppPlan(
         model=args.model or DEMO,
         path=source.gguf or Path(),
@@ -214,7 +249,7 @@ def make_llama_cpp_plan(args: argparse.Namespace, source: "ModelSource") -> "Lla
             for count in chosen.streams
         ),
         repeats=args.repeats,
-        chat=chat if chat.channels else None,
+        chat=chats[0] if chats else None,
     )
 
 
@@ -227,7 +262,6 @@ def make_plan(args: argparse.Namespace, shapes: "Shapes | None", *, on_gpu: bool
     model = args.model
     if not model and shapes is None:
         model, shapes = ("", LLAMA_13B) if on_gpu else (DEMO, None)
-    chat = _chat(args, chosen)
     return Plan(
         model=model,
         shapes=shapes,
@@ -237,7 +271,7 @@ def make_plan(args: argparse.Namespace, shapes: "Shapes | None", *, on_gpu: bool
         penalties=args.penalties or (1.15, 1.0),
         repeats=args.repeats,
         baseline_tokens=chosen.baseline_tokens,
-        chat=chat if chat.channels else None,
+        chats=_chats(args, chosen),
         rows=args.rows,
         gpu_memory_gb=args.gpu_memory_gb,
         kv_cache=args.kv_cache,
@@ -249,15 +283,19 @@ def _chosen(args: argparse.Namespace, defaults: Defaults) -> Defaults:
     return replace(defaults, **{name: value for name, value in given.items() if value is not None})
 
 
-def _chat(args: argparse.Namespace, chosen: Defaults) -> "Chat":
+def _chats(args: argparse.Namespace, chosen: Defaults) -> "tuple[Chat, ...]":
     from bot.bench.chat import Chat
 
-    return Chat(
-        channels=chosen.chat_channels,
-        turns=args.chat_turns,
-        persona_tokens=args.persona_tokens,
-        message_tokens=chosen.message_tokens,
-        reply_tokens=chosen.reply_tokens,
+    return tuple(
+        Chat(
+            channels=channels,
+            turns=args.chat_turns,
+            persona_tokens=args.persona_tokens,
+            message_tokens=chosen.message_tokens,
+            reply_tokens=chosen.reply_tokens,
+        )
+        for channels in dict.fromkeys(chosen.chat_channels)
+        if channels
     )
 
 
@@ -322,6 +360,13 @@ def _numbers(kind: type[Number], least: Number) -> Callable[[str], tuple[Number,
 def _own_arguments(given: list[str]) -> list[str]:
     """What stands behind the command's name on the command line."""
     return given[given.index("bench") + 1 :] if "bench" in given else given[1:]
+
+
+def _write(file: Path, text: str) -> None:
+    """Whole or not at all: what was measured before is not lost with what is written now."""
+    part = file.with_name(f"{file.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(file)
 
 
 def _say(text: str) -> None:

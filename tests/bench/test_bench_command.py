@@ -47,9 +47,9 @@ def test_a_gpu_is_asked_for_many_streams_of_a_13b() -> None:
     assert (plan.model, plan.shapes and plan.shapes.layers) == ("", 40)
     assert (plan.streams, plan.prompt_tokens, plan.new_tokens) == ((1, 8, 32, 64), 512, 128)
     assert plan.penalties == (1.15, 1.0)
-    assert plan.chat is not None
-    assert (plan.chat.channels, plan.chat.turns, plan.chat.persona_tokens) == (32, 20, 400)
-    plan.chat.check_fits(2048)
+    (chat,) = plan.chats
+    assert (chat.channels, chat.turns, chat.persona_tokens) == (32, 20, 400)
+    chat.check_fits(2048)
 
 
 def test_a_processor_gets_the_embedded_model() -> None:
@@ -60,7 +60,14 @@ def test_a_processor_gets_the_embedded_model() -> None:
 def test_options_count_more_than_defaults() -> None:
     args = parse("--streams", "2,3", "--prompt-tokens", "9", "--chat-channels", "0")
     plan = bench.make_plan(args, None, on_gpu=True)
-    assert (plan.streams, plan.prompt_tokens, plan.chat) == ((2, 3), 9, None)
+    assert (plan.streams, plan.prompt_tokens, plan.chats) == ((2, 3), 9, ())
+
+
+def test_a_chat_goes_on_in_as_many_channels_as_are_named() -> None:
+    plan = bench.make_plan(parse("--chat-channels", "16,32,16"), None, on_gpu=True)
+    assert [chat.channels for chat in plan.chats] == [16, 32]
+    assert plan.most_streams == 64
+    assert plan.longest_tokens == plan.chats[0].longest_tokens
 
 
 @pytest.mark.parametrize(
@@ -119,7 +126,8 @@ def test_a_run_measures_all_without_what_only_the_bot_needs(tmp_path: Path) -> N
         assert row["prompt_tokens_counted"] == [24 * row["streams"]] * 2
     assert found["generate_missing"] == ""
     assert found["floor"]["weight_gb_per_step"] > 0
-    last = found["chat"]
+    (last,) = found["chats"]
+    assert found["peer"] is None
     assert last["last_cached_tokens"] > last["last_prompt_tokens"] // 2
     assert last["last_cached_tokens_without_reuse"] == 0
     assert done.stdout.strip() == (tmp_path / "found.md").read_text().strip()

@@ -8,7 +8,7 @@ from hypothesis import given
 
 from bot.bench.load import Load, Round, TimedAnswer, percentile, summarize
 from bot.bench.report import Table, as_markdown, tables
-from bot.bench.results import ChatResult, LoadResult, Results, figure
+from bot.bench.results import ChatResult, LoadResult, PeerResult, Results, figure
 from bot.engine.api import GenerationStatistics
 
 
@@ -92,7 +92,7 @@ def test_the_page_has_a_row_a_load_and_says_what_is_missing() -> None:
     chat = ChatResult(
         2, 20, 400, 40, 30, 1800, 1790, 0, reused=((0.01, 0.03),), fresh=((0.2, 0.4),)
     )
-    page = as_markdown(results(chat=chat, baseline=(), baseline_missing="it did not load"))
+    page = as_markdown(results(chats=(chat,), baseline=(), baseline_missing="it did not load"))
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines()]
     expected = ["2", "1.15", "20.00", "5.00", "4.00", "40.0", "", "200.0", "300.0", "1.0"]
     assert expected in cells
@@ -113,3 +113,47 @@ def test_generate_has_a_row_of_its_own() -> None:
 def test_markdown_columns_stand_in_line() -> None:
     lines = Table("t", ("a", "long name"), (("1234", "5"),)).markdown().splitlines()
     assert len({len(line) for line in lines}) == 1
+
+
+def chat_of(channels: int, seconds: float) -> ChatResult:
+    return ChatResult(
+        channels, 20, 400, 40, 30, 1800, 1790, 0, ((seconds, seconds),), ((4 * seconds,),)
+    )
+
+
+def test_a_peer_stands_beside_with_ratios_in_our_favour() -> None:
+    load = results().loads[0].load
+    theirs = Round(0.03, 20.0, (0.2, 0.6), 20, 0, 10)
+    peer = PeerResult(
+        "vLLM",
+        "0.22.1",
+        {"max_model_len": 2048},
+        48.0,
+        80_000,
+        (LoadResult(load, (theirs,), 0),),
+        (chat_of(16, 0.02), chat_of(32, 0.03)),
+        ("vLLM: failed: something",),
+    )
+    found = results(peer=peer, chats=(chat_of(32, 0.015),), complete=False)
+    page = as_markdown(found)
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines()]
+    row = ["2", "1.15", "40.0", "20.0", "2.00", "20.00", "30.00", "1.50"]
+    assert [*row, "200.0", "400.0", "2.00", "300.0", "600.0", "2.00"] in cells
+    assert ["32", "1790", "1790", "15.0", "30.0", "2.00", "60.0", "120.0", "2.00"] in cells
+    for fact in (
+        "vLLM 0.22.1 before it",
+        "max_model_len 2048",
+        "80000 tokens",
+        "failed: something",
+    ):
+        assert fact in page
+    plain = json.loads(json.dumps(found.as_json()))["peer"]
+    assert (plain["version"], plain["loads"][0]["step_ms"]["median"]) == ("0.22.1", 30.0)
+    assert [chat["channels"] for chat in plain["chats"]] == [16, 32]
+
+
+def test_a_peer_alone_has_its_own_table() -> None:
+    peer = PeerResult("vLLM", "1", {}, loads=results().loads)
+    assert [table.title for table in tables(results(loads=(), baseline=(), peer=peer))] == [
+        "vLLM 1 alone"
+    ]

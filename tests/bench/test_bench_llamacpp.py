@@ -58,7 +58,8 @@ def test_a_gguf_file_is_for_llama_cpp_and_shapes_are_not(path: Path, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--rows", "4"), ("--gpu-memory-gb", "8"), ("--baseline-tokens", "8")]
+    "arguments",
+    [("--rows", "4"), ("--gpu-memory-gb", "8"), ("--baseline-tokens", "8"), ("--peer", "vllm")],
 )
 def test_what_only_torch_heeds_is_refused(
     arguments: tuple[str, ...], path: Path, tmp_path: Path

@@ -8,6 +8,8 @@ import pytest
 
 from bot.bench.load import Load
 from bot.bench.plan import Plan
+from bot.bench.prompts import RandomWordMaker
+from bot.bench.rounds import Rounds
 from bot.bench.session import Session
 from bot.engine.api import EngineState
 from bot.errors import EngineFailed
@@ -23,7 +25,7 @@ def plan(**changes: Any) -> Plan:
         "penalties": (1.15,),
         "repeats": 1,
         "baseline_tokens": 0,
-        "chat": None,
+        "chats": (),
     }
     return Plan(**(values | changes))
 
@@ -43,16 +45,18 @@ class RestartingEngine:
         return Status()
 
 
-async def test_a_failure_is_noted_and_waited_out(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("bot.bench.session.RESTART_POLL_SECONDS", 0)
+async def test_a_failure_is_noted_and_waited_out(monkeypatch: Any) -> None:
+    monkeypatch.setattr("bot.bench.rounds.RESTART_POLL_SECONDS", 0)
     said: list[str] = []
-    session = Session(plan(), tmp_path, "bench", say=said.append)
     engine: Any = RestartingEngine(3)
+    tokens: Any = None
+    prompts = RandomWordMaker(tokens, 9)
+    rounds = Rounds(engine, prompts, [], (), say=said.append, keep=lambda: None)
 
     async def fail() -> None:
         raise EngineFailed("The model ran out of memory.")
 
-    assert await session._try(engine, Load(64, 8, 4, 1.15), fail()) is None
+    assert await rounds.attempt(Load(64, 8, 4, 1.15), fail()) is None
     assert engine.times == 0
     assert said == ["failed: 64 streams, repetition penalty 1.15: The model ran out of memory."]
 

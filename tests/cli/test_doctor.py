@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,6 +16,8 @@ from bot.cli import doctor, machine_checks
 from bot.cli.discord_checks import PERMISSION_INTEGER, PERMISSIONS, check_discord, invite_link
 from bot.cli.doctor import examine
 from bot.cli.findings import Finding, Grade, exit_code, plain
+from bot.engine.cuda.products import Machine
+from bot.engine.models.gptq import marlin
 
 TOKEN = "MTAwMDAwMDAwMDAwMDAwMDAwMA.GAbCdE." + "x" * 38
 CONTENT_INTENT = 1 << 19
@@ -229,36 +232,118 @@ def test_more_threads_than_the_machine_runs_at_once_are_told(tmp_path: Path) -> 
     assert next(one for one in few if one.subject == "processor").grade is Grade.OK
 
 
-def test_a_gpu_without_its_kernels_is_told_what_that_costs(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
+AMPERE, ADA, HOPPER, TURING, PASCAL = (8, 0), (8, 9), (9, 0), (7, 5), (6, 1)
+
+
+def products_of(
+    capability: tuple[int, int], *, nvrtc: bool = True, has_marlin: bool = True
+) -> list[Finding]:
+    """What is said of GPTQ on that card, with Triton and a C compiler there."""
+    card = Machine(capability, nvrtc, has_marlin)
+    return [one for one in machine_checks.gpu_kernels(card) if one.subject == "gptq"]
+
+
+def test_a_gpu_without_triton_is_told_what_that_costs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine_checks.shutil, "which", lambda _name: None)
     monkeypatch.setattr(machine_checks, "is_installed", lambda _name: False)
-    triton, marlin, attention = machine_checks.gpu_kernels()
-    assert (triton.grade, marlin.grade) == (Grade.WARN, Grade.OK)
+    card = Machine(HOPPER, has_nvrtc=True, has_marlin=False)
+    triton, attention = machine_checks.gpu_kernels(card)
+    assert triton.grade is Grade.WARN
     assert "several times as long" in triton.text
-    assert "nvcc" in marlin.text
-    assert "three times as long" in marlin.text
     assert "47 ms" in attention.text
     monkeypatch.setattr(machine_checks, "is_installed", lambda _name: True)
-    assert "build-essential" in machine_checks.gpu_kernels()[0].fix
+    assert "build-essential" in machine_checks.gpu_kernels(card)[0].fix
 
 
-def test_a_gpu_with_its_kernels_is_all_well(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.fixture
+def has_triton(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(machine_checks, "is_installed", lambda _name: True)
     monkeypatch.setattr(machine_checks.shutil, "which", lambda name: f"/usr/bin/{name}")
-    assert [finding.grade for finding in machine_checks.gpu_kernels()] == [Grade.OK] * 3
+
+
+@pytest.mark.usefixtures("has_triton")
+@pytest.mark.parametrize("has_marlin", [True, False])
+def test_a_hopper_card_needs_no_compiler(has_marlin: bool) -> None:
+    (found,) = products_of(HOPPER, has_marlin=has_marlin)
+    assert (found.grade, found.fix) == (Grade.OK, "")
+    assert "our own product up to 64, cuBLAS above" in found.text
+    assert "our own product goes up to 96" in found.text
+    assert "Marlin" not in found.text
+
+
+@pytest.mark.usefixtures("has_triton")
+@pytest.mark.parametrize("capability", [AMPERE, ADA])
+def test_earlier_cards_share_the_work_with_marlin(
+    capability: tuple[int, int], tmp_path: Path
+) -> None:
+    (found,) = products_of(capability)
+    assert "our own product up to 32, Marlin up to 64, cuBLAS above" in found.text
+    assert "Marlin goes up to 255" in found.text
+    assert "three minutes" in found.text
     compiled = tmp_path / ".cache/gptqmodel/torch_extensions/marlin_fp16/x/marlin.so"
     compiled.parent.mkdir(parents=True)
     compiled.touch()
-    monkeypatch.setattr(machine_checks.shutil, "which", lambda _name: None)
-    assert "compiled already" in machine_checks.gpu_kernels()[1].text
+    assert "three minutes" not in products_of(capability)[0].text
+
+
+@pytest.mark.usefixtures("has_triton")
+def test_without_nvcc_many_replies_are_slower_there() -> None:
+    found, missing = products_of(AMPERE, has_marlin=False)
+    assert "our own product up to 64" in found.text
+    assert missing.grade is Grade.OK
+    assert "more than 32 replies at once" in missing.text
+    assert "6.4 ms a step of 64 instead of 8.5" in missing.text
+    assert "CUDA toolkit" in missing.fix
+
+
+@pytest.mark.usefixtures("has_triton")
+@pytest.mark.parametrize(
+    ("capability", "nvrtc", "has_marlin", "row_words", "said", "fix"),
+    [
+        (HOPPER, False, True, "Marlin up to 64", "NVRTC.*3.5 ms", "setup"),
+        (HOPPER, False, False, "Triton up to 3,", "NVRTC.*6 ms a step of one", "nvcc"),
+        (TURING, True, True, "Marlin up to 64", "older than.*3.5 ms", ""),
+        (TURING, True, False, "Triton up to 3,", "older than.*6 ms", "nvcc"),
+        (PASCAL, True, True, "Triton up to 3,", "older than.*6 ms", ""),
+    ],
+)
+def test_where_our_own_product_does_not_run_another_does(
+    capability: tuple[int, int],
+    nvrtc: bool,
+    has_marlin: bool,
+    row_words: str,
+    said: str,
+    fix: str,
+) -> None:
+    found, missing = products_of(capability, nvrtc=nvrtc, has_marlin=has_marlin)
+    assert row_words in found.text
+    assert missing.grade is Grade.WARN
+    assert re.search(said, missing.text)
+    assert fix in missing.fix
+    assert bool(missing.fix) == bool(fix)
+
+
+@pytest.mark.usefixtures("has_triton")
+def test_a_gpu_with_its_kernels_is_all_well() -> None:
+    card = Machine(ADA, has_nvrtc=True, has_marlin=True)
+    assert [finding.grade for finding in machine_checks.gpu_kernels(card)] == [Grade.OK] * 3
+
+
+def test_marlin_is_there_where_it_is_compiled_or_can_be(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(marlin.shutil, "which", lambda _name: None)
+    monkeypatch.setenv("GPTQMODEL_TORCH_EXTENSIONS_DIR", str(tmp_path))
+    assert not marlin.marlin_is_there()
+    compiled = tmp_path / "marlin_fp16/x/marlin.so"
+    compiled.parent.mkdir(parents=True)
+    compiled.touch()
+    assert marlin.marlin_is_there()
     monkeypatch.setenv("GPTQMODEL_TORCH_EXTENSIONS_DIR", str(tmp_path / "elsewhere"))
-    assert "nvcc is missing" in machine_checks.gpu_kernels()[1].text
+    assert not marlin.marlin_is_there()
+    monkeypatch.setattr(marlin.shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert marlin.marlin_is_there()
 
 
 def test_exit_codes() -> None:

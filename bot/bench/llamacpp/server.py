@@ -4,23 +4,22 @@ What is given to it is the file, the threads, the slots and the room for tokens,
 engine has; everything else is llama.cpp's default.
 """
 
-import asyncio
 import json
 import os
-import subprocess
 import sys
 import time
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any, cast
 
 import aiohttp
-import psutil
 
-from bot.bench.load import STOPS, TEMPERATURE, TOP_P, TimedAnswer
-from bot.engine.api import GenerationStatistics
+from bot.bench.child import ChildProcess
+from bot.engine.api import Chunk, FinishReason, GenerationRequest, GenerationStatistics
 from bot.engine.llamacpp.process import CHILD
 from bot.errors import EngineFailed
 
+NAME = "llama.cpp's server"
 MOST_LINE_BYTES = 1 << 20
 LOOKED_BACK_TOKENS = 1 << 20
 MOST_SAID_BYTES = 300  # of what it says of a request that it refuses
@@ -45,14 +44,22 @@ class PlainServer:
             "n_threads_http": slots + 4,
             "verbosity": 1,
         }
-        self._process: subprocess.Popen[bytes] | None = None
+        self._child = ChildProcess(
+            NAME, [sys.executable, "-P", str(CHILD), str(os.getpid())], os.environ
+        )
         self._session: aiohttp.ClientSession | None = None
         self._address = ""
 
     async def start(self) -> float:
         """Load the model. Returns the seconds it took. Raises EngineFailed."""
         began = time.monotonic()
-        self._address = await asyncio.to_thread(self._spawn)
+        await self._child.start()
+        await self._child.hear()  # what it can use
+        self._child.say(self._parameters)
+        said = await self._child.hear()
+        if "address" not in said:
+            raise EngineFailed(f"{NAME} does not start: {said.get('error', 'it ended')}")
+        self._address = str(said["address"])
         seconds = time.monotonic() - began
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=None),
@@ -65,36 +72,26 @@ class PlainServer:
         """End it. Idempotent."""
         if self._session is not None:
             await self._session.close()
-        if self._process is not None:
-            await asyncio.to_thread(_end, self._process)
+        await self._child.close()
 
-    @property
-    def memory_bytes(self) -> int:
-        """What the process takes, the file's pages in memory with it."""
-        if self._process is None:
-            return 0
-        return int(psutil.Process(self._process.pid).memory_info().rss)
-
-    async def ask(
-        self, prompt: str, new_tokens: int, *, repetition_penalty: float = 1.0
-    ) -> TimedAnswer:
-        """Read one reply to its end. Raises EngineFailed."""
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Chunk, None]:
+        """One reply, piece by piece. Raises EngineFailed."""
         if self._session is None:
             raise EngineFailed("The server has not been started.")
+        sampling = request.sampling
         body = {
-            "prompt": prompt,
-            "n_predict": new_tokens,
+            "prompt": request.prompt,
+            "n_predict": request.max_tokens,
             "stream": True,
-            "temperature": TEMPERATURE,
-            "top_p": TOP_P,
-            "repeat_penalty": repetition_penalty,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "repeat_penalty": sampling.repetition_penalty,
             "repeat_last_n": LOOKED_BACK_TOKENS,  # all of it, as our engine does
-            "seed": 0,
-            "stop": list(STOPS),
+            "seed": sampling.seed,
+            "stop": list(request.stop),
         }
         asked_at = time.monotonic()
-        text_at: float | None = None
-        texts: list[str] = []
+        text_at = 0.0
         async with self._session.post(f"{self._address}/completion", json=body) as answer:
             if answer.status != 200:
                 said = (await answer.content.read(MOST_SAID_BYTES)).decode(errors="replace")
@@ -103,44 +100,19 @@ class PlainServer:
                 if not line.startswith(b"data: {"):
                     continue
                 event = cast("dict[str, Any]", json.loads(line[len(b"data: ") :]))
-                if event.get("content") and text_at is None:
-                    text_at = time.monotonic()
-                texts.append(str(event.get("content", "")))
+                text = str(event.get("content", ""))
+                if text:
+                    text_at = text_at or time.monotonic()
                 if event.get("stop"):
-                    now = time.monotonic()
-                    found = _statistics(event, asked_at, text_at or now, now)
-                    return TimedAnswer(asked_at, text_at or now, now, "".join(texts), found)
+                    found = _statistics(event, asked_at, text_at)
+                    yield Chunk(text, FinishReason.LENGTH, found)
+                    return
+                yield Chunk(text)
         raise EngineFailed("llama.cpp's server broke a reply off.")
 
-    def _spawn(self) -> str:
-        self._process = process = subprocess.Popen(  # noqa: S603 - our own file
-            [sys.executable, "-P", str(CHILD), str(os.getpid())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={name: value for name, value in os.environ.items() if "TOKEN" not in name},
-        )
-        assert process.stdin is not None and process.stdout is not None  # noqa: S101
-        process.stdout.readline()  # what it can use
-        process.stdin.write(json.dumps(self._parameters).encode() + b"\n")
-        process.stdin.flush()
-        line = process.stdout.readline()
-        said = cast("dict[str, str]", json.loads(line or b"{}"))
-        if "address" not in said:
-            raise EngineFailed(
-                f"llama.cpp's server does not start: {said.get('error', 'it ended')}"
-            )
-        return said["address"]
 
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    with process:  # it closes the pipes
-        process.kill()
-
-
-def _statistics(
-    event: dict[str, Any], asked_at: float, text_at: float, now: float
-) -> GenerationStatistics:
+def _statistics(event: dict[str, Any], asked_at: float, text_at: float) -> GenerationStatistics:
+    now = time.monotonic()
     timings = cast("dict[str, Any]", event.get("timings") or {})
     return GenerationStatistics(
         model="",
@@ -149,6 +121,6 @@ def _statistics(
         cached_prompt_tokens=int(timings.get("cache_n", 0)),
         reply_tokens=int(event.get("tokens_predicted", 0)),
         queued_seconds=0.0,
-        first_token_seconds=text_at - asked_at,
+        first_token_seconds=(text_at or now) - asked_at,
         total_seconds=now - asked_at,
     )

@@ -12,7 +12,16 @@ import psutil
 from bot.bench.chat import Chat, run_chat
 from bot.bench.llamacpp.results import LastTurn, LlamaCppResults, PairedResult
 from bot.bench.llamacpp.server import PlainServer
-from bot.bench.load import Load, Round, Streams, TimedAnswer, ask, request_for, summarize
+from bot.bench.load import (
+    Generating,
+    Load,
+    Round,
+    Streams,
+    TimedAnswer,
+    ask,
+    request_for,
+    summarize,
+)
 from bot.bench.machine import LLAMA_CPP_PACKAGES, describe_processor, load_average
 from bot.bench.prompts import PromptMaker, fixed_text
 from bot.engine.api import Engine
@@ -84,7 +93,7 @@ async def measure(
         plan.check_fits(engine.info.context_tokens, status.kv_tokens_total)
         prompts = await _prompts_for(engine)
         streams = Streams(engine, prompts)
-        ours, servers = _asking_us(engine, streams), _asking(server)
+        ours, servers = _asking(engine, streams), _asking(server, streams)
         await ours(prompts.make(WARM_UP_TOKENS), Load(1, WARM_UP_TOKENS, WARM_UP_TOKENS, 1.0))
         memory = await asyncio.to_thread(memory_bytes)
         chat = None
@@ -125,8 +134,8 @@ async def _prompts_for(engine: Engine) -> PromptMaker:
     return PromptMaker(CountedWords(counted / len(sample.split())), words)
 
 
-def _asking_us(engine: Engine, streams: Streams) -> Asking:
-    async def ours(prompt: str, load: Load) -> TimedAnswer:
+def _asking(engine: Generating, streams: Streams) -> Asking:
+    async def asked(prompt: str, load: Load) -> TimedAnswer:
         request = request_for(
             prompt,
             streams.fresh_channel(),
@@ -135,14 +144,7 @@ def _asking_us(engine: Engine, streams: Streams) -> Asking:
         )
         return await ask(engine, request)
 
-    return ours
-
-
-def _asking(server: PlainServer) -> Asking:
-    async def servers(prompt: str, load: Load) -> TimedAnswer:
-        return await server.ask(prompt, load.new_tokens, repetition_penalty=load.repetition_penalty)
-
-    return servers
+    return asked
 
 
 async def _last_turn(

@@ -2,7 +2,8 @@
 """Puts a model onto one GPU: which kernels, and what of the weights is kept there twice."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -10,9 +11,10 @@ import torch
 from bot.engine.cuda.checkpoint import CheckpointReader, LayerReader, read_decoder, read_shape
 from bot.engine.cuda.fitting import Fitting, free_bytes, token_bytes
 from bot.engine.cuda.gptq import GptqTensors
-from bot.engine.cuda.linear import FewRows, MarlinProduct, Scratch
+from bot.engine.cuda.linear import MarlinProduct, Scratch
 from bot.engine.cuda.llama import LlamaDecoder
 from bot.engine.cuda.packed import PackedProduct, PackedWeights, is_wide
+from bot.engine.cuda.products import FewRows
 from bot.engine.cuda.runner import CudaRunner
 from bot.engine.local.memory import with_growing_reserve
 from bot.engine.local.runner import DEFAULT_CACHE_BITS, RunnerLimits, RunnerOutOfMemory
@@ -48,16 +50,26 @@ def build_cuda_runner(
     context_tokens: int,
     limits: RunnerLimits,
     report: Progress,
+    *,
+    only: FewRows | None = None,
 ) -> CudaRunner:
-    """Load, measure, allocate and warm up. Raises ModelError when the card is too small."""
+    """Load, measure, allocate and warm up. Raises ModelError when the card is too small.
+
+    `only`: this kernel for few rows, and no copies in 16 bits, to compare kernels by.
+    """
     device = torch.device("cuda", 0)
     shape = read_shape(config)
     dtype = torch.bfloat16 if folder.is_bfloat16 else torch.float16
     bits = limits.cache_bits or (16 if dtype is torch.bfloat16 else DEFAULT_CACHE_BITS)
-    few, marlin, kernel = _choose_kernel(folder, device, dtype, report)
+    kernels = KERNELS if only is None else (only,)
+    few, marlin, kernel = _choose_kernel(folder, device, dtype, report, kernels)
+    if only not in (None, few):
+        raise ModelError(f"The kernel «{only.value}» does not run here.")
     plan = _plan_memory(
         folder, context_tokens * token_bytes(shape, bits=bits), device, few, marlin=marlin
     )
+    if only is not None:
+        plan = replace(plan, unpacked_bytes=0)
     try:
         decoder = _load(folder, config, context_tokens, dtype, device, few, plan, report)
         fitting = Fitting(
@@ -80,14 +92,18 @@ def build_cuda_runner(
 
 
 def _choose_kernel(
-    folder: ModelFolder, device: torch.device, dtype: torch.dtype, report: Progress
+    folder: ModelFolder,
+    device: torch.device,
+    dtype: torch.dtype,
+    report: Progress,
+    kernels: Sequence[FewRows],
 ) -> tuple[FewRows, bool, str]:
     """The kernel for few rows, whether Marlin runs too, and all in words."""
     rest = "Triton attention, CUDA graphs"
     if folder.gptq is None:
         return FewRows.TRITON, False, f"{str(dtype).removeprefix('torch.')}, cuBLAS, {rest}"
     running: list[FewRows] = []
-    for few in KERNELS:
+    for few in kernels:
         if running == [FewRows.PACKED] and is_wide(device):
             break  # Marlin is faster for some rows on older cards alone
         if _runs(few, folder.gptq, device, report):

@@ -17,11 +17,8 @@ from bot.engine.cuda.gptq import (
     unpack_zeros,
 )
 from bot.engine.cuda.linear import (
-    ANY_ROWS,
-    PACKED_BEFORE_MARLIN,
     DenseLinear,
     DequantizedProduct,
-    FewRows,
     Linear,
     MarlinProduct,
     PackedNumbersProduct,
@@ -30,10 +27,10 @@ from bot.engine.cuda.linear import (
     SideBySide,
     TritonProduct,
     UnpackedProduct,
-    few_rows,
 )
 from bot.engine.cuda.llama import LlamaDecoder, LlamaLayer, LlamaShape
 from bot.engine.cuda.packed import PackedProduct, PackedWeights
+from bot.engine.cuda.products import ANY_ROWS, PACKED_BEFORE_MARLIN, FewRows, few_rows
 from bot.engine.models.folders.folder import ModelFolder
 from bot.engine.models.progress import Progress
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import torch
 
+from bot.engine.cuda.products import OLDEST_CAPABILITY
+
 SHARED_BYTES_ATTRIBUTE = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 PLAIN_SHARED_BYTES = 48 << 10  # more has to be asked for
-OLDEST_CAPABILITY = (8, 0)  # of the cards whose instructions our kernels use
 
 
 class CannotCompile(RuntimeError):  # noqa: N818 - reads as the sentence it is
@@ -104,6 +105,15 @@ def _nvrtc() -> ctypes.CDLL:
         except OSError:
             continue
     raise CannotCompile("NVRTC is not there")
+
+
+def nvrtc_is_there() -> bool:
+    """Whether kernels can be compiled at all."""
+    try:
+        _nvrtc()
+    except CannotCompile:
+        return False
+    return True
 
 
 def _check(result: int, doing: str) -> None:

@@ -9,7 +9,6 @@ where memory is ample, and otherwise unpacked into scratch memory, once a produc
 """
 
 from collections.abc import Sequence
-from enum import Enum
 from typing import Protocol
 
 import torch
@@ -69,36 +68,6 @@ class SideBySide:
         """Their products, one beside the other."""
         out = torch.cat([layer(x) for layer in self._layers], -1)
         return out if self._bias is None else out + self._bias
-
-
-class FewRows(Enum):
-    """The kernels for few rows, the best first."""
-
-    PACKED = "our own"
-    MARLIN = "Marlin"
-    TRITON = "Triton"
-
-
-ANY_ROWS = 1 << 30
-PACKED_BEFORE_MARLIN = 32  # rows up to which our own is faster
-
-
-def few_rows(few: FewRows, *, unpacked: bool) -> int:
-    """The number of rows up to which a kernel for few rows wins against the one for many.
-
-    Measured over all layers of a 13B model, ms. On an H100: our own 2.8 up to 8 rows, 3.3 at 16,
-    4.4 at 32, 8.5 at 64; Marlin 3.5, 3.8, 4.5 and 6.4. On an H200: Marlin 10.1 at 80, 19 at 256,
-    37 at 512; Triton 6.2 at 1, 6.8 at 4, 12.5 at 16, 39 at 32. By cuBLAS 9.8 up to 160 rows on an
-    H100 (6.9 at 64 on an H200), 18.5 at 512 where the weights are kept unpacked; 6 to 9 more where
-    not.
-    """
-    match few:
-        case FewRows.PACKED:
-            return 64 if unpacked else 96
-        case FewRows.MARLIN:
-            return 64 if unpacked else 255
-        case FewRows.TRITON:
-            return 3 if unpacked else 19
 
 
 class UnpackedProduct:

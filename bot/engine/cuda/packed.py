@@ -9,6 +9,7 @@ import torch
 
 from bot.engine.cuda.compiling import CompiledKernel
 from bot.engine.cuda.gptq import BITS, PER_WORD, GptqTensors
+from bot.engine.cuda.products import HOPPER
 
 HERE = Path(__file__).parent
 COMMON = HERE / "packed_common.cuh"
@@ -28,7 +29,6 @@ WIDE_CLUSTER_MOST = 8
 WIDE_BLOCKS_EACH = 1.2  # blocks for a processor, at least
 PACK_OUTPUTS = 1024  # at a time, so that packing takes little memory
 GROUPS = (32, 64, 128)
-HOPPER = (9, 0)  # the first cards with clusters of blocks
 
 
 @dataclass(frozen=True, slots=True)

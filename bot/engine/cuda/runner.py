@@ -221,6 +221,28 @@ class CudaRunner:
             self._last_token[piece.slot] = token
         return tokens
 
+    @torch.inference_mode()
+    def logits(self, pieces: Sequence[Segment]) -> torch.Tensor:
+        """Compute the pieces; the logits after each that chooses, [choosing, vocabulary].
+
+        Without a graph, and nothing is chosen: to compare with, not to serve. Pieces of one token
+        each that all choose are computed as a step of decoding is.
+        """
+        self._ahead = _Ahead()
+        choosing = sum(piece.chooses for piece in pieces)
+        if all(len(piece.tokens) == 1 and piece.chooses and piece.start for piece in pieces):
+            slots, tokens, starts = (
+                torch.tensor(column, dtype=torch.int32, device=self._on)
+                for column in zip(*((p.slot, p.tokens[0], p.start) for p in pieces), strict=True)
+            )
+            self._state.lengths[slots.long()] = starts
+            found = self._decoder.decode(tokens, self._cache, slots, self._state.lengths)
+        else:
+            layout = PromptLayout(sum(len(piece.tokens) for piece in pieces), len(pieces))
+            numbers = prompt_numbers(pieces, layout, self._idle).to(self._on)
+            found = self._decoder.prefill(PromptInputs(layout, numbers), self._cache)[:choosing]
+        return found[:, : self._decoder.shape.vocabulary]
+
     def _without_banned(self, pieces: Sequence[Segment], tokens: Sequence[int]) -> list[int]:
         """The tokens, with another one for each that completes a banned word."""
         found: list[int] = []

@@ -20,7 +20,7 @@ from bot.errors import ModelError
 
 pytest.importorskip("triton")  # which the kernels are written in
 
-from bot.engine.cuda.linear import FewRows
+from bot.engine.cuda.products import FewRows
 
 pytestmark = [
     pytest.mark.gpu,

@@ -1,0 +1,1 @@
+"""vLLM beside our engine: `python -m bot bench --peer vllm`."""
