@@ -113,6 +113,13 @@ class ProcessSettings(BaseModel):
         "`16bit`. `auto` is, for GGUF files, `16bit` where that fits; for GPTQ on a GPU `8bit`, "
         "unless the model is in bfloat16.",
     )
+    guess_ahead: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="For folders that torch runs (GGUF files are run without): whether the next "
+        "words are guessed from the talk itself and checked several at a time, while that is "
+        "measured to be faster; the reply is the same. `auto` is `on` on a processor and `off` on "
+        "a GPU, where it is not measured yet.",
+    )
     max_reply_tokens: int = Field(
         default=512,
         ge=16,
@@ -182,7 +189,13 @@ class ProcessSettings(BaseModel):
     )
 
     @field_validator(
-        "engine", "fallback_engine", "kv_cache", "log_level", "log_format", mode="before"
+        "engine",
+        "fallback_engine",
+        "kv_cache",
+        "guess_ahead",
+        "log_level",
+        "log_format",
+        mode="before",
     )
     @classmethod
     def _any_case(cls, value: object) -> object:
