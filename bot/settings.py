@@ -117,8 +117,8 @@ class ProcessSettings(BaseModel):
         default="auto",
         description="For folders that torch runs (GGUF files are run without): whether the next "
         "words are guessed from the talk itself and checked several at a time, while that is "
-        "measured to be faster; the reply is the same. `auto` is `on` on a processor and `off` on "
-        "a GPU, where it is not measured yet.",
+        "measured to be faster; the reply is the same. `auto` is `off`, until it has been measured "
+        "on a GPU.",
     )
     max_reply_tokens: int = Field(
         default=512,

@@ -192,8 +192,7 @@ def _guessing(settings: ProcessSettings, seen: "Inspection") -> list[Finding]:
     texts = {
         "on": "on, while it is measured to be faster (GUESS_AHEAD=on).",
         "off": "off (GUESS_AHEAD=off).",
-        "auto": "on where a processor computes, while it is measured to be faster; off on a GPU, "
-        "where it is not measured yet (GUESS_AHEAD=auto).",
+        "auto": "off, until it has been measured on a GPU (GUESS_AHEAD=auto).",
     }
     return [Finding(Grade.OK, "guessing ahead", texts[settings.guess_ahead])]
 

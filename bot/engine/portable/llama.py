@@ -84,8 +84,7 @@ class LlamaRunner:
         self.rows = limits.rows or (ROWS_CPU if on_cpu else ROWS_GPU)
         self.slots = self.rows * SLOTS_A_ROW
         self.chunk_tokens = CHUNK_TOKENS_CPU if on_cpu else CHUNK_TOKENS_GPU
-        guesses = limits.guess_ahead == "on" or (limits.guess_ahead == "auto" and on_cpu)
-        self.guessed_tokens = COUNTS[-1] if guesses else 0
+        self.guessed_tokens = COUNTS[-1] if limits.guess_ahead == "on" else 0
         token_bytes = 2 * len(self._layers) * self._kv_heads * self._head_width
         room = limits.room_tokens or free_room_tokens(
             loaded.device, token_bytes * self._dtype.itemsize
