@@ -1,8 +1,8 @@
 """How many tokens of real replies the talk's own text guesses: no GPU is needed for it.
 
-Plays written talks (`tests/talks`) and has long pages gone on with, greedily and as the talks sample
-it, and looks afterwards what prompt lookup would have guessed at every step. Prints a table, and
-JSON with `--json FILE`:
+Plays written talks (`tests/talks`) and has long pages gone on with, greedily and as the talks
+sample it, and looks afterwards what prompt lookup would have guessed at every step. Prints a table,
+and JSON with `--json FILE`:
 
     PYTHONPATH=. python scripts/bench_guessing.py [--pages 8] [--talks tests/talks]
 
@@ -128,15 +128,14 @@ async def played_talks(folder: Path, *, greedy: bool) -> list[tuple[str, str]]:
     return engine.replies
 
 
-async def continued_pages(count: int, *, greedy: bool) -> list[tuple[str, str]]:
+async def continued_pages(pages: Sequence[Path], *, greedy: bool) -> list[tuple[str, str]]:
     """Beginnings of this project's pages, and how the model goes on with them."""
-    pages = [Path("README.md"), *sorted(Path("docs").glob("*.md"))]
     with tempfile.TemporaryDirectory() as data:
         settings = ProcessSettings.model_validate({"engine": "local", "data_dir": data})
         engine = Recording(build_engine(settings), greedy=False)
         await engine.start()
         try:
-            for number, page in enumerate(pages[:count]):
+            for number, page in enumerate(pages):
                 text = page.read_text(encoding="utf-8")[:PAGE_CHARACTERS]
                 sampling = GREEDY if greedy else SAMPLED
                 asked = GenerationRequest(text, f"c{number}", "u", PAGE_TOKENS, sampling)
@@ -159,11 +158,16 @@ def looked_at(tokens: TextTokens, replies: Sequence[tuple[str, str]]) -> list[Fo
 
 def table(results: dict[str, list[Found]]) -> str:
     """As Markdown."""
-    lines = [
-        "| replies | tokens | guessed at most | steps with a guess | right | accepted a step |"
-        " x, by quoted H100 times |",
-        "|---|---:|---:|---:|---:|---:|---:|",
-    ]
+    columns = (
+        "replies",
+        "tokens",
+        "guessed at most",
+        "steps with a guess",
+        "right",
+        "accepted a step",
+        "x, by quoted H100 times",
+    )
+    lines = [f"| {' | '.join(columns)} |", "|---" + "|---:" * (len(columns) - 1) + "|"]
     for name, found in results.items():
         for one in found:
             accepted, share = one.accepted / max(one.steps, 1), one.with_guess / max(one.steps, 1)
@@ -179,13 +183,8 @@ def table(results: dict[str, list[Found]]) -> str:
     return "\n".join(lines)
 
 
-async def main() -> None:
-    """Play, look, print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--talks", type=Path, default=Path("tests/talks"))
-    parser.add_argument("--pages", type=int, default=8)
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    args = parser.parse_args()
+async def look(args: argparse.Namespace, pages: Sequence[Path]) -> dict[str, list[Found]]:
+    """Play both kinds of text, sampled and greedily."""
     silence_libraries()
     from transformers import AutoTokenizer
 
@@ -196,9 +195,21 @@ async def main() -> None:
     for name, greedy in (("sampled", False), ("greedy", True)):
         talks = await played_talks(args.talks, greedy=greedy)
         results[f"talks, {name}"] = looked_at(tokens, talks)
-        pages = await continued_pages(args.pages, greedy=greedy)
-        results[f"pages, {name}"] = looked_at(tokens, pages)
+        continued = await continued_pages(pages, greedy=greedy)
+        results[f"pages, {name}"] = looked_at(tokens, continued)
         sys.stderr.write(f"{name} replies are done\n")
+    return results
+
+
+def main() -> None:
+    """Read the arguments, look, print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--talks", type=Path, default=Path("tests/talks"))
+    parser.add_argument("--pages", type=int, default=8)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    args = parser.parse_args()
+    pages = [Path("README.md"), *sorted(Path("docs").glob("*.md"))][: args.pages]
+    results = asyncio.run(look(args, pages))
     sys.stdout.write(table(results) + "\n")
     if args.json is not None:
         plain = {name: [one.as_json() for one in found] for name, found in results.items()}
@@ -206,4 +217,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()
