@@ -33,11 +33,13 @@ from bot.settings_checks import (
     check_token,
     check_tokenizer,
     nearest,
+    refuse_empty_quotes,
     shown,
     unknown_setting,
 )
 
 ENV_FILE = Path(".env")
+WORDS = ("engine", "fallback_engine", "kv_cache", "guess_ahead", "log_level", "log_format")
 DEMO_MODEL = "demo"
 LEAST_CONTEXT_TOKENS = 256  # below that, a persona and a question leave no room for a reply
 
@@ -188,15 +190,7 @@ class ProcessSettings(BaseModel):
         description="Prometheus metrics on this port of 127.0.0.1; 0 is off.",
     )
 
-    @field_validator(
-        "engine",
-        "fallback_engine",
-        "kv_cache",
-        "guess_ahead",
-        "log_level",
-        "log_format",
-        mode="before",
-    )
+    @field_validator(*WORDS, mode="before")
     @classmethod
     def _any_case(cls, value: object) -> object:
         return value.strip().lower() if isinstance(value, str) else value
@@ -373,18 +367,9 @@ def read_env_file(path: Path, names: Collection[str]) -> dict[str, str]:
         if name not in names:
             raise unknown_setting(binding.key, f"in {path}, line {line}", names)
         if not binding.value and re.search(r"=\s*(\"\"|'')", text):
-            _refuse_empty_quotes(name, path, line)
+            refuse_empty_quotes(name, path, line)
         values[name] = binding.value or ""
     return values
-
-
-def _refuse_empty_quotes(name: str, path: Path, line: int) -> None:
-    if name == "DISCORD_TOKEN":
-        raise SettingsError(
-            f"DISCORD_TOKEN is empty in {path}, line {line}.",
-            "Put the token from Discord's developer portal there, or take the line out to use the "
-            "local page.",
-        )
 
 
 # What holds a secret, and addresses, which may hold a password.
