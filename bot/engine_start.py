@@ -53,6 +53,7 @@ def build_engine(settings: ProcessSettings) -> Engine:
         settings.context_tokens,
         cpu_threads=settings.cpu_threads,
         kv_cache=settings.kv_cache,
+        guess_ahead=settings.guess_ahead,
     )
 
 

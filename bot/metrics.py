@@ -27,6 +27,11 @@ GAUGES: dict[str, str] = {
     "expected_wait_seconds": "Expected wait of a request made now.",
     "tokens_per_second": "Tokens generated a second, over all replies, lately.",
 }
+COUNTERS: dict[str, str] = {
+    "guessed_tokens": "Tokens that were guessed ahead and checked.",
+    "accepted_tokens": "Guessed tokens that were right.",
+    "restarts": "Restarts after a failure.",
+}
 
 
 class EngineCollector(Collector):
@@ -43,18 +48,19 @@ class EngineCollector(Collector):
             for one in standings:
                 gauge.add_metric([one.name], getattr(one.status, field))
             yield gauge
+        for field, text in COUNTERS.items():
+            counter = CounterMetricFamily(f"caduceus_engine_{field}", text, labels=LABELS)
+            for one in standings:
+                counter.add_metric([one.name], getattr(one.status, field))
+            yield counter
         ready = GaugeMetricFamily("caduceus_engine_ready", "1 when it can answer.", labels=LABELS)
         answers = GaugeMetricFamily(
             "caduceus_engine_answers", "1 for the one that is asked now.", labels=LABELS
         )
-        restarts = CounterMetricFamily(
-            "caduceus_engine_restarts", "Restarts after a failure.", labels=LABELS
-        )
         for one in standings:
             ready.add_metric([one.name], float(one.status.state is EngineState.READY))
             answers.add_metric([one.name], float(one.answers))
-            restarts.add_metric([one.name], one.status.restarts)
-        yield from (ready, answers, restarts)
+        yield from (ready, answers)
 
 
 class MetricsServer:

@@ -33,11 +33,13 @@ from bot.settings_checks import (
     check_token,
     check_tokenizer,
     nearest,
+    refuse_empty_quotes,
     shown,
     unknown_setting,
 )
 
 ENV_FILE = Path(".env")
+WORDS = ("engine", "fallback_engine", "kv_cache", "guess_ahead", "log_level", "log_format")
 DEMO_MODEL = "demo"
 LEAST_CONTEXT_TOKENS = 256  # below that, a persona and a question leave no room for a reply
 
@@ -113,6 +115,13 @@ class ProcessSettings(BaseModel):
         "`16bit`. `auto` is, for GGUF files, `16bit` where that fits; for GPTQ on a GPU `8bit`, "
         "unless the model is in bfloat16.",
     )
+    guess_ahead: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="For folders that torch runs (GGUF files are run without): whether the next "
+        "words are guessed from the talk itself and checked several at a time, while that is "
+        "measured to be faster; the reply is the same. `auto` is `off`, until it has been measured "
+        "on a GPU.",
+    )
     max_reply_tokens: int = Field(
         default=512,
         ge=16,
@@ -181,9 +190,7 @@ class ProcessSettings(BaseModel):
         description="Prometheus metrics on this port of 127.0.0.1; 0 is off.",
     )
 
-    @field_validator(
-        "engine", "fallback_engine", "kv_cache", "log_level", "log_format", mode="before"
-    )
+    @field_validator(*WORDS, mode="before")
     @classmethod
     def _any_case(cls, value: object) -> object:
         return value.strip().lower() if isinstance(value, str) else value
@@ -360,18 +367,9 @@ def read_env_file(path: Path, names: Collection[str]) -> dict[str, str]:
         if name not in names:
             raise unknown_setting(binding.key, f"in {path}, line {line}", names)
         if not binding.value and re.search(r"=\s*(\"\"|'')", text):
-            _refuse_empty_quotes(name, path, line)
+            refuse_empty_quotes(name, path, line)
         values[name] = binding.value or ""
     return values
-
-
-def _refuse_empty_quotes(name: str, path: Path, line: int) -> None:
-    if name == "DISCORD_TOKEN":
-        raise SettingsError(
-            f"DISCORD_TOKEN is empty in {path}, line {line}.",
-            "Put the token from Discord's developer portal there, or take the line out to use the "
-            "local page.",
-        )
 
 
 # What holds a secret, and addresses, which may hold a password.

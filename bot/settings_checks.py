@@ -231,3 +231,13 @@ def wrong_letters(name: str, meant: str) -> int:
     """How many letters were added, left out, replaced or swapped with their neighbour."""
     alike = SequenceMatcher(None, name, meant, autojunk=False).get_matching_blocks()
     return max(len(name), len(meant)) - sum(block.size for block in alike)
+
+
+def refuse_empty_quotes(name: str, path: Path, line: int) -> None:
+    """Of an empty value in quotes, which is not the same as none. Raises SettingsError."""
+    if name == "DISCORD_TOKEN":
+        raise SettingsError(
+            f"DISCORD_TOKEN is empty in {path}, line {line}.",
+            "Put the token from Discord's developer portal there, or take the line out to use the "
+            "local page.",
+        )

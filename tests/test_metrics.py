@@ -10,7 +10,15 @@ from bot.metrics import MetricsServer
 
 
 def standings() -> list[Standing]:
-    busy = EngineStatus(EngineState.READY, "demo", running=3, expected_wait_seconds=1.5, restarts=2)
+    busy = EngineStatus(
+        EngineState.READY,
+        "demo",
+        running=3,
+        expected_wait_seconds=1.5,
+        guessed_tokens=9,
+        accepted_tokens=4,
+        restarts=2,
+    )
     return [
         Standing("local", busy, answers=True),
         Standing("fallback:openai", EngineStatus(EngineState.STARTING, ""), answers=False),
@@ -32,6 +40,8 @@ async def test_tells_the_engines_numbers() -> None:
         ("answers", "1.0", "0.0"),
         ("running", "3.0", "0.0"),
         ("expected_wait_seconds", "1.5", "0.0"),
+        ("guessed_tokens_total", "9.0", "0.0"),
+        ("accepted_tokens_total", "4.0", "0.0"),
         ("restarts_total", "2.0", "0.0"),
     ):
         assert f'caduceus_engine_{name}{{engine="local"}} {first}' in lines

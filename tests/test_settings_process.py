@@ -489,3 +489,12 @@ def test_the_cache_of_conversations_is_one_of_three_kinds(tmp_path: Path) -> Non
     assert [read(value) for value in ("", "8BIT", "16bit")] == ["auto", "8bit", "16bit"]
     with pytest.raises(SettingsError, match="KV_CACHE is not valid: «4bit»"):
         read("4bit")
+
+
+def test_guessing_ahead_is_left_to_the_machine_or_not(tmp_path: Path) -> None:
+    def read(value: str) -> str:
+        return load_settings({"GUESS_AHEAD": value}, tmp_path / ".env").guess_ahead
+
+    assert [read(value) for value in ("", "ON", "off")] == ["auto", "on", "off"]
+    with pytest.raises(SettingsError, match="GUESS_AHEAD is not valid: «yes»"):
+        read("yes")

@@ -54,6 +54,8 @@ class Round:
     prompt_tokens: int  # of all streams
     cached_prompt_tokens: int
     reply_tokens: int
+    guessed_tokens: int = 0  # checked ahead, of all streams
+    accepted_tokens: int = 0  # of these, that were right
     processor_seconds: float = 0.0  # of all threads; says more than the clock on a busy machine
 
 
@@ -77,7 +79,7 @@ class Streams:
     async def run(self, load: Load) -> Round:
         """One round. Raises EngineFailed when a reply ends early."""
         requests = [self._request(load) for _ in range(load.streams)]
-        processor_before = time.process_time()
+        processor_before, before = time.process_time(), self._engine.status()
         answers = await asyncio.gather(*(ask(self._engine, request) for request in requests))
         processor_seconds = time.process_time() - processor_before
         short = [a for a in answers if a.statistics.reply_tokens != load.new_tokens]
@@ -86,7 +88,13 @@ class Streams:
                 f"A reply ended after {short[0].statistics.reply_tokens} tokens of "
                 f"{load.new_tokens}: its figures would be wrong."
             )
-        return replace(summarize(answers), processor_seconds=processor_seconds)
+        after = self._engine.status()
+        return replace(
+            summarize(answers),
+            processor_seconds=processor_seconds,
+            guessed_tokens=after.guessed_tokens - before.guessed_tokens,
+            accepted_tokens=after.accepted_tokens - before.accepted_tokens,
+        )
 
     def fresh_channel(self) -> str:
         """A name that no request has had."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from bot.bench.chat import Chat
 from bot.bench.checkpoint import Shapes
 from bot.bench.load import Load
+from bot.engine.local.runner import GuessAhead
 from bot.errors import SettingsError
 
 
@@ -33,6 +34,7 @@ class Plan:
     gpu_memory_gb: float = 0.0  # 0: all of it
     kv_cache: str = "auto"  # as the setting KV_CACHE says it
     peer: Peer | None = None
+    guess_ahead: GuessAhead = "auto"
 
     def loads(self) -> list[Load]:
         """For the engine, in the order of the table."""

@@ -90,7 +90,17 @@ def facts(results: Results) -> list[str]:
         lines.append(f"not compared with generate(): {results.baseline_missing}")
     if results.peer is not None:
         lines += _peer_facts(results.peer)
+    lines += [_guessed(load) for load in results.loads if load.right_share]
     return lines + list(results.notes)
+
+
+def _guessed(result: LoadResult) -> str:
+    load = result.load
+    return (
+        f"guessing ahead, {load.streams} streams, penalty {load.repetition_penalty:g}: "
+        f"{result.accepted_a_step:.2f} accepted tokens a step, {result.right_share:.0%} of the "
+        "guesses"
+    )
 
 
 def as_markdown(results: Results) -> str:

@@ -40,6 +40,18 @@ class LoadResult:
         found = [percentile(r.first_token_seconds, 95) for r in self.rounds]
         return median(found) * MILLISECONDS
 
+    @property
+    def accepted_a_step(self) -> float:
+        """Right guesses for each stream's step, over all rounds."""
+        accepted = sum(r.accepted_tokens for r in self.rounds)
+        return accepted / max(sum(r.reply_tokens for r in self.rounds) - accepted, 1)
+
+    @property
+    def right_share(self) -> float:
+        """Of the guesses that were checked; 0 where there were none."""
+        guessed = sum(r.guessed_tokens for r in self.rounds)
+        return sum(r.accepted_tokens for r in self.rounds) / guessed if guessed else 0.0
+
     def as_json(self) -> dict[str, object]:
         """Plain data."""
         rounds = self.rounds
@@ -60,6 +72,8 @@ class LoadResult:
             "memory_gb": round(self.memory_bytes / GIGABYTE, 2),
             "prompt_tokens_counted": [r.prompt_tokens for r in rounds],
             "cached_prompt_tokens": [r.cached_prompt_tokens for r in rounds],
+            "guessed_tokens": [r.guessed_tokens for r in rounds],
+            "accepted_tokens": [r.accepted_tokens for r in rounds],
         }
         if self.floor_seconds:
             found["floor_step_ms"] = round(self.floor_seconds * MILLISECONDS, 3)

@@ -98,6 +98,7 @@ class Session:
             build_runner,
             max_rows=plan.rows,
             cache_bits=CACHE_BITS[plan.kv_cache],
+            guess_ahead=plan.guess_ahead,
             model=model,
         )
         self._say("Starting the engine")

@@ -124,6 +124,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the Python that has it, where it is not this one (vllm/bin/python)",
     )
     add(
+        "--guess-ahead",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="whether the next tokens are guessed, as the setting GUESS_AHEAD",
+    )
+    add(
         "--json",
         type=Path,
         metavar="FILE",
@@ -275,6 +281,7 @@ def make_plan(args: argparse.Namespace, shapes: "Shapes | None", *, on_gpu: bool
         rows=args.rows,
         gpu_memory_gb=args.gpu_memory_gb,
         kv_cache=args.kv_cache,
+        guess_ahead=args.guess_ahead,
     )
 
 

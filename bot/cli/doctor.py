@@ -172,6 +172,7 @@ def _check_model(settings: ProcessSettings, *, offline: bool) -> list[Finding]:
     return [
         *check_files_format(settings, seen),
         Finding(Grade.OK, "engine", _which_engine(seen)),
+        *_guessing(settings, seen),
         *check_files_memory(settings, seen),
         Finding(Grade.OK, "model", " ".join([text, *seen.notes]), toy),
     ]
@@ -182,6 +183,18 @@ def _which_engine(seen: "Inspection") -> str:
     if seen.is_gguf:
         return "llama.cpp, in a process of its own: it is a GGUF file."
     return "torch, in this process: it is a folder of safetensors files, not a GGUF file."
+
+
+def _guessing(settings: ProcessSettings, seen: "Inspection") -> list[Finding]:
+    """Whether words are guessed ahead, where torch runs the model."""
+    if seen.is_gguf:
+        return []
+    texts = {
+        "on": "on, while it is measured to be faster (GUESS_AHEAD=on).",
+        "off": "off (GUESS_AHEAD=off).",
+        "auto": "off, until it has been measured on a GPU (GUESS_AHEAD=auto).",
+    }
+    return [Finding(Grade.OK, "guessing ahead", texts[settings.guess_ahead])]
 
 
 async def _check_remote(settings: ProcessSettings, *, offline: bool) -> list[Finding]:

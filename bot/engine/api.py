@@ -183,6 +183,8 @@ class EngineStatus:
     kv_tokens_total: int = 0
     expected_wait_seconds: float = 0.0  # for a request made now, from what was measured lately
     tokens_per_second: float = 0.0  # over all rows, lately
+    guessed_tokens: int = 0  # that were checked ahead, since the start
+    accepted_tokens: int = 0  # of these, that were right
     restarts: int = 0
     last_error: str = ""  # plain words
     activity: str = ""  # while starting: what is being done, in words

@@ -19,7 +19,7 @@ from bot.engine.llamacpp.loading import Prepared
 from bot.engine.llamacpp.plan import KvCache
 from bot.engine.local.engine import LocalEngine
 from bot.engine.local.loaded_model import LoadedModel
-from bot.engine.local.runner import CACHE_BITS, Runner, RunnerLimits
+from bot.engine.local.runner import CACHE_BITS, GuessAhead, Runner, RunnerLimits
 from bot.engine.machine.threads import choose_threads
 from bot.engine.models.architectures import check_runs, why_not_fast
 from bot.engine.models.embedded import find_embedded
@@ -59,10 +59,11 @@ def local_engine(
     max_rows: int = 0,
     cpu_threads: int = 0,
     kv_cache: KvCache = "auto",
+    guess_ahead: GuessAhead = "auto",
 ) -> ChosenEngine:
     """An engine for what the MODEL setting says, found and checked when it is started.
 
-    `max_rows` is for torch; torch keeps 8 bits on a GPU alone.
+    `max_rows` and `guess_ahead` are for torch; torch keeps 8 bits on a GPU alone.
     """
 
     def choose(report: Progress) -> Engine:
@@ -88,7 +89,12 @@ def local_engine(
             )
 
         engine = LocalEngine(
-            load, build_runner, max_rows=max_rows, cache_bits=CACHE_BITS[kv_cache], model=model
+            load,
+            build_runner,
+            max_rows=max_rows,
+            cache_bits=CACHE_BITS[kv_cache],
+            guess_ahead=guess_ahead,
+            model=model,
         )
         return engine
 

@@ -77,7 +77,7 @@ def _decode_kernel(
     value_scales,
     pages,
     slots,
-    lengths,
+    positions,
     out,
     partial,
     partial_sum,
@@ -96,7 +96,7 @@ def _decode_kernel(
     kv_head = tl.program_id(1)
     split = tl.program_id(2)
     slot = tl.load(slots + row).to(tl.int64)
-    length = tl.load(lengths + slot) + 1  # the new token's key is stored already
+    length = tl.load(positions + row) + 1  # the new token's key is stored already
     blocks = tl.cdiv(length, BLOCK)
     blocks_each = tl.cdiv(blocks, SPLITS)
     first_block = split * blocks_each
@@ -196,13 +196,13 @@ def decode_attention(
     query: torch.Tensor,
     cache: LayerCache,
     slots: torch.Tensor,
-    lengths: torch.Tensor,
+    positions: torch.Tensor,
     schedule: DecodeSchedule,
 ) -> torch.Tensor:
     """One token a row against its slot's keys and values, its own (just stored) included.
 
-    query: [rows, heads, size]; slots: [rows] int32; lengths: [slots] int32, tokens before the new
-    one. Returns [rows, heads * size].
+    query: [rows, heads, size]; slots, positions: [rows] int32. A position is the number of tokens
+    before it. Returns [rows, heads * size].
     """
     rows, heads, size = query.shape
     _, kv_heads, page_tokens, _ = cache.keys.shape
@@ -220,7 +220,7 @@ def decode_attention(
         cache.value_scales,
         cache.table,
         slots,
-        lengths,
+        positions,
         out,
         partial,
         partial_sum,

@@ -13,6 +13,7 @@ import torch
 from bot.engine.cuda.llama import LlamaDecoder, LlamaShape
 from bot.engine.cuda.pages import PAGE_TOKENS, PagedCache, kept_bytes
 from bot.engine.cuda.runner import CudaRunner
+from bot.engine.local.guessing.agreement import COUNTS
 from bot.engine.local.memory import device_in_words
 from bot.engine.local.runner import RunnerLimits
 from bot.engine.models.progress import Progress
@@ -89,6 +90,8 @@ class Fitting:
             chunk_tokens=chunk,
             device=device_in_words(self.device),
             kernel=self.kernel,
+            # Not measured on a GPU yet: «auto» is off.
+            guessed_tokens=COUNTS[-1] if self.limits.guess_ahead == "on" else 0,
         )
         runner.warm_up(self.report)
         log.info(

@@ -59,7 +59,7 @@ def run_decode(
 ) -> None:
     """One step over rows, eagerly: logits of every slot's newest token, and the next one chosen."""
     tokens = state.tokens[slots.long()]
-    logits = decoder.decode(tokens, cache, slots, state.lengths)
+    logits = decoder.decode(tokens, cache, slots, state.lengths[slots.long()])
     sample(logits, slots, state, chosen, vocabulary=decoder.shape.vocabulary, idle_slot=idle_slot)
 
 
@@ -112,11 +112,12 @@ def capture_prompts(
         def run(inputs: PromptInputs = inputs, chosen: torch.Tensor = chosen) -> None:
             run_prompts(decoder, cache, state, inputs, chosen, idle_slot)
 
-        graphs.append(PromptGraph(_captured(run, pool, side), layout, inputs, chosen))
+        graphs.append(PromptGraph(captured(run, pool, side), layout, inputs, chosen))
     return graphs[::-1]
 
 
-def _captured(run: Callable[[], None], pool: Any, side: torch.cuda.Stream) -> torch.cuda.CUDAGraph:
+def captured(run: Callable[[], None], pool: Any, side: torch.cuda.Stream) -> torch.cuda.CUDAGraph:
+    """`run` as a graph; `side` is the stream that it is warmed up on."""
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(WARM_UPS):
@@ -153,6 +154,6 @@ def capture(
         def run(slots: torch.Tensor = slots, chosen: torch.Tensor = chosen) -> None:
             run_decode(decoder, cache, state, slots, chosen, idle_slot)
 
-        graphs[rows] = StepGraph(_captured(run, pool, side), slots, chosen)
+        graphs[rows] = StepGraph(captured(run, pool, side), slots, chosen)
     torch.cuda.synchronize()
     return graphs

@@ -69,16 +69,18 @@ class LlamaDecoder:
         )
 
     def decode(
-        self, tokens: torch.Tensor, cache: PagedCache, slots: torch.Tensor, lengths: torch.Tensor
+        self, tokens: torch.Tensor, cache: PagedCache, slots: torch.Tensor, positions: torch.Tensor
     ) -> torch.Tensor:
-        """One token a row. tokens, slots: [rows] int32; lengths: [slots] int32. -> logits."""
-        positions = lengths[slots.long()]
+        """One token a row. tokens, slots, positions: [rows] int32. -> logits.
+
+        Rows may share a slot, at positions that follow one another: each finds those before it.
+        """
         schedule = decode_schedule(
             len(tokens) * self.shape.kv_heads, self.processors, quantized=cache.bits != 16
         )
 
         def attend(layer: int, query: torch.Tensor) -> torch.Tensor:
-            return decode_attention(query, cache.layer(layer), slots, lengths, schedule)
+            return decode_attention(query, cache.layer(layer), slots, positions, schedule)
 
         return self._logits(self._blocks(tokens, cache, positions, slots, attend))
 

@@ -5,6 +5,9 @@ The engine asks for a step and gets its tokens; between two asks Python turns to
 that the GPU does not idle meanwhile, every step that is returned has its successor launched
 already, from the tokens that the GPU chose itself. When a row has ended in between, its part of
 the successor is wasted, a row's work depending on nothing but its own slot; nothing is undone.
+
+Guesses need the text, which is here and not on the GPU: where a slot's next step may have some,
+nothing is launched ahead for it, and a check is launched and waited for at once.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,6 +16,15 @@ from dataclasses import dataclass, field
 import torch
 
 from bot.engine.api import Sampling
+from bot.engine.cuda.banning import Banning
+from bot.engine.cuda.checking import (
+    CheckGraph,
+    CheckShape,
+    best_shape,
+    capture_checks,
+    check_numbers,
+    right_runs,
+)
 from bot.engine.cuda.graphs import (
     PromptGraph,
     StepGraph,
@@ -45,23 +57,6 @@ class _Ahead:
     done: torch.cuda.Event | None = None
 
 
-@dataclass(slots=True)
-class _Banning:
-    """A request with banned words, and all that begins it anew where it stands."""
-
-    words: BannedWords
-    said: list[int]
-    sampling: Sampling
-    seed: int
-    step: int
-    vocabulary: Vocabulary
-
-    def take(self, token: int) -> None:
-        self.words.take(token)
-        self.said.append(token)
-        self.step += 1
-
-
 class CudaRunner:
     """A :class:`~bot.engine.local.runner.Runner` over a :class:`LlamaDecoder`."""
 
@@ -77,6 +72,7 @@ class CudaRunner:
         chunk_tokens: int,
         device: str,
         kernel: str,
+        guessed_tokens: int = 0,
     ) -> None:
         """`cache` has a table of slots + 1 entries: the last one is the idle rows'."""
         self.rows = rows
@@ -84,6 +80,7 @@ class CudaRunner:
         self.room_tokens = room_tokens
         self.context_tokens = context_tokens
         self.chunk_tokens = chunk_tokens
+        self.guessed_tokens = guessed_tokens
         self.device = device
         self.kernel = kernel
         self._decoder = decoder
@@ -91,9 +88,12 @@ class CudaRunner:
         self._idle = slots
         self._on = decoder.embedding.device
         self._state = SamplerTensors(slots + 1, decoder.shape.vocabulary, self._on, rows=rows + 1)
-        self._banning: dict[int, _Banning] = {}  # slots whose request has banned words
+        self._banning: dict[int, Banning] = {}  # slots whose request has banned words
         self._graphs: dict[int, StepGraph] = {}
         self._prompt_graphs: list[PromptGraph] = []
+        self._checks: dict[CheckShape, CheckGraph] = {}
+        # slot: position and token that its next step begins with, if none is launched ahead
+        self._settled: dict[int, tuple[int, int]] = {}
         self._room_of: dict[int, int] = {}
         self._last_token: dict[int, int] = {}  # slot: the newest token that was returned
         self._ahead = _Ahead()
@@ -124,6 +124,15 @@ class CudaRunner:
             idle_slot=self._idle,
             report=report,
         )
+        if self.guessed_tokens:
+            self._checks = capture_checks(
+                self._decoder,
+                self._cache,
+                self._state,
+                rows=self.rows,
+                idle_slot=self._idle,
+                report=report,
+            )
 
     @torch.inference_mode()
     def compute_largest(self) -> None:
@@ -141,6 +150,7 @@ class CudaRunner:
         """See :class:`~bot.engine.local.runner.Runner`."""
         self._room_of[slot] = room_tokens
         self._last_token.pop(slot, None)
+        self._settled.pop(slot, None)
         self._cache.resize(slot, room_tokens)
 
     @telling_out_of_memory()
@@ -162,9 +172,10 @@ class CudaRunner:
     ) -> None:
         """See :class:`~bot.engine.local.runner.Runner`."""
         self._banning.pop(slot, None)
+        self._settled.pop(slot, None)
         if vocabulary is not None and sampling.banned_words:
             words = BannedWords(sampling.banned_words, vocabulary, prompt)
-            self._banning[slot] = _Banning(words, list(prompt), sampling, seed, step, vocabulary)
+            self._banning[slot] = Banning(words, list(prompt), sampling, seed, step, vocabulary)
         self._set_sampling(slot, prompt, sampling, seed, step, vocabulary)
 
     def _set_sampling(
@@ -199,6 +210,7 @@ class CudaRunner:
         """See :class:`~bot.engine.local.runner.Runner`."""
         self._room_of.pop(slot, None)
         self._last_token.pop(slot, None)
+        self._settled.pop(slot, None)
         self._banning.pop(slot, None)
         self._cache.release(slot)
 
@@ -213,12 +225,15 @@ class CudaRunner:
         ahead, self._ahead = self._ahead, _Ahead()
         fresh = [piece for piece in pieces if not self._is_ahead(ahead, piece)]
         first = self._prefill(fresh) if fresh else None
-        self._launch([piece for piece in pieces if piece.chooses])
+        self._launch([piece for piece in pieces if piece.chooses and piece.ahead])
         tokens = self._collect(pieces, fresh, ahead, first)
         if self._banning:
             tokens = self._without_banned(pieces, tokens)
         for piece, token in zip((p for p in pieces if p.chooses), tokens, strict=True):
             self._last_token[piece.slot] = token
+            self._settled.pop(piece.slot, None)
+            if piece.slot not in self._ahead.position_of:
+                self._settled[piece.slot] = piece.start + len(piece.tokens), token
         return tokens
 
     @torch.inference_mode()
@@ -243,6 +258,47 @@ class CudaRunner:
             found = self._decoder.prefill(PromptInputs(layout, numbers), self._cache)[:choosing]
         return found[:, : self._decoder.shape.vocabulary]
 
+    @telling_out_of_memory()
+    @torch.inference_mode()
+    def check(self, pieces: Sequence[Segment]) -> list[list[int]]:
+        """See :class:`~bot.engine.local.runner.Runner`. What was launched ahead is a plain step."""
+        shape = best_shape(list(self._checks), pieces)
+        if shape is None or not all(self._is_settled(piece) for piece in pieces):
+            return [[token] for token in self.step(pieces)]
+        self._ahead = _Ahead()
+        graph = self._checks[shape]
+        numbers = check_numbers(pieces, shape, self._idle).pin_memory()
+        graph.inputs.numbers.copy_(numbers, non_blocking=True)
+        graph.graph.replay()
+        runs = right_runs(pieces, shape, graph.chosen.tolist())  # waits for it
+        for at, piece in enumerate(pieces):
+            if piece.slot in self._banning:
+                runs[at] = self._run_without_banned(piece, runs[at])
+            newest = runs[at][-1]
+            self._last_token[piece.slot] = newest
+            self._settled[piece.slot] = piece.start + len(runs[at]), newest
+        return runs
+
+    def _is_settled(self, piece: Segment) -> bool:
+        single = len(piece.tokens) == 1 and piece.chooses
+        return single and self._settled.get(piece.slot) == (piece.start, piece.tokens[0])
+
+    def _run_without_banned(self, piece: Segment, run: Sequence[int]) -> list[int]:
+        """What was drawn, up to where it completes a banned word: there another token ends it."""
+        banning, computed = self._banning[piece.slot], [*piece.tokens, *piece.guesses]
+        kept: list[int] = []
+        for at, token in enumerate(run):
+            now = banning.words.now()
+            is_banned = token in now
+            if is_banned:
+                last = Segment(piece.slot, piece.start + at, [computed[at]], chooses=True)
+                token = self._choose_again(last, banning, now)
+            banning.take(token)
+            kept.append(token)
+            if is_banned:
+                break
+        return kept
+
     def _without_banned(self, pieces: Sequence[Segment], tokens: Sequence[int]) -> list[int]:
         """The tokens, with another one for each that completes a banned word."""
         found: list[int] = []
@@ -256,7 +312,7 @@ class CudaRunner:
             found.append(token)
         return found
 
-    def _choose_again(self, piece: Segment, banning: "_Banning", now: Iterable[int]) -> int:
+    def _choose_again(self, piece: Segment, banning: "Banning", now: Iterable[int]) -> int:
         """Compute a slot's last token once more, from what it was before, with more tokens banned.
 
         Rare: so rows with banned words need not wait for their tokens in every step. What was

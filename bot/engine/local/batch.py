@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bot.engine.api import Chunk, FinishReason
+from bot.engine.local.guessing.guessing import Guessing, Stream
 from bot.engine.local.meter import Meter
 from bot.engine.local.request import NO_SLOT, AdmittedRequest, Submission, Writing
 from bot.engine.local.runner import Runner, RunnerOutOfMemory, Segment
@@ -52,6 +53,7 @@ class Batch:
         model: str,
         *,
         meter: Meter | None = None,
+        guessing: Guessing | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`model` is the name that statistics give."""
@@ -68,6 +70,7 @@ class Batch:
         self._submissions: dict[int, Submission] = {}
         self._writers: dict[int, Writing] = {}
         self._restraint = Restraint(rows=runner.rows, room_tokens=room)
+        self._guessing = guessing or Guessing(runner.guessed_tokens)
         self._shortage = ""
         # Requests that ran out of memory all alone, and how much they had written then.
         self._too_large_at: dict[int, int] = {}
@@ -119,23 +122,54 @@ class Batch:
             for job in self._scheduler.admit():
                 self._begin(self._submissions[job.number])
             plan = self._scheduler.plan()
-            chosen = iter(self._runner.step([self._piece(work) for work in plan]))
+            chosen = self._compute(plan)
         except RunnerOutOfMemory as error:
             detail = str(error)
         else:
             self._relax()
-            return self._take_all(plan, chosen)
+            return self._take_all(plan, iter(chosen))
         # The exception is gone by now, and with it the frames that hold a step's tensors.
         return self._make_do(detail)
 
-    def _take_all(self, plan: Sequence[Work], chosen: Iterator[int]) -> list[Event]:
-        now = self._clock()
-        events: list[Event] = []
+    def _compute(self, plan: Sequence[Work]) -> list[list[int]]:
+        """One step: the tokens chosen for each piece that chooses, one but for right guesses."""
+        guesses = self._guesses(plan)
+        ahead = not self._guessing.is_on
+        pieces = [self._piece(work, guesses.get(work.number, ()), ahead) for work in plan]
+        if not self._guessing.checks:
+            return [[token] for token in self._runner.step(pieces)]
+        chosen = self._runner.check(pieces)
+        guessed = sum(len(piece.guesses) for piece in pieces)
+        self.meter.guessed(guessed, sum(len(tokens) - 1 for tokens in chosen))
+        return chosen
+
+    def _guesses(self, plan: Sequence[Work]) -> dict[int, tuple[int, ...]]:
+        """What to check beside the next token of each. Nothing beside a prompt."""
+        if not self._guessing.most:
+            return {}
+        if not all(_writes(work) for work in plan):
+            self._guessing.interrupt()
+            return {}
+        streams: list[Stream] = []
         for work in plan:
-            self._scheduler.advance(work)
-            if work.chooses:
-                events += self._take(work.number, next(chosen), now)
-        self.meter.step(now, sum(work.chooses for work in plan))
+            admitted = self._writers[work.number].admitted
+            # One less than are left: the last token is chosen, and there is no room for its key.
+            most = admitted.submission.request.max_tokens - admitted.reply_tokens - 1
+            streams.append(Stream(work.number, admitted.tokens, most))
+        return self._guessing.guesses(streams)
+
+    def _take_all(self, plan: Sequence[Work], chosen: Iterator[Sequence[int]]) -> list[Event]:
+        now = self._clock()
+        self._guessing.done(now)
+        events: list[Event] = []
+        written = 0
+        for work in plan:
+            tokens = next(chosen) if work.chooses else ()
+            self._scheduler.advance(work, len(tokens))
+            if tokens:
+                written += len(tokens)
+                events += self._take(work.number, tokens, now)
+        self.meter.step(now, written)
         return events
 
     def status(self) -> BatchStatus:
@@ -169,24 +203,29 @@ class Batch:
         vocabulary = self._tokens.vocabulary if sampling.reads_texts else None
         self._runner.sample(taken.slot, prompt, sampling, submission.seed, written, vocabulary)
         self._scheduler.skip(submission.number, taken.cached_tokens)
+        self._guessing.begin(submission.number, taken.dropped)
         if writer is not None:
             writer.admitted.slot = taken.slot
             return
         admitted = AdmittedRequest(submission, taken.slot, taken.cached_tokens, self._clock())
         self._writers[submission.number] = admitted.open(self._tokens, self._runner.context_tokens)
 
-    def _piece(self, work: Work) -> Segment:
+    def _piece(self, work: Work, guesses: Sequence[int], ahead: bool) -> Segment:
         admitted = self._writers[work.number].admitted
         tokens = admitted.tokens[work.start : work.start + work.count]
-        return Segment(admitted.slot, work.start, tokens, work.chooses)
+        return Segment(admitted.slot, work.start, tokens, work.chooses, guesses, ahead)
 
-    def _take(self, number: int, token: int, now: float) -> Sequence[Event]:
+    def _take(self, number: int, tokens: Sequence[int], now: float) -> Sequence[Event]:
         writer = self._writers[number]
         admitted = writer.admitted
         if admitted.first_token_at is None:
             admitted.first_token_at = now
             self.meter.first_token(now - admitted.admitted_at)
-        text = writer.take(token)
+        text = ""
+        for token in tokens:
+            text += writer.take(token)
+            if admitted.finish is not None:
+                break
         if admitted.finish is not None:
             self.meter.served(now - admitted.admitted_at)
             self._forget(number)
@@ -243,9 +282,15 @@ class Batch:
     def _forget(self, number: int) -> None:
         del self._submissions[number]
         self._too_large_at.pop(number, None)
+        self._guessing.forget(number)
         writer = self._writers.pop(number, None)
         computed = self._scheduler.computed(number)
         self._scheduler.remove(number)
         if writer is not None and writer.admitted.slot != NO_SLOT:
             admitted = writer.admitted
             self._slots.keep(admitted.slot, admitted.tokens[:computed])
+
+
+def _writes(work: Work) -> bool:
+    """Whether it is the newest token alone, and no part of a prompt."""
+    return work.count == 1 and work.chooses

@@ -16,7 +16,7 @@ from bot.engine.api import (
 )
 from bot.engine.local.batch import Event
 from bot.engine.local.request import Submission
-from bot.engine.local.runner import Runner, RunnerLimits
+from bot.engine.local.runner import GuessAhead, Runner, RunnerLimits
 from bot.engine.local.tokens import TextTokens
 from bot.engine.local.worker import Ready, Worker, WorkerStatus
 from bot.errors import CaduceusError, EngineError, EngineUnavailable, RequestTooLarge
@@ -41,6 +41,7 @@ class LocalEngine:
         max_rows: int = 0,
         room_tokens: int = 0,
         cache_bits: int = 0,
+        guess_ahead: GuessAhead = "off",
         backoff_seconds: tuple[float, float] = BACKOFF_SECONDS,
         model: str = "",
     ) -> None:
@@ -51,7 +52,7 @@ class LocalEngine:
         """
         self._load = load
         self._build = build
-        self._limits = RunnerLimits(max_rows, room_tokens, cache_bits)
+        self._limits = RunnerLimits(max_rows, room_tokens, cache_bits, guess_ahead)
         self._backoff_seconds = backoff_seconds
         self._model = model
         self._worker: Worker | None = None
@@ -183,6 +184,8 @@ class LocalEngine:
             kv_tokens_total=batch.room_tokens,
             expected_wait_seconds=wait,
             tokens_per_second=batch.tokens_per_second,
+            guessed_tokens=worker.meter.guessed_tokens if worker is not None else 0,
+            accepted_tokens=worker.meter.accepted_tokens if worker is not None else 0,
             restarts=status.restarts,
             last_error=status.last_error,
             activity=self._activity if loading else "",

@@ -18,12 +18,19 @@ class Meter:
         self._first_seconds = 0.0  # from admission to the first token
         self._served = 0
         self._started = 0
+        self.guessed_tokens = 0  # that were checked in a step, since the start
+        self.accepted_tokens = 0  # of these, that were right
 
     def step(self, now: float, tokens: int) -> None:
         """A step has chosen this many tokens."""
         self._steps.append((now, tokens))
         while self._steps and self._steps[0][0] < now - WINDOW_SECONDS:
             self._steps.popleft()
+
+    def guessed(self, tokens: int, accepted: int) -> None:
+        """A step has checked so many guessed tokens; `accepted` of them were right."""
+        self.guessed_tokens += tokens
+        self.accepted_tokens += accepted
 
     def first_token(self, seconds: float) -> None:
         """A request got its first token, this long after it was admitted."""

@@ -6,7 +6,7 @@ to choose the next token. Everything with tensors in it lies behind this Protoco
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from bot.engine.api import Sampling
 from bot.engine.local.vocabulary import Vocabulary
@@ -20,6 +20,8 @@ class Segment:
     start: int
     tokens: Sequence[int]
     chooses: bool  # whether to choose the token that follows the last one
+    guesses: Sequence[int] = ()  # what may follow, for `check`; `tokens` is one token then
+    ahead: bool = True  # whether the slot's next step will be a plain one: it may be begun already
 
 
 class RunnerOutOfMemory(MemoryError):  # noqa: N818 - reads as the sentence it is
@@ -38,6 +40,7 @@ class Runner(Protocol):
     room_tokens: int  # KV room of all slots together
     context_tokens: int  # longest sequence
     chunk_tokens: int  # how much of a prompt is best computed in one step
+    guessed_tokens: int  # how many guesses `check` takes for a slot at most; 0: it is not called
     device: str  # in words
     kernel: str  # which kernels run, in words
 
@@ -69,6 +72,16 @@ class Runner(Protocol):
         """Compute the pieces; returns one token for each that chooses, in their order."""
         ...
 
+    def check(self, pieces: Sequence[Segment]) -> list[list[int]]:
+        """As `step`, and go on where a guess was right: one token or more for each that chooses.
+
+        Each is what `step` would have chosen there, with all that was chosen before it taken into
+        account; of the guesses, those count that agree with it, up to the first that does not.
+        They are hints: fewer may be looked at. Beyond the newest token whose successor was chosen,
+        the slot holds what nobody may read: it is written over as the text goes on.
+        """
+        ...
+
     def release(self, slot: int) -> None:
         """Free a slot's room. Slots that have none are no error."""
         ...
@@ -78,6 +91,7 @@ class Runner(Protocol):
         ...
 
 
+GuessAhead = Literal["auto", "on", "off"]  # as the setting GUESS_AHEAD says it
 CACHE_BITS = {"auto": 0, "16bit": 16, "8bit": 8}  # by the setting KV_CACHE
 # On a GPU, for float16 (perplexity grows by 0.2% at most: docs/benchmarks/h100-8bit.md). Else 16.
 DEFAULT_CACHE_BITS = 8
@@ -90,3 +104,4 @@ class RunnerLimits:
     rows: int = 0
     room_tokens: int = 0
     cache_bits: int = 0  # of the keys and values that are kept: 16, or 8 where the runner can
+    guess_ahead: GuessAhead = "off"

@@ -166,12 +166,15 @@ class Scheduler:
             return min(self._chunk_tokens, SHORT_CHUNK_TOKENS)
         return self._chunk_tokens
 
-    def advance(self, work: Work) -> None:
-        """A piece of work is done; where it chooses, one more token is known."""
+    def advance(self, work: Work, chosen: int = 1) -> None:
+        """A piece of work is done; where it chooses, one more token is known, or several.
+
+        All of them but the newest are computed, too: they were guessed before.
+        """
         progress = self._running.get(work.number)
         if progress is not None:
-            progress.computed += work.count
-            progress.known += work.chooses
+            progress.computed += work.count + (chosen - 1) * work.chooses
+            progress.known += chosen * work.chooses
 
     def _next(self) -> Job | None:
         if self._put_back:

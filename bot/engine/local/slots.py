@@ -31,6 +31,7 @@ class Taken:
     cached_tokens: int  # of the prompt, there already after the copy
     release: tuple[int, ...] = ()  # slots to free first
     copy_from: int | None = None  # a slot to copy the cached tokens from, last of all
+    dropped: tuple[int, ...] = ()  # of the channel's last text: a reply that it took back, perhaps
 
 
 @dataclass(slots=True)
@@ -83,6 +84,7 @@ class SlotTable:
         packed = _packed(prompt[:-1])
         own = self._idle_of(channel)
         cached = _common(own.tokens, packed) if own else 0
+        dropped = _unpacked(own.tokens[cached * TOKEN_BYTES :]) if own else ()
         donor, common = self._donor(packed, at_least=max(COPY_TOKENS, cached + 1))
         if donor is not None:
             cached = common
@@ -91,7 +93,8 @@ class SlotTable:
         released = self._make_room(room_tokens, spared=(own, donor))
         slot = own or self._new(channel)
         slot.channel, slot.room_tokens, slot.busy, slot.tokens = channel, room_tokens, True, b""
-        return Taken(slot.index, room_tokens, cached, released, donor.index if donor else None)
+        copy_from = donor.index if donor else None
+        return Taken(slot.index, room_tokens, cached, released, copy_from, dropped)
 
     def keep(self, slot: int, tokens: Sequence[int]) -> None:
         """A request is done; `tokens` are those whose keys and values stand in its slot."""
@@ -157,6 +160,10 @@ class SlotTable:
 def _packed(tokens: Sequence[int]) -> bytes:
     """Tokens as they are compared: whole stretches at once, not one by one in Python."""
     return array(PACKED_AS, tokens).tobytes()
+
+
+def _unpacked(tokens: bytes) -> tuple[int, ...]:
+    return tuple(array(PACKED_AS, tokens))
 
 
 def _common(kept: bytes, prompt: bytes) -> int:

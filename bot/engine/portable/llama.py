@@ -14,6 +14,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from bot.engine.api import Sampling
+from bot.engine.local.guessing.agreement import COUNTS
 from bot.engine.local.memory import (
     device_in_words,
     free_room_tokens,
@@ -83,6 +84,7 @@ class LlamaRunner:
         self.rows = limits.rows or (ROWS_CPU if on_cpu else ROWS_GPU)
         self.slots = self.rows * SLOTS_A_ROW
         self.chunk_tokens = CHUNK_TOKENS_CPU if on_cpu else CHUNK_TOKENS_GPU
+        self.guessed_tokens = COUNTS[-1] if limits.guess_ahead == "on" else 0
         token_bytes = 2 * len(self._layers) * self._kv_heads * self._head_width
         room = limits.room_tokens or free_room_tokens(
             loaded.device, token_bytes * self._dtype.itemsize
@@ -144,6 +146,19 @@ class LlamaRunner:
         slots = [piece.slot for piece in pieces if piece.chooses]
         return self._sampler.choose(logits, slots) if slots else []
 
+    @telling_out_of_memory()
+    @torch.inference_mode()
+    def check(self, pieces: Sequence[Segment]) -> list[list[int]]:
+        """See :class:`~bot.engine.local.runner.Runner`.
+
+        A guess is a piece of one token: in every layer it finds what those before it have written.
+        """
+        expanded = [one for piece in pieces for one in _one_by_one(piece)]
+        logits = self.logits(expanded)
+        choosing = [piece for piece in pieces if piece.chooses]
+        slots, guesses = [p.slot for p in choosing], [p.guesses for p in choosing]
+        return self._sampler.choose_while_right(logits, slots, guesses) if slots else []
+
     @torch.inference_mode()
     def logits(self, pieces: Sequence[Segment]) -> Tensor:
         """Compute the pieces; the logits after each that chooses, [choosing, vocabulary]."""
@@ -190,6 +205,13 @@ class LlamaRunner:
         hidden = hidden + layer.output(mixed)
         gate, up = layer.gate_up(layer.mlp_norm(hidden)).chunk(2, dim=-1)
         return hidden + layer.down(layer.activation(gate) * up)
+
+
+def _one_by_one(piece: Segment) -> list[Segment]:
+    """A piece, and one for each token that is guessed to follow it."""
+    after = piece.start + len(piece.tokens)
+    guesses = enumerate(piece.guesses)
+    return [piece, *(Segment(piece.slot, after + n, [token], True) for n, token in guesses)]
 
 
 class _Span:

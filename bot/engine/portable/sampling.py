@@ -10,6 +10,7 @@ decide beyond doubt (rounding, equal scores, a flat distribution), that row alon
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import cast
 
 import torch
@@ -244,6 +245,26 @@ class Sampler:
         for slot in slots:
             self._chosen[slot] += 1
         return chosen
+
+    def choose_while_right(
+        self, logits: Tensor, slots: Sequence[int], guesses: Sequence[Sequence[int]]
+    ) -> list[list[int]]:
+        """The next tokens of each slot: one, and one more for each of its guesses that is right.
+
+        `logits` has a row after each slot's newest token and one after each of its guesses, slot by
+        slot. A row is looked at only once all before it were right: what a slot has said, and how
+        many tokens it has drawn, are then as if they had come one by one.
+        """
+        first = list(accumulate((1 + len(tokens) for tokens in guesses), initial=0))
+        found: list[list[int]] = [[] for _ in slots]
+        going = list(range(len(slots)))
+        while going:
+            rows = torch.tensor([first[n] + len(found[n]) for n in going], device=self._device)
+            chosen = self.choose(logits[rows], [slots[n] for n in going])
+            for n, token in zip(going, chosen, strict=True):
+                found[n].append(token)
+            going = [n for n in going if list(guesses[n][: len(found[n])]) == found[n]]
+        return found
 
     def _settings(self, slots: tuple[int, ...]) -> RowSettings:
         if self._rows is None or self._batch != slots:

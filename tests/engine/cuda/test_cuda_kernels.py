@@ -129,7 +129,7 @@ def test_attention_of_one_token_a_row(heads: int, kv_heads: int, size: int, bits
         DecodeSchedule(2, 32, 2, 2),
         DecodeSchedule(8),
     ):
-        found = decode_attention(query, cached.layer, slots, before, schedule)
+        found = decode_attention(query, cached.layer, slots, before[slots.long()], schedule)
         assert distance(found, expected) < (HALF_ERROR if bits == 16 else EIGHT_BIT_ERROR)
 
 

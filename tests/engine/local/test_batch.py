@@ -24,6 +24,7 @@ class WritingDown:
     room_tokens = 8 * BLOCK_TOKENS
     context_tokens = 256
     chunk_tokens = 16
+    guessed_tokens = 0
     device = "none"
     kernel = "none"
 

@@ -41,6 +41,7 @@ class Forgetful:
     room_tokens = 16 * BLOCK_TOKENS
     context_tokens = 256
     chunk_tokens = 16
+    guessed_tokens = 0
     device = kernel = "none"
 
     def __init__(self, runs_out: Callable[["Forgetful"], bool]) -> None:
