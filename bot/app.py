@@ -104,6 +104,8 @@ async def open_app(
         notebook = Notebook(database.facts)
         recall = Recall(database.search, database.history)
         channels = ChannelStates()
+        channels.on_taken_out.append(lambda channel: engines.forget(str(channel)))
+        channels.on_edited.append(lambda channel: engines.forget(str(channel), only_copies=True))
         conversations = Conversations(
             database.history,
             SettingsCascade(database.settings, personas, owner),
@@ -258,6 +260,7 @@ def build_engine(settings: ProcessSettings) -> Engine:
         settings.context_tokens,
         cpu_threads=settings.cpu_threads,
         kv_cache=settings.kv_cache,
+        host_bytes=settings.host_kv_bytes,
     )
 
 

@@ -24,6 +24,8 @@ GAUGES: dict[str, str] = {
     "slots": "Most requests that can run together.",
     "kv_tokens_used": "Tokens held in the KV cache.",
     "kv_tokens_total": "Room of the KV cache, in tokens.",
+    "host_kv_tokens_used": "Tokens held in the machine's memory, beside the KV cache.",
+    "host_kv_tokens_total": "Room for tokens in the machine's memory.",
     "expected_wait_seconds": "Expected wait of a request made now.",
     "tokens_per_second": "Tokens generated a second, over all replies, lately.",
 }
@@ -50,11 +52,17 @@ class EngineCollector(Collector):
         restarts = CounterMetricFamily(
             "caduceus_engine_restarts", "Restarts after a failure.", labels=LABELS
         )
+        restored = CounterMetricFamily(
+            "caduceus_engine_host_kv_tokens_restored",
+            "Tokens copied back from the machine's memory instead of computed.",
+            labels=LABELS,
+        )
         for one in standings:
             ready.add_metric([one.name], float(one.status.state is EngineState.READY))
             answers.add_metric([one.name], float(one.answers))
             restarts.add_metric([one.name], one.status.restarts)
-        yield from (ready, answers, restarts)
+            restored.add_metric([one.name], one.status.host_kv_tokens_restored)
+        yield from (ready, answers, restarts, restored)
 
 
 class MetricsServer:

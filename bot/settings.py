@@ -39,6 +39,7 @@ from bot.settings_checks import (
 
 ENV_FILE = Path(".env")
 DEMO_MODEL = "demo"
+MOST_HOST_GB = 4096
 LEAST_CONTEXT_TOKENS = 256  # below that, a persona and a question leave no room for a reply
 
 
@@ -112,6 +113,12 @@ class ProcessSettings(BaseModel):
         description="How exactly a conversation is remembered. `8bit` takes half the memory of "
         "`16bit`. `auto` is, for GGUF files, `16bit` where that fits; for GPTQ on a GPU `8bit`, "
         "unless the model is in bfloat16.",
+    )
+    host_kv_cache: Literal["auto"] | float = Field(
+        default="auto",
+        description="For GPTQ and float models on a GPU: how many GB of the machine's memory keep "
+        "the conversations that the GPU has no room for. `auto` is a quarter of what is free, 16 "
+        "at most; 0 is none.",
     )
     max_reply_tokens: int = Field(
         default=512,
@@ -187,6 +194,19 @@ class ProcessSettings(BaseModel):
     @classmethod
     def _any_case(cls, value: object) -> object:
         return value.strip().lower() if isinstance(value, str) else value
+
+    @field_validator("host_kv_cache", mode="before")
+    @classmethod
+    def _auto_or_gigabytes(cls, value: object) -> object:
+        if isinstance(value, str) and value.strip().lower() == "auto":
+            return "auto"
+        try:
+            gigabytes = float(str(value))
+        except ValueError:
+            gigabytes = -1.0
+        if not 0 <= gigabytes <= MOST_HOST_GB:
+            raise ValueError(f"auto, or GB from 0 to {MOST_HOST_GB}")
+        return gigabytes
 
     @field_validator("owner_ids", mode="before")
     @classmethod
@@ -275,6 +295,11 @@ class ProcessSettings(BaseModel):
                 "fallback_model": "",
             }
         )
+
+    @property
+    def host_kv_bytes(self) -> int | None:
+        """HOST_KV_CACHE in bytes; None is by the machine."""
+        return None if self.host_kv_cache == "auto" else int(self.host_kv_cache * 1e9)
 
     def secrets(self) -> tuple[str, ...]:
         """What must never stand in a log."""

@@ -31,6 +31,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "thinking_tokens",
         "cpu_threads",
         "kv_cache",
+        "host_kv_cache",
     ),
     "A remote server, for ENGINE=openai": (
         "openai_base_url",

@@ -10,7 +10,15 @@ from bot.metrics import MetricsServer
 
 
 def standings() -> list[Standing]:
-    busy = EngineStatus(EngineState.READY, "demo", running=3, expected_wait_seconds=1.5, restarts=2)
+    busy = EngineStatus(
+        EngineState.READY,
+        "demo",
+        running=3,
+        expected_wait_seconds=1.5,
+        restarts=2,
+        host_kv_tokens_used=640,
+        host_kv_tokens_restored=128,
+    )
     return [
         Standing("local", busy, answers=True),
         Standing("fallback:openai", EngineStatus(EngineState.STARTING, ""), answers=False),
@@ -33,6 +41,8 @@ async def test_tells_the_engines_numbers() -> None:
         ("running", "3.0", "0.0"),
         ("expected_wait_seconds", "1.5", "0.0"),
         ("restarts_total", "2.0", "0.0"),
+        ("host_kv_tokens_used", "640.0", "0.0"),
+        ("host_kv_tokens_restored_total", "128.0", "0.0"),
     ):
         assert f'caduceus_engine_{name}{{engine="local"}} {first}' in lines
         assert f'caduceus_engine_{name}{{engine="fallback:openai"}} {second}' in lines

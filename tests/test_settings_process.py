@@ -489,3 +489,13 @@ def test_the_cache_of_conversations_is_one_of_three_kinds(tmp_path: Path) -> Non
     assert [read(value) for value in ("", "8BIT", "16bit")] == ["auto", "8bit", "16bit"]
     with pytest.raises(SettingsError, match="KV_CACHE is not valid: «4bit»"):
         read("4bit")
+
+
+def test_the_machines_memory_for_conversations_is_auto_or_gigabytes(tmp_path: Path) -> None:
+    def read(value: str) -> int | None:
+        return load_settings({"HOST_KV_CACHE": value}, tmp_path / ".env").host_kv_bytes
+
+    assert [read(value) for value in ("", "AUTO", "0", "2.5")] == [None, None, 0, 2_500_000_000]
+    for wrong in ("-1", "much", "nan", "1e9"):
+        with pytest.raises(SettingsError, match="HOST_KV_CACHE"):
+            read(wrong)

@@ -59,10 +59,12 @@ def local_engine(
     max_rows: int = 0,
     cpu_threads: int = 0,
     kv_cache: KvCache = "auto",
+    host_bytes: int | None = None,
 ) -> ChosenEngine:
     """An engine for what the MODEL setting says, found and checked when it is started.
 
-    `max_rows` is for torch; torch keeps 8 bits on a GPU alone.
+    `max_rows` and `host_bytes` (of the machine's memory for what a GPU has no room for; None is
+    by the machine) are for torch; torch keeps 8 bits on a GPU alone.
     """
 
     def choose(report: Progress) -> Engine:
@@ -88,7 +90,12 @@ def local_engine(
             )
 
         engine = LocalEngine(
-            load, build_runner, max_rows=max_rows, cache_bits=CACHE_BITS[kv_cache], model=model
+            load,
+            build_runner,
+            max_rows=max_rows,
+            cache_bits=CACHE_BITS[kv_cache],
+            host_bytes=host_bytes,
+            model=model,
         )
         return engine
 

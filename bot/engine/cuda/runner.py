@@ -23,6 +23,7 @@ from bot.engine.cuda.graphs import (
     run_decode,
     run_prompts,
 )
+from bot.engine.cuda.host import PinnedPages
 from bot.engine.cuda.llama import LlamaDecoder
 from bot.engine.cuda.pages import PagedCache
 from bot.engine.cuda.prompts import PromptInputs, PromptLayout, prompt_numbers
@@ -86,6 +87,7 @@ class CudaRunner:
         self.chunk_tokens = chunk_tokens
         self.device = device
         self.kernel = kernel
+        self.host: PinnedPages | None = None
         self._decoder = decoder
         self._cache = cache
         self._idle = slots
@@ -125,6 +127,11 @@ class CudaRunner:
             report=report,
         )
 
+    def set_host_memory_aside(self, room_bytes: int, report) -> None:
+        """Once the graphs are captured: taking pinned memory would break that off."""
+        pinned = PinnedPages(self._cache, room_bytes, report)
+        self.host = pinned if pinned.pages else None
+
     @torch.inference_mode()
     def compute_largest(self) -> None:
         """The largest step and the smallest, so that kernels are compiled and memory is known."""
@@ -139,6 +146,7 @@ class CudaRunner:
     @telling_out_of_memory()
     def begin(self, slot: int, room_tokens: int, cached_tokens: int) -> None:
         """See :class:`~bot.engine.local.runner.Runner`."""
+        self._settle(slot)
         self._room_of[slot] = room_tokens
         self._last_token.pop(slot, None)
         self._cache.resize(slot, room_tokens)
@@ -147,6 +155,8 @@ class CudaRunner:
     @torch.inference_mode()
     def copy(self, source: int, target: int, tokens: int) -> None:
         """See :class:`~bot.engine.local.runner.Runner`."""
+        self._settle(source)
+        self._settle(target)
         self._cache.copy(source, target, tokens)
 
     @telling_out_of_memory()
@@ -200,6 +210,7 @@ class CudaRunner:
         self._room_of.pop(slot, None)
         self._last_token.pop(slot, None)
         self._banning.pop(slot, None)
+        self._settle(slot)
         self._cache.release(slot)
 
     def give_back(self) -> None:
@@ -210,6 +221,8 @@ class CudaRunner:
     @torch.inference_mode()
     def step(self, pieces: Sequence[Segment]) -> list[int]:
         """See :class:`~bot.engine.local.runner.Runner`."""
+        for piece in pieces:
+            self._settle(piece.slot)
         ahead, self._ahead = self._ahead, _Ahead()
         fresh = [piece for piece in pieces if not self._is_ahead(ahead, piece)]
         first = self._prefill(fresh) if fresh else None
@@ -252,6 +265,10 @@ class CudaRunner:
         self._ahead.row_of.pop(slot, None)
         self._ahead.position_of.pop(slot, None)
         return int(arrived[0])
+
+    def _settle(self, slot: int) -> None:
+        if self.host is not None:
+            self.host.settle(slot)
 
     def _is_ahead(self, ahead: _Ahead, piece: Segment) -> bool:
         """Whether this piece is the one that was launched for its slot."""

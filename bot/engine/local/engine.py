@@ -41,17 +41,20 @@ class LocalEngine:
         max_rows: int = 0,
         room_tokens: int = 0,
         cache_bits: int = 0,
+        host_bytes: int | None = 0,
         backoff_seconds: tuple[float, float] = BACKOFF_SECONDS,
         model: str = "",
     ) -> None:
         """`load` and `build` are called in the worker's thread, at every start and restart.
 
         `max_rows` requests run together, in `room_tokens` of KV cache of 16 or 8 `cache_bits`; 0
-        leaves that to the machine. `model` is the name shown until the model itself is there.
+        leaves that to the machine. What that has no room for takes `host_bytes` of the machine's
+        memory at most, 0 for none, None for what it can spare. `model` is the name shown until the
+        model itself is there.
         """
         self._load = load
         self._build = build
-        self._limits = RunnerLimits(max_rows, room_tokens, cache_bits)
+        self._limits = RunnerLimits(max_rows, room_tokens, cache_bits, host_bytes)
         self._backoff_seconds = backoff_seconds
         self._model = model
         self._worker: Worker | None = None
@@ -154,6 +157,11 @@ class LocalEngine:
             if not done:
                 worker.cancel(submission.number)
 
+    def forget(self, channel: str, *, only_copies: bool = False) -> None:
+        """See :class:`~bot.engine.api.CanForget`."""
+        if self._worker is not None:
+            self._worker.forget(channel, only_copies=only_copies)
+
     def status(self) -> EngineStatus:
         """A snapshot; cheap."""
         worker = self._worker
@@ -181,6 +189,9 @@ class LocalEngine:
             slots=batch.rows,
             kv_tokens_used=batch.used_tokens,
             kv_tokens_total=batch.room_tokens,
+            host_kv_tokens_used=batch.host_used_tokens,
+            host_kv_tokens_total=batch.host_room_tokens,
+            host_kv_tokens_restored=batch.restored_tokens,
             expected_wait_seconds=wait,
             tokens_per_second=batch.tokens_per_second,
             restarts=status.restarts,

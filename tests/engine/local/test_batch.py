@@ -26,6 +26,7 @@ class WritingDown:
     chunk_tokens = 16
     device = "none"
     kernel = "none"
+    host = None
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []

@@ -42,6 +42,7 @@ class Forgetful:
     context_tokens = 256
     chunk_tokens = 16
     device = kernel = "none"
+    host = None
 
     def __init__(self, runs_out: Callable[["Forgetful"], bool]) -> None:
         self._runs_out = runs_out
