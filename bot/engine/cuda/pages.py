@@ -110,4 +110,7 @@ class PagedCache:
 
     def _write(self, slot: int) -> None:
         mine = self._of_slot[slot]
-        self.table[slot, : len(mine)] = torch.tensor(mine, dtype=torch.int32)
+        numbers = torch.tensor(mine, dtype=torch.int32)
+        if self.table.is_cuda:  # from pinned memory nobody waits for the step under way
+            numbers = numbers.pin_memory()
+        self.table[slot, : len(mine)].copy_(numbers, non_blocking=True)

@@ -199,8 +199,8 @@ class CudaRunner:
         state.xtc_probabilities[slot] = sampling.xtc_probability
         state.xtc_thresholds[slot] = sampling.xtc_threshold
         state.seen[slot].zero_()
-        seen = torch.tensor(list(set(said)), dtype=torch.int64)
-        state.seen[slot, seen.to(self._on)] = 1
+        seen = torch.tensor(list(set(said)), dtype=torch.int64).pin_memory()
+        state.seen[slot, seen.to(self._on, non_blocking=True)] = 1
         state.steering.begin(slot, said, sampling, vocabulary)
         if slot in self._banning:
             state.steering.ban(slot, self._banning[slot].words.always)

@@ -15,9 +15,9 @@ from bot.engine.api import (
     ModelInfo,
 )
 from bot.engine.local.batch import Event
+from bot.engine.local.prompt_tokens import PromptTokens
 from bot.engine.local.request import Submission
 from bot.engine.local.runner import Runner, RunnerLimits
-from bot.engine.local.tokens import TextTokens
 from bot.engine.local.worker import Ready, Worker, WorkerStatus
 from bot.errors import CaduceusError, EngineError, EngineUnavailable, RequestTooLarge
 
@@ -58,6 +58,7 @@ class LocalEngine:
         self._backoff_seconds = backoff_seconds
         self._model = model
         self._worker: Worker | None = None
+        self._prompts: PromptTokens | None = None
         self._streams: dict[int, asyncio.Queue[Chunk | EngineError]] = {}
         self._fault: EngineError | None = None
         self._is_lost = asyncio.Event()
@@ -130,7 +131,9 @@ class LocalEngine:
         """Stream one reply; closing this iterator frees its row before the next step."""
         asked_at = time.monotonic()
         ready, worker = self._running()
-        prompt = await asyncio.to_thread(_prompt_tokens, ready.tokens, request)
+        if self._prompts is None or self._prompts.tokens is not ready.tokens:
+            self._prompts = PromptTokens(ready.tokens)  # another one, after a restart
+        prompt = await asyncio.to_thread(_prompt_tokens, self._prompts, request)
         ready, worker = self._running()  # it may have failed, or be another, since
         seed = request.sampling.seed
         submission = Submission(
@@ -159,6 +162,8 @@ class LocalEngine:
 
     def forget(self, channel: str, *, only_copies: bool = False) -> None:
         """See :class:`~bot.engine.api.CanForget`."""
+        if self._prompts is not None:
+            self._prompts.forget(channel)
         if self._worker is not None:
             self._worker.forget(channel, only_copies=only_copies)
 
@@ -240,10 +245,10 @@ class LocalEngine:
                 stream.put_nowait(item)
 
 
-def _prompt_tokens(tokens: TextTokens, request: GenerationRequest) -> list[int]:
+def _prompt_tokens(prompts: PromptTokens, request: GenerationRequest) -> list[int]:
     if request.sampling.reads_texts:
-        _ = tokens.vocabulary  # made here, so that the batch doesn't wait for it
-    return tokens.encode_prompt(request.prompt)
+        _ = prompts.tokens.vocabulary  # made here, so that the batch doesn't wait for it
+    return prompts.encode(request.channel, request.prompt)
 
 
 def _check_fits(submission: Submission, info: ModelInfo) -> None:
