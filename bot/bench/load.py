@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from bot.bench.prompts import PromptMaker
 from bot.engine.api import Engine, GenerationRequest, GenerationStatistics, Sampling
@@ -14,6 +15,7 @@ from bot.errors import EngineFailed
 TEMPERATURE = 0.7
 TOP_P = 0.95
 WARM_UP_TOKENS = 4
+STEPS_LEAST = 8  # with all streams writing, for the time of a step
 STOPS = ("\n<nobody>:", "\n### Nothing:")  # looked for as in a chat; no model says these
 
 
@@ -36,6 +38,7 @@ class TimedAnswer:
     ended_at: float
     text: str
     statistics: GenerationStatistics
+    texts_at: tuple[float, ...] = ()  # when each piece of it was there
 
     @property
     def first_token_at(self) -> float:
@@ -47,12 +50,13 @@ class TimedAnswer:
 class Round:
     """What one round showed. `first_token_seconds` are one a stream, shortest first."""
 
-    step_seconds: float
+    step_seconds: float  # while all streams write; 0 where they hardly do so together
     tokens_per_second: float
     first_token_seconds: tuple[float, ...]
     prompt_tokens: int  # of all streams
     cached_prompt_tokens: int
     reply_tokens: int
+    worst_gap_seconds: float = 0.0  # the longest wait within a stream that writes
     processor_seconds: float = 0.0  # of all threads; says more than the clock on a busy machine
 
 
@@ -110,35 +114,56 @@ async def ask(engine: Engine, request: GenerationRequest) -> TimedAnswer:
     asked_at = time.monotonic()
     text_at: float | None = None
     texts: list[str] = []
+    texts_at: list[float] = []
     async for chunk in engine.generate(request):
-        if chunk.text and text_at is None:
-            text_at = time.monotonic()
+        if chunk.text:
+            texts_at.append(time.monotonic())
+            text_at = text_at or texts_at[0]
         texts.append(chunk.text)
         if chunk.statistics is not None:
             now = time.monotonic()
-            return TimedAnswer(asked_at, text_at or now, now, "".join(texts), chunk.statistics)
+            return TimedAnswer(
+                asked_at, text_at or now, now, "".join(texts), chunk.statistics, tuple(texts_at)
+            )
     raise EngineFailed("A reply ended without its statistics.")
 
 
 def summarize(answers: Sequence[TimedAnswer]) -> Round:
     """The figures of streams that ran together.
 
-    A decode step is the time from when the last stream had its first token until the last one
-    ended, over the tokens that this one wrote meanwhile; prompts are not computed any more then.
+    A decode step is that of the time in which all of them write: from when the last stream had its
+    first token until the first one ended. Before, prompts are computed; after, steps are shorter
+    for fewer streams, and whoever spreads first tokens would look the faster for it.
     """
     started = min(answer.asked_at for answer in answers)
     ended = max(answer.ended_at for answer in answers)
-    all_decode_from = max(answer.first_token_at for answer in answers)
-    steps = max(answer.statistics.reply_tokens for answer in answers) - 1
     tokens = sum(answer.statistics.reply_tokens for answer in answers)
     return Round(
-        step_seconds=(ended - all_decode_from) / steps if steps else 0.0,
+        step_seconds=_step_seconds(answers),
         tokens_per_second=tokens / (ended - started),
         first_token_seconds=tuple(sorted(a.text_at - a.asked_at for a in answers)),
         prompt_tokens=sum(a.statistics.prompt_tokens for a in answers),
         cached_prompt_tokens=sum(a.statistics.cached_prompt_tokens for a in answers),
         reply_tokens=tokens,
+        worst_gap_seconds=max((_worst_gap(answer.texts_at) for answer in answers), default=0.0),
     )
+
+
+def _step_seconds(answers: Sequence[TimedAnswer]) -> float:
+    if len(answers) == 1:
+        steps = answers[0].statistics.reply_tokens - 1
+        return (answers[0].ended_at - answers[0].first_token_at) / steps if steps else 0.0
+    begin = max(answer.first_token_at for answer in answers)
+    end = min(answer.ended_at for answer in answers)
+    # A token may have no text: the stream with the most pieces tells the steps best.
+    pieces = max(([at for at in a.texts_at if begin <= at <= end] for a in answers), key=len)
+    if len(pieces) <= STEPS_LEAST:
+        return 0.0
+    return (pieces[-1] - pieces[0]) / (len(pieces) - 1)
+
+
+def _worst_gap(times: Sequence[float]) -> float:
+    return max((later - sooner for sooner, later in pairwise(times)), default=0.0)
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

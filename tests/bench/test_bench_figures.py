@@ -12,9 +12,11 @@ from bot.bench.results import ChatResult, LoadResult, Results, figure
 from bot.engine.api import GenerationStatistics
 
 
-def answer(asked: float, first: float, ended: float, tokens: int = 5) -> TimedAnswer:
+def answer(
+    asked: float, first: float, ended: float, tokens: int = 5, texts_at: tuple[float, ...] = ()
+) -> TimedAnswer:
     statistics = GenerationStatistics("m", 0, 10, 3, tokens, 0.0, first - asked, ended - asked)
-    return TimedAnswer(asked, first + 0.001, ended, "", statistics)
+    return TimedAnswer(asked, first + 0.001, ended, "", statistics, texts_at)
 
 
 def results(**changes: object) -> Results:
@@ -45,9 +47,19 @@ def results(**changes: object) -> Results:
     return Results(**(values | changes))  # type: ignore[arg-type]
 
 
-def test_a_step_counts_from_when_every_stream_writes() -> None:
+def test_a_step_is_timed_only_while_every_stream_writes() -> None:
+    # Alone one writes every 0.1 s, both every 0.2 s; the first is held up once, for 1 s.
+    both = tuple(20 + 0.2 * n for n in range(21))
+    one = answer(0.0, 18.0, 24.0, 31, (*(18 + 0.1 * n for n in range(11)), *both))
+    other = answer(0.0, 20.0, 26.0, 41, (*both, *(24 + 0.1 * n for n in range(1, 21))))
+    found = summarize([one, other])
+    assert found.step_seconds == pytest.approx(0.2)
+    assert found.worst_gap_seconds == pytest.approx(1.0)
+
+
+def test_streams_that_hardly_write_together_have_no_step() -> None:
     found = summarize([answer(0.0, 1.0, 4.0), answer(0.0, 2.0, 6.0)])
-    assert found.step_seconds == pytest.approx((6.0 - 2.0) / 4)
+    assert found.step_seconds == 0.0
     assert found.tokens_per_second == pytest.approx(10 / 6.0)
     assert found.first_token_seconds == pytest.approx((1.001, 2.001))
     assert (found.prompt_tokens, found.cached_prompt_tokens, found.reply_tokens) == (20, 6, 10)

@@ -95,6 +95,7 @@ class PlainServer:
         asked_at = time.monotonic()
         text_at: float | None = None
         texts: list[str] = []
+        texts_at: list[float] = []
         async with self._session.post(f"{self._address}/completion", json=body) as answer:
             if answer.status != 200:
                 said = (await answer.content.read(MOST_SAID_BYTES)).decode(errors="replace")
@@ -103,13 +104,16 @@ class PlainServer:
                 if not line.startswith(b"data: {"):
                     continue
                 event = cast("dict[str, Any]", json.loads(line[len(b"data: ") :]))
-                if event.get("content") and text_at is None:
-                    text_at = time.monotonic()
+                if event.get("content"):
+                    texts_at.append(time.monotonic())
+                    text_at = text_at or texts_at[0]
                 texts.append(str(event.get("content", "")))
                 if event.get("stop"):
                     now = time.monotonic()
                     found = _statistics(event, asked_at, text_at or now, now)
-                    return TimedAnswer(asked_at, text_at or now, now, "".join(texts), found)
+                    return TimedAnswer(
+                        asked_at, text_at or now, now, "".join(texts), found, tuple(texts_at)
+                    )
         raise EngineFailed("llama.cpp's server broke a reply off.")
 
     def _spawn(self) -> str:
