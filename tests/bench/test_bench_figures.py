@@ -65,6 +65,13 @@ def test_streams_that_hardly_write_together_have_no_step() -> None:
     assert (found.prompt_tokens, found.cached_prompt_tokens, found.reply_tokens) == (20, 6, 10)
 
 
+def test_a_load_without_a_step_shows_none() -> None:
+    apart = Round(0.0, 40.0, (0.1, 0.3), 20, 0, 10, worst_gap_seconds=0.25)
+    load = LoadResult(Load(2, 10, 5, 1.15), (apart,), 10**9, floor_seconds=0.005)
+    (row, *_) = tables(results(loads=(load,), baseline=()))[0].rows
+    assert row == ("2", "1.15", "", "5.00", "", "40.0", "", "200.0", "300.0", "250.0", "1.0")
+
+
 def test_one_token_has_no_step() -> None:
     assert summarize([answer(0.0, 1.0, 1.0, tokens=1)]).step_seconds == 0.0
 
@@ -106,7 +113,7 @@ def test_the_page_has_a_row_a_load_and_says_what_is_missing() -> None:
     )
     page = as_markdown(results(chat=chat, baseline=(), baseline_missing="it did not load"))
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines()]
-    expected = ["2", "1.15", "20.00", "5.00", "4.00", "40.0", "", "200.0", "300.0", "1.0"]
+    expected = ["2", "1.15", "20.00", "5.00", "4.00", "40.0", "", "200.0", "300.0", "0.0", "1.0"]
     assert expected in cells
     assert ["20, with reuse", "2", "1800", "1790", "20.0", "30.0"] in cells
     assert ["20, without reuse", "2", "1800", "0", "300.0", "400.0"] in cells

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bot.engine.api import EngineState, FinishReason, ModelInfo, Sampling
 from bot.engine.local.batch import Batch, BatchStatus, Event
-from bot.engine.local.faults import forget_frames, is_sticky
+from bot.engine.local.faults import forget_frames, forget_tracebacks, is_sticky
 from bot.engine.local.meter import Meter
 from bot.engine.local.request import Submission
 from bot.engine.local.runner import Runner, RunnerLimits, Segment
@@ -252,6 +252,7 @@ class Worker:
     def _recover(self) -> bool:
         """Wait before the next life. False when there can be none."""
         forget_frames(Worker._live.__code__)
+        forget_tracebacks(Worker._live.__code__)
         try:
             _give_back_memory()
         except RuntimeError as error:  # the device fails at this, too
