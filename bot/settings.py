@@ -25,6 +25,7 @@ from pydantic import (
 from bot.errors import SettingsError
 from bot.settings_checks import (
     check_api_key,
+    check_auto_or_gigabytes,
     check_base_url,
     check_database_url,
     check_model,
@@ -39,7 +40,6 @@ from bot.settings_checks import (
 
 ENV_FILE = Path(".env")
 DEMO_MODEL = "demo"
-MOST_HOST_GB = 4096
 LEAST_CONTEXT_TOKENS = 256  # below that, a persona and a question leave no room for a reply
 
 
@@ -198,15 +198,7 @@ class ProcessSettings(BaseModel):
     @field_validator("host_kv_cache", mode="before")
     @classmethod
     def _auto_or_gigabytes(cls, value: object) -> object:
-        if isinstance(value, str) and value.strip().lower() == "auto":
-            return "auto"
-        try:
-            gigabytes = float(str(value))
-        except ValueError:
-            gigabytes = -1.0
-        if not 0 <= gigabytes <= MOST_HOST_GB:
-            raise ValueError(f"auto, or GB from 0 to {MOST_HOST_GB}")
-        return gigabytes
+        return check_auto_or_gigabytes(value)
 
     @field_validator("owner_ids", mode="before")
     @classmethod

@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from bot.errors import ModelError, SettingsError
 
 # A bot's id in base64, a time stamp, a signature.
+MOST_GB = 4096
 TOKEN_SHAPE = re.compile(r"[A-Za-z0-9_-]{23,30}\.[A-Za-z0-9_-]{6,7}\.[A-Za-z0-9_-]{27,90}")
 PLACEHOLDER_WORDS = ("your", "token", "changeme", "change-me", "change_me", "placeholder", "xxx")
 REAL_ONE = (
@@ -231,3 +232,15 @@ def wrong_letters(name: str, meant: str) -> int:
     """How many letters were added, left out, replaced or swapped with their neighbour."""
     alike = SequenceMatcher(None, name, meant, autojunk=False).get_matching_blocks()
     return max(len(name), len(meant)) - sum(block.size for block in alike)
+
+
+def check_auto_or_gigabytes(value: object) -> float | str:
+    """`auto`, or how many GB. Raises ValueError."""
+    said = str(value).strip().lower()
+    try:
+        gigabytes = 0.0 if said == "auto" else float(said)
+    except ValueError:
+        gigabytes = -1.0
+    if not 0 <= gigabytes <= MOST_GB:
+        raise ValueError(f"auto, or GB from 0 to {MOST_GB}")
+    return said if said == "auto" else gigabytes
