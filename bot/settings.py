@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from dotenv.parser import parse_stream
 from pydantic import (
@@ -34,7 +34,7 @@ from bot.settings_checks import (
     check_token,
     check_tokenizer,
     nearest,
-    shown,
+    translated,
     unknown_setting,
 )
 
@@ -338,7 +338,7 @@ def load_settings(
             {name.lower(): value for name, value in values.items() if value}
         )
     except ValidationError as error:
-        raise _translated(error) from None
+        raise translated(error) from None
 
 
 def read_environment(environment: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
@@ -389,29 +389,3 @@ def _refuse_empty_quotes(name: str, path: Path, line: int) -> None:
             "Put the token from Discord's developer portal there, or take the line out to use the "
             "local page.",
         )
-
-
-# What holds a secret, and addresses, which may hold a password.
-_NOT_REPEATED = frozenset({"discord_token", "openai_api_key", "database_url", "openai_base_url"})
-
-_BOUNDS = {
-    "at least": "greater than or equal to",
-    "at most": "less than or equal to",
-    "more than": "greater than",
-}
-
-
-def _translated(error: ValidationError) -> SettingsError:
-    """The first thing that pydantic found, in our words. What may hold a secret is not repeated."""
-    details: Any = error.errors()[0]
-    field = str(details["loc"][0]) if details["loc"] else ""
-    name = field.upper() or "The settings"
-    said = str(details["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-    if details["type"] in ("int_parsing", "float_parsing"):
-        said = "a number"
-    for ours, theirs in _BOUNDS.items():
-        said = said.replace(theirs, ours)
-    what = f"{name} is not valid."
-    if field and field not in _NOT_REPEATED:
-        what = f"{name} is not valid: «{shown(details['input'])}»."
-    return SettingsError(what, f"It takes {said}; see .env.example.")
