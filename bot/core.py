@@ -71,6 +71,8 @@ def make_core(
     notebook = Notebook(database.facts)
     recall = Recall(database.search, database.history)
     channels = ChannelStates()
+    channels.on_taken_out.append(lambda channel: engines.forget(str(channel)))
+    channels.on_edited.append(lambda channel: engines.forget(str(channel), only_copies=True))
     conversations = Conversations(
         database.history,
         SettingsCascade(database.settings, desk.personas, owner),

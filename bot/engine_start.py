@@ -54,6 +54,7 @@ def build_engine(settings: ProcessSettings) -> Engine:
         cpu_threads=settings.cpu_threads,
         kv_cache=settings.kv_cache,
         guess_ahead=settings.guess_ahead,
+        host_bytes=settings.host_kv_bytes,
     )
 
 

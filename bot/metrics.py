@@ -24,6 +24,8 @@ GAUGES: dict[str, str] = {
     "slots": "Most requests that can run together.",
     "kv_tokens_used": "Tokens held in the KV cache.",
     "kv_tokens_total": "Room of the KV cache, in tokens.",
+    "host_kv_tokens_used": "Tokens held in the machine's memory, beside the KV cache.",
+    "host_kv_tokens_total": "Room for tokens in the machine's memory.",
     "expected_wait_seconds": "Expected wait of a request made now.",
     "tokens_per_second": "Tokens generated a second, over all replies, lately.",
 }

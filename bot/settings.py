@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from dotenv.parser import parse_stream
 from pydantic import (
@@ -25,6 +25,7 @@ from pydantic import (
 from bot.errors import SettingsError
 from bot.settings_checks import (
     check_api_key,
+    check_auto_or_gigabytes,
     check_base_url,
     check_database_url,
     check_model,
@@ -34,7 +35,7 @@ from bot.settings_checks import (
     check_tokenizer,
     nearest,
     refuse_empty_quotes,
-    shown,
+    translated,
     unknown_setting,
 )
 
@@ -122,6 +123,12 @@ class ProcessSettings(BaseModel):
         "measured to be faster; the reply is the same. `auto` is `off`, until it has been measured "
         "on a GPU.",
     )
+    host_kv_cache: Literal["auto"] | float = Field(
+        default=0.0,
+        description="For GPTQ and float models on a GPU: how many GB of the machine's memory keep "
+        "the conversations that the GPU has no room for. `auto` is a quarter of what is free, 16 "
+        "at most; 0 is none, and holds until this has been measured on a GPU.",
+    )
     max_reply_tokens: int = Field(
         default=512,
         ge=16,
@@ -194,6 +201,11 @@ class ProcessSettings(BaseModel):
     @classmethod
     def _any_case(cls, value: object) -> object:
         return value.strip().lower() if isinstance(value, str) else value
+
+    @field_validator("host_kv_cache", mode="before")
+    @classmethod
+    def _auto_or_gigabytes(cls, value: object) -> object:
+        return check_auto_or_gigabytes(value)
 
     @field_validator("owner_ids", mode="before")
     @classmethod
@@ -283,6 +295,11 @@ class ProcessSettings(BaseModel):
             }
         )
 
+    @property
+    def host_kv_bytes(self) -> int | None:
+        """HOST_KV_CACHE in bytes; None is by the machine."""
+        return None if self.host_kv_cache == "auto" else int(self.host_kv_cache * 1e9)
+
     def secrets(self) -> tuple[str, ...]:
         """What must never stand in a log."""
         found = [s.get_secret_value() for s in (self.discord_token, self.openai_api_key) if s]
@@ -328,7 +345,7 @@ def load_settings(
             {name.lower(): value for name, value in values.items() if value}
         )
     except ValidationError as error:
-        raise _translated(error) from None
+        raise translated(error) from None
 
 
 def read_environment(environment: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
@@ -370,29 +387,3 @@ def read_env_file(path: Path, names: Collection[str]) -> dict[str, str]:
             refuse_empty_quotes(name, path, line)
         values[name] = binding.value or ""
     return values
-
-
-# What holds a secret, and addresses, which may hold a password.
-_NOT_REPEATED = frozenset({"discord_token", "openai_api_key", "database_url", "openai_base_url"})
-
-_BOUNDS = {
-    "at least": "greater than or equal to",
-    "at most": "less than or equal to",
-    "more than": "greater than",
-}
-
-
-def _translated(error: ValidationError) -> SettingsError:
-    """The first thing that pydantic found, in our words. What may hold a secret is not repeated."""
-    details: Any = error.errors()[0]
-    field = str(details["loc"][0]) if details["loc"] else ""
-    name = field.upper() or "The settings"
-    said = str(details["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-    if details["type"] in ("int_parsing", "float_parsing"):
-        said = "a number"
-    for ours, theirs in _BOUNDS.items():
-        said = said.replace(theirs, ours)
-    what = f"{name} is not valid."
-    if field and field not in _NOT_REPEATED:
-        what = f"{name} is not valid: «{shown(details['input'])}»."
-    return SettingsError(what, f"It takes {said}; see .env.example.")

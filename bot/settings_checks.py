@@ -5,10 +5,14 @@ import re
 from collections.abc import Collection, Iterable
 from difflib import SequenceMatcher
 from pathlib import Path
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
+
+from pydantic import ValidationError
 
 from bot.errors import ModelError, SettingsError
 
+MOST_GB = 4096
 # A bot's id in base64, a time stamp, a signature.
 TOKEN_SHAPE = re.compile(r"[A-Za-z0-9_-]{23,30}\.[A-Za-z0-9_-]{6,7}\.[A-Za-z0-9_-]{27,90}")
 PLACEHOLDER_WORDS = ("your", "token", "changeme", "change-me", "change_me", "placeholder", "xxx")
@@ -241,3 +245,41 @@ def refuse_empty_quotes(name: str, path: Path, line: int) -> None:
             "Put the token from Discord's developer portal there, or take the line out to use the "
             "local page.",
         )
+
+
+def check_auto_or_gigabytes(value: object) -> float | str:
+    """`auto`, or how many GB. Raises ValueError."""
+    said = str(value).strip().lower()
+    try:
+        gigabytes = 0.0 if said == "auto" else float(said)
+    except ValueError:
+        gigabytes = -1.0
+    if not 0 <= gigabytes <= MOST_GB:
+        raise ValueError(f"auto, or GB from 0 to {MOST_GB}")
+    return said if said == "auto" else gigabytes
+
+
+# What holds a secret, and addresses, which may hold a password.
+_NOT_REPEATED = frozenset({"discord_token", "openai_api_key", "database_url", "openai_base_url"})
+
+_BOUNDS = {
+    "at least": "greater than or equal to",
+    "at most": "less than or equal to",
+    "more than": "greater than",
+}
+
+
+def translated(error: ValidationError) -> SettingsError:
+    """The first thing that pydantic found, in our words. What may hold a secret is not repeated."""
+    details: Any = error.errors()[0]
+    field = str(details["loc"][0]) if details["loc"] else ""
+    name = field.upper() or "The settings"
+    said = str(details["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
+    if details["type"] in ("int_parsing", "float_parsing"):
+        said = "a number"
+    for ours, theirs in _BOUNDS.items():
+        said = said.replace(theirs, ours)
+    what = f"{name} is not valid."
+    if field and field not in _NOT_REPEATED:
+        what = f"{name} is not valid: «{shown(details['input'])}»."
+    return SettingsError(what, f"It takes {said}; see .env.example.")

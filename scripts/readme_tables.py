@@ -32,6 +32,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "cpu_threads",
         "kv_cache",
         "guess_ahead",
+        "host_kv_cache",
     ),
     "A remote server, for ENGINE=openai": (
         "openai_base_url",

@@ -18,6 +18,8 @@ def standings() -> list[Standing]:
         guessed_tokens=9,
         accepted_tokens=4,
         restarts=2,
+        host_kv_tokens_used=640,
+        host_kv_tokens_restored=128,
     )
     return [
         Standing("local", busy, answers=True),
@@ -43,6 +45,8 @@ async def test_tells_the_engines_numbers() -> None:
         ("guessed_tokens_total", "9.0", "0.0"),
         ("accepted_tokens_total", "4.0", "0.0"),
         ("restarts_total", "2.0", "0.0"),
+        ("host_kv_tokens_used", "640.0", "0.0"),
+        ("host_kv_tokens_restored_total", "128.0", "0.0"),
     ):
         assert f'caduceus_engine_{name}{{engine="local"}} {first}' in lines
         assert f'caduceus_engine_{name}{{engine="fallback:openai"}} {second}' in lines

@@ -498,3 +498,13 @@ def test_guessing_ahead_is_left_to_the_machine_or_not(tmp_path: Path) -> None:
     assert [read(value) for value in ("", "ON", "off")] == ["auto", "on", "off"]
     with pytest.raises(SettingsError, match="GUESS_AHEAD is not valid: «yes»"):
         read("yes")
+
+
+def test_the_machines_memory_for_conversations_is_auto_or_gigabytes(tmp_path: Path) -> None:
+    def read(value: str) -> int | None:
+        return load_settings({"HOST_KV_CACHE": value}, tmp_path / ".env").host_kv_bytes
+
+    assert [read(value) for value in ("", "AUTO", "0", "2.5")] == [0, None, 0, 2_500_000_000]
+    for wrong in ("-1", "much", "nan", "1e9"):
+        with pytest.raises(SettingsError, match="HOST_KV_CACHE"):
+            read(wrong)

@@ -4,17 +4,25 @@ import asyncio
 import math
 import statistics
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Protocol
 
 from bot.bench.prompts import PromptMaker
-from bot.engine.api import Chunk, GenerationRequest, GenerationStatistics, Sampling
+from bot.engine.api import (
+    Chunk,
+    EngineStatus,
+    GenerationRequest,
+    GenerationStatistics,
+    Sampling,
+)
 from bot.errors import EngineFailed
 
 TEMPERATURE = 0.7
 TOP_P = 0.95
 WARM_UP_TOKENS = 4
+STEPS_LEAST = 8  # with all streams writing, for the time of a step
 STOPS = ("\n<nobody>:", "\n### Nothing:")  # looked for as in a chat; no model says these
 
 
@@ -37,6 +45,7 @@ class TimedAnswer:
     ended_at: float
     text: str
     statistics: GenerationStatistics
+    texts_at: tuple[float, ...] = ()  # when each piece of it was there
 
     @property
     def first_token_at(self) -> float:
@@ -48,7 +57,7 @@ class TimedAnswer:
 class Round:
     """What one round showed. `first_token_seconds` are one a stream, shortest first."""
 
-    step_seconds: float
+    step_seconds: float  # while all streams write; 0 where they hardly do so together
     tokens_per_second: float
     first_token_seconds: tuple[float, ...]
     prompt_tokens: int  # of all streams
@@ -56,6 +65,7 @@ class Round:
     reply_tokens: int
     guessed_tokens: int = 0  # checked ahead, of all streams
     accepted_tokens: int = 0  # of these, that were right
+    worst_gap_seconds: float = 0.0  # the longest wait within a stream that writes
     processor_seconds: float = 0.0  # of all threads; says more than the clock on a busy machine
 
 
@@ -70,16 +80,22 @@ class Generating(Protocol):
 class Streams:
     """Asks an engine, each stream in a channel that was never used before."""
 
-    def __init__(self, engine: Generating, prompts: PromptMaker) -> None:
-        """`prompts` makes what is asked."""
+    def __init__(
+        self,
+        engine: Generating,
+        prompts: PromptMaker,
+        status: Callable[[], EngineStatus] | None = None,
+    ) -> None:
+        """`prompts` makes what is asked; `status` tells of an engine that guesses ahead."""
         self._engine = engine
         self._prompts = prompts
+        self._status = status
         self._channels = 0
 
     async def run(self, load: Load) -> Round:
         """One round. Raises EngineFailed when a reply ends early."""
         requests = [self._request(load) for _ in range(load.streams)]
-        processor_before, before = time.process_time(), self._engine.status()
+        processor_before, guesses_before = time.process_time(), self._guesses()
         answers = await asyncio.gather(*(ask(self._engine, request) for request in requests))
         processor_seconds = time.process_time() - processor_before
         short = [a for a in answers if a.statistics.reply_tokens != load.new_tokens]
@@ -88,13 +104,22 @@ class Streams:
                 f"A reply ended after {short[0].statistics.reply_tokens} tokens of "
                 f"{load.new_tokens}: its figures would be wrong."
             )
-        after = self._engine.status()
+        guessed, accepted = (
+            now - before for now, before in zip(self._guesses(), guesses_before, strict=True)
+        )
         return replace(
             summarize(answers),
             processor_seconds=processor_seconds,
-            guessed_tokens=after.guessed_tokens - before.guessed_tokens,
-            accepted_tokens=after.accepted_tokens - before.accepted_tokens,
+            guessed_tokens=guessed,
+            accepted_tokens=accepted,
         )
+
+    def _guesses(self) -> tuple[int, int]:
+        """How many tokens were checked ahead so far, and how many of them were right."""
+        if self._status is None:
+            return 0, 0
+        status = self._status()
+        return status.guessed_tokens, status.accepted_tokens
 
     def fresh_channel(self) -> str:
         """A name that no request has had."""
@@ -127,35 +152,56 @@ async def ask(engine: Generating, request: GenerationRequest) -> TimedAnswer:
     asked_at = time.monotonic()
     text_at: float | None = None
     texts: list[str] = []
+    texts_at: list[float] = []
     async for chunk in engine.generate(request):
-        if chunk.text and text_at is None:
-            text_at = time.monotonic()
+        if chunk.text:
+            texts_at.append(time.monotonic())
+            text_at = text_at or texts_at[0]
         texts.append(chunk.text)
         if chunk.statistics is not None:
             now = time.monotonic()
-            return TimedAnswer(asked_at, text_at or now, now, "".join(texts), chunk.statistics)
+            return TimedAnswer(
+                asked_at, text_at or now, now, "".join(texts), chunk.statistics, tuple(texts_at)
+            )
     raise EngineFailed("A reply ended without its statistics.")
 
 
 def summarize(answers: Sequence[TimedAnswer]) -> Round:
     """The figures of streams that ran together.
 
-    A decode step is the time from when the last stream had its first token until the last one
-    ended, over the tokens that this one wrote meanwhile; prompts are not computed any more then.
+    A decode step is that of the time in which all of them write: from when the last stream had its
+    first token until the first one ended. Before, prompts are computed; after, steps are shorter
+    for fewer streams, and whoever spreads first tokens would look the faster for it.
     """
     started = min(answer.asked_at for answer in answers)
     ended = max(answer.ended_at for answer in answers)
-    all_decode_from = max(answer.first_token_at for answer in answers)
-    steps = max(answer.statistics.reply_tokens for answer in answers) - 1
     tokens = sum(answer.statistics.reply_tokens for answer in answers)
     return Round(
-        step_seconds=(ended - all_decode_from) / steps if steps else 0.0,
+        step_seconds=_step_seconds(answers),
         tokens_per_second=tokens / (ended - started),
         first_token_seconds=tuple(sorted(a.text_at - a.asked_at for a in answers)),
         prompt_tokens=sum(a.statistics.prompt_tokens for a in answers),
         cached_prompt_tokens=sum(a.statistics.cached_prompt_tokens for a in answers),
         reply_tokens=tokens,
+        worst_gap_seconds=max((_worst_gap(answer.texts_at) for answer in answers), default=0.0),
     )
+
+
+def _step_seconds(answers: Sequence[TimedAnswer]) -> float:
+    if len(answers) == 1:
+        steps = answers[0].statistics.reply_tokens - 1
+        return (answers[0].ended_at - answers[0].first_token_at) / steps if steps else 0.0
+    begin = max(answer.first_token_at for answer in answers)
+    end = min(answer.ended_at for answer in answers)
+    # A token may have no text: the stream with the most pieces tells the steps best.
+    pieces = max(([at for at in a.texts_at if begin <= at <= end] for a in answers), key=len)
+    if len(pieces) <= STEPS_LEAST:
+        return 0.0
+    return (pieces[-1] - pieces[0]) / (len(pieces) - 1)
+
+
+def _worst_gap(times: Sequence[float]) -> float:
+    return max((later - sooner for sooner, later in pairwise(times)), default=0.0)
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

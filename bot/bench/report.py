@@ -24,6 +24,7 @@ LOAD_COLUMNS = (
     "x generate()",
     "first token ms",
     "95th",
+    "worst gap ms",
     "memory GB",
 )
 IDLE_LOAD = 0.5  # load average of a machine that does little else
@@ -135,17 +136,19 @@ def print_on_terminal(results: Results) -> None:
 
 def _load_row(results: Results, result: LoadResult) -> tuple[str, ...]:
     floor = result.floor_seconds * MILLISECONDS
+    step = result.step_milliseconds
     times = results.times_baseline(result)
     return (
         str(result.load.streams),
         f"{result.load.repetition_penalty:g}",
-        f"{result.step_milliseconds:.2f}",
+        f"{step:.2f}" if step else "",
         f"{floor:.2f}",
-        f"{result.step_milliseconds / floor:.2f}" if floor else "",
+        f"{step / floor:.2f}" if floor and step else "",
         f"{result.tokens_per_second:.1f}",
         f"{times:.2f}" if times else "",
         f"{result.first_token_milliseconds:.1f}",
         f"{result.first_token_95_milliseconds:.1f}",
+        f"{result.worst_gap_milliseconds:.1f}",
         f"{result.memory_bytes / GIGABYTE:.1f}",
     )
 
@@ -161,6 +164,7 @@ def _baseline_row(result: LoadResult) -> tuple[str, ...]:
         "1.00",
         f"{result.first_token_milliseconds:.1f}",
         f"{result.first_token_95_milliseconds:.1f}",
+        "",
         f"{result.memory_bytes / GIGABYTE:.1f}",
     )
 

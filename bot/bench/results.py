@@ -21,8 +21,14 @@ class LoadResult:
 
     @property
     def step_milliseconds(self) -> float:
-        """Median."""
-        return median([r.step_seconds * MILLISECONDS for r in self.rounds])
+        """Median of the rounds in which all streams wrote together; 0 where none did."""
+        found = [r.step_seconds * MILLISECONDS for r in self.rounds if r.step_seconds]
+        return median(found) if found else 0.0
+
+    @property
+    def worst_gap_milliseconds(self) -> float:
+        """The longest wait within a stream that writes, median."""
+        return median([r.worst_gap_seconds * MILLISECONDS for r in self.rounds])
 
     @property
     def tokens_per_second(self) -> float:
@@ -68,6 +74,7 @@ class LoadResult:
             "first_token_95_ms": figure(
                 [percentile(r.first_token_seconds, 95) * MILLISECONDS for r in rounds]
             ),
+            "worst_gap_ms": figure([r.worst_gap_seconds * MILLISECONDS for r in rounds]),
             "processor_seconds": figure([r.processor_seconds for r in rounds]),
             "memory_gb": round(self.memory_bytes / GIGABYTE, 2),
             "prompt_tokens_counted": [r.prompt_tokens for r in rounds],

@@ -35,7 +35,7 @@ class Rounds:
         """`keep` is called after every measurement; `whose` stands before what is said."""
         self._engine = engine
         self._prompts = prompts
-        self._streams = Streams(engine, prompts)
+        self._streams = Streams(engine, prompts, engine.status)
         self._tell = say
         self._keep = keep
         self._whose = whose

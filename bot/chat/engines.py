@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from bot.engine.api import (
     CanBeLost,
+    CanForget,
     Chunk,
     Engine,
     EngineState,
@@ -23,6 +24,7 @@ from bot.engine.api import (
 )
 from bot.errors import CaduceusError, EngineError, RequestTooLarge
 
+ASIDE = "summary"  # the channel of what is written while nobody waits, of all talks
 FAILURES_IN_A_ROW = 2  # so many requests without a word, and an engine counts as down
 REST_SECONDS = 30.0  # for so long; then the next request tries it again
 CALM_SECONDS = 60.0  # without a reply of another engine, until the log says that it is over
@@ -110,6 +112,11 @@ class NamedEngine:
         if isinstance(self._engine, CanBeLost):
             return await self._engine.lost()
         return await asyncio.get_running_loop().create_future()  # never
+
+    def forget(self, channel: str, *, only_copies: bool = False) -> None:
+        """See :class:`~bot.engine.api.CanForget`; nothing where the engine keeps nothing."""
+        if isinstance(self._engine, CanForget):
+            self._engine.forget(channel, only_copies=only_copies)
 
     async def count_tokens(self, texts: Sequence[str]) -> tuple[int, ...]:
         """As the engine's own."""
@@ -202,6 +209,11 @@ class NamedEngine:
         return self._clock() - max(min(self._silent.values()), self._heard_at)
 
 
+def recap_channel(channel: str) -> str:
+    """The engine's channel for what is told again of a channel."""
+    return f"recap {channel}"
+
+
 def choose(
     statuses: Sequence[EngineStatus], after_seconds: float, failing: Collection[int] = ()
 ) -> int:
@@ -291,6 +303,15 @@ class Engines:
             return self.answering().info.sampling_defaults
         except EngineError:
             return {}
+
+    def forget(self, channel: str, *, only_copies: bool = False) -> None:
+        """What was said in a channel went or changed: no engine keeps it for a next request.
+
+        What is written aside may have had any channel's words before it.
+        """
+        for engine in self._engines:
+            for name in (channel, recap_channel(channel), ASIDE):
+                engine.forget(name, only_copies=only_copies)
 
     def status(self) -> EngineStatus:
         """Of the one that would answer now."""

@@ -6,6 +6,7 @@ from typing import Protocol
 from bot.cli.findings import Finding, Grade, from_error
 from bot.engine.llamacpp.plan import KvCache, make_plan
 from bot.engine.machine.hardware import Machine, look_at_machine
+from bot.engine.machine.spare import host_cache_bytes
 from bot.engine.machine.threads import choose_threads
 from bot.engine.models.gguf.file import read_gguf_header
 from bot.engine.models.inspection import Inspection
@@ -39,15 +40,40 @@ class MemorySettings(Protocol):
         ...
 
 
+class CardSettings(MemorySettings, Protocol):
+    """With what a card has no room for."""
+
+    @property
+    def host_kv_bytes(self) -> int | None:
+        """How much of the machine's memory takes it; None: by what is free."""
+        ...
+
+
 def check_files_memory(
-    settings: MemorySettings, seen: Inspection, machine: Machine | None = None
+    settings: CardSettings, seen: Inspection, machine: Machine | None = None
 ) -> list[Finding]:
     """Of a model that was looked over; nothing of one that is not on this machine. Blocks."""
     if not seen.path:
         return []
     if seen.is_gguf:
         return check_memory(settings, Path(seen.path), machine, model=seen.model)
-    return [check_weights(seen.bytes, machine)]
+    machine = machine or look_at_machine()
+    return [check_weights(seen.bytes, machine), *check_host_memory(settings, machine)]
+
+
+def check_host_memory(settings: CardSettings, machine: Machine) -> list[Finding]:
+    """What is set aside for talks that the card has no room for; nothing without a card."""
+    if not any(not gpu.shares_memory for gpu in machine.gpus):
+        return []
+    asked, free = settings.host_kv_bytes, machine.memory_free_bytes
+    taken = host_cache_bytes(asked, free)
+    text = f"{taken / GB:.1f} GB of the machine's memory for talks that the card has no room for"
+    if asked is not None and taken < asked:
+        fix = f"Set HOST_KV_CACHE to {taken / GB:.0f} or less, or to auto."
+        return [Finding(Grade.WARN, "memory", f"{text}, not {asked / GB:.1f}: too little.", fix)]
+    if not taken:
+        text = "none of the machine's memory for talks that the card has no room for"
+    return [Finding(Grade.OK, "memory", f"{text} (HOST_KV_CACHE).")]
 
 
 def check_weights(weight_bytes: int, machine: Machine | None = None) -> Finding:

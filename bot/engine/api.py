@@ -181,6 +181,9 @@ class EngineStatus:
     slots: int = 0  # most requests that can run together
     kv_tokens_used: int = 0
     kv_tokens_total: int = 0
+    host_kv_tokens_used: int = 0  # in the machine's memory, for what the device has no room for
+    host_kv_tokens_total: int = 0
+    host_kv_tokens_restored: int = 0  # copied back to the device, since the model was loaded
     expected_wait_seconds: float = 0.0  # for a request made now, from what was measured lately
     tokens_per_second: float = 0.0  # over all rows, lately
     guessed_tokens: int = 0  # that were checked ahead, since the start
@@ -227,4 +230,16 @@ class CanBeLost(Protocol):
 
     async def lost(self) -> EngineError:
         """Wait for such a fault: only another process can use the device again."""
+        ...
+
+
+@runtime_checkable
+class CanForget(Protocol):
+    """An engine that keeps something of a talk for its next request, and can let go of it."""
+
+    def forget(self, channel: str, *, only_copies: bool = False) -> None:
+        """Keep nothing of a channel's talk; a running reply goes on. Cheap, never blocks.
+
+        With `only_copies` one is kept, where the channel's next reply writes over what has changed.
+        """
         ...

@@ -60,10 +60,12 @@ def local_engine(
     cpu_threads: int = 0,
     kv_cache: KvCache = "auto",
     guess_ahead: GuessAhead = "auto",
+    host_bytes: int | None = None,
 ) -> ChosenEngine:
     """An engine for what the MODEL setting says, found and checked when it is started.
 
-    `max_rows` and `guess_ahead` are for torch; torch keeps 8 bits on a GPU alone.
+    `max_rows`, `guess_ahead` and `host_bytes` (of the machine's memory for what a GPU has no room
+    for; None is by the machine) are for torch; torch keeps 8 bits on a GPU alone.
     """
 
     def choose(report: Progress) -> Engine:
@@ -94,6 +96,7 @@ def local_engine(
             max_rows=max_rows,
             cache_bits=CACHE_BITS[kv_cache],
             guess_ahead=guess_ahead,
+            host_bytes=host_bytes,
             model=model,
         )
         return engine

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from bot.engine.api import (
     CanBeLost,
+    CanForget,
     Chunk,
     Engine,
     EngineState,
@@ -94,6 +95,11 @@ class ChosenEngine:
         async with aclosing(self._found().generate(request)) as chunks:
             async for chunk in chunks:
                 yield chunk
+
+    def forget(self, channel: str, *, only_copies: bool = False) -> None:
+        """See :class:`~bot.engine.api.CanForget`."""
+        if isinstance(self._engine, CanForget):
+            self._engine.forget(channel, only_copies=only_copies)
 
     def status(self) -> EngineStatus:
         """What was chosen says it; before that, what is being looked for."""

@@ -12,9 +12,11 @@ from bot.bench.results import ChatResult, LoadResult, PeerResult, Results, figur
 from bot.engine.api import GenerationStatistics
 
 
-def answer(asked: float, first: float, ended: float, tokens: int = 5) -> TimedAnswer:
+def answer(
+    asked: float, first: float, ended: float, tokens: int = 5, texts_at: tuple[float, ...] = ()
+) -> TimedAnswer:
     statistics = GenerationStatistics("m", 0, 10, 3, tokens, 0.0, first - asked, ended - asked)
-    return TimedAnswer(asked, first + 0.001, ended, "", statistics)
+    return TimedAnswer(asked, first + 0.001, ended, "", statistics, texts_at)
 
 
 def results(**changes: object) -> Results:
@@ -45,12 +47,29 @@ def results(**changes: object) -> Results:
     return Results(**(values | changes))  # type: ignore[arg-type]
 
 
-def test_a_step_counts_from_when_every_stream_writes() -> None:
+def test_a_step_is_timed_only_while_every_stream_writes() -> None:
+    # Alone one writes every 0.1 s, both every 0.2 s; the first is held up once, for 1 s.
+    both = tuple(20 + 0.2 * n for n in range(21))
+    one = answer(0.0, 18.0, 24.0, 31, (*(18 + 0.1 * n for n in range(11)), *both))
+    other = answer(0.0, 20.0, 26.0, 41, (*both, *(24 + 0.1 * n for n in range(1, 21))))
+    found = summarize([one, other])
+    assert found.step_seconds == pytest.approx(0.2)
+    assert found.worst_gap_seconds == pytest.approx(1.0)
+
+
+def test_streams_that_hardly_write_together_have_no_step() -> None:
     found = summarize([answer(0.0, 1.0, 4.0), answer(0.0, 2.0, 6.0)])
-    assert found.step_seconds == pytest.approx((6.0 - 2.0) / 4)
+    assert found.step_seconds == 0.0
     assert found.tokens_per_second == pytest.approx(10 / 6.0)
     assert found.first_token_seconds == pytest.approx((1.001, 2.001))
     assert (found.prompt_tokens, found.cached_prompt_tokens, found.reply_tokens) == (20, 6, 10)
+
+
+def test_a_load_without_a_step_shows_none() -> None:
+    apart = Round(0.0, 40.0, (0.1, 0.3), 20, 0, 10, worst_gap_seconds=0.25)
+    load = LoadResult(Load(2, 10, 5, 1.15), (apart,), 10**9, floor_seconds=0.005)
+    (row, *_) = tables(results(loads=(load,), baseline=()))[0].rows
+    assert row == ("2", "1.15", "", "5.00", "", "40.0", "", "200.0", "300.0", "250.0", "1.0")
 
 
 def test_one_token_has_no_step() -> None:
@@ -94,7 +113,7 @@ def test_the_page_has_a_row_a_load_and_says_what_is_missing() -> None:
     )
     page = as_markdown(results(chats=(chat,), baseline=(), baseline_missing="it did not load"))
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines()]
-    expected = ["2", "1.15", "20.00", "5.00", "4.00", "40.0", "", "200.0", "300.0", "1.0"]
+    expected = ["2", "1.15", "20.00", "5.00", "4.00", "40.0", "", "200.0", "300.0", "0.0", "1.0"]
     assert expected in cells
     assert ["20, with reuse", "2", "1800", "1790", "20.0", "30.0"] in cells
     assert ["20, without reuse", "2", "1800", "0", "300.0", "400.0"] in cells

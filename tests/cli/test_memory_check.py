@@ -6,8 +6,8 @@ import pytest
 from gguf_files import llama
 
 from bot.cli.findings import Grade
-from bot.cli.memory_check import check_memory
-from bot.engine.machine.hardware import Machine
+from bot.cli.memory_check import check_host_memory, check_memory
+from bot.engine.machine.hardware import Gpu, Machine
 from bot.engine.models.embedded import find_embedded
 from bot.settings import ProcessSettings
 
@@ -45,3 +45,13 @@ def test_any_file_is_answered_for(without_bytes: int, tmp_path: Path) -> None:
     llama().write(tmp_path / "tiny.gguf", without_bytes=without_bytes)
     (found,) = check_memory(settings(), tmp_path / "tiny.gguf", LAPTOP)
     assert found.grade is (Grade.WARN if without_bytes else Grade.OK)
+
+
+def test_what_a_card_has_no_room_for_is_told_with_what_takes_it() -> None:
+    machine = Machine(32 * GB, 20 * GB, 4, (Gpu("card", 12 * GB, 11 * GB),))
+    (found,) = check_host_memory(settings(), machine)
+    assert (found.grade, found.text[:6]) == (Grade.OK, "5.0 GB")
+    (found,) = check_host_memory(settings(host_kv_cache=64), machine)
+    assert found.grade is Grade.WARN
+    assert "HOST_KV_CACHE to 16" in found.fix
+    assert check_host_memory(settings(), LAPTOP) == []

@@ -26,6 +26,7 @@ class Settings:
     context_tokens: int = 0
     cpu_threads: int = 0
     kv_cache: KvCache = "auto"
+    host_kv_bytes: int | None = None
 
 
 def run(tmp_path: Path, *words: str) -> int:

@@ -61,9 +61,15 @@ class ChannelStates:
     """The channels where something is going on."""
 
     def __init__(self) -> None:
-        """No channel at first. `on_left` are told of a channel when its last user leaves."""
+        """No channel at first.
+
+        `on_left` are told of a channel when its last user leaves, `on_taken_out` and `on_edited`
+        when something that was said there has gone or reads otherwise.
+        """
         self._states: dict[ChannelKey, ChannelState] = {}
         self.on_left: list[Callable[[ChannelKey], None]] = []
+        self.on_taken_out: list[Callable[[ChannelKey], None]] = []
+        self.on_edited: list[Callable[[ChannelKey], None]] = []
 
     def __len__(self) -> int:
         return len(self._states)
@@ -92,6 +98,16 @@ class ChannelStates:
         if not state.heard:
             del self._states[channel]
         for tell in self.on_left:
+            tell(channel)
+
+    def tell_taken_out(self, channel: ChannelKey) -> None:
+        """Something that was said in a channel has gone."""
+        for tell in self.on_taken_out:
+            tell(channel)
+
+    def tell_edited(self, channel: ChannelKey) -> None:
+        """Something that was said in a channel reads otherwise."""
+        for tell in self.on_edited:
             tell(channel)
 
     def running(self, channel: ChannelKey) -> Reply | None:

@@ -160,6 +160,7 @@ class Conversations(Intake):
                     left = await self.history.shorten_reply(turn.turn_id, message_ids, without)
                     shortened.append(left)
             count = await self.history.delete_messages(channel, message_ids)
+            self._channels.tell_taken_out(channel)
             if state.running is not None and (count or shortened):
                 await state.running.taken_out(message_ids, shortened)
             await self._forget_unheard(channel, state)
@@ -341,6 +342,7 @@ class Conversations(Intake):
                 if not is_written:
                     raise
                 return turn  # nothing of it had been shown, so it went when it was stopped
+            self._channels.tell_taken_out(turn.channel)
             if state.running is not None:
                 await state.running.taken_out(turn.message_ids)
             await self._forget_unheard(turn.channel, state)

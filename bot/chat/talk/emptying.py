@@ -40,7 +40,10 @@ class Emptying:
                     if state.running is not None and tries_left:
                         continue
                     state.tell_of_change()
-                    yield
+                    try:
+                        yield
+                    finally:  # also where only a part could be taken out
+                        self._channels.tell_taken_out(channel)
                     if state.running is not None:
                         await state.running.taken_out(())
                     await forget_what_went(state, channel, self._history, self._clock)

@@ -191,6 +191,7 @@ class Intake:
         """
         async with self._intake(channel) as state:
             state.tell_of_change()
+            self._channels.tell_edited(channel)
             screened = await self.censor.screen_text(channel, text)
             if is_out_of_character(text) or screened.then in (Then.STOP, Then.IGNORE):
                 return await self._take_out(channel, message_id, state)
@@ -208,6 +209,7 @@ class Intake:
         channel, message_id = message.channel, message.message_id
         async with self._intake(channel) as state:
             state.tell_of_change()
+            self._channels.tell_edited(channel)
             if is_out_of_character(message.text):
                 await self._take_out(channel, message_id, state)
                 return Heard(kept=False, addressed=False)
@@ -244,6 +246,7 @@ class Intake:
     async def _take_out(self, channel: ChannelKey, message_id: str, state: ChannelState) -> bool:
         """A message is out of character since its edit. False when it was unknown."""
         count = await self.history.delete_messages(channel, [message_id])
+        self._channels.tell_taken_out(channel)
         if state.running is not None and count:
             await state.running.taken_out([message_id])
         await self._forget_unheard(channel, state)
@@ -271,6 +274,7 @@ class Intake:
                 return self._unheard(screened, asks=False)
             settings = settings or await self.settings.resolve(message.channel)
             message = await self._without_unheard(screened.message, settings)
+            self._channels.tell_edited(message.channel)
             turn = await self.history.replace_message(message, original_id)
             if turn is None:
                 return None

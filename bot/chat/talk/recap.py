@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from itertools import accumulate
 
 from bot.chat.definitions import ChannelSettings
-from bot.chat.engines import Engines, NamedEngine
+from bot.chat.engines import Engines, NamedEngine, recap_channel
 from bot.chat.messages import ChannelKey, HistoryWindow, Speaker, Turn
 from bot.chat.persona import Persona
 from bot.chat.prompt.build import PromptRequest, build_prompt
@@ -88,7 +88,7 @@ class Recapper:
             prompt,
             GenerationRequest(
                 prompt=prompt.text,
-                channel=f"recap {scene.channel}",
+                channel=recap_channel(str(scene.channel)),
                 user=user,
                 max_tokens=prompt.reply_tokens,
                 sampling=SAMPLING,

@@ -37,6 +37,7 @@ class TakingOut:
                     await state.running.keep_shown()  # so that its messages are known
                 state.tell_of_change()
                 result = await take_out()
+                self._channels.tell_taken_out(channel)
                 if state.running is not None:
                     await state.running.taken_out(messages_of(result))
                 await forget_what_went(state, channel, self._history, self._clock)

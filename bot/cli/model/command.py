@@ -11,7 +11,7 @@ from rich.console import Console
 from bot.cli.findings import Finding
 from bot.cli.format_check import FormatSettings, check_files_format
 from bot.cli.leaving import run_interruptibly
-from bot.cli.memory_check import MemorySettings, check_files_memory
+from bot.cli.memory_check import CardSettings, check_files_memory
 from bot.cli.model.bars import showing_progress
 from bot.cli.model.describing import describe
 from bot.engine.models.inspection import inspect_model
@@ -25,7 +25,7 @@ HUB = "a short name that `suggest` lists, owner/name on the Hugging Face hub, ow
 PLACES = "`demo`, a folder, a .gguf file"
 
 
-class ModelSettings(FormatSettings, MemorySettings, Protocol):
+class ModelSettings(FormatSettings, CardSettings, Protocol):
     """What these commands need of the process's settings."""
 
     @property

@@ -19,12 +19,12 @@ import triton
 import triton.language as tl
 
 from bot.engine.cuda.pages import LayerCache
+from bot.engine.cuda.prompts import TILE_TOKENS
 
 PROGRAMS_PER_PROCESSOR = 4  # how many programs keep a multiprocessor's memory pipes busy
 MANY_PROGRAMS_PER_PROCESSOR = 14  # from here on smaller programs, two for each head, are better
 SPLITS_MAXIMUM = 32
 SMALLEST_DOT = 16  # rows of a tensor core's tile
-TILE_TOKENS = 64  # of a prompt
 SHORT_PROMPT_TOKENS = 128
 SHORT_PROMPT_SPLITS = 4
 AMPLE_SHARED_BYTES = 160 << 10

@@ -18,6 +18,7 @@ from bot.engine.cuda.products import FewRows
 from bot.engine.cuda.runner import CudaRunner
 from bot.engine.local.memory import with_growing_reserve
 from bot.engine.local.runner import DEFAULT_CACHE_BITS, RunnerLimits, RunnerOutOfMemory
+from bot.engine.machine.spare import host_cache_bytes
 from bot.engine.models.folders.folder import ModelFolder
 from bot.engine.models.gptq.layout import GptqLayout
 from bot.engine.models.gptq.marlin import marlin_is_there
@@ -82,13 +83,15 @@ def build_cuda_runner(
             report,
             cache_bits=bits,
         )
-        return with_growing_reserve(fitting.runner, fitting.reserves())
+        runner = with_growing_reserve(fitting.runner, fitting.reserves())
     except (torch.OutOfMemoryError, RunnerOutOfMemory) as error:
         raise ModelError(
             f"{folder.path.name} does not fit: the card has {free_bytes(device) / 1e9:.1f} GB "
             "left, and more was needed.",
             "Close what else uses the card, shorten CONTEXT_TOKENS, or use a smaller model.",
         ) from error
+    runner.set_host_memory_aside(host_cache_bytes(limits.host_bytes), report)
+    return runner
 
 
 def _choose_kernel(

@@ -65,9 +65,9 @@ class PagedCache:
         self.key_scales = torch.zeros(scales, dtype=torch.float32, device=device)
         self.value_scales = torch.zeros_like(self.key_scales)
         self.table = torch.zeros(slots + 1, pages_per_slot, dtype=torch.int32, device=device)
-        self._by_page = (self.keys, self.values)
+        self.by_page = (self.keys, self.values)
         if bits != 16:
-            self._by_page = (*self._by_page, self.key_scales, self.value_scales)
+            self.by_page = (*self.by_page, self.key_scales, self.value_scales)
         self._free = list(range(pages, 0, -1))
         self._of_slot: dict[int, list[int]] = {}
 
@@ -80,6 +80,10 @@ class PagedCache:
             self.value_scales[index],
             self.table,
         )
+
+    def pages_of(self, slot: int) -> list[int]:
+        """Where a slot's tokens are, the first ones first."""
+        return self._of_slot.get(slot, [])
 
     def resize(self, slot: int, tokens: int) -> None:
         """Give a slot pages for `tokens`, keeping those that it has. The caller knows they fit."""
@@ -100,10 +104,13 @@ class PagedCache:
         count = -(-tokens // PAGE_TOKENS)
         here = torch.tensor(self._of_slot[source][:count], device=self.keys.device)
         there = torch.tensor(self._of_slot[target][:count], device=self.keys.device)
-        for kept in self._by_page:
+        for kept in self.by_page:
             for layer in range(kept.shape[0]):
                 kept[layer, there] = kept[layer, here]
 
     def _write(self, slot: int) -> None:
         mine = self._of_slot[slot]
-        self.table[slot, : len(mine)] = torch.tensor(mine, dtype=torch.int32)
+        numbers = torch.tensor(mine, dtype=torch.int32)
+        if self.table.is_cuda:  # from pinned memory nobody waits for the step under way
+            numbers = numbers.pin_memory()
+        self.table[slot, : len(mine)].copy_(numbers, non_blocking=True)

@@ -5,14 +5,15 @@ One copy brings them to the GPU; and as every length that varies is padded up to
 captured graph can read them.
 """
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
-from bot.engine.cuda.attention import TILE_TOKENS
 from bot.engine.local.runner import Segment
 
+TILE_TOKENS = 64  # of a prompt
 TILE_FIELDS = 4
 ROW_FIELDS = 3
 
@@ -54,16 +55,21 @@ class PromptInputs:
 
 def prompt_numbers(pieces: Sequence[Segment], layout: PromptLayout, idle_slot: int) -> torch.Tensor:
     """The numbers for some pieces, in pinned memory. What is padding belongs to the idle slot."""
-    tokens: list[int] = []
-    positions: list[int] = []
-    slots: list[int] = []
+    return torch.frombuffer(
+        packed_numbers(pieces, layout, idle_slot), dtype=torch.int32
+    ).pin_memory()
+
+
+def packed_numbers(pieces: Sequence[Segment], layout: PromptLayout, idle_slot: int) -> "array[int]":
+    """The same, side by side as a tensor has them: they are not looked at one by one again."""
+    tokens, positions, slots = array("i"), array("i"), array("i")
     tiles: list[tuple[int, int, int, int]] = []
     rows: list[tuple[int, int, int]] = []
     for piece in pieces:
         begin, count = len(tokens), len(piece.tokens)
-        tokens += piece.tokens
-        positions += range(piece.start, piece.start + count)
-        slots += [piece.slot] * count
+        tokens.extend(piece.tokens)
+        positions.extend(range(piece.start, piece.start + count))
+        slots.extend(array("i", [piece.slot]) * count)
         for first in range(0, count, TILE_TOKENS):
             size = min(TILE_TOKENS, count - first)
             tiles.append((piece.slot, begin + first, size, piece.start + first))
@@ -73,7 +79,8 @@ def prompt_numbers(pieces: Sequence[Segment], layout: PromptLayout, idle_slot: i
     missing = layout.tokens - len(tokens)
     tiles += [(idle_slot, 0, 0, 0)] * (layout.tiles - len(tiles))
     rows += [(0, idle_slot, 0)] * (layout.rows - len(rows))
-    numbers = tokens + [0] * missing + positions + [0] * missing + slots + [idle_slot] * missing
+    nothing, idle = array("i", [0]) * missing, array("i", [idle_slot]) * missing
+    numbers = tokens + nothing + positions + nothing + slots + idle
     for column in (*zip(*tiles, strict=True), *zip(*rows, strict=True)):
-        numbers += column
-    return torch.tensor(numbers, dtype=torch.int32).pin_memory()
+        numbers.extend(column)
+    return numbers

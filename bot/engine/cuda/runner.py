@@ -35,6 +35,7 @@ from bot.engine.cuda.graphs import (
     run_decode,
     run_prompts,
 )
+from bot.engine.cuda.host import PinnedPages
 from bot.engine.cuda.llama import LlamaDecoder
 from bot.engine.cuda.pages import PagedCache
 from bot.engine.cuda.prompts import PromptInputs, PromptLayout, prompt_numbers
@@ -83,6 +84,7 @@ class CudaRunner:
         self.guessed_tokens = guessed_tokens
         self.device = device
         self.kernel = kernel
+        self.host: PinnedPages | None = None
         self._decoder = decoder
         self._cache = cache
         self._idle = slots
@@ -134,6 +136,11 @@ class CudaRunner:
                 report=report,
             )
 
+    def set_host_memory_aside(self, room_bytes: int, report) -> None:
+        """Once the graphs are captured: taking pinned memory would break that off."""
+        pinned = PinnedPages(self._cache, room_bytes, report)
+        self.host = pinned if pinned.pages else None
+
     @torch.inference_mode()
     def compute_largest(self) -> None:
         """The largest step and the smallest, so that kernels are compiled and memory is known."""
@@ -148,6 +155,7 @@ class CudaRunner:
     @telling_out_of_memory()
     def begin(self, slot: int, room_tokens: int, cached_tokens: int) -> None:
         """See :class:`~bot.engine.local.runner.Runner`."""
+        self._settle(slot)
         self._room_of[slot] = room_tokens
         self._last_token.pop(slot, None)
         self._settled.pop(slot, None)
@@ -157,6 +165,8 @@ class CudaRunner:
     @torch.inference_mode()
     def copy(self, source: int, target: int, tokens: int) -> None:
         """See :class:`~bot.engine.local.runner.Runner`."""
+        self._settle(source)
+        self._settle(target)
         self._cache.copy(source, target, tokens)
 
     @telling_out_of_memory()
@@ -200,8 +210,8 @@ class CudaRunner:
         state.xtc_probabilities[slot] = sampling.xtc_probability
         state.xtc_thresholds[slot] = sampling.xtc_threshold
         state.seen[slot].zero_()
-        seen = torch.tensor(list(set(said)), dtype=torch.int64)
-        state.seen[slot, seen.to(self._on)] = 1
+        seen = torch.tensor(list(set(said)), dtype=torch.int64).pin_memory()
+        state.seen[slot, seen.to(self._on, non_blocking=True)] = 1
         state.steering.begin(slot, said, sampling, vocabulary)
         if slot in self._banning:
             state.steering.ban(slot, self._banning[slot].words.always)
@@ -212,6 +222,7 @@ class CudaRunner:
         self._last_token.pop(slot, None)
         self._settled.pop(slot, None)
         self._banning.pop(slot, None)
+        self._settle(slot)
         self._cache.release(slot)
 
     def give_back(self) -> None:
@@ -222,6 +233,8 @@ class CudaRunner:
     @torch.inference_mode()
     def step(self, pieces: Sequence[Segment]) -> list[int]:
         """See :class:`~bot.engine.local.runner.Runner`."""
+        for piece in pieces:
+            self._settle(piece.slot)
         ahead, self._ahead = self._ahead, _Ahead()
         fresh = [piece for piece in pieces if not self._is_ahead(ahead, piece)]
         first = self._prefill(fresh) if fresh else None
@@ -330,6 +343,10 @@ class CudaRunner:
         self._ahead.row_of.pop(slot, None)
         self._ahead.position_of.pop(slot, None)
         return int(arrived[0])
+
+    def _settle(self, slot: int) -> None:
+        if self.host is not None:
+            self.host.settle(slot)
 
     def _is_ahead(self, ahead: _Ahead, piece: Segment) -> bool:
         """Whether this piece is the one that was launched for its slot."""

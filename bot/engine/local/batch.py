@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from bot.engine.api import Chunk, FinishReason
 from bot.engine.local.guessing.guessing import Guessing, Stream
+from bot.engine.local.host.cache import HostCache
 from bot.engine.local.meter import Meter
 from bot.engine.local.request import NO_SLOT, AdmittedRequest, Submission, Writing
 from bot.engine.local.runner import Runner, RunnerOutOfMemory, Segment
@@ -37,6 +38,9 @@ class BatchStatus:
     room_tokens: int = 0
     used_tokens: int = 0
     tokens_per_second: float = 0.0
+    host_used_tokens: int = 0
+    host_room_tokens: int = 0
+    restored_tokens: int = 0  # copied back from the machine's memory, since the start
     shortage: str = ""  # why fewer run than could: memory ran out, in words
 
 
@@ -67,6 +71,8 @@ class Batch:
             rows=runner.rows, room_tokens=room, chunk_tokens=runner.chunk_tokens
         )
         self._slots = SlotTable(slots=runner.slots, room_tokens=room)
+        self._host = HostCache(runner.host, self._slots, clock)
+        self._arriving: dict[int, int] = {}  # requests whose prefix is being copied, their slots
         self._submissions: dict[int, Submission] = {}
         self._writers: dict[int, Writing] = {}
         self._restraint = Restraint(rows=runner.rows, room_tokens=room)
@@ -116,18 +122,34 @@ class Batch:
         self._forget(number)
         return [(number, last)]
 
+    def probe(self) -> None:
+        """Before the first request: measure what only the runner can tell."""
+        self._host.probe(self._runner)
+
+    def forget(self, channel: str, *, only_copies: bool = False) -> None:
+        """Nothing of a channel's talk stays for later, or none but what the device keeps of it."""
+        for slot in self._slots.forget(channel, only_copies=only_copies):
+            self._runner.release(slot)
+        self._host.forget(channel)
+
     def step(self) -> list[Event]:
         """Admit who can be admitted, compute one step, and tell what came of it."""
         try:
             for job in self._scheduler.admit():
                 self._begin(self._submissions[job.number])
+            self._let_in_who_has_arrived()
             plan = self._scheduler.plan()
+            began = self._clock()
             chosen = self._compute(plan)
         except RunnerOutOfMemory as error:
             detail = str(error)
         else:
             self._relax()
-            return self._take_all(plan, iter(chosen))
+            prompts = sum(work.count for work in plan if work.count > 1)
+            self._host.computed(prompts, self._clock() - began)
+            events = self._take_all(plan, iter(chosen))
+            self._host.tend()
+            return events
         # The exception is gone by now, and with it the frames that hold a step's tensors.
         return self._make_do(detail)
 
@@ -185,6 +207,9 @@ class Batch:
             room_tokens=self._scheduler.room_tokens,
             used_tokens=self._slots.used_tokens,
             tokens_per_second=self.meter.tokens_per_second(self._clock()),
+            host_used_tokens=self._host.used_tokens,
+            host_room_tokens=self._host.total_tokens,
+            restored_tokens=self._host.restored_tokens,
             shortage=self._shortage,
         )
 
@@ -193,22 +218,37 @@ class Batch:
         prompt = submission.prompt if writer is None else tuple(writer.admitted.tokens)
         request, room = submission.request, rounded(submission.room_tokens)
         taken = self._slots.take(request.channel, prompt, room)
+        found = self._host.find(prompt, taken.cached_tokens)
+        self._host.part_with(taken.given_up, found)
         for slot in taken.release:
             self._runner.release(slot)
         self._runner.begin(taken.slot, taken.room_tokens, taken.cached_tokens)
         if taken.copy_from is not None:
             self._runner.copy(taken.copy_from, taken.slot, taken.cached_tokens)
+        if found is not None:
+            self._host.bring(found, taken.slot)
+            self._arriving[submission.number] = taken.slot
+            self._scheduler.hold(submission.number, held=True)
+        cached = found.tokens if found is not None else taken.cached_tokens
         written = len(prompt) - len(submission.prompt)
         sampling = request.sampling
         vocabulary = self._tokens.vocabulary if sampling.reads_texts else None
         self._runner.sample(taken.slot, prompt, sampling, submission.seed, written, vocabulary)
-        self._scheduler.skip(submission.number, taken.cached_tokens)
+        self._scheduler.skip(submission.number, cached)
         self._guessing.begin(submission.number, taken.dropped)
         if writer is not None:
             writer.admitted.slot = taken.slot
             return
-        admitted = AdmittedRequest(submission, taken.slot, taken.cached_tokens, self._clock())
+        admitted = AdmittedRequest(submission, taken.slot, cached, self._clock())
         self._writers[submission.number] = admitted.open(self._tokens, self._runner.context_tokens)
+
+    def _let_in_who_has_arrived(self) -> None:
+        """Who is still being copied back joins all the same where nobody else would compute."""
+        nobody_else = len(self._arriving) == self._scheduler.running
+        for number, slot in list(self._arriving.items()):
+            if nobody_else or self._host.is_here(slot):
+                del self._arriving[number]
+                self._scheduler.hold(number, held=False)
 
     def _piece(self, work: Work, guesses: Sequence[int], ahead: bool) -> Segment:
         admitted = self._writers[work.number].admitted
@@ -236,6 +276,7 @@ class Batch:
         """Memory ran out: free all slots, put their requests back, and be modest for a while."""
         running, used = self._scheduler.running, self._slots.used_tokens
         alone = self._scheduler.alone if not self._slots.kept else None
+        self._arriving.clear()
         for slot in self._slots.clear():
             self._runner.release(slot)
         self._runner.give_back()
@@ -286,9 +327,11 @@ class Batch:
         writer = self._writers.pop(number, None)
         computed = self._scheduler.computed(number)
         self._scheduler.remove(number)
+        self._arriving.pop(number, None)
         if writer is not None and writer.admitted.slot != NO_SLOT:
             admitted = writer.admitted
-            self._slots.keep(admitted.slot, admitted.tokens[:computed])
+            if not self._slots.keep(admitted.slot, admitted.tokens[:computed]):
+                self._runner.release(admitted.slot)
 
 
 def _writes(work: Work) -> bool:

@@ -15,9 +15,9 @@ from bot.engine.api import (
     ModelInfo,
 )
 from bot.engine.local.batch import Event
+from bot.engine.local.prompt_tokens import PromptTokens
 from bot.engine.local.request import Submission
 from bot.engine.local.runner import GuessAhead, Runner, RunnerLimits
-from bot.engine.local.tokens import TextTokens
 from bot.engine.local.worker import Ready, Worker, WorkerStatus
 from bot.errors import CaduceusError, EngineError, EngineUnavailable, RequestTooLarge
 
@@ -42,20 +42,24 @@ class LocalEngine:
         room_tokens: int = 0,
         cache_bits: int = 0,
         guess_ahead: GuessAhead = "off",
+        host_bytes: int | None = 0,
         backoff_seconds: tuple[float, float] = BACKOFF_SECONDS,
         model: str = "",
     ) -> None:
         """`load` and `build` are called in the worker's thread, at every start and restart.
 
         `max_rows` requests run together, in `room_tokens` of KV cache of 16 or 8 `cache_bits`; 0
-        leaves that to the machine. `model` is the name shown until the model itself is there.
+        leaves that to the machine. What that has no room for takes `host_bytes` of the machine's
+        memory at most, 0 for none, None for what it can spare. `model` is the name shown until the
+        model itself is there.
         """
         self._load = load
         self._build = build
-        self._limits = RunnerLimits(max_rows, room_tokens, cache_bits, guess_ahead)
+        self._limits = RunnerLimits(max_rows, room_tokens, cache_bits, guess_ahead, host_bytes)
         self._backoff_seconds = backoff_seconds
         self._model = model
         self._worker: Worker | None = None
+        self._prompts: PromptTokens | None = None
         self._streams: dict[int, asyncio.Queue[Chunk | EngineError]] = {}
         self._fault: EngineError | None = None
         self._is_lost = asyncio.Event()
@@ -128,7 +132,9 @@ class LocalEngine:
         """Stream one reply; closing this iterator frees its row before the next step."""
         asked_at = time.monotonic()
         ready, worker = self._running()
-        prompt = await asyncio.to_thread(_prompt_tokens, ready.tokens, request)
+        if self._prompts is None or self._prompts.tokens is not ready.tokens:
+            self._prompts = PromptTokens(ready.tokens)  # another one, after a restart
+        prompt = await asyncio.to_thread(_prompt_tokens, self._prompts, request)
         ready, worker = self._running()  # it may have failed, or be another, since
         seed = request.sampling.seed
         submission = Submission(
@@ -154,6 +160,13 @@ class LocalEngine:
             del self._streams[submission.number]
             if not done:
                 worker.cancel(submission.number)
+
+    def forget(self, channel: str, *, only_copies: bool = False) -> None:
+        """See :class:`~bot.engine.api.CanForget`."""
+        if self._prompts is not None:
+            self._prompts.forget(channel)
+        if self._worker is not None:
+            self._worker.forget(channel, only_copies=only_copies)
 
     def status(self) -> EngineStatus:
         """A snapshot; cheap."""
@@ -182,6 +195,9 @@ class LocalEngine:
             slots=batch.rows,
             kv_tokens_used=batch.used_tokens,
             kv_tokens_total=batch.room_tokens,
+            host_kv_tokens_used=batch.host_used_tokens,
+            host_kv_tokens_total=batch.host_room_tokens,
+            host_kv_tokens_restored=batch.restored_tokens,
             expected_wait_seconds=wait,
             tokens_per_second=batch.tokens_per_second,
             guessed_tokens=worker.meter.guessed_tokens if worker is not None else 0,
@@ -232,10 +248,10 @@ class LocalEngine:
                 stream.put_nowait(item)
 
 
-def _prompt_tokens(tokens: TextTokens, request: GenerationRequest) -> list[int]:
+def _prompt_tokens(prompts: PromptTokens, request: GenerationRequest) -> list[int]:
     if request.sampling.reads_texts:
-        _ = tokens.vocabulary  # made here, so that the batch doesn't wait for it
-    return tokens.encode_prompt(request.prompt)
+        _ = prompts.tokens.vocabulary  # made here, so that the batch doesn't wait for it
+    return prompts.encode(request.channel, request.prompt)
 
 
 def _check_fits(submission: Submission, info: ModelInfo) -> None:

@@ -3,7 +3,7 @@
 import gc
 import sys
 from contextlib import suppress
-from types import CodeType, FrameType
+from types import CodeType, FrameType, TracebackType
 
 # After these every call to the device fails, until another process takes it: CUDA's words, which
 # torch, Triton and the libraries repeat.
@@ -67,6 +67,25 @@ def forget_frames(code: CodeType) -> None:
         if _is_of(frame, code):
             with suppress(RuntimeError):  # of a call that has not ended
                 frame.clear()
+
+
+def forget_tracebacks(code: CodeType) -> None:
+    """Take the tracebacks of exceptions that come from ended calls of a function.
+
+    A frame that was cleared still holds its function, and a closure (as what a graph captures is
+    one) everything that it closes over. For faults that were logged already.
+    """
+    for found in [o for o in gc.get_objects() if issubclass(type(o), BaseException)]:
+        if _comes_from(found.__traceback__, code):
+            found.__traceback__ = None
+
+
+def _comes_from(traceback: TracebackType | None, code: CodeType) -> bool:
+    while traceback is not None:
+        if _is_of(traceback.tb_frame, code):
+            return True
+        traceback = traceback.tb_next
+    return False
 
 
 def _is_of(frame: FrameType | None, code: CodeType) -> bool:

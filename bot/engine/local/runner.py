@@ -28,6 +28,51 @@ class RunnerOutOfMemory(MemoryError):  # noqa: N818 - reads as the sentence it i
     """There was no memory for what was asked. The runner lives on; what slots hold may be lost."""
 
 
+class HostMemory(Protocol):
+    """Pages in the machine's memory for keys and values, numbered from 0. Used from one thread.
+
+    Each takes BLOCK_TOKENS tokens of a slot, from a multiple of that on. Copies may be under way
+    when these methods return: whatever is asked of the runner or of this afterwards comes out as
+    if they were done. `save` and `load` may raise RunnerOutOfMemory.
+    """
+
+    @property
+    def pages(self) -> int:
+        """How many there are."""
+        ...
+
+    @property
+    def page_bytes(self) -> int:
+        """What each takes."""
+        ...
+
+    @property
+    def bytes_per_second(self) -> float:
+        """How fast copies were lately; 0 before the first is done."""
+        ...
+
+    @property
+    def pending_bytes(self) -> int:
+        """How much is being copied now."""
+        ...
+
+    def save(self, slot: int, first_page: int, pages: Sequence[int]) -> None:
+        """Copy a slot's pages from `first_page` on into these."""
+        ...
+
+    def load(self, slot: int, first_page: int, pages: Sequence[int]) -> None:
+        """Copy these into a slot's pages from `first_page` on."""
+        ...
+
+    def is_here(self, slot: int) -> bool:
+        """Whether nothing is being copied into a slot: until then its steps would wait."""
+        ...
+
+    def wipe(self, pages: Sequence[int]) -> None:
+        """Overwrite pages. Waits for copies under way."""
+        ...
+
+
 class Runner(Protocol):
     """Computes steps over slots. Used from one thread.
 
@@ -43,6 +88,11 @@ class Runner(Protocol):
     guessed_tokens: int  # how many guesses `check` takes for a slot at most; 0: it is not called
     device: str  # in words
     kernel: str  # which kernels run, in words
+
+    @property
+    def host(self) -> HostMemory | None:
+        """Memory for what slots have no room for; None where there is none, or none is wanted."""
+        ...
 
     def begin(self, slot: int, room_tokens: int, cached_tokens: int) -> None:
         """Give a slot its size. The keys and values of its first `cached_tokens` are kept."""
@@ -105,3 +155,4 @@ class RunnerLimits:
     room_tokens: int = 0
     cache_bits: int = 0  # of the keys and values that are kept: 16, or 8 where the runner can
     guess_ahead: GuessAhead = "off"
+    host_bytes: int | None = 0  # for what the device has no room for; None: by the machine

@@ -47,6 +47,7 @@ class _Running:
     job: Job
     known: int  # tokens of prompt and reply
     computed: int  # of these, in the KV cache
+    is_held: bool = False
 
     @property
     def prefilling(self) -> bool:
@@ -135,6 +136,10 @@ class Scheduler:
         """The first `cached_tokens` of an admitted request's prompt need no computing."""
         self._running[number].computed = cached_tokens
 
+    def hold(self, number: int, *, held: bool) -> None:
+        """Leave an admitted request out of the steps, or let it join them."""
+        self._running[number].is_held = held
+
     def computed(self, number: int) -> int:
         """How many of a request's tokens stand in the cache; 0 while it waits."""
         progress = self._running.get(number)
@@ -145,6 +150,8 @@ class Scheduler:
         work: list[Work] = []
         budget = self._prompt_tokens()
         for number, progress in self._running.items():
+            if progress.is_held:
+                continue
             pending = progress.known - progress.computed
             count = min(pending, budget) if progress.prefilling else pending
             if progress.prefilling:

@@ -23,15 +23,29 @@ def rounded(tokens: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptPrefix:
+    """What may be copied of what a slot keeps of a channel's talk; the tokens are packed."""
+
+    slot: int
+    channel: str
+    tokens: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Taken:
     """What is to be done, in this order, before a request can run in `slot`."""
 
     slot: int
     room_tokens: int  # the slot's size from now on
     cached_tokens: int  # of the prompt, there already after the copy
-    release: tuple[int, ...] = ()  # slots to free first
+    given_up: tuple[KeptPrefix, ...] = ()  # whose slots are to be freed first
     copy_from: int | None = None  # a slot to copy the cached tokens from, last of all
     dropped: tuple[int, ...] = ()  # of the channel's last text: a reply that it took back, perhaps
+
+    @property
+    def release(self) -> tuple[int, ...]:
+        """The slots to free first."""
+        return tuple(prefix.slot for prefix in self.given_up)
 
 
 @dataclass(slots=True)
@@ -42,6 +56,12 @@ class _Slot:
     busy: bool
     used_at: int
     tokens: bytes = b""  # what is kept in it, packed
+    is_forgotten: bool = False  # while busy: nothing of it may be kept
+    is_uncopied: bool = False  # what is kept may not be copied elsewhere
+
+    @property
+    def prefix(self) -> KeptPrefix:
+        return KeptPrefix(self.index, self.channel, b"" if self.is_uncopied else self.tokens)
 
 
 class SlotTable:
@@ -57,6 +77,9 @@ class SlotTable:
         self._slots: dict[int, _Slot] = {}
         self._clock = 0
         self._rounds = Rounds()
+        self._asked_tokens = 0  # the largest room asked for lately
+        self._version = 0
+        self._endangered: tuple[int, list[KeptPrefix]] = (-1, [])
 
     @property
     def used_tokens(self) -> int:
@@ -68,11 +91,53 @@ class SlotTable:
         """How many slots are kept for later."""
         return len(self._idle())
 
+    @property
+    def version(self) -> int:
+        """Another one whenever something was taken, kept or given up."""
+        return self._version
+
     def clear(self) -> tuple[int, ...]:
         """Give up all slots, kept and running. Returns them: they are to be freed."""
         slots = tuple(self._slots)
         self._slots.clear()
+        self._version += 1
         return slots
+
+    def forget(self, channel: str, *, only_copies: bool = False) -> tuple[int, ...]:
+        """Give up what is kept of a channel; a running request's is not kept at its end.
+
+        With `only_copies` it is kept, but as it stands now it is not to be copied elsewhere.
+        Returns the slots to free.
+        """
+        mine = [slot for slot in self._slots.values() if slot.channel == channel]
+        self._version += 1
+        for slot in mine:
+            if only_copies:
+                slot.is_uncopied = True
+            elif slot.busy:
+                slot.is_forgotten = True
+            else:
+                del self._slots[slot.index]
+        return () if only_copies else tuple(slot.index for slot in mine if not slot.busy)
+
+    def expected_after(self, channel: str) -> float:
+        """In how many requests a channel is expected back."""
+        return self._rounds.expected_after(channel)
+
+    @property
+    def channels(self) -> set[str]:
+        """Those of which a slot holds something."""
+        return {slot.channel for slot in self._slots.values()}
+
+    def endangered(self) -> list[KeptPrefix]:
+        """Kept prefixes that the next request may push out, the first to go first."""
+        version, found = self._endangered
+        if version != self._version:
+            # One that asks for as much as the largest one lately, in a slot of its own.
+            slots = self._to_give_up(self._asked_tokens, (None, None))
+            found = [slot.prefix for slot in slots]
+            self._endangered = self._version, found
+        return found
 
     def take(self, channel: str, prompt: Sequence[int], room_tokens: int) -> Taken:
         """Find a slot for a prompt, and what of it is there already.
@@ -80,12 +145,15 @@ class SlotTable:
         At least one token of the prompt is always left to compute.
         """
         room_tokens = rounded(room_tokens)
+        self._version += 1
+        # Three in four, so that one long prompt is not reckoned with for ever.
+        self._asked_tokens = max(room_tokens, self._asked_tokens * 3 // 4)
         self._rounds.come(channel)
-        packed = _packed(prompt[:-1])
+        wanted = packed(prompt[:-1])
         own = self._idle_of(channel)
-        cached = _common(own.tokens, packed) if own else 0
+        cached = common_tokens(own.tokens, wanted) if own else 0
         dropped = _unpacked(own.tokens[cached * TOKEN_BYTES :]) if own else ()
-        donor, common = self._donor(packed, at_least=max(COPY_TOKENS, cached + 1))
+        donor, common = self._donor(wanted, at_least=max(COPY_TOKENS, cached + 1))
         if donor is not None:
             cached = common
             if not self._both_fit(donor, room_tokens):
@@ -93,15 +161,24 @@ class SlotTable:
         released = self._make_room(room_tokens, spared=(own, donor))
         slot = own or self._new(channel)
         slot.channel, slot.room_tokens, slot.busy, slot.tokens = channel, room_tokens, True, b""
+        slot.is_forgotten = slot.is_uncopied = False
         copy_from = donor.index if donor else None
         return Taken(slot.index, room_tokens, cached, released, copy_from, dropped)
 
-    def keep(self, slot: int, tokens: Sequence[int]) -> None:
-        """A request is done; `tokens` are those whose keys and values stand in its slot."""
+    def keep(self, slot: int, tokens: Sequence[int]) -> bool:
+        """A request is done; `tokens` are those whose keys and values stand in its slot.
+
+        False where its channel was to be forgotten: then the slot is to be freed.
+        """
         kept = self._slots[slot]
+        self._version += 1
         self._clock += 1
         self._rounds.go(kept.channel)
-        kept.busy, kept.tokens, kept.used_at = False, _packed(tokens), self._clock
+        if kept.is_forgotten:
+            del self._slots[slot]
+            return False
+        kept.busy, kept.tokens, kept.used_at = False, packed(tokens), self._clock
+        return True
 
     def _new(self, channel: str) -> _Slot:
         index = next(i for i in range(self._count) if i not in self._slots)
@@ -126,7 +203,7 @@ class SlotTable:
             return None, 0
         for slot in self._idle():
             if slot.tokens.startswith(wanted):
-                best, common = slot, _common(slot.tokens, prompt)
+                best, common = slot, common_tokens(slot.tokens, prompt)
                 wanted = prompt[: (common + 1) * TOKEN_BYTES]
                 if len(wanted) == common * TOKEN_BYTES:
                     break  # all of the prompt
@@ -139,25 +216,37 @@ class SlotTable:
 
     def _make_room(
         self, room_tokens: int, spared: tuple[_Slot | None, _Slot | None]
-    ) -> tuple[int, ...]:
-        """Give up idle slots until `spared[0]` can have its room: who is expected last, first."""
+    ) -> tuple[KeptPrefix, ...]:
+        """Give up idle slots until `spared[0]` can have its room."""
+        given_up = self._to_give_up(room_tokens, spared)
+        for slot in given_up:
+            del self._slots[slot.index]
+        return tuple(slot.prefix for slot in given_up)
+
+    def _to_give_up(
+        self, room_tokens: int, spared: tuple[_Slot | None, _Slot | None]
+    ) -> list[_Slot]:
+        """The idle slots in whose place `spared[0]` has its room: who is expected last, first."""
         own = spared[0]
+        used = self.used_tokens - (own.room_tokens if own else 0)
+        count = len(self._slots) + (own is None)
+        if used + room_tokens <= self.room_tokens and count <= self._count:
+            return []
         idle = sorted(
             (slot for slot in self._idle() if slot not in spared),
             key=lambda slot: (-self._rounds.expected_after(slot.channel), slot.used_at),
         )
-        released: list[int] = []
+        found: list[_Slot] = []
         for slot in idle:
-            others = self.used_tokens - (own.room_tokens if own else 0)
-            count = len(self._slots) + (own is None)
-            if others + room_tokens <= self.room_tokens and count <= self._count:
+            if used + room_tokens <= self.room_tokens and count <= self._count:
                 break
-            released.append(slot.index)
-            del self._slots[slot.index]
-        return tuple(released)
+            found.append(slot)
+            used -= slot.room_tokens
+            count -= 1
+        return found
 
 
-def _packed(tokens: Sequence[int]) -> bytes:
+def packed(tokens: Sequence[int]) -> bytes:
     """Tokens as they are compared: whole stretches at once, not one by one in Python."""
     return array(PACKED_AS, tokens).tobytes()
 
@@ -166,7 +255,7 @@ def _unpacked(tokens: bytes) -> tuple[int, ...]:
     return tuple(array(PACKED_AS, tokens))
 
 
-def _common(kept: bytes, prompt: bytes) -> int:
+def common_tokens(kept: bytes, prompt: bytes) -> int:
     """How many first tokens are the same."""
     same, least_different = 0, min(len(kept), len(prompt)) // TOKEN_BYTES + 1
     while least_different - same > 1:

@@ -36,10 +36,27 @@ class TextTokens:
 
     def encode_prompt(self, text: str) -> list[int]:
         """A whole prompt. Begins with the model's BOS if its tokenizer does so, never with two."""
-        tokens = self._encode(text)
+        return self.as_prompt(self._encode(text))
+
+    def as_prompt(self, tokens: list[int]) -> list[int]:
+        """A prompt's own tokens with the model's BOS, as :meth:`encode_prompt` gives them."""
+        tokens = list(tokens)
         if self._beginning is not None and tokens[:1] != [self._beginning]:
             tokens.insert(0, self._beginning)
         return tokens or [self._any_token]
+
+    @property
+    def tells_places(self) -> bool:
+        """Whether :meth:`encode_with_places` can be used: for BPE in Rust, and nothing else."""
+        return type(getattr(self._backend, "model", None)).__name__ == "BPE"
+
+    def encode_with_places(self, text: str, last: int) -> tuple[list[int], list[int]]:
+        """The tokens of a text, and at which characters the `last` of them begin."""
+        encoding = cast("Any", self._backend).encode(text, add_special_tokens=False)
+        tokens = cast("list[int]", encoding.ids)
+        first = max(len(tokens) - last, 0)
+        places = [encoding.token_to_chars(index) for index in range(first, len(tokens))]
+        return tokens, [cast("int", place[0]) for place in places]
 
     def count(self, texts: Sequence[str]) -> tuple[int, ...]:
         """Tokens of each text, without any BOS."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bot.engine.api import EngineState, FinishReason, ModelInfo, Sampling
 from bot.engine.local.batch import Batch, BatchStatus, Event
-from bot.engine.local.faults import forget_frames, is_sticky
+from bot.engine.local.faults import forget_frames, forget_tracebacks, is_sticky
 from bot.engine.local.meter import Meter
 from bot.engine.local.request import Submission
 from bot.engine.local.runner import Runner, RunnerLimits, Segment
@@ -55,7 +55,13 @@ class _Cancel:
     number: int
 
 
-_Message = Submission | _Cancel | None  # None only wakes the thread up
+@dataclass(frozen=True, slots=True)
+class _Forget:
+    channel: str
+    only_copies: bool
+
+
+_Message = Submission | _Cancel | _Forget | None  # None only wakes the thread up
 
 
 class Worker:
@@ -105,6 +111,10 @@ class Worker:
     def cancel(self, number: int) -> None:
         """Take a request out before the next step. From any thread; never blocks."""
         self._inbox.put(_Cancel(number))
+
+    def forget(self, channel: str, *, only_copies: bool) -> None:
+        """Let go of what is kept of a channel's talk. From any thread; never blocks."""
+        self._inbox.put(_Forget(channel, only_copies))
 
     def stop(self) -> None:
         """Cancel everything and end the thread after the step it is in. Never blocks."""
@@ -158,6 +168,7 @@ class Worker:
         context = min(loaded.info.context_tokens, runner.context_tokens, runner.room_tokens)
         info = replace(loaded.info, context_tokens=context)
         batch = Batch(runner, tokens, info.name, meter=self.meter)
+        batch.probe()
         first = self.status.ready is None
         ready = Ready(info, tokens, runner.device, runner.kernel)
         self._set(state=EngineState.READY, ready=ready, batch=batch.status())
@@ -193,6 +204,9 @@ class Worker:
                 batch.add(message)
             elif isinstance(message, _Cancel):
                 events += batch.cancel(message.number)
+            elif isinstance(message, _Forget):
+                batch.forget(message.channel, only_copies=message.only_copies)
+                self._set(batch=batch.status())
             if self._stopping.is_set():
                 return events
 
@@ -238,6 +252,7 @@ class Worker:
     def _recover(self) -> bool:
         """Wait before the next life. False when there can be none."""
         forget_frames(Worker._live.__code__)
+        forget_tracebacks(Worker._live.__code__)
         try:
             _give_back_memory()
         except RuntimeError as error:  # the device fails at this, too

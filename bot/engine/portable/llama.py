@@ -24,6 +24,8 @@ from bot.engine.local.memory import (
 from bot.engine.local.runner import RunnerLimits, Segment
 from bot.engine.local.slots import BLOCK_TOKENS
 from bot.engine.local.vocabulary import Vocabulary
+from bot.engine.machine.spare import host_cache_bytes
+from bot.engine.portable.host import HostTensors
 from bot.engine.portable.sampling import Sampler
 
 if TYPE_CHECKING:
@@ -92,6 +94,11 @@ class LlamaRunner:
         most = self.rows * self.context_tokens
         self.room_tokens = max(min(room, most) // BLOCK_TOKENS, 1) * BLOCK_TOKENS
         self._caches: dict[int, Tensor] = {}  # slot: [layers, 2, kv heads, room, head width]
+        # By itself only beside a device with memory of its own.
+        asked = 0 if on_cpu and limits.host_bytes is None else limits.host_bytes
+        page = (len(self._layers), 2, self._kv_heads, BLOCK_TOKENS, self._head_width)
+        host = HostTensors(self._caches, page, self._dtype, host_cache_bytes(asked))
+        self.host = host if host.pages else None
         vocabulary = int(config.vocab_size)
         self._sampler = Sampler(slots=self.slots, vocabulary=vocabulary, device=loaded.device)
 

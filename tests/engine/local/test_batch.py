@@ -27,6 +27,7 @@ class WritingDown:
     guessed_tokens = 0
     device = "none"
     kernel = "none"
+    host = None
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []

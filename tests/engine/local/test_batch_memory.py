@@ -43,6 +43,7 @@ class Forgetful:
     chunk_tokens = 16
     guessed_tokens = 0
     device = kernel = "none"
+    host = None
 
     def __init__(self, runs_out: Callable[["Forgetful"], bool]) -> None:
         self._runs_out = runs_out

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -158,3 +159,59 @@ class NumberedError(RuntimeError):
 )
 def test_which_faults_last(fault: Exception, sticky: bool) -> None:
     assert is_sticky(fault) is sticky
+
+
+class Breaking:
+    """Runners of which the first breaks once somebody asks, in one place; it keeps the fault."""
+
+    def __init__(self, place: str) -> None:
+        self.runners: list[weakref.ref[Any]] = []
+        self.is_armed = False
+        self.broke = False
+        self.faults: list[Exception] = []
+        self._place = place
+
+    def __call__(self, loaded: Any, limits: RunnerLimits) -> Any:
+        runner = LlamaRunner(loaded, limits)
+        self.runners.append(weakref.ref(runner))
+        owner: Any = runner.host if self._place in ("save", "load") else runner
+        plain = getattr(owner, self._place)
+
+        def breaking(*arguments: Any, **named: Any) -> Any:
+            if self.is_armed:
+                self.is_armed, self.broke = False, True
+                fault = RuntimeError("once")
+                self.faults.append(fault)
+                raise fault
+            return plain(*arguments, **named)
+
+        setattr(owner, self._place, breaking)
+        return runner
+
+    def alive(self) -> list[bool]:
+        gc.collect()
+        return [runner() is not None for runner in self.runners]
+
+
+@pytest.mark.parametrize("place", ["begin", "sample", "logits", "release", "save", "load"])
+async def test_wherever_a_runner_breaks_nothing_of_it_lives_on(
+    loaded: Any, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What collects log records for tests keeps their tracebacks, and these the functions.
+    monkeypatch.setattr(logging.getLogger("bot.engine.local.worker"), "disabled", True)
+    build = Breaking(place)
+    options: dict[str, Any] = {"room_tokens": 192, "host_bytes": 8 << 20, "max_rows": 1}
+    async with running(
+        lambda: loaded, build=build, backoff_seconds=(0.01, 0.01), **options
+    ) as engine:
+        long = "two wings and two snakes " * 8
+        build.is_armed = place not in ("load", "release")
+        with pytest.raises(EngineFailed, match="once"):
+            for number in range(8):  # more than there is room for
+                build.is_armed = build.is_armed or number > 3
+                await read(engine, ask(f"{number % 4} {long}", channel=f"c{number % 4}"))
+        await until(lambda: engine.status().state is EngineState.READY)
+        assert text_of(await read(engine, ask(PROMPTS[3])))
+        assert build.broke
+        assert await asyncio.to_thread(build.alive) == [False, True]
+        assert engine.status().host_kv_tokens_used == 0  # no copy of before is trusted

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bot.engine.machine import hardware
 from bot.engine.machine.cgroups import Limits, read_limits
 from bot.engine.machine.hardware import Gpu, look_at_machine, read_nvidia_answer
+from bot.engine.machine.spare import AUTO_MOST_BYTES, host_cache_bytes
 
 MIB = 1 << 20
 RAM, FREE = 16 << 30, 8 << 30
@@ -197,3 +198,12 @@ def test_a_macs_gpu_has_most_of_its_memory(monkeypatch: pytest.MonkeyPatch) -> N
     assert gpu.shares_memory
     assert gpu.total_bytes == found.memory_bytes * 2 // 3
     assert gpu.free_bytes <= found.memory_free_bytes
+
+
+def test_what_is_set_aside_for_talks_is_bounded_by_what_is_free() -> None:
+    gb = 10**9
+    assert host_cache_bytes(0, 100 * gb) == 0
+    assert host_cache_bytes(None, 8 * gb) == 2 * gb
+    assert host_cache_bytes(None, 1000 * gb) == AUTO_MOST_BYTES
+    assert host_cache_bytes(30 * gb, 100 * gb) == 30 * gb
+    assert host_cache_bytes(99 * gb, 100 * gb) == 80 * gb

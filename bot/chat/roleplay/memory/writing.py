@@ -8,7 +8,7 @@ from itertools import accumulate, pairwise
 from typing import TypeAlias
 
 from bot.chat.definitions import ChannelSettings
-from bot.chat.engines import NamedEngine, WrittenAside
+from bot.chat.engines import ASIDE, NamedEngine, WrittenAside
 from bot.chat.messages import ChannelKey, HistoryWindow, Speaker, Turn
 from bot.chat.persona import Persona
 from bot.chat.prompt.build import Prompt, PromptRequest, build_prompt
@@ -26,7 +26,6 @@ LEAST_WORDS = 20
 LEAST_CHARACTERS = 16  # of a turn, where everything has to be shortened
 QUOTE_CHARACTERS = 200
 # One key for all: the engine keeps one prefix for what is written aside, and no channel's for it.
-ASIDE = "summary"
 SAMPLING = Sampling(temperature=0.3, top_p=0.9, repetition_penalty=1.1)
 RETRY_SAMPLING = replace(SAMPLING, temperature=0.8)
 
