@@ -33,6 +33,7 @@ COUNTERS: dict[str, str] = {
     "guessed_tokens": "Tokens that were guessed ahead and checked.",
     "accepted_tokens": "Guessed tokens that were right.",
     "restarts": "Restarts after a failure.",
+    "host_kv_tokens_restored": "Tokens copied back from the machine's memory instead of computed.",
 }
 
 

@@ -186,35 +186,9 @@ class CudaRunner:
         if vocabulary is not None and sampling.banned_words:
             words = BannedWords(sampling.banned_words, vocabulary, prompt)
             self._banning[slot] = Banning(words, list(prompt), sampling, seed, step, vocabulary)
-        self._set_sampling(slot, prompt, sampling, seed, step, vocabulary)
-
-    def _set_sampling(
-        self,
-        slot: int,
-        said: Sequence[int],
-        sampling: Sampling,
-        seed: int,
-        step: int,
-        vocabulary: Vocabulary | None,
-    ) -> None:
-        state = self._state
-        state.seeds[slot] = seed & 0x7FFF_FFFF_FFFF_FFFF
-        state.steps[slot] = step
-        state.temperatures[slot] = sampling.temperature
-        state.top_ks[slot] = sampling.top_k
-        state.top_ps[slot] = sampling.top_p
-        state.min_ps[slot] = sampling.min_p
-        # Where counts matter, this one looks at their window too, and is among the steering.
-        counts = sampling.counts_tokens
-        state.penalties[slot] = 1.0 if counts else sampling.repetition_penalty
-        state.xtc_probabilities[slot] = sampling.xtc_probability
-        state.xtc_thresholds[slot] = sampling.xtc_threshold
-        state.seen[slot].zero_()
-        seen = torch.tensor(list(set(said)), dtype=torch.int64).pin_memory()
-        state.seen[slot, seen.to(self._on, non_blocking=True)] = 1
-        state.steering.begin(slot, said, sampling, vocabulary)
+        self._state.begin(slot, prompt, sampling, seed, step, vocabulary)
         if slot in self._banning:
-            state.steering.ban(slot, self._banning[slot].words.always)
+            self._state.steering.ban(slot, self._banning[slot].words.always)
 
     def release(self, slot: int) -> None:
         """See :class:`~bot.engine.local.runner.Runner`."""
@@ -240,10 +214,11 @@ class CudaRunner:
         first = self._prefill(fresh) if fresh else None
         self._launch([piece for piece in pieces if piece.chooses and piece.ahead])
         tokens = self._collect(pieces, fresh, ahead, first)
-        if self._banning:
-            tokens = self._without_banned(pieces, tokens)
-        for piece, token in zip((p for p in pieces if p.chooses), tokens, strict=True):
-            self._last_token[piece.slot] = token
+        choosing = [piece for piece in pieces if piece.chooses]
+        for at, piece in enumerate(choosing):
+            if piece.slot in self._banning:
+                (tokens[at],) = self._run_without_banned(piece, tokens[at : at + 1])
+            self._last_token[piece.slot] = token = tokens[at]
             self._settled.pop(piece.slot, None)
             if piece.slot not in self._ahead.position_of:
                 self._settled[piece.slot] = piece.start + len(piece.tokens), token
@@ -287,8 +262,7 @@ class CudaRunner:
         for at, piece in enumerate(pieces):
             if piece.slot in self._banning:
                 runs[at] = self._run_without_banned(piece, runs[at])
-            newest = runs[at][-1]
-            self._last_token[piece.slot] = newest
+            self._last_token[piece.slot] = newest = runs[at][-1]
             self._settled[piece.slot] = piece.start + len(runs[at]), newest
         return runs
 
@@ -298,46 +272,33 @@ class CudaRunner:
 
     def _run_without_banned(self, piece: Segment, run: Sequence[int]) -> list[int]:
         """What was drawn, up to where it completes a banned word: there another token ends it."""
-        banning, computed = self._banning[piece.slot], [*piece.tokens, *piece.guesses]
+        banning, last = self._banning[piece.slot], piece.start + len(piece.tokens) - 1
+        computed = [piece.tokens[-1], *piece.guesses]
         kept: list[int] = []
         for at, token in enumerate(run):
             now = banning.words.now()
             is_banned = token in now
             if is_banned:
-                last = Segment(piece.slot, piece.start + at, [computed[at]], chooses=True)
-                token = self._choose_again(last, banning, now)
+                again = Segment(piece.slot, last + at, [computed[at]], chooses=True)
+                token = self._choose_again(again, banning, now)
             banning.take(token)
             kept.append(token)
             if is_banned:
                 break
         return kept
 
-    def _without_banned(self, pieces: Sequence[Segment], tokens: Sequence[int]) -> list[int]:
-        """The tokens, with another one for each that completes a banned word."""
-        found: list[int] = []
-        for piece, token in zip((p for p in pieces if p.chooses), tokens, strict=True):
-            banning = self._banning.get(piece.slot)
-            if banning is not None:
-                now = banning.words.now()
-                if token in now:
-                    token = self._choose_again(piece, banning, now)
-                banning.take(token)
-            found.append(token)
-        return found
-
     def _choose_again(self, piece: Segment, banning: "Banning", now: Iterable[int]) -> int:
-        """Compute a slot's last token once more, from what it was before, with more tokens banned.
+        """Compute a slot's last token once more, the only one of `piece`, with more tokens banned.
 
         Rare: so rows with banned words need not wait for their tokens in every step. What was
         launched ahead for the slot is forgotten; it is computed anew with the next step.
         """
         slot, steering = piece.slot, self._state.steering
-        self._set_sampling(
+        self._state.begin(
             slot, banning.said, banning.sampling, banning.seed, banning.step, banning.vocabulary
         )
         steering.ban(slot, {*banning.words.always, *now})
-        last = piece.start + len(piece.tokens) - 1
-        arrived, done = self._prefill([Segment(slot, last, piece.tokens[-1:], chooses=True)])
+        arrived, done = self._prefill([piece])
         done.synchronize()
         steering.ban(slot, banning.words.always)
         self._ahead.row_of.pop(slot, None)

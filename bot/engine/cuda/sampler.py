@@ -9,11 +9,15 @@ which are ordered as their values are: exact to the last bit, and no sort. What 
 stands before all that (:mod:`bot.engine.cuda.steering`).
 """
 
+from collections.abc import Sequence
+
 import torch
 import triton
 import triton.language as tl
 
+from bot.engine.api import Sampling
 from bot.engine.cuda.steering import SteeringTensors, note, steer
+from bot.engine.local.vocabulary import Vocabulary
 
 WARPS = 16
 VOCABULARY_MAXIMUM = 1 << 18
@@ -171,3 +175,29 @@ class SamplerTensors:
         self.xtc_probabilities = zeros(torch.float32)
         self.xtc_thresholds = zeros(torch.float32)
         self.steering = SteeringTensors(slots, vocabulary, device, rows=rows)
+
+    def begin(
+        self,
+        slot: int,
+        said: Sequence[int],
+        sampling: Sampling,
+        seed: int,
+        step: int,
+        vocabulary: Vocabulary | None,
+    ) -> None:
+        """A slot draws so from its token `step` on, `said` standing before it."""
+        self.seeds[slot] = seed & 0x7FFF_FFFF_FFFF_FFFF
+        self.steps[slot] = step
+        self.temperatures[slot] = sampling.temperature
+        self.top_ks[slot] = sampling.top_k
+        self.top_ps[slot] = sampling.top_p
+        self.min_ps[slot] = sampling.min_p
+        # Where counts matter, this one looks at their window too, and is among the steering.
+        counts = sampling.counts_tokens
+        self.penalties[slot] = 1.0 if counts else sampling.repetition_penalty
+        self.xtc_probabilities[slot] = sampling.xtc_probability
+        self.xtc_thresholds[slot] = sampling.xtc_threshold
+        self.seen[slot].zero_()
+        seen = torch.tensor(list(set(said)), dtype=torch.int64).pin_memory()
+        self.seen[slot, seen.to(self.seen.device, non_blocking=True)] = 1
+        self.steering.begin(slot, said, sampling, vocabulary)

@@ -43,6 +43,7 @@ class Remembering:
     context_tokens = 512
     chunk_tokens = 16
     device = kernel = "none"
+    host = None
 
     def __init__(self, model_seed: int, *, guessed_tokens: int = 0, fails_at: int = -1) -> None:
         """At call `fails_at` memory runs out, and everything that was held is lost."""
