@@ -1,5 +1,6 @@
 """What the bot has left: noticed at once or at the next start, never for an outage."""
 
+import asyncio
 from pathlib import Path
 
 import discord
@@ -27,8 +28,9 @@ async def start_again(world: World) -> None:
     assert isinstance(taking_away, TakingAway)
     await departed.on_ready()
     await taking_away.on_ready()
-    assert taking_away._task is not None
-    await taking_away._task
+    going_on = [one for one in asyncio.all_tasks() if one.get_name() == "taking messages away"]
+    assert going_on
+    await asyncio.wait(going_on)
 
 
 async def said_in(world: World, key: ChannelKey, text: str = "hello") -> None:
