@@ -46,6 +46,13 @@ _MASKED_LINK = Pattern.of(0, _MASKED)
 _INVITATION = Pattern.of(0, _INVITE)
 
 
+def without_invitations(name: str) -> str:
+    """A name that stands in a line of ours, and invites nobody."""
+    invites = FoldedPatternFinder([_INVITATION], window=LINK_CHARACTERS)
+    redaction = Redaction(invites, instead=lambda _: INVITE_REMOVED)
+    return redaction.decode(name) + redaction.flush()
+
+
 def plain_links(before: str = "") -> Sequence[Redaction]:
     """The filters that make links plain. `before`: see :class:`Redaction`."""
     links = PatternFinder([_MASKED_LINK], window=LINK_CHARACTERS)
