@@ -7,7 +7,8 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from bot.chat.privacy.people import Person, Place
 from bot.store.memory.staleness import forget_written_about
-from bot.store.privacy.people import turn_ids_of
+from bot.store.privacy.names import remove_names
+from bot.store.privacy.people import places, turn_ids_of
 from bot.store.privacy.tables import RemovalRow
 from bot.store.tables import SeenRow, SwipeRow, TurnRow
 from bot.store.turns.access import (
@@ -65,6 +66,15 @@ def remove_their_turns(connection: Connection, person: Person, place: Place) -> 
     remove_all(connection, place, replies, off_platform=True)
     remove_all(connection, place, theirs, off_platform=False)
     return TURNS_A_STEP in (len(theirs), len(replies))
+
+
+def remove_names_of(connection: Connection, person: Person) -> None:
+    """Take out somebody's id wherever it says who did something.
+
+    What is deleted meanwhile has such rows, too: whoever deletes has locked its channel first.
+    """
+    lock_channels(connection, [place.number for place in places(connection, person)])
+    remove_names(connection, person)
 
 
 def remove_all(
