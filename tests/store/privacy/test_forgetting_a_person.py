@@ -16,6 +16,8 @@ from bot.store.history import SqlHistory
 
 OTHER_GUILD = ChannelKey("discord", "900", guild_id="9")
 DIRECT = ChannelKey("discord", "77", is_direct=True)
+FORK = ChannelKey("discord", "150", guild_id="1", parent_id="100")
+FORK_OF_FORK = ChannelKey("discord", "151", guild_id="1", parent_id="100")
 PAGE = ChannelKey("workbench", "1", is_direct=True)
 
 
@@ -185,6 +187,26 @@ async def test_what_another_program_is_writing_from_their_words_goes(
     await forget(history, "ann")
     assert await history.turn_of_message(CHANNEL, asked.message_ids[0]) is not None
     assert reply.turn_id not in [turn.turn_id for turn in await history.export(CHANNEL)]
+
+
+async def test_what_other_channels_quote_of_replies_to_them_goes(
+    database: Database, talk: Talk
+) -> None:
+    reply = await talk.answer(await talk.ask("my secret"), text="Your secret!", ids=("r1",))
+    quote = QuotedMessage("r1", reply.speaker, reply.text)
+    kept = QuotedMessage("r2", reply.speaker, "To Ben.")
+    bens = await talk.ask("whose?", author=BEN, reply_to=quote)
+    copied = await database.scenes.fork(bens.turn_id, FORK, "ben")
+    await database.scenes.fork(copied.last.turn_id, FORK_OF_FORK, "ben")
+    await Talk(database.history, OTHER_CHANNEL).mention("look", author=BEN, reply_to=quote)
+    await Talk(database.history, OTHER_CHANNEL).mention("and", author=BEN, reply_to=kept)
+    await forget(database.history, "ann")
+    quotes = {
+        (turn.text, turn.reply_to and turn.reply_to.text)
+        for channel in (CHANNEL, FORK, FORK_OF_FORK, OTHER_CHANNEL)
+        for turn in await database.history.export(channel)
+    }
+    assert quotes == {("whose?", None), ("look", None), ("and", "To Ben.")}
 
 
 async def test_a_mark_is_no_message_of_theirs_and_does_not_go_back(database: Database) -> None:
