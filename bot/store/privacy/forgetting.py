@@ -48,6 +48,13 @@ def remove_replies(
     return taken + len(swipes)
 
 
+def forget_quotes_in(connection: Connection, place: Place, turn_ids: Sequence[int]) -> None:
+    """Take out what turns of a channel quote."""
+    lock_channels(connection, [place.number])
+    for piece in batches(list(turn_ids)):
+        forget_quotes_where(connection, place.number, TurnRow.id.in_(piece))
+
+
 def _remove_swipe(connection: Connection, turn_id: int, position: int) -> None:
     """One that people do not see: nothing was made from it."""
     is_it = (SwipeRow.turn_id == turn_id) & (SwipeRow.position == position)

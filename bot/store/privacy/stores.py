@@ -16,6 +16,7 @@ class SqlPeople(OnTransactions):
     mark = reads(people.mark)
     replies_since = reads(people.replies_since)
     remove_replies = writes(forgetting.remove_replies, erases=True)
+    forget_quotes = writes(forgetting.forget_quotes_in, erases=True)
     remove_turns = writes(forgetting.remove_their_turns, erases=True)
     remove_traces = writes(forgetting.remove_traces, erases=True)
     remove_place = writes(remove_place, erases=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from store_samples import ANN, BEN, CHANNEL, MORNING, OTHER_CHANNEL, Talk, forget, said
+from store_samples import ANN, BEN, BOT, CHANNEL, MORNING, OTHER_CHANNEL, Talk, forget, said
 
 from bot.chat.messages import ChannelKey, QuotedMessage, Scope
 from bot.chat.privacy.handing_out import write_everything
@@ -207,6 +207,19 @@ async def test_what_other_channels_quote_of_replies_to_them_goes(
         for turn in await database.history.export(channel)
     }
     assert quotes == {("whose?", None), ("look", None), ("and", "To Ben.")}
+
+
+async def test_a_quote_of_a_reply_that_was_deleted_goes_where_it_repeats_them(
+    database: Database, talk: Talk
+) -> None:
+    await talk.mention("I keep a purple heron in the cellar.")
+    for text, asked in (("A purple heron in the cellar!", "what?"), ("Nothing at all.", "why?")):
+        await talk.mention(asked, author=BEN, reply_to=QuotedMessage("gone", BOT, text))
+    await forget(database.history, "ann")
+    quotes = [
+        turn.reply_to and turn.reply_to.text for turn in await database.history.export(CHANNEL)
+    ]
+    assert quotes == [None, "Nothing at all."]
 
 
 async def test_a_mark_is_no_message_of_theirs_and_does_not_go_back(database: Database) -> None:
