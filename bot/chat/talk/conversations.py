@@ -186,6 +186,7 @@ class Conversations(Intake):
         async with self._intake(channel):  # in which a reply begins, too
             if self._is_being_written(channel, turn_id):
                 raise NotAllowed("This reply is being written.", "Stop it, or wait for its end.")
+            self._channels.tell_edited(channel)
             return await self.history.edit_turn(turn_id, text)
 
     async def ask_again(self, turn_id: int) -> Turn:
@@ -347,6 +348,11 @@ class Conversations(Intake):
                 await state.running.taken_out(turn.message_ids)
             await self._forget_unheard(turn.channel, state)
             return turn
+
+    async def delete_conversation(self, channel: ChannelKey, conversation_id: int) -> None:
+        """Take one out that was left. Raises NotFound."""
+        await self.history.delete_conversation(channel, conversation_id)
+        self._channels.tell_taken_out(channel)
 
     def _is_being_written(self, channel: ChannelKey, turn_id: int) -> bool:
         running = self.running(channel)
