@@ -285,8 +285,13 @@ class History(Protocol):
         """Take out one that was left, with all its turns. NotFound when it is not among them."""
         ...
 
-    async def hide_last_exchange(self, channel: ChannelKey) -> list[int]:
-        """Hide the newest reply, what it answered and anything after it. Returns the turn ids."""
+    async def hide_last_exchange(
+        self, channel: ChannelKey, *, only_of: str | None = None
+    ) -> list[int]:
+        """Hide the newest reply, what it answered and anything after it. Returns the turn ids.
+
+        With `only_of`, the newest reply to that speaker alone, and what they have said since.
+        """
         ...
 
     async def unhide(self, turn_ids: Sequence[int]) -> None:

@@ -25,6 +25,7 @@ from bot.store.turns import (
     greetings,
     incoming,
     replies,
+    undoing,
 )
 
 
@@ -222,5 +223,5 @@ class SqlHistory(OnTransactions):
     reset = writes(conversations.reset)
     restore = writes(conversations.restore)
     delete_conversation = writes(conversations.delete_conversation, erases=True)
-    hide_last_exchange = writes(conversations.hide_last_exchange)
-    unhide = writes(conversations.unhide)
+    hide_last_exchange = writes(undoing.hide_last_exchange)
+    unhide = writes(undoing.unhide)
