@@ -155,7 +155,14 @@ class History(Protocol):
         ...
 
     async def channels_with_pending(self, platform: str, *, since: datetime) -> list[ChannelKey]:
-        """Where somebody still waits for an answer."""
+        """Where somebody still waits for an answer, or for another persona's."""
+        ...
+
+    async def unended_round(self, channel: ChannelKey, *, since: datetime) -> list[Turn]:
+        """The replies of a round in which other personas are still to speak, and what they answer.
+
+        In order; nothing where none begun `since` then waits for another.
+        """
         ...
 
     async def begin_reply(
@@ -185,8 +192,14 @@ class History(Protocol):
         limit: int,
         persona_id: str = "",
         asked_by: Collection[str] = (),
+        follows: int | None = None,
+        is_awaited: bool = False,
     ) -> BegunReply:
-        """:meth:`begin_reply`, and the window of `limit` turns before it, of the same moment."""
+        """:meth:`begin_reply`, and the window of `limit` turns before it, of the same moment.
+
+        It `follows` another persona's reply, which has to wait for one: else NotFound. It
+        `is_awaited` where another persona is to follow this one.
+        """
         ...
 
     async def begin_swipe(self, turn_id: int) -> Turn:

@@ -95,6 +95,7 @@ _WINDOW_OF_ONE = _WINDOW.where(ONLY_OF)
 _PENDING = (
     select_turns()
     .where(_VISIBLE, TurnRow.is_pending, TurnRow.heard_by == bindparam("heard_by"))
+    .where(TurnRow.role == "user")
     .order_by(TurnRow.id)
 )
 _NEWEST = (
@@ -211,7 +212,7 @@ def overview(
 def channels_with_pending(
     connection: Connection, platform: str, *, since: datetime, heard_by: str = ""
 ) -> list[ChannelKey]:
-    """Where somebody still waits for an answer, the longest waiting first."""
+    """Where somebody still waits for an answer, or for another persona's, the longest first."""
     rows = connection.execute(
         select(*CHANNEL_COLUMNS)
         .join(ConversationRow, ConversationRow.channel_id == ChannelRow.id)

@@ -32,7 +32,7 @@ def _is_greeting() -> ColumnElement[bool]:
 ONLY_OF = or_(
     _is_theirs(),
     and_(TurnRow.role == "bot", or_(_is_to_them_alone(), _is_greeting())),
-    TurnRow.answered_by == bindparam("before"),
+    and_(TurnRow.role == "user", TurnRow.answered_by == bindparam("before")),
 )
 """A turn of `person`'s, a reply to them alone, a greeting, or what the turn `before` answers."""
 

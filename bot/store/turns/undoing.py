@@ -39,7 +39,8 @@ def hide_last_exchange(
         is_theirs = (TurnRow.role == "user") & (TurnRow.speaker_id == only_of)
         since &= (TurnRow.id == reply) | is_theirs
     hidden: list[int] = []
-    for part in (since, TurnRow.answered_by == reply):  # each has an index
+    asked = (TurnRow.role == "user") & (TurnRow.answered_by == reply)
+    for part in (since, asked):  # each has an index
         hidden += connection.scalars(
             update(TurnRow)
             .where(TurnRow.conversation_id == conversation, is_seen(), part)
