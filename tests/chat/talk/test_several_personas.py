@@ -181,6 +181,7 @@ async def test_a_restart_between_two_answers_loses_none_of_them(stage: Stage) ->
     regenerated = await on.conversations.regenerate((await bots(on))[1].turn_id)
     await on.show(regenerated)
     assert regenerated.persona_name == "Bram"
+    assert all(turn.role == "user" for turn in regenerated.answers)
     assert await all_answers(on) == []
 
 
