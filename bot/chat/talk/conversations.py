@@ -199,14 +199,17 @@ class Conversations(Intake):
 
     # Replies -------------------------------------------------------------------------------------
 
+    async def is_private(self, channel: ChannelKey) -> bool:
+        """Whether each has a talk of their own there. Raises SettingsError or StoreError."""
+        settings = await self.settings.resolve(channel)
+        return settings.history_scope == "user" and not await self.casting.scene(channel)
+
     async def newest_reply(self, channel: ChannelKey, speaker_id: str) -> Turn | None:
         """The reply that somebody means who names none: the channel's newest one.
 
         Where each has a talk of their own, theirs: None where nothing answered them lately.
         """
-        settings = await self.settings.resolve(channel)
-        is_private = settings.history_scope == "user" and not await self.casting.scene(channel)
-        if not is_private:
+        if not await self.is_private(channel):
             return await self.history.last_reply(channel)
         running = self.running(channel)
         if running is not None and speaker_id in running.asked_by:
@@ -318,15 +321,22 @@ class Conversations(Intake):
             await self._forget_unheard(channel, state)
             return ids
 
-    async def undo(self, channel: ChannelKey) -> list[int]:
-        """Hide the last exchange and stop what is being written. Returns the hidden turns."""
+    async def undo(self, channel: ChannelKey, *, by: str = "") -> list[int]:
+        """Hide the last exchange and stop what is being written. Returns the hidden turns.
+
+        Where each has a talk of their own, `by` takes back theirs, and what is written for others
+        is not stopped. "" is the channel's.
+        """
+        only_of = by if by and await self.is_private(channel) else None
         async with self._intake(channel) as state:
             # Before the stop: a reply of which nothing is shown goes then, and the one before it
             # would be the last.
             state.tell_of_change()
-            hidden = await self.history.hide_last_exchange(channel)
+            hidden = await self.history.hide_last_exchange(channel, only_of=only_of)
             await self._forget_unheard(channel, state)
-        await self._replies.stop(channel)
+        running = self.running(channel)
+        if only_of is None or (running is not None and running.turn.turn_id in hidden):
+            await self._replies.stop(channel)
         return hidden
 
     async def delete_turn(self, turn_id: int) -> Turn:
