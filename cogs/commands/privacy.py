@@ -1,12 +1,14 @@
 """`/privacy`: what is kept of people, and how they get it, take it back or keep out of it."""
 
+import asyncio
+
 import discord
 from discord import app_commands
 from discord.ext import commands
 
 from cogs.client import CaduceusBot, Interaction
 from cogs.commands.privacies.about import Owners, show_about
-from cogs.commands.privacies.export import Exports
+from cogs.commands.privacies.export import Exports, remove_left_over
 from cogs.commands.privacies.forgetting import forget
 from cogs.platform import PLATFORM
 
@@ -32,6 +34,10 @@ class PrivacyCommands(
         self._bot = bot
         self._owners = Owners(bot)
         self._exports = Exports()
+
+    async def cog_load(self) -> None:
+        """An export that a kill broke off leaves nothing of a person's behind."""
+        await asyncio.to_thread(remove_left_over)
 
     @app_commands.command()
     async def about(self, interaction: Interaction) -> None:

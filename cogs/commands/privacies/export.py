@@ -2,6 +2,8 @@
 
 import asyncio
 import io
+import os
+import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -9,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import discord
+import psutil
 
 from bot.chat.privacy.handing_out import write_everything
 from bot.errors import NotAllowed
@@ -17,6 +20,7 @@ from cogs.platform import OWN_DATA, PLATFORM
 
 AGAIN_AFTER = timedelta(minutes=10)
 AT_ONCE = 2  # exports: each takes room on the disk
+PREFIX = "caduceus-export-"  # of a folder's name, then the number of the process that writes in it
 CLOSED_CODES = (50007, 50278)  # Discord's: this person takes no direct messages from us
 
 Send = Callable[[str, discord.File], Awaitable[object]]
@@ -81,9 +85,23 @@ class Exports:
             await interaction.followup.send(said, ephemeral=True)
 
 
+def remove_left_over(parent: Path | None = None) -> None:
+    """Delete what a killed process was writing: a person's data outlives no export. Blocks.
+
+    Where a process is gone, nobody else deletes its folder; this one begins with none of its own.
+    """
+    for folder in (parent or Path(tempfile.gettempdir())).glob(f"{PREFIX}*"):
+        process = folder.name.removeprefix(PREFIX).split("-")[0]
+        if not process.isdecimal():
+            continue
+        if int(process) == os.getpid() or not psutil.pid_exists(int(process)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 @asynccontextmanager
 async def _folder() -> AsyncGenerator[Path, None]:
-    made = await asyncio.to_thread(lambda: tempfile.TemporaryDirectory(prefix="export-"))
+    prefix = f"{PREFIX}{os.getpid()}-"
+    made = await asyncio.to_thread(lambda: tempfile.TemporaryDirectory(prefix=prefix))
     try:
         yield Path(made.name)
     finally:
