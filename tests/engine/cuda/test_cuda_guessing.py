@@ -157,6 +157,41 @@ def test_a_step_that_checks_draws_what_single_steps_draw(bits: int) -> None:
         assert text[:shorter] == expected[:shorter]
 
 
+def test_logits_are_those_of_each_rows_slot_in_whatever_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from bot.engine.cuda import runner as module
+
+    if INTERPRETED:
+        monkeypatch.setattr(module, "_pinned", lambda count, dtype: torch.zeros(count, dtype=dtype))
+    card = Card(16, 3)
+    runner = module.CudaRunner(
+        card.decoder,
+        card.cache,
+        rows=IDLE,
+        slots=IDLE,
+        room_tokens=768,
+        context_tokens=192,
+        chunk_tokens=64,
+        device="",
+        kernel="",
+    )
+    card.plainly([0, 1, 2, 3])
+    card.plainly([1, 3])
+    card.plainly([3])
+    starts = {0: 1, 1: 2, 2: 1, 3: 3}
+    together = [3, 1, 0]
+    pieces = [Segment(slot, starts[slot], [slot + 5], chooses=True) for slot in together]
+    found = runner.logits(pieces)
+    for row, slot in zip(found, together, strict=True):
+        numbers = [[slot + 5], [slot], [starts[slot]]]
+        tokens, slots, positions = (
+            torch.tensor(each, dtype=torch.int32, device=card.on) for each in numbers
+        )
+        alone = card.decoder.decode(tokens, card.cache, slots, positions)[0]
+        torch.testing.assert_close(row, alone, atol=0.25, rtol=0.0)  # of some 8 in all
+
+
 class Numbers:
     """Tokens as numbers, without an end of sequence."""
 
