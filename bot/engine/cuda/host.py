@@ -8,7 +8,8 @@ is being copied is used or freed.
 
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -63,26 +64,20 @@ class PinnedPages:
     @torch.inference_mode()
     def save(self, slot: int, first_page: int, pages: Sequence[int]) -> None:
         """See :class:`~bot.engine.local.runner.HostMemory`."""
-        self._side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(self._side):
-            begun = _recorded()
+        with self._copying(slot, len(pages)):
             for here, page in zip(self._of(slot, first_page, pages), pages, strict=True):
                 for kept, held in zip(self._cache.by_page, self._views(page), strict=True):
                     # The layers' parts lie far apart: side by side, they are one copy.
                     held.copy_(kept[:, here].contiguous(), non_blocking=True)
-            self._note(slot, begun, len(pages))
 
     @telling_out_of_memory()
     @torch.inference_mode()
     def load(self, slot: int, first_page: int, pages: Sequence[int]) -> None:
         """See :class:`~bot.engine.local.runner.HostMemory`."""
-        self._side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(self._side):
-            begun = _recorded()
+        with self._copying(slot, len(pages)):
             for here, page in zip(self._of(slot, first_page, pages), pages, strict=True):
                 for kept, held in zip(self._cache.by_page, self._views(page), strict=True):
                     kept[:, here] = held.to(kept.device, non_blocking=True)
-            self._note(slot, begun, len(pages))
 
     def is_here(self, slot: int) -> bool:
         """See :class:`~bot.engine.local.runner.HostMemory`."""
@@ -105,10 +100,23 @@ class PinnedPages:
     def _of(self, slot: int, first_page: int, pages: Sequence[int]) -> list[int]:
         return self._cache.pages_of(slot)[first_page : first_page + len(pages)]
 
-    def _note(self, slot: int, begun: torch.cuda.Event, pages: int) -> None:
-        copy = _Copy(begun, _recorded(), pages * self.page_bytes)
-        self._of_slot[slot] = copy.done
-        self._copies.append(copy)
+    @contextmanager
+    def _copying(self, slot: int, pages: int) -> Iterator[None]:
+        """After the steps launched so far. What was begun is noted also where memory runs out.
+
+        Else nobody would wait for it, and it would reach pages that are another slot's by then.
+        """
+        self._side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._side):
+            begun = _recorded()
+            measured = 0
+            try:
+                yield
+                measured = pages * self.page_bytes
+            finally:
+                copy = _Copy(begun, _recorded(), measured)
+                self._of_slot[slot] = copy.done
+                self._copies.append(copy)
 
     def _look(self) -> None:
         """Measure the copies that are done by now."""

@@ -238,8 +238,7 @@ class CudaRunner:
                 torch.tensor(column, dtype=torch.int32, device=self._on)
                 for column in zip(*((p.slot, p.tokens[0], p.start) for p in pieces), strict=True)
             )
-            self._state.lengths[slots.long()] = starts
-            found = self._decoder.decode(tokens, self._cache, slots, self._state.lengths)
+            found = self._decoder.decode(tokens, self._cache, slots, starts)
         else:
             layout = PromptLayout(sum(len(piece.tokens) for piece in pieces), len(pieces))
             numbers = prompt_numbers(pieces, layout, self._idle).to(self._on)

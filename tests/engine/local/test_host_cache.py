@@ -200,6 +200,23 @@ def test_without_memory_for_a_copy_replies_go_on(
     assert "was not copied to the machine's memory: made up" in caplog.text
 
 
+@pytest.mark.parametrize("method", ["save", "load"])
+def test_without_memory_for_the_first_copy_the_engine_starts_all_the_same(
+    method: str,
+    tiny_loader: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(self: HostTensors, slot: int, first_page: int, pages: Sequence[int]) -> None:
+        raise RunnerOutOfMemory("made up")
+
+    monkeypatch.setattr(HostTensors, method, fail)
+    talks = Talks(LlamaRunner(tiny_loader(), ROOM))
+    assert "made up" in caplog.text
+    play(talks)
+    assert talks.batch.status().host_room_tokens == talks.batch.status().restored_tokens == 0
+
+
 def test_what_is_copied_out_comes_back_byte_for_byte() -> None:
     caches = {slot: torch.randn(2, 2, 1, 3 * B, 8) for slot in (0, 1)}
     host = HostTensors(caches, (2, 2, 1, B, 8), torch.float32, 1 << 20)

@@ -67,7 +67,10 @@ class HostCache:
         return self._pool.pages * BLOCK_TOKENS
 
     def probe(self, runner: Runner) -> None:
-        """Measure both speeds once, on a runner that does nothing else. Raises what it raises."""
+        """Measure both speeds once, on a runner that does nothing else. Raises what it raises.
+
+        But where the device has no memory for a copy, replies go on without any.
+        """
         memory = self._memory
         if memory is None:
             return
@@ -79,8 +82,14 @@ class HostCache:
         runner.step([Segment(0, 0, [0] * tokens, chooses=True)])
         self.computed(tokens, self._clock() - began)
         pages = tuple(range(min(memory.pages, -(-tokens // BLOCK_TOKENS))))
-        memory.save(0, 0, pages)
-        memory.load(0, 0, pages)
+        try:
+            memory.save(0, 0, pages)
+            memory.load(0, 0, pages)
+        except RunnerOutOfMemory as error:
+            log.warning("there is no memory on the device to copy to the machine's: %s", error)
+            self._memory, self._pool = None, HostPool(0)
+            runner.release(0)
+            return
         began = self._clock()
         while not memory.is_here(0) and self._clock() - began < PROBE_SECONDS:
             time.sleep(POLL_SECONDS)
@@ -130,6 +139,8 @@ class HostCache:
 
     def tend(self) -> None:
         """Copy a little of what may be pushed out next."""
+        if self._memory is None:
+            return
         if self._tended != self._slots.version and self._save(self._slots.endangered()):
             self._tended = self._slots.version
 
