@@ -5,6 +5,7 @@ loopback, fails the test that provoked it, also when the code under test swallow
 Threads (aiosqlite's, the engine's, ``asyncio.to_thread``) may block as they like.
 """
 
+import gc
 import ipaddress
 import os
 import socket
@@ -80,6 +81,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return at, item.path not in slow
 
     items.sort(key=place)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: no collection of garbage need walk through it any more."""
+    gc.collect()
+    gc.freeze()
 
 
 class NetworkBlockedError(RuntimeError):
