@@ -5,6 +5,7 @@ loopback, fails the test that provoked it, also when the code under test swallow
 Threads (aiosqlite's, the engine's, ``asyncio.to_thread``) may block as they like.
 """
 
+import gc
 import ipaddress
 import os
 import socket
@@ -39,19 +40,20 @@ _faults: list[str] = []  # of the running test
 # Files that take ten seconds and more, the longest first (`--durations=40` tells).
 LONGEST = (
     "test_workbench_browser",
+    "test_load",
+    "test_llamacpp_engine",
+    "test_runs",
     "test_gptq_loading",
     "test_local_engine",
-    "test_batch_memory",
-    "test_llamacpp_engine",
-    "test_load",
+    "test_bench_command",
     "test_rights_of_commands",
     "test_belongings",
     "test_workbench_workshop",
-    "test_runs",
     "test_forgetting_and_kills",
     "test_whole_scene",
     "test_serving",
     "test_activation_properties",
+    "test_batch_memory",
     "test_quick_fingers",
     "test_hostile_cards",
     "test_workbench_page_keeps",
@@ -80,6 +82,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return at, item.path not in slow
 
     items.sort(key=place)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: no collection of garbage need walk through it any more."""
+    gc.collect()
+    gc.freeze()
 
 
 class NetworkBlockedError(RuntimeError):

@@ -37,6 +37,8 @@ class HubServer:
     store_refuses: int = 0  # with this status
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     sent_bytes: int = 0
+    counts_taken: bool = False  # the test does, of files
+    taken_bytes: int = 0
     port: int = 0
     started_sending: threading.Event = field(default_factory=threading.Event)
 
@@ -151,6 +153,7 @@ class HubServer:
             headers["Content-Encoding"] = "gzip"
         headers["Content-Length"] = str(len(content) - start)
         response = web.StreamResponse(status=status, headers=headers)
+        taken_before = self.taken_bytes
         await response.prepare(request)
         left = self.cuts.pop(0) if self.cuts else None
         if self.stalls_after is not None:
@@ -162,7 +165,12 @@ class HubServer:
         if self.stalls_after is not None:
             await asyncio.Event().wait()
         if left is not None:
-            await asyncio.sleep(0.02)  # what was written gets out
+            if self.counts_taken:  # what lies in buffers when a connection breaks is lost
+                wanted_bytes = taken_before + len(body)
+                while request.transport is not None and self.taken_bytes < wanted_bytes:  # noqa: ASYNC110 - counted in another thread
+                    await asyncio.sleep(0.002)
+            else:
+                await asyncio.sleep(0.02)  # what was written gets out
             if request.transport is not None:  # else the other side was quicker
                 request.transport.abort()
         return response

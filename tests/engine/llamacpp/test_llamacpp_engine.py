@@ -183,7 +183,7 @@ async def test_a_long_prompt_does_not_hold_up_the_others(
     for channel in channels:  # each has a slot from now on, one before the other
         await write(engine, asking("Hello!", channel=channel, max_tokens=1))  # type: ignore[misc]
     long_channel, short_channel = channels[::order]
-    long = asking(LONG + LONG, channel=long_channel, max_tokens=6)
+    long = asking(LONG, channel=long_channel, max_tokens=6)
     reading = asyncio.create_task(_whole(engine, long))
     await _until(engine, lambda slots: any(slot["is_processing"] for slot in slots))
     question = asking("What is it?", channel=short_channel, max_tokens=4)

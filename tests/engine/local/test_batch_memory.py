@@ -302,25 +302,31 @@ def loaded(tiny_loader: Callable[..., Any]) -> Any:
     return tiny_loader()
 
 
-@given(st.sets(st.integers(1, 10).map(lambda n: 4 * n), max_size=6))
-@settings(max_examples=12, deadline=None)
-def test_a_real_models_replies_stay_the_same_greedy_and_seeded(
-    loaded: Any, bad_steps: set[int]
-) -> None:
-    def written(steps: frozenset[int]) -> tuple[dict[int, str], dict[int, Any]]:
-        runner = Scarce(loaded, RunnerLimits(rows=3, room_tokens=1024))
-        runner.bad_steps = steps
-        return drain(batch_of(runner, submissions, TextTokens(loaded.tokenizer)))
-
+def written_by(loaded: Any, bad_steps: frozenset[int]) -> tuple[dict[int, str], dict[int, Any]]:
+    runner = Scarce(loaded, RunnerLimits(rows=3, room_tokens=1024))
+    runner.bad_steps = bad_steps
     submissions = [
         submission(0, temperature=0, repetition_penalty=1),
         submission(1, temperature=0, repetition_penalty=1.3),
         submission(2, temperature=1.0, top_p=0.9),
         submission(3, temperature=1.0, top_k=20, repetition_penalty=1.2, prompt=150),
     ]
-    expected, _ = written(frozenset())
-    texts, ends = written(frozenset(bad_steps))
-    assert texts == expected
+    return drain(batch_of(runner, submissions, TextTokens(loaded.tokenizer)))
+
+
+@pytest.fixture(scope="module")
+def written_with_room(loaded: Any) -> dict[int, str]:
+    texts, _ = written_by(loaded, frozenset())
+    return texts
+
+
+@given(st.sets(st.integers(1, 10).map(lambda n: 4 * n), max_size=6))
+@settings(max_examples=12, deadline=None)
+def test_a_real_models_replies_stay_the_same_greedy_and_seeded(
+    loaded: Any, written_with_room: dict[int, str], bad_steps: set[int]
+) -> None:
+    texts, ends = written_by(loaded, frozenset(bad_steps))
+    assert texts == written_with_room
     for number, end in ends.items():
         assert isinstance(end, Chunk), number
 

@@ -1,5 +1,6 @@
 """GPTQ in every layout: the logits are those of the float weights that the codes stand for."""
 
+import gc
 import json
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from safetensors.torch import save_file
 
 from bot.engine.building import load_model
 from bot.engine.models.folders.folder import read_model_folder
+from bot.engine.models.gptq.quiet import import_gptqmodel
 from bot.engine.models.gptq.staging import stage
 from bot.engine.models.inspection import inspect_model
 from bot.engine.portable import gptq_loading
@@ -38,6 +40,14 @@ VARIANTS = {
     "2-bits-asymmetric": {"bits": 2, "sym": False},
     "v2-asymmetric": {"checkpoint_format": "gptq_v2", "sym": False},
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _what_is_imported_stays() -> None:
+    """Each load collects garbage twice, which need not walk through all of gptqmodel's modules."""
+    import_gptqmodel()
+    gc.collect()
+    gc.freeze()
 
 
 def difference(checkpoint: Checkpoint, loaded: torch.nn.Module) -> float:

@@ -9,6 +9,7 @@ from collections import namedtuple
 from collections.abc import Iterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 from hub_server import HubServer, serving
 
@@ -51,7 +52,16 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
             "original/params.json": b"{}",
         },
     }
-    with serving(HubServer(repositories)) as server:
+    with serving(HubServer(repositories, counts_taken=True)) as server:
+        read = aiohttp.StreamReader.read
+
+        async def counting(reader: aiohttp.StreamReader, n: int = -1) -> bytes:
+            chunk = await read(reader, n)
+            if n > 0:  # a file's; all else is read at once
+                server.taken_bytes += len(chunk)
+            return chunk
+
+        monkeypatch.setattr(aiohttp.StreamReader, "read", counting)
         monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
