@@ -220,7 +220,7 @@ def _run_llama_cpp(
             raise SettingsError(
                 f"--{option.replace('_', '-')} is for models that torch computes, and "
                 f"{source.name} is a GGUF file.",
-                "Leave it out.",
+                "Leave it out, or give --model a folder of safetensors.",
             )
     from bot.bench.llamacpp.report import as_markdown
     from bot.bench.llamacpp.session import measure
