@@ -9,7 +9,7 @@ from bot.chat.text.guard import fold
 
 # Shown by Discord as how the letters look, if at all: they part no word.
 MARKUP = frozenset("*_~|`\\")
-# Shown as a blank, or not at all: that depends on the font. They count as either.
+# Shown as a blank, or not at all: that hangs on the font. They count as either.
 FILLERS = frozenset("\u2800\u3164\u115f\u1160\uffa0")
 # Signs that make another letter of the one before, where others are only accents: of Indian
 # scripts, Thai to Khmer, kana.
