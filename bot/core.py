@@ -152,6 +152,7 @@ def erasure_of(
         settings=settings,
         taking_out=Emptying(database.history, channels, clock).taking_out,
         on_picture_gone=desk.workshop.picture_gone,
+        on_taken_out=channels.tell_taken_out,
         clock=clock,
     )
 

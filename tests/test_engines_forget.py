@@ -1,13 +1,14 @@
 """What goes from a channel, or reads otherwise there, goes from what the engine keeps of it."""
 
 from collections.abc import AsyncGenerator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from bot.app import App, open_app
-from bot.chat.messages import ChannelKey, IncomingMessage, Speaker
+from bot.chat.messages import ChannelKey, IncomingMessage, Scope, Speaker
+from bot.chat.privacy.jobs import Job, JobKind
 from bot.chat.privacy.people import Person
 from bot.engine.fake import FakeEngine
 from bot.settings import ProcessSettings
@@ -73,6 +74,37 @@ async def test_who_is_forgotten_is_kept_nowhere(app: App, engine: Keeping) -> No
 async def test_of_an_edit_no_copy_is_kept(app: App, engine: Keeping) -> None:
     await app.conversations.edited(HERE, "1", "Hello there?")
     assert engine.forgot == [(name, True) for name, _ in EVERYWHERE]
+
+
+async def test_of_a_turn_that_is_edited_no_copy_is_kept(app: App, engine: Keeping) -> None:
+    turn = await app.conversations.history.turn_of_message(HERE, "1")
+    assert turn is not None
+    await app.conversations.edit_turn(turn.turn_id, "Hello there?")
+    assert engine.forgot == [(name, True) for name, _ in EVERYWHERE]
+
+
+async def test_who_opts_out_is_kept_nowhere(app: App, engine: Keeping) -> None:
+    await app.privacy.staying_out.opt_out("test", "9")
+    assert engine.forgot == EVERYWHERE
+
+
+async def test_a_conversation_that_is_deleted_is_kept_nowhere(app: App, engine: Keeping) -> None:
+    old, _new = await app.conversations.reset(HERE)
+    await app.conversations.delete_conversation(HERE, old)
+    assert engine.forgot == EVERYWHERE
+
+
+async def test_what_has_grown_old_is_kept_nowhere(app: App, engine: Keeping) -> None:
+    ago = datetime.now(UTC) - timedelta(days=8)
+    old = IncomingMessage("0", HERE, Speaker("9", "Ann"), "Long ago.", ago)
+    await app.database.history.add_message(old, addressed=False)
+    night = Job(JobKind.RETENTION, "", ago)
+    await app.erasure.retention.work(night)
+    assert engine.forgot == []
+    await app.database.settings.change(Scope.CHANNEL, str(HERE), "retention_days", 7, by="9")
+    await app.erasure.retention.work(night)
+    assert engine.forgot == EVERYWHERE
+    assert [turn.text for turn in await app.database.history.export(HERE)] == ["Hello?"]
 
 
 async def test_an_undo_takes_nothing_from_it(app: App, engine: Keeping) -> None:

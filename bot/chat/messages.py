@@ -108,7 +108,7 @@ class Turn:
     state: TurnState = TurnState.WHOLE
     message_ids: tuple[str, ...] = ()
     addressed: bool = False  # was to be answered
-    answered_by: int | None = None  # the reply's turn
+    answered_by: int | None = None  # the reply's turn; of a reply, the next persona's
     reply_to: QuotedMessage | None = None
     swipes: tuple[Swipe, ...] = ()  # of a bot's turn
     active_swipe: int = 0

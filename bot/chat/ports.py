@@ -155,7 +155,14 @@ class History(Protocol):
         ...
 
     async def channels_with_pending(self, platform: str, *, since: datetime) -> list[ChannelKey]:
-        """Where somebody still waits for an answer."""
+        """Where somebody still waits for an answer, or for another persona's."""
+        ...
+
+    async def unended_round(self, channel: ChannelKey, *, since: datetime) -> list[Turn]:
+        """The replies of a round in which other personas are still to speak, and what they answer.
+
+        In order; nothing where none begun `since` then waits for another.
+        """
         ...
 
     async def begin_reply(
@@ -185,8 +192,14 @@ class History(Protocol):
         limit: int,
         persona_id: str = "",
         asked_by: Collection[str] = (),
+        follows: int | None = None,
+        is_awaited: bool = False,
     ) -> BegunReply:
-        """:meth:`begin_reply`, and the window of `limit` turns before it, of the same moment."""
+        """:meth:`begin_reply`, and the window of `limit` turns before it, of the same moment.
+
+        It `follows` another persona's reply, which has to wait for one: else NotFound. It
+        `is_awaited` where another persona is to follow this one.
+        """
         ...
 
     async def begin_swipe(self, turn_id: int) -> Turn:
@@ -285,8 +298,13 @@ class History(Protocol):
         """Take out one that was left, with all its turns. NotFound when it is not among them."""
         ...
 
-    async def hide_last_exchange(self, channel: ChannelKey) -> list[int]:
-        """Hide the newest reply, what it answered and anything after it. Returns the turn ids."""
+    async def hide_last_exchange(
+        self, channel: ChannelKey, *, only_of: str | None = None
+    ) -> list[int]:
+        """Hide the newest reply, what it answered and anything after it. Returns the turn ids.
+
+        With `only_of`, the newest reply to that speaker alone, and what they have said since.
+        """
         ...
 
     async def unhide(self, turn_ids: Sequence[int]) -> None:

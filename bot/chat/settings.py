@@ -182,15 +182,22 @@ class SettingsCascade:
         SettingChanged where there is a newer one.
         """
         definition = definition_of(key)
-        value = definition.parse(text)
-        if definition.kind == "persona":
-            persona = await self._personas.find(channel.guild_id, str(value))
-            if persona is None:
-                raise ChannelSettingError(
-                    f"There is no persona «{str(value)[:40]}».", "See `/persona list`."
-                )
-            value = persona.id
+        value = await self.read(channel, definition, text)
         return await self._change(channel, scope, definition.key, value, by=by, seen=seen)
+
+    async def read(
+        self, channel: ChannelKey, definition: SettingDefinition, text: str
+    ) -> JsonValue:
+        """What a person typed, as it would be kept. Raises ChannelSettingError."""
+        value = definition.parse(text)
+        if definition.kind != "persona":
+            return value
+        persona = await self._personas.find(channel.guild_id, str(value))
+        if persona is None:
+            raise ChannelSettingError(
+                f"There is no persona «{str(value)[:40]}».", "See `/persona list`."
+            )
+        return persona.id
 
     async def reset(
         self, channel: ChannelKey, scope: Scope, key: str, *, by: str, seen: int | None = None

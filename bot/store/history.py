@@ -25,6 +25,8 @@ from bot.store.turns import (
     greetings,
     incoming,
     replies,
+    rounds,
+    undoing,
 )
 
 
@@ -90,6 +92,7 @@ class SqlHistory(OnTransactions):
     list_conversations = reads(conversations.list_conversations)
     answer_no_more = writes(replies.answer_no_more)
     _pending = reads(conversations.pending)
+    _unended_round = reads(rounds.unended_round)
     _channels_with_pending = reads(conversations.channels_with_pending)
 
     async def pending(
@@ -114,6 +117,11 @@ class SqlHistory(OnTransactions):
         """What our account is to answer, and what is set, at the same moment."""
         account = self._run.account(channel.platform)
         return await self._waiting(channel, scopes, since=since, also=also, heard_by=account)
+
+    async def unended_round(self, channel: ChannelKey, *, since: datetime) -> list[Turn]:
+        """The replies of our account's round that has not ended, with what they answer."""
+        account = self._run.account(channel.platform)
+        return await self._unended_round(channel, since=since, heard_by=account)
 
     async def channels_with_pending(self, platform: str, *, since: datetime) -> list[ChannelKey]:
         """Where somebody waits for our account, the longest waiting first."""
@@ -167,8 +175,11 @@ class SqlHistory(OnTransactions):
         limit: int,
         persona_id: str = "",
         asked_by: Collection[str] = (),
+        follows: int | None = None,
+        is_awaited: bool = False,
     ) -> BegunReply:
         """:meth:`begin_reply`, and the window of `limit` turns before it, of the same moment."""
+        account = self._run.account(channel.platform)
         begun = await self._take_up(
             channel,
             speaker,
@@ -178,6 +189,8 @@ class SqlHistory(OnTransactions):
             persona_id=persona_id,
             run_id=self._run.id,
             asked_by=asked_by,
+            follows=follows,
+            awaited_by=account if is_awaited else None,
         )
         self._run.writing[begun.turn.turn_id] = begun.turn.active_swipe
         return begun
@@ -222,5 +235,5 @@ class SqlHistory(OnTransactions):
     reset = writes(conversations.reset)
     restore = writes(conversations.restore)
     delete_conversation = writes(conversations.delete_conversation, erases=True)
-    hide_last_exchange = writes(conversations.hide_last_exchange)
-    unhide = writes(conversations.unhide)
+    hide_last_exchange = writes(undoing.hide_last_exchange)
+    unhide = writes(undoing.unhide)

@@ -166,7 +166,9 @@ class TurnRow(Base):
     persona: Mapped[str]  # the name that people saw
     persona_id: Mapped[str | None]  # NULL in a user's, and in those of before there were ids
     addressed: Mapped[bool]
-    is_pending: Mapped[bool]  # addressed, and no reply taken up; stays False if the reply goes
+    # Addressed, and no reply taken up; of a reply: another persona is to follow it. Stays False if
+    # what came of it goes.
+    is_pending: Mapped[bool]
     heard_by: Mapped[str] = mapped_column(server_default="")  # the account to answer it
     answered_by: Mapped[int | None] = mapped_column(
         RowId, ForeignKey("turns.id", ondelete="SET NULL"), index=True

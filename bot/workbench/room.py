@@ -159,7 +159,7 @@ class Room:
 
     async def delete_conversation(self, conversation_id: int) -> None:
         """Take one out that was left. The present one is not deleted so."""
-        await self._history.delete_conversation(self.key, conversation_id)
+        await self._conversations.delete_conversation(self.key, conversation_id)
 
     async def turn(self, turn_id: int) -> Turn:
         """A turn of this chat. Raises NotFound for any other chat's, Discord's above all."""

@@ -52,12 +52,15 @@ class ChatCommands(commands.GroupCog, group_name="chat", group_description="This
         """Take back the last exchange: the newest reply and what it answered."""
         key = key_of(channel_of(interaction))
         async with answering(interaction):
-            hidden = await self._bot.conversations.undo(key)
+            hidden = await self._bot.conversations.undo(key, by=str(interaction.user.id))
+            is_private = await self._bot.conversations.is_private(key)
         if not hidden:
-            await interaction.followup.send("There is nothing to take back.")
+            whose = "of yours " if is_private else ""
+            await interaction.followup.send(f"There is nothing {whose}to take back.")
             return
+        whose = "Your" if is_private else "The"
         await interaction.followup.send(
-            "The last exchange is taken back: I no longer see it.",
+            f"{whose} last exchange is taken back: I no longer see it.",
             view=undo_view("unhide", hidden),
         )
 

@@ -7,7 +7,8 @@ from typing import Any, Self
 
 import discord
 
-from bot.errors import NotFound
+from bot.chat.messages import Turn
+from bot.errors import NotAllowed, NotFound
 from cogs.client import Interaction, bot_of, channel_of
 from cogs.commands.greeting import take_back_greeting
 from cogs.controls import KeptControl, view_of_kept
@@ -18,6 +19,7 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _ID_CHARACTERS = 80  # of the 100 that a button's id may have
 
 NO_LONGER = "What was taken back is no longer kept."
+SOMEBODY_ELSES = "That was somebody else's exchange, and each has a talk of their own here."
 
 
 def pack(numbers: Sequence[int]) -> str:
@@ -86,17 +88,28 @@ class UndoButton(
         await interaction.edit_original_response(content=text, view=None)
 
     async def _here(self, interaction: Interaction, numbers: Sequence[int]) -> list[int]:
-        """Those of the turns that are this channel's and still kept. Raises NotFound."""
-        history = bot_of(interaction).conversations.history
+        """Those of the turns that are this channel's and still kept.
+
+        Raises NotFound, or NotAllowed where each has a talk of their own and this is another's.
+        """
+        conversations = bot_of(interaction).conversations
         key = key_of(channel_of(interaction))
-        found: list[int] = []
+        found: list[Turn] = []
         for number in numbers:
             with suppress(NotFound):
-                if (await history.turn(number)).channel == key:
-                    found.append(number)
+                turn = await conversations.history.turn(number)
+                if turn.channel == key:
+                    found.append(turn)
         if not found:
             raise NotFound(NO_LONGER)
-        return found
+        person = str(interaction.user.id)
+        if await conversations.is_private(key) and not all(_is_of(person, turn) for turn in found):
+            raise NotAllowed(SOMEBODY_ELSES, "Only they can bring it back.")
+        return [turn.turn_id for turn in found]
+
+
+def _is_of(person: str, turn: Turn) -> bool:
+    return person in (turn.asked_by if turn.role == "bot" else {turn.speaker.speaker_id})
 
 
 def undo_view(what: str, numbers: Sequence[int]) -> discord.ui.View:

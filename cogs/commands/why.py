@@ -60,7 +60,6 @@ class Why(commands.Cog):
             if text or name == "prompt"
         ]
         embed, view = describe(explanation), discord.utils.MISSING
-        await shown_embeds(interaction, [embed])
         if is_asker(interaction, turn.asked_by):
             # Also where a reply carries no buttons: whoever caused it can take it away.
             embed.add_field(name="Asked by", value=mentions(turn.asked_by), inline=False)
@@ -70,6 +69,7 @@ class Why(commands.Cog):
                 view = view_of_kept(*buttons, *_replay(explanation))
             else:
                 view = view_of_kept(*buttons)
+        await shown_embeds(interaction, [embed])
         await interaction.followup.send(embed=embed, files=files, view=view, ephemeral=True)
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from store_samples import ANN, BEN, CHANNEL, MORNING, OTHER_CHANNEL, Talk, forget
 
 from bot.chat.limits.blocking import Block
-from bot.chat.messages import QuotedMessage
+from bot.chat.messages import QuotedMessage, Speaker, TurnState
 from bot.chat.moderation.log_channels import LogChannel
 from bot.chat.moderation.purges import PurgeWish
 from bot.store.database import Database
@@ -162,3 +162,27 @@ async def test_all_of_it_is_exported(database: Database, database_url: str) -> N
     assert document["purges"][0]["messages"] == [
         {"message_id": first.message_ids[0], "is_own": False}
     ]
+
+
+async def test_a_purge_up_to_a_reply_leaves_the_one_that_follows_it(database: Database) -> None:
+    question = await Talk(database.history).ask("both of you?")
+    first = await _speak(database, [question.turn_id], None)
+    second = await _speak(database, [], first)
+    plan = await database.purges.plan(replace(ALL, until_turn=first))
+    assert plan.turns == 2
+    assert (await database.purges.plan(replace(ALL, until_turn=second))).turns == 3
+
+
+async def _speak(database: Database, answers: list[int], follows: int | None) -> int:
+    history = database.history
+    begun = await history.take_up(
+        *(CHANNEL, Speaker("persona:ada", "Ada", is_bot=True)),
+        persona="Ada",
+        answers=answers,
+        limit=1,
+        follows=follows,
+        is_awaited=follows is None,
+    )
+    await history.show_reply(begun.turn.turn_id, "Yes.", [f"of {begun.turn.turn_id}"])
+    await history.finish_reply(begun.turn.turn_id, TurnState.WHOLE, None)
+    return begun.turn.turn_id

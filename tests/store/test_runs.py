@@ -519,3 +519,50 @@ async def test_a_restarted_server_says_nothing_of_who_was_there_before(postgres_
     assert await locks.freed({7: before, 8: datetime.now(UTC)}) == {8}
     assert await locks.freed({database.run.id: datetime.now(UTC)}) == set()
     await database.close()
+
+
+async def test_a_round_waits_for_its_next_reply_also_after_a_death(programs: Programs) -> None:
+    one, two = await programs(), await programs()
+    since = datetime.now(UTC) - timedelta(minutes=5)
+    question = await ask(one)
+    left: list[list[int]] = []
+
+    async def note() -> None:
+        turns = await two.history.unended_round(CHANNEL, since=since)
+        left.append([turn.turn_id for turn in turns])
+
+    first = await speak(one, question, is_awaited=True)
+    with pytest.raises(NotFound, match="Another program is writing"):
+        await speak(two, follows=first)
+    await one.history.finish_reply(first, TurnState.WHOLE, None)
+    await note()
+    assert await waiting(two) == []  # no message does
+    assert await two.history.channels_with_pending("discord", since=since) == [CHANNEL]
+    second = await speak(one, follows=first, is_awaited=True)
+    with pytest.raises(NotFound, match="spoken already"):
+        await speak(two, follows=first)
+    await note()
+    await one.history.abandon_reply(second, requeue=True)
+    await note()
+    third = await speak(two, follows=first)
+    await two.history.finish_reply(third, TurnState.WHOLE, None)
+    await note()
+    asked = question.turn_id
+    assert left == [[asked, first], [asked, first, second], [asked, first], []]
+    other = await programs("2")
+    assert await other.history.channels_with_pending("discord", since=since) == []
+
+
+async def speak(
+    database: Database, *questions: Turn, follows: int | None = None, is_awaited: bool = False
+) -> int:
+    begun = await database.history.take_up(
+        CHANNEL,
+        BOT,
+        persona="",
+        answers=[question.turn_id for question in questions],
+        limit=1,
+        follows=follows,
+        is_awaited=is_awaited,
+    )
+    return begun.turn.turn_id

@@ -5,14 +5,21 @@ import itertools
 import random
 
 import pytest
+from sqlalchemy import Connection, text
 from store_samples import BOT, CHANNEL, Talk, said
 
 from bot.chat.messages import ChannelKey, TurnState
+from bot.chat.privacy.people import Person
+from bot.chat.roleplay.memory.facts import FactSource
 from bot.errors import NotFound
 from bot.store.database import Database
 from bot.store.history import SqlHistory
+from bot.store.turns.access import remove_turns, take_turn
 
 WRITERS = 50
+WAITING_FOR_US = (
+    "SELECT 1 FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+)
 
 
 async def test_fifty_writers_in_one_new_channel(history: SqlHistory) -> None:
@@ -121,3 +128,34 @@ async def test_two_programs_on_one_database(database: Database, database_url: st
         assert len(await one.texts()) == 41
     finally:
         await second.close()
+
+
+async def test_names_go_while_what_they_stand_in_is_deleted(postgres_url: str) -> None:
+    """Else each would have a row that the other one waits for."""
+    database = await Database.open(postgres_url)
+    talk = Talk(database.history)
+    asked = await talk.ask("hello", message_id="1")
+    reply = await talk.answer(asked)
+    await database.facts.add_fact(CHANNEL, "hello", by="ann", source=FactSource("1", "ann"))
+    has_begun = asyncio.Event()
+
+    def delete(connection: Connection) -> None:
+        channel_id: int = take_turn(connection, reply.turn_id).channel_id
+        connection.execute(text("DELETE FROM facts"))
+        has_begun.set()
+        for _ in range(1_000):  # until the other one is there
+            if connection.scalar(text(WAITING_FOR_US)):
+                break
+            connection.execute(text("SELECT pg_sleep(0.01), pg_stat_clear_snapshot()"))
+        remove_turns(connection, channel_id, [reply.turn_id])
+
+    deleting = asyncio.create_task(database.history.transactions.write(delete))
+    await has_begun.wait()
+    outcomes = await asyncio.gather(
+        deleting, database.people.remove_names(Person("discord", "ann")), return_exceptions=True
+    )
+    texts, facts = await talk.texts(), await database.facts.facts(CHANNEL)
+    await database.close()
+    assert outcomes == [None, None]
+    assert texts == ["hello"]
+    assert facts == []

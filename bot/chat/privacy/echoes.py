@@ -17,6 +17,7 @@ from bot.chat.text.search_words import search_words
 
 RUN_WORDS = 5
 LEAST_LETTERS = 3  # of a name
+LEAST_PICTURES = 2  # of a name
 LEAST_SIGNS = 4  # of a word that stands for itself
 MOST_CHARACTERS = 32_000  # of a text: nobody says more in one go
 _HALVES = 2 * RUN_WORDS  # what a run holds: a word is two, a sign of a packed script one
@@ -24,6 +25,9 @@ _HALVES = 2 * RUN_WORDS  # what a run holds: a word is two, a sign of a packed s
 _PACKED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
 _TOKENS = regex.compile(rf"(?P<sign>{_PACKED}\p{{M}}*)|[\p{{L}}\p{{N}}][\p{{L}}\p{{N}}\p{{M}}]*")
 _WORDS = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}'\u2019_-]*")
+_PICTURES = regex.compile(r"\p{Extended_Pictographic}")
+_AROUND = regex.compile(r"^[^\p{L}\p{N}]+|[^\p{L}\p{N}\p{M}]+$")  # a name, as ornament
+_UNSEEN = regex.compile(r"\p{Cf}")
 _SENTENCE_ENDS = frozenset('.!?:;…\n"“„«*_(')
 
 
@@ -65,7 +69,7 @@ class Echoes:
     def are_in(self, turn_id: int, text: str) -> bool:
         """Whether a reply's text repeats them."""
         text = text[:MOST_CHARACTERS]
-        if self._names is not None and self._names.search(unicodedata.normalize("NFKC", text)):
+        if self._names is not None and self._names.search(_seen(text)):
             return True
         if any(turn_id > self._words.get(word, turn_id) for word in _all_words(text)):
             return True
@@ -73,19 +77,26 @@ class Echoes:
 
 
 def _forms(name: str) -> Iterator[str]:
-    """A name as a reply may write it; nothing of a name that is but a common word."""
-    plain = unicodedata.normalize("NFKC", name).strip()
-    letters = sum(map(str.isalnum, plain))
-    is_packed = bool(_TOKENS.fullmatch(plain[:1]) and regex.match(_PACKED, plain))
-    if letters < (2 if is_packed else LEAST_LETTERS) or not search_words(plain):
-        return
-    yield plain
-    yield plain[:1].upper() + plain[1:]
+    """A name as a reply may write it; nothing of a name that is but a common word or picture."""
+    whole = _seen(name).strip()
+    if len(_PICTURES.findall(whole)) >= LEAST_PICTURES:
+        yield whole
+    for plain in {whole, _AROUND.sub("", whole)}:
+        letters = sum(map(str.isalnum, plain))
+        is_packed = bool(_TOKENS.fullmatch(plain[:1]) and regex.match(_PACKED, plain))
+        if letters >= (2 if is_packed else LEAST_LETTERS) and search_words(plain):
+            yield plain
+            yield plain[:1].upper() + plain[1:]
+
+
+def _seen(text: str) -> str:
+    """A text without look-alikes of letters and signs that nobody sees."""
+    return _UNSEEN.sub("", unicodedata.normalize("NFKC", text))
 
 
 def _runs(text: str) -> Iterator[int]:
     """Every five words in a row, each run as a number."""
-    folded = unicodedata.normalize("NFKC", text[:MOST_CHARACTERS]).casefold()
+    folded = _seen(text[:MOST_CHARACTERS]).casefold()
     tokens = [(found.group(), 1 if found["sign"] else 2) for found in _TOKENS.finditer(folded)]
     end = weight = 0
     for start in range(len(tokens)):
@@ -99,13 +110,13 @@ def _runs(text: str) -> Iterator[int]:
 
 
 def _all_words(text: str) -> Iterator[str]:
-    for found in _WORDS.finditer(unicodedata.normalize("NFKC", text[:MOST_CHARACTERS])):
+    for found in _WORDS.finditer(_seen(text[:MOST_CHARACTERS])):
         yield from _parts(found.group())
 
 
 def _telling(text: str) -> Iterator[str]:
     """Words with a capital inside a sentence, or with a digit: names, numbers, passwords."""
-    plain = unicodedata.normalize("NFKC", text[:MOST_CHARACTERS])
+    plain = _seen(text[:MOST_CHARACTERS])
     end = 0
     for found in _WORDS.finditer(plain):
         word = found.group()

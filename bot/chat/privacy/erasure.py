@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from bot.chat.messages import ChannelKey
 from bot.chat.privacy.forgetting import Forgetting, TakingOut
 from bot.chat.privacy.jobs import Job, JobKind, JobStore
 from bot.chat.privacy.leaving import Departures, OnPictureGone, PlaceStore
@@ -44,12 +45,16 @@ def make_erasure(
     settings: SettingsCascade,
     taking_out: TakingOut,
     on_picture_gone: OnPictureGone,
+    on_taken_out: Callable[[ChannelKey], None],
     clock: Callable[[], datetime],
 ) -> Erasure:
-    """Put it together. Nothing happens before :meth:`Erasure.start`."""
+    """Put it together. Nothing happens before :meth:`Erasure.start`.
+
+    `on_taken_out` is told of each channel from which something goes without `taking_out`.
+    """
     forgetting = Forgetting(people, jobs, taking_out, clock)
-    retention = Retention(aged, jobs, settings, clock)
-    departures = Departures(places, jobs, clock, on_picture_gone)
+    retention = Retention(aged, jobs, settings, clock, on_taken_out)
+    departures = Departures(places, jobs, clock, on_picture_gone, on_taken_out)
     work = {
         JobKind.FORGET: _once(forgetting.work),
         JobKind.RETENTION: retention.work,

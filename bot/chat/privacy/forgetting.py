@@ -184,6 +184,9 @@ class Forgetting:
         whole, swipes = await asyncio.to_thread(_repeating, echoes, replies)
         if whole or swipes:
             await self._people.remove_replies(place, whole, swipes)
+        quoting = await asyncio.to_thread(_quoting, echoes, replies)
+        if quoting:
+            await self._people.forget_quotes(place, quoting)
 
 
 def _end(page: Sequence[SaidByThem | SaidByOthers]) -> Page:
@@ -217,3 +220,10 @@ def _repeating(
         else:
             swipes += [(reply.turn_id, at) for at in found]
     return whole, swipes
+
+
+def _quoting(echoes: Echoes, turns: Sequence[SaidByOthers]) -> list[int]:
+    """Turns that quote the bot repeating them: often the reply itself has been deleted."""
+    return [
+        turn.turn_id for turn in turns if turn.quoted and echoes.are_in(turn.turn_id, turn.quoted)
+    ]

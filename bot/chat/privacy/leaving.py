@@ -66,12 +66,17 @@ class Departures:
         jobs: JobStore,
         clock: Callable[[], datetime],
         on_picture_gone: OnPictureGone,
+        on_taken_out: Callable[[ChannelKey], None],
     ) -> None:
-        """`on_picture_gone` is told the digests of pictures that nobody has any more."""
+        """`on_picture_gone` is told the digests of pictures that nobody has any more.
+
+        `on_taken_out` is told of each channel whose turns went.
+        """
         self.places = places
         self._jobs = jobs
         self._clock = clock
         self._on_picture_gone = on_picture_gone
+        self._on_taken_out = on_taken_out
 
     async def left(self, platform: str, guild_id: str) -> None:
         """The bot is no longer in a guild: its data goes in thirty days."""
@@ -106,10 +111,9 @@ class Departures:
 
     async def work_on_guild(self, job: Job) -> None:
         """The clock of a guild has run out."""
-        for place in await self.places.places_in_guild(job.platform, job.subject):
-            while await self.places.remove_place(place):
-                if not await self._jobs.reach(job.job_id, place.number):
-                    return  # called off: the bot came back
+        places = await self.places.places_in_guild(job.platform, job.subject)
+        if not await self._remove_all(job, places):
+            return
         gone = await self.places.remove_guild(job.platform, job.subject)
         for digest in gone.picture_digests:
             await self._on_picture_gone(digest)
@@ -117,10 +121,18 @@ class Departures:
 
     async def work_on_channel(self, job: Job) -> None:
         """The clock of a channel has run out."""
-        for place in await self.places.places_of_channel(job.platform, job.subject):
-            while await self.places.remove_place(place):
+        await self._remove_all(job, await self.places.places_of_channel(job.platform, job.subject))
+
+    async def _remove_all(self, job: Job, places: Sequence[Place]) -> bool:
+        """Take channels out. False where it was called off in its midst: the bot came back."""
+        for place in places:
+            has_more = True
+            while has_more:
                 if not await self._jobs.reach(job.job_id, place.number):
-                    return
+                    return False
+                has_more = await self.places.remove_place(place)
+                self._on_taken_out(place.channel)
+        return await self._jobs.reach(job.job_id, job.reached)
 
     async def _begin(self, kind: JobKind, platform: str, subject: str) -> None:
         due_at = self._clock() + KEPT_FOR

@@ -68,6 +68,7 @@ class SaidByOthers:
     persona: str = ""  # of a reply
     is_reply: bool = False
     active: int = 0
+    quoted: str = ""  # of the bot's, by somebody
     swipes: Mapping[int, str] = field(default_factory=dict[int, str])
 
 
@@ -125,6 +126,10 @@ class PeopleStore(Protocol):
         A reply without another swipe goes whole. The messages that showed what goes are to be
         taken off the platform.
         """
+        ...
+
+    async def forget_quotes(self, place: Place, turn_ids: Sequence[int]) -> None:
+        """Take out what these turns quote."""
         ...
 
     async def remove_turns(self, person: Person, place: Place) -> bool:

@@ -51,12 +51,14 @@ class Retention:
         jobs: JobStore,
         settings: SettingsCascade,
         clock: Callable[[], datetime],
+        on_taken_out: Callable[[ChannelKey], None],
     ) -> None:
-        """`settings` say how long what is kept where."""
+        """`settings` say how long what is kept where; `on_taken_out` is told where it went."""
         self._aged = aged
         self._jobs = jobs
         self._settings = settings
         self._clock = clock
+        self._on_taken_out = on_taken_out
 
     async def plan(self) -> None:
         """Let it be done every night from now on. Where it is planned already, that stays."""
@@ -83,6 +85,7 @@ class Retention:
         if await self._aged.has_old_rest(place, before):
             await self._aged.remove_old_rest(place, before)
         if has_gone:
+            self._on_taken_out(place.channel)
             await self._aged.remove_empty(place.channel)
 
 

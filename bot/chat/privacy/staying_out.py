@@ -60,6 +60,8 @@ class StayingOut:
         is written without what they said.
         """
         channels = await self._opt_outs.opt_out(platform, speaker_id)
+        for channel in channels or ():
+            self._channels.tell_taken_out(channel)
         for reply in self._channels.all_running():
             if reply.turn.channel in (channels or ()):
                 await _write_without(reply, speaker_id)

@@ -162,7 +162,11 @@ class Preparer:
     async def questions(self, turn: Turn) -> tuple[Turn, ...]:
         """What a bot's turn answers, oldest first, as far as it is still there."""
         before = await self._history.window(turn.channel, ANSWERED_TURNS, before_turn=turn.turn_id)
-        return tuple(asked for asked in before.turns if asked.answered_by == turn.turn_id)
+        return tuple(
+            asked
+            for asked in before.turns
+            if asked.role == "user" and asked.answered_by == turn.turn_id
+        )
 
     async def has_somebody_to_answer(self, turn: Turn) -> bool:
         """Whether the prompt of a bot's turn shows anything that somebody else said.

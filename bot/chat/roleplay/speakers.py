@@ -40,6 +40,16 @@ class Queued:
 
 
 @dataclass(frozen=True, slots=True)
+class Spoken:
+    """A persona's reply, and the messages that it took up. One not `is_whole` sets nobody off."""
+
+    persona_id: str
+    answers: tuple[Said, ...]
+    text: str
+    is_whole: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """How a scene gives the floor. `last_speaker` is the persona that spoke last, "" for none."""
 
@@ -124,6 +134,25 @@ def followers(
     queued = {each.persona_id for each in queue}
     named = (each for each in _named(text, cast) if each != speaker and each not in queued)
     return (*queue, *[Queued(persona_id) for persona_id in named][: max(left, 0)])
+
+
+def still_to_speak(
+    spoken: Sequence[Spoken], cast: Sequence[Member], chain: int, rules: Rules | None = None
+) -> tuple[tuple[Queued, ...], int]:
+    """Who is queued after the replies of a round, and how often personas answered each other."""
+    queue: list[Queued] = []
+    chained = 0
+    for each in spoken:
+        own = [queued for queued in queue if queued.persona_id == each.persona_id]
+        queue = [queued for queued in queue if queued.persona_id != each.persona_id]
+        chained = 0 if each.answers else chained + (not any(queued.answers for queued in own))
+        for said in each.answers:
+            wanted = addressees(said, cast, rules)
+            queue = _queue_up(queue, said, [who for who in wanted if who != each.persona_id])
+        if each.is_whole:
+            left = chain - chained - sum(not queued.answers for queued in queue)
+            queue = [*followers(each.text, each.persona_id, queue, cast, left, rules)]
+    return tuple(queue), chained
 
 
 def is_named(said: Said, cast: Sequence[Member]) -> bool:

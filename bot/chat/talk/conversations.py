@@ -186,6 +186,7 @@ class Conversations(Intake):
         async with self._intake(channel):  # in which a reply begins, too
             if self._is_being_written(channel, turn_id):
                 raise NotAllowed("This reply is being written.", "Stop it, or wait for its end.")
+            self._channels.tell_edited(channel)
             return await self.history.edit_turn(turn_id, text)
 
     async def ask_again(self, turn_id: int) -> Turn:
@@ -198,14 +199,17 @@ class Conversations(Intake):
 
     # Replies -------------------------------------------------------------------------------------
 
+    async def is_private(self, channel: ChannelKey) -> bool:
+        """Whether each has a talk of their own there. Raises SettingsError or StoreError."""
+        settings = await self.settings.resolve(channel)
+        return settings.history_scope == "user" and not await self.casting.scene(channel)
+
     async def newest_reply(self, channel: ChannelKey, speaker_id: str) -> Turn | None:
         """The reply that somebody means who names none: the channel's newest one.
 
         Where each has a talk of their own, theirs: None where nothing answered them lately.
         """
-        settings = await self.settings.resolve(channel)
-        is_private = settings.history_scope == "user" and not await self.casting.scene(channel)
-        if not is_private:
+        if not await self.is_private(channel):
             return await self.history.last_reply(channel)
         running = self.running(channel)
         if running is not None and speaker_id in running.asked_by:
@@ -317,15 +321,22 @@ class Conversations(Intake):
             await self._forget_unheard(channel, state)
             return ids
 
-    async def undo(self, channel: ChannelKey) -> list[int]:
-        """Hide the last exchange and stop what is being written. Returns the hidden turns."""
+    async def undo(self, channel: ChannelKey, *, by: str = "") -> list[int]:
+        """Hide the last exchange and stop what is being written. Returns the hidden turns.
+
+        Where each has a talk of their own, `by` takes back theirs, and what is written for others
+        is not stopped. "" is the channel's.
+        """
+        only_of = by if by and await self.is_private(channel) else None
         async with self._intake(channel) as state:
             # Before the stop: a reply of which nothing is shown goes then, and the one before it
             # would be the last.
             state.tell_of_change()
-            hidden = await self.history.hide_last_exchange(channel)
+            hidden = await self.history.hide_last_exchange(channel, only_of=only_of)
             await self._forget_unheard(channel, state)
-        await self._replies.stop(channel)
+        running = self.running(channel)
+        if only_of is None or (running is not None and running.turn.turn_id in hidden):
+            await self._replies.stop(channel)
         return hidden
 
     async def delete_turn(self, turn_id: int) -> Turn:
@@ -347,6 +358,11 @@ class Conversations(Intake):
                 await state.running.taken_out(turn.message_ids)
             await self._forget_unheard(turn.channel, state)
             return turn
+
+    async def delete_conversation(self, channel: ChannelKey, conversation_id: int) -> None:
+        """Take one out that was left. Raises NotFound."""
+        await self.history.delete_conversation(channel, conversation_id)
+        self._channels.tell_taken_out(channel)
 
     def _is_being_written(self, channel: ChannelKey, turn_id: int) -> bool:
         running = self.running(channel)

@@ -1,14 +1,24 @@
 """Whose turn it is to speak in a channel with several personas."""
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from bot.chat.messages import ChannelKey, Turn, TurnState
 from bot.chat.persona import Persona
 from bot.chat.ports import History
 from bot.chat.roleplay.scenes.scene import Mode, Scene
-from bot.chat.roleplay.speakers import Member, Queued, Rules, Said, followers, next_speaker
+from bot.chat.roleplay.speakers import (
+    Member,
+    Queued,
+    Rules,
+    Said,
+    Spoken,
+    followers,
+    next_speaker,
+    still_to_speak,
+)
 from bot.chat.talk.casting import member_of
 from bot.errors import NotFound
 
@@ -23,6 +33,8 @@ class Speaking:
     takes_up: tuple[Turn, ...]
     answers: tuple[Turn, ...]
     asked_by: frozenset[str]
+    follows: int | None = None  # the reply that waits for this one
+    is_awaited: bool = False  # others are to speak after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +45,15 @@ class _Floor:
     asked_by: frozenset[str] = frozenset()
     chained: int = 0  # replies to personas
     last_turn: int | None = None  # the newest reply, whom it names is not known yet
+    waits: int | None = None  # the reply that is stored as waiting for the next
 
 
 class Floors:
-    """Gives the floor in channels with several personas. What is queued ends with the process."""
+    """Gives the floor in channels with several personas.
+
+    A reply that others are to follow is stored as waiting: who they are follows from what the
+    round's replies answer, so that a restart between two of them loses nobody.
+    """
 
     def __init__(self, history: History) -> None:
         """Nobody is queued at first."""
@@ -44,14 +61,71 @@ class Floors:
         self._floors: OrderedDict[ChannelKey, _Floor] = OrderedDict()
 
     def forget(self, channel: ChannelKey) -> None:
-        """Nobody is to speak there any more."""
+        """Nobody is to speak there any more, as far as this process knows."""
         self._floors.pop(channel, None)
+
+    async def end(self, channel: ChannelKey) -> None:
+        """Nobody is to speak there any more, after a restart neither. Raises StoreError."""
+        floor = self._floors.pop(channel, None)
+        if floor is not None and floor.waits is not None:
+            await self._history.answer_no_more([floor.waits])
+
+    async def take_again(
+        self,
+        channel: ChannelKey,
+        cast: Sequence[Persona],
+        chain: int,
+        scene: Scene | None,
+        since: datetime,
+        admitted: Callable[[Sequence[Turn]], Awaitable[Sequence[Turn]]],
+    ) -> None:
+        """Queue whoever is still to speak in a round that another process began.
+
+        Messages of before `since` are left, and those whose authors are not `admitted` any more.
+        Raises StoreError.
+        """
+        if len(cast) < 2 and scene is None:
+            return
+        floor = self._floors.get(channel, _Floor())
+        if floor.queue or floor.last_turn is not None:
+            return
+        turns = await self._history.unended_round(channel, since=since)
+        replies = [turn for turn in turns if turn.role == "bot"]
+        if not replies or replies[-1].state is TurnState.RUNNING:  # another process is at it
+            return
+        asked = [turn for turn in turns if turn.role == "user"]
+        recent = await admitted([turn for turn in asked if turn.created_at >= since])
+        members = [member_of(persona) for persona in cast]
+        rules = None if scene is None else Rules(scene.mode)
+        spoken: list[Spoken] = []
+        for reply in replies:
+            said = [await self._said(turn) for turn in asked if turn.answered_by == reply.turn_id]
+            is_whole = reply.state is TurnState.WHOLE
+            spoken.append(Spoken(reply.persona_id, tuple(said), reply.text, is_whole))
+        queue, chained = still_to_speak(spoken, members, chain, rules)
+        there = {turn.turn_id for turn in recent}
+        left: list[Queued] = []
+        for each in queue if there else ():
+            answers = tuple(turn_id for turn_id in each.answers if turn_id in there)
+            if answers or not each.answers:
+                left.append(replace(each, answers=answers))
+        waits = replies[-1].turn_id
+        if left:
+            asked_by = replies[-1].asked_by
+            self._remember(channel, _Floor(tuple(left), asked_by, chained, waits=waits))
+        else:
+            await self._history.answer_no_more([waits])
+
+    async def _said(self, turn: Turn, words: str | None = None) -> Said:
+        text = turn.text if words is None else words
+        return Said(turn.turn_id, text, await self._replied_to(turn))
 
     def spoke(self, channel: ChannelKey, turn_id: int) -> None:
         """This is the reply of whom the floor was given to: others may follow it."""
         floor = self._floors.get(channel)
         if floor is not None:
-            self._floors[channel] = replace(floor, last_turn=turn_id)
+            waits = turn_id if floor.queue else None
+            self._floors[channel] = replace(floor, last_turn=turn_id, waits=waits)
 
     def request(self, channel: ChannelKey, persona_id: str, by: str) -> None:
         """Somebody wants a persona to speak next, whether or not a message waits."""
@@ -92,11 +166,7 @@ class Floors:
         floor = self._floors.pop(channel, _Floor())
         floor = await self._followed(floor, members, chain, rules)
         by_hand = written or {}
-        said = [
-            Said(turn.turn_id, turn.text if words is None else words, await self._replied_to(turn))
-            for turn in waiting
-            for words in (by_hand.get(turn.turn_id),)
-        ]
+        said = [await self._said(turn, by_hand.get(turn.turn_id)) for turn in waiting]
         there, queue = await self._still_there(floor.queue, waiting)
         step = next_speaker(said, queue, members, rules)
         if step is None:
@@ -107,7 +177,7 @@ class Floors:
         chained = 0 if step.takes_up else floor.chained + (not step.answers)
         self._remember(channel, _Floor(step.queue, asked_by, chained))
         takes_up = tuple(there[turn_id] for turn_id in step.takes_up)
-        return Speaking(persona, takes_up, answers, asked_by)
+        return Speaking(persona, takes_up, answers, asked_by, floor.waits, bool(step.queue))
 
     def _remember(self, channel: ChannelKey, floor: _Floor) -> None:
         self._floors[channel] = floor

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -127,7 +128,7 @@ class Replies:
 
         Personas that were still to speak there don't.
         """
-        self._floors.forget(channel)
+        await self._floors.end(channel)
         running = self._channels.running(channel)
         if running is not None:
             running.stop()
@@ -192,10 +193,11 @@ class Replies:
         await self._unfinished.store(channel)  # the prompt leaves out what runs
         # Nothing may be heard between the look at what waits and the reply's place in the history.
         async with state.intake:
+            since = self._clock() - ANSWERED_FOR
             waiting = await self._history.waiting(
                 channel,
                 self._settings.scopes(channel),
-                since=self._clock() - ANSWERED_FOR,
+                since=since,
                 also=state.heard,  # all that this process heard, however old
             )
             if not waiting.turns:
@@ -206,10 +208,12 @@ class Replies:
                 return None
             cast = await self._casting.here(channel, settings, scene=scene)
             is_private = scene is None and settings.history_scope == "user"
-            turns = await self._still_admitted(channel, waiting.turns, settings, state)
+            admitted = partial(self._still_admitted, channel, settings, state)
+            turns = await admitted(waiting.turns)
+            chain = settings.persona_chain
+            await self._floors.take_again(channel, cast, chain, scene, since, admitted)
             for _ in range(2 if is_private else 1):  # once more where who was to speak does no more
                 heard = self._floors.of_one_person(channel, turns) if is_private else turns
-                chain = settings.persona_chain
                 speaking = await self._floors.give(channel, heard, cast, chain, scene, state.heard)
                 if speaking is not None:
                     break
@@ -227,6 +231,8 @@ class Replies:
                     answers=[taken.turn_id for taken in speaking.takes_up],
                     limit=window_turns(settings),
                     asked_by=speaking.asked_by,
+                    follows=speaking.follows,
+                    is_awaited=speaking.is_awaited,
                 )
             except NotFound:  # taken out by someone who does not ask us
                 self._floors.forget(channel)
@@ -281,9 +287,9 @@ class Replies:
     async def _still_admitted(
         self,
         channel: ChannelKey,
-        waiting: Sequence[Turn],
         settings: ChannelSettings,
         state: ChannelState,
+        waiting: Sequence[Turn],
     ) -> Sequence[Turn]:
         """What waits, without whoever is not heard or answered any more by now."""
         said: dict[str, Admission] = {}

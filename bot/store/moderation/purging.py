@@ -179,7 +179,7 @@ def _chosen(connection: Connection, wish: PurgeWish, channel_id: int | None) -> 
         return []
     here = select(*_COLUMNS).where(TurnRow.conversation_id.in_(conversations_of(channel_id)))
     found = {row.id: row for row in connection.execute(here.where(*_meant_by(wish)))}
-    answers = {row.answered_by for row in found.values()} - {None, *found}
+    answers = {row.answered_by for row in found.values() if row.role == "user"} - {None, *found}
     for piece in batches(sorted(answers)):
         replies = connection.execute(here.where(TurnRow.id.in_(piece), TurnRow.role == "bot"))
         found |= {row.id: row for row in replies}

@@ -7,12 +7,14 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from bot.chat.privacy.people import Person, Place
 from bot.store.memory.staleness import forget_written_about
-from bot.store.privacy.people import turn_ids_of
+from bot.store.privacy.names import remove_names
+from bot.store.privacy.people import places, turn_ids_of
 from bot.store.privacy.tables import RemovalRow
-from bot.store.tables import SeenRow, SwipeRow, TurnRow
+from bot.store.tables import ChannelRow, ConversationRow, SeenRow, SwipeRow, TurnRow
 from bot.store.turns.access import (
     conversations_of,
     forget_quotes_where,
+    is_postgres,
     lock_channels,
     message_ids_of,
     remove_turns,
@@ -30,9 +32,9 @@ def remove_replies(
     swipes: Sequence[tuple[int, int]] = (),
 ) -> int:
     """Take out whole replies of a channel, and single swipes of others."""
-    lock_channels(connection, [place.number])
     whole = set(turn_ids)
     among = sorted({turn_id for turn_id, _ in swipes})
+    _lock(connection, place, [*turn_ids, *among])
     left = Counter[int]()
     for piece in batches(among):
         chosen = select(SwipeRow.turn_id).where(SwipeRow.turn_id.in_(piece))
@@ -44,6 +46,13 @@ def remove_replies(
         if turn_id not in whole:
             _remove_swipe(connection, turn_id, position)
     return taken + len(swipes)
+
+
+def forget_quotes_in(connection: Connection, place: Place, turn_ids: Sequence[int]) -> None:
+    """Take out what turns of a channel quote."""
+    lock_channels(connection, [place.number])
+    for piece in batches(list(turn_ids)):
+        forget_quotes_where(connection, place.number, TurnRow.id.in_(piece))
 
 
 def _remove_swipe(connection: Connection, turn_id: int, position: int) -> None:
@@ -59,12 +68,21 @@ def _remove_swipe(connection: Connection, turn_id: int, position: int) -> None:
 
 def remove_their_turns(connection: Connection, person: Person, place: Place) -> bool:
     """Take out some of somebody's turns in a channel, and of the replies that answer them."""
-    lock_channels(connection, [place.number])
     theirs, replies = turn_ids_of(connection, person, place, TURNS_A_STEP)
+    _lock(connection, place, [*theirs, *replies])
     forget_written_about(connection, [*theirs, *replies])
     remove_all(connection, place, replies, off_platform=True)
     remove_all(connection, place, theirs, off_platform=False)
     return TURNS_A_STEP in (len(theirs), len(replies))
+
+
+def remove_names_of(connection: Connection, person: Person) -> None:
+    """Take out somebody's id wherever it says who did something.
+
+    What is deleted meanwhile has such rows, too: whoever deletes has locked its channel first.
+    """
+    lock_channels(connection, [place.number for place in places(connection, person)])
+    remove_names(connection, person)
 
 
 def remove_all(
@@ -72,6 +90,7 @@ def remove_all(
 ) -> int:
     """Take turns of a channel out, with the marks of having seen them.
 
+    What other channels quote of them goes, too: copies (forks) of who replied to them, and links.
     `off_platform`: the bot's messages that they stood in go, too.
     """
     here = conversations_of(place.number)
@@ -85,8 +104,34 @@ def remove_all(
     if off_platform:
         note_removals(connection, place, messages)
     remove_turns(connection, place.number, there)
+    for channel_id in _quoting(connection, place, messages):
+        for piece in batches(messages):
+            forget_quotes_where(connection, channel_id, TurnRow.quoted_message_id.in_(piece))
     move_marks(connection, place.number, messages)
     return len(there)
+
+
+def _lock(connection: Connection, place: Place, turn_ids: Sequence[int]) -> None:
+    """Lock a channel, and those that quote these turns of it, in the order of everybody."""
+    if is_postgres(connection):
+        quoting = _quoting(connection, place, message_ids_of(connection, turn_ids))
+        lock_channels(connection, {place.number, *quoting})
+
+
+def _quoting(connection: Connection, place: Place, message_ids: Sequence[str]) -> list[int]:
+    """The numbers of the other channels in which some of a channel's messages are quoted."""
+    found: set[int] = set()
+    for piece in batches(list(message_ids)):
+        found.update(
+            connection.scalars(
+                select(ConversationRow.channel_id)
+                .join(ChannelRow, ChannelRow.id == ConversationRow.channel_id)
+                .join(TurnRow, TurnRow.conversation_id == ConversationRow.id)
+                .where(TurnRow.quoted_message_id.in_(piece))
+                .where(ChannelRow.platform == place.channel.platform)
+            )
+        )
+    return sorted(found - {place.number})
 
 
 def note_removals(connection: Connection, place: Place, message_ids: Sequence[str]) -> None:

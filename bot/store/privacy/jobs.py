@@ -27,13 +27,15 @@ def add(connection: Connection, job: NewJob, *, run_id: int | None = None) -> Jo
         "due_at": job.due_at,
         "reached": 0,
     }
-    add_row(connection, JobRow, values)
     alike = (
         (JobRow.kind == values["kind"])
         & (JobRow.platform == job.platform)
         & (JobRow.subject == job.subject)
         & (JobRow.guild_id == job.guild_id)
     )
+    the_one = select(JobRow.id).where(alike).with_for_update()
+    while not add_row(connection, JobRow, values) and connection.scalar(the_one) is None:
+        pass  # another program was just done with it
     connection.execute(
         update(JobRow).where(alike, JobRow.due_at > job.due_at).values(due_at=job.due_at)
     )

@@ -62,11 +62,7 @@ def opt_out(connection: Connection, platform: str, speaker_id: str) -> Sequence[
     )
     forget_written_about(connection, connection.scalars(told).all())
     _make_anew(connection, speaker_id)
-    connection.execute(
-        update(TurnRow)
-        .where(TurnRow.speaker_id == speaker_id, TurnRow.is_pending)
-        .values(is_pending=False)
-    )
+    _answer_no_more(connection, speaker_id)
     return list(places)
 
 
@@ -77,6 +73,8 @@ def opt_in(connection: Connection, platform: str, speaker_id: str) -> Sequence[C
         return None
     places = _take_places(connection, platform, speaker_id)
     _make_anew(connection, speaker_id)
+    # What another program was keeping while they opted out, in a channel new to them.
+    _answer_no_more(connection, speaker_id)
     return list(places)
 
 
@@ -159,4 +157,13 @@ def _make_anew(connection: Connection, speaker_id: str) -> None:
         update(DerivedRow)
         .where(or_(DerivedRow.id.in_(of_them), DerivedRow.id.in_(made_around)))
         .values(is_stale=True, text="")
+    )
+
+
+def _answer_no_more(connection: Connection, speaker_id: str) -> None:
+    """Nothing of a person's waits any more."""
+    connection.execute(
+        update(TurnRow)
+        .where(TurnRow.speaker_id == speaker_id, TurnRow.is_pending)
+        .values(is_pending=False)
     )

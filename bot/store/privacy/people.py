@@ -174,7 +174,7 @@ def replies_since(connection: Connection, place: Place, since: Mark) -> list[Sai
     return _with_swipes(connection, chosen.order_by(TurnRow.conversation_id, TurnRow.id))
 
 
-def _said() -> Select[int, int, str, str, str, int]:
+def _said() -> Select[int, int, str, str, str, int, str]:
     return select(
         TurnRow.conversation_id,
         TurnRow.id,
@@ -182,11 +182,14 @@ def _said() -> Select[int, int, str, str, str, int]:
         TurnRow.text,
         case((TurnRow.role == "bot", TurnRow.persona), else_="").label("persona"),
         TurnRow.active_swipe,
+        case((TurnRow.quoted_speaker_is_bot.is_(True), TurnRow.quoted_text), else_="").label(
+            "quoted"
+        ),
     )
 
 
 def _with_swipes(
-    connection: Connection, chosen: Select[int, int, str, str, str, int]
+    connection: Connection, chosen: Select[int, int, str, str, str, int, str]
 ) -> list[SaidByOthers]:
     rows = connection.execute(chosen).all()
     swipes: dict[int, dict[int, str]] = {}
@@ -205,6 +208,7 @@ def _with_swipes(
             row.persona,
             row.role == "bot",
             row.active_swipe,
+            row.quoted,
             swipes.get(row.id, {}),
         )
         for row in rows

@@ -1,7 +1,7 @@
 """The core's ports for what goes for good, on SQL."""
 
 from bot.store.connecting.binding import OnTransactions, reads, writes
-from bot.store.privacy import ageing, forgetting, names, people, places, removals
+from bot.store.privacy import ageing, forgetting, people, places, removals
 from bot.store.privacy.places import remove_place
 
 
@@ -16,10 +16,11 @@ class SqlPeople(OnTransactions):
     mark = reads(people.mark)
     replies_since = reads(people.replies_since)
     remove_replies = writes(forgetting.remove_replies, erases=True)
+    forget_quotes = writes(forgetting.forget_quotes_in, erases=True)
     remove_turns = writes(forgetting.remove_their_turns, erases=True)
     remove_traces = writes(forgetting.remove_traces, erases=True)
     remove_place = writes(remove_place, erases=True)
-    remove_names = writes(names.remove_names, erases=True)
+    remove_names = writes(forgetting.remove_names_of, erases=True)
 
 
 class SqlAged(OnTransactions):

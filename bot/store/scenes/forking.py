@@ -74,7 +74,8 @@ def _scene_of(connection: Connection, conversation: int, last: Turn) -> Scene | 
     playing = running(connection, last.channel) if row.is_current else None
     if playing is not None:
         return playing
-    is_up_to = (TurnRow.id <= last.turn_id) | (TurnRow.id == last.answered_by)
+    answer = last.answered_by if last.role == "user" else None
+    is_up_to = (TurnRow.id <= last.turn_id) | (TurnRow.id == answer)
     newest: datetime | None = connection.scalar(
         select(func.max(TurnRow.created_at)).where(
             TurnRow.conversation_id == conversation, TurnRow.role == "bot", is_up_to

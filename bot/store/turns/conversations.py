@@ -1,4 +1,4 @@
-"""Reading a channel's conversation, and turning it over: windows, what waits, reset and undo.
+"""Reading a channel's conversation, and turning it over: windows, what waits, reset.
 
 Functions of a connection, each one transaction.
 """
@@ -29,7 +29,6 @@ from bot.chat.messages import (
 from bot.errors import NotFound
 from bot.store import settings
 from bot.store.columns import RowId
-from bot.store.memory.staleness import mark_stale_among
 from bot.store.privacy.left_out import is_seen
 from bot.store.tables import ChannelRow, ConversationRow, MessageRow, TurnRow
 from bot.store.turns.access import (
@@ -37,10 +36,7 @@ from bot.store.turns.access import (
     conversation_of,
     current_conversation,
     find_channel,
-    lock_channels_of,
-    mark_stale,
     new_conversation,
-    now,
     read_turn,
     remove_turns,
     retire_conversation,
@@ -57,7 +53,7 @@ from bot.store.turns.rows import (
     load_turns_with_rows,
     select_turns,
 )
-from bot.store.turns.scope import ONLY_OF
+from bot.store.turns.scope import ONLY_OF, REPLY_TO
 
 _BOT: ColumnElement[str] = literal_column("'bot'")  # as `ix_turns_replies` says it
 
@@ -99,6 +95,7 @@ _WINDOW_OF_ONE = _WINDOW.where(ONLY_OF)
 _PENDING = (
     select_turns()
     .where(_VISIBLE, TurnRow.is_pending, TurnRow.heard_by == bindparam("heard_by"))
+    .where(TurnRow.role == "user")
     .order_by(TurnRow.id)
 )
 _NEWEST = (
@@ -215,7 +212,7 @@ def overview(
 def channels_with_pending(
     connection: Connection, platform: str, *, since: datetime, heard_by: str = ""
 ) -> list[ChannelKey]:
-    """Where somebody still waits for an answer, the longest waiting first."""
+    """Where somebody still waits for an answer, or for another persona's, the longest first."""
     rows = connection.execute(
         select(*CHANNEL_COLUMNS)
         .join(ConversationRow, ConversationRow.channel_id == ChannelRow.id)
@@ -254,8 +251,19 @@ def channels_quoting(
 def last_reply(connection: Connection, channel: ChannelKey) -> Turn | None:
     """The newest visible bot's turn of the current conversation."""
     conversation = current_conversation(connection, channel)
-    newest = None if conversation is None else _newest_reply(connection, conversation)
+    newest = None if conversation is None else newest_reply(connection, conversation)
     return None if newest is None else read_turn(connection, newest)
+
+
+def newest_reply(
+    connection: Connection, conversation_id: int, only_of: str | None = None
+) -> int | None:
+    """The newest visible bot's turn of a conversation; with `only_of`, to that person alone."""
+    chosen = select(TurnRow.id).where(_visible(conversation_id), TurnRow.role == _BOT)
+    if only_of is not None:
+        chosen = chosen.where(REPLY_TO)
+    wanted = {} if only_of is None else {"person": only_of}
+    return connection.scalar(chosen.order_by(TurnRow.id.desc()).limit(1), wanted)
 
 
 def export(
@@ -332,34 +340,6 @@ def restore(connection: Connection, channel: ChannelKey, conversation_id: int) -
     )
 
 
-def hide_last_exchange(connection: Connection, channel: ChannelKey) -> list[int]:
-    """Hide the newest reply, what it answered and anything after it. Returns the turn ids."""
-    find_channel(connection, channel, lock=True)
-    conversation = current_conversation(connection, channel)
-    reply = None if conversation is None else _newest_reply(connection, conversation)
-    if conversation is None or reply is None:
-        return []
-    hidden: list[int] = []
-    for part in (TurnRow.id >= reply, TurnRow.answered_by == reply):  # each has an index
-        hidden += connection.scalars(
-            update(TurnRow)
-            .where(_visible(conversation), part)
-            .values(hidden_at=now())
-            .returning(TurnRow.id)
-        )
-    mark_stale(connection, hidden)
-    return sorted(hidden)
-
-
-def unhide(connection: Connection, turn_ids: Sequence[int]) -> None:
-    """Bring hidden turns back; those deleted meanwhile stay gone."""
-    lock_channels_of(connection, turn_ids)
-    mark_stale(connection, usable_ids(turn_ids))
-    mark_stale_among(connection, usable_ids(turn_ids))
-    for piece in batches(usable_ids(turn_ids)):
-        connection.execute(update(TurnRow).where(TurnRow.id.in_(piece)).values(hidden_at=None))
-
-
 def _chosen(connection: Connection, channel: ChannelKey, conversation_id: int | None) -> int | None:
     """A conversation of the channel: by default the current one, if there is any."""
     if conversation_id is None:
@@ -387,12 +367,3 @@ def _require_own(connection: Connection, channel_id: int | None, conversation_id
 
 def _visible(conversation_id: int) -> ColumnElement[bool]:
     return (TurnRow.conversation_id == conversation_id) & is_seen()
-
-
-def _newest_reply(connection: Connection, conversation_id: int) -> int | None:
-    return connection.scalar(
-        select(TurnRow.id)
-        .where(_visible(conversation_id), TurnRow.role == _BOT)
-        .order_by(TurnRow.id.desc())
-        .limit(1)
-    )

@@ -41,6 +41,7 @@ from bot.store.turns.access import (
 )
 from bot.store.turns.conversations import window
 from bot.store.turns.occasions import read_occasion
+from bot.store.turns.rounds import follow, require_unfollowed, wait_for_next
 from bot.store.turns.rows import AnyRow, batches, from_record, to_record
 from bot.store.turns.swipes import (
     IS_RUNNING,
@@ -69,21 +70,27 @@ def begin_reply(
     run_id: int | None = None,
     persona_id: str = "",
     asked_by: Collection[str] = (),
+    follows: int | None = None,
+    awaited_by: str | None = None,
 ) -> Turn:
     """Insert the bot's running turn and mark `answers` as answered by it.
 
     `asked_by` caused it beside those who asked. It stands in the conversation of what it answers,
     else in the current one. NotFound when all that it would answer is gone, some of it is answered
     already, or another run is writing in this channel: what waits then is offered again (see
-    :mod:`bot.store.runs`).
+    :mod:`bot.store.runs`). So, too, where another reply `follows` the one that this one is to.
+    `awaited_by` is the account by which another one is to follow it.
     """
     channel_id: int = take_channel(connection, channel).id
+    if follows is not None:
+        require_unfollowed(connection, follows)
     questions = _questions(connection, channel_id, answers)
     if answers and not questions:
         raise NotFound("What was asked is no longer there.", "It was deleted meanwhile.")
     if any(_is_taken(question) for question in questions):
         raise NotFound("What was asked has an answer already.", "Another program took it up.")
-    if answers and channel_id in channels_written_in(connection, but_by=run_id):
+    is_asked = bool(answers) or follows is not None
+    if is_asked and channel_id in channels_written_in(connection, but_by=run_id):
         raise NotFound("Another program is writing in this channel.", "Wait for its end.")
     conversation = (
         questions[0].conversation_id if questions else take_conversation(connection, channel_id)
@@ -97,6 +104,10 @@ def begin_reply(
         )
     for piece in batches([question.id for question in questions]):
         connection.execute(_ANSWERED, {"turn_ids": piece, "reply": turn_id})
+    if follows is not None:
+        follow(connection, follows, turn_id)
+    if awaited_by is not None:
+        wait_for_next(connection, turn_id, awaited_by)
     return read_turn(connection, turn_id)
 
 
@@ -119,6 +130,8 @@ def take_up(
     persona_id: str = "",
     run_id: int | None = None,
     asked_by: Collection[str] = (),
+    follows: int | None = None,
+    awaited_by: str | None = None,
 ) -> BegunReply:
     """:func:`begin_reply`, and the window of `limit` turns before it."""
     turn = begin_reply(
@@ -130,6 +143,8 @@ def take_up(
         persona_id=persona_id,
         run_id=run_id,
         asked_by=asked_by,
+        follows=follows,
+        awaited_by=awaited_by,
     )
     return BegunReply(turn, window(connection, channel, limit, before_turn=turn.turn_id))
 

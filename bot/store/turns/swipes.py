@@ -124,7 +124,7 @@ def take_out_swipe(connection: Connection, row: AnyRow, *, requeue: bool) -> Non
     if requeue:
         connection.execute(
             update(TurnRow)
-            .where(TurnRow.answered_by == row.id, TurnRow.addressed)
+            .where(TurnRow.answered_by == row.id, TurnRow.addressed | (TurnRow.role == "bot"))
             .values(is_pending=True, answered_by=None)
         )
     remove_turns(connection, row.channel_id, [row.id])

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 from enum import Enum, auto
 from functools import partial
 
@@ -19,6 +20,7 @@ from cogs.platform import (
     PLATFORM,
     WRITE_ERRORS,
     Channel,
+    bare_key,
     is_passing,
     may_send_in,
     persistently,
@@ -142,6 +144,7 @@ class LogWriter(commands.Cog):
     async def _write_some(self, guild_id: str, lines: WaitingLines) -> _Outcome:
         try:
             log = await self._logs.find(PLATFORM, guild_id)
+            reading = await self._bot.conversations.censor.reading(bare_key(0, int(guild_id)))
         except CaduceusError as error:
             _log.warning("The log of guild %s is written later: %s", guild_id, error)
             return _Outcome.FAILED
@@ -153,7 +156,8 @@ class LogWriter(commands.Cog):
             return _Outcome.DONE
         if log.problem and not self._may_write_again(log):
             return _Outcome.OFF
-        return await self._send(log, lines, batch)
+        (text,) = await reading.all_shown([batch.text])
+        return await self._send(log, lines, replace(batch, text=text))
 
     def _may_write_again(self, log: LogChannel) -> bool:
         """Whether what kept the bot from writing there is over, as far as it knows unasked."""

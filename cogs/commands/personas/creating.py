@@ -14,7 +14,7 @@ from cogs.commands.personas.fields import LONG, SHORT
 from cogs.commands.personas.looks import plain
 from cogs.commands.personas.picture import try_picture
 from cogs.controls import ControlForm
-from cogs.interactions import line_of, told
+from cogs.interactions import line_of, shown, told
 from cogs.rights.holding import own_server
 
 
@@ -104,15 +104,17 @@ class CopyView(AskerView):
             made = await workshop.take(guild_id, card, str(interaction.user.id), name)
             self.stop()
             said = await try_picture(interaction, made, self._picture)
-            await show_editor(interaction, made, f"**{plain(made.name, 200)}** is a copy. {said}")
+            name = await shown(interaction, plain(made.name, 200))
+            await show_editor(interaction, made, f"**{name}** is a copy. {said}")
 
 
 async def offer_copy(
     interaction: Interaction, persona: Persona, picture: discord.Attachment | None
 ) -> None:
     """Say that a persona is the owner's, and offer a copy, which gets a picture if one came."""
+    name = await shown(interaction, plain(persona.name, 200))
     await interaction.followup.send(
-        f"**{plain(persona.name, 200)}** belongs to the bot's owner and is not changed here.",
+        f"**{name}** belongs to the bot's owner and is not changed here.",
         view=CopyView(interaction, persona, picture),
         ephemeral=True,
     )

@@ -23,7 +23,7 @@ from cogs.commands.personas.looks import PICTURE, describe, picture_file
 from cogs.commands.personas.parts import INPUTS, joined, parts_of, units_of
 from cogs.commands.personas.picture import PictureForm, set_picture
 from cogs.controls import ControlForm
-from cogs.interactions import line_of, tell, told
+from cogs.interactions import line_of, shown_embeds, tell, told
 
 GREETINGS_SHOWN = 24  # of 25 options; the last adds one
 KEPT = "What you typed stands in the form when you open it again."
@@ -116,6 +116,7 @@ async def look_of(
     costs = await costs_of(bot.conversations.engines, persona)
     kept = await bot.desk.workshop.kept(persona)
     embed = describe(persona, costs, kept, has_picture=False)
+    await shown_embeds(interaction, [embed])
     picture = await bot.desk.thumbnails.of(persona)
     if picture is None:
         return embed, []

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import discord
 
-from bot.chat.messages import SettingChange
+from bot.chat.messages import JsonValue
 from bot.chat.setting_definition import InDirect
 from bot.errors import ChannelSettingError, NotAllowed, NotFound, SettingChanged
 from cogs.client import Interaction, bot_of, channel_of
@@ -186,7 +186,7 @@ async def _say_who_was_faster(interaction: Interaction, place: Place, wanted: st
         for value in await values_of_change(cascade, channel, newest)
     ]
     line = f"`{definition.key}` for {name_of(place.scope)}: {old} → {new}, {by_whom(newest)}"
-    if _is_done(newest, definition.parse(wanted) if wanted is not None else None):
+    if newest.new == await _value_of(interaction, place, wanted):
         await show(interaction, place, f"It is as you wanted already. {line}")
         return
     await tell(interaction, f"Somebody has changed `{definition.key}`, so nothing was set.")
@@ -194,5 +194,10 @@ async def _say_who_was_faster(interaction: Interaction, place: Place, wanted: st
     await show(interaction, place, said, Overtaken(wanted))
 
 
-def _is_done(newest: SettingChange, wanted: object) -> bool:
-    return newest.new == wanted
+async def _value_of(interaction: Interaction, place: Place, text: str | None) -> JsonValue:
+    """What was chosen or typed, as it would be kept. Raises ChannelSettingError."""
+    if text is None:
+        return None
+    channel = key_of(channel_of(interaction))
+    typed = with_role_ids(interaction, place.definition, text)
+    return await bot_of(interaction).conversations.settings.read(channel, place.definition, typed)

@@ -124,7 +124,9 @@ def with_role_ids(interaction: Interaction, definition: SettingDefinition, text:
     mentions: dict[str, list[str]] = {}
     for role in guild.roles:
         if not role.is_default():  # which is everybody, under one name for ever
-            mentions.setdefault(role.name.strip().casefold(), []).append(role.mention)
+            # As entries are kept: without an «@» before it.
+            name = role.name.strip().removeprefix("@").strip().casefold()
+            mentions.setdefault(name, []).append(role.mention)
     typed = definition.parse(text)
     entries = typed if isinstance(typed, list) else []
     return ", ".join(

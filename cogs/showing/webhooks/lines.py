@@ -7,6 +7,7 @@ persona's name in bold.
 
 import re
 
+from bot.chat.text.forbidden.links import without_invitations
 from bot.chat.text.names import clean_name
 from bot.chat.text.split import MESSAGE_CHARACTERS
 
@@ -19,13 +20,14 @@ _ANSWERING = re.compile(rf"-# \[↪ (?:\\.|[^\\\n\[\]]){{1,80}}\]\({_LINK}\)(?:\
 
 def answering_line(name: str, guild_id: str, channel_id: str, message_id: str) -> str:
     """The line that shows who is answered, with the jump link."""
-    shown = _escaped(clean_name(name)[:ANSWERED_CHARACTERS].rstrip())
+    # Discord shows invitations wherever they stand in a message, and anybody may be called so.
+    shown = _escaped(without_invitations(clean_name(name)[:ANSWERED_CHARACTERS].rstrip()))
     return f"-# [↪ {shown}](https://discord.com/channels/{guild_id}/{channel_id}/{message_id})"
 
 
 def name_line(name: str) -> str:
     """A persona's name in bold."""
-    return f"**{_escaped(clean_name(name))}**"
+    return f"**{_escaped(without_invitations(clean_name(name)))}**"
 
 
 def under(line: str, content: str) -> str:

@@ -60,7 +60,7 @@ def test_a_word_that_others_use_is_everybodys() -> None:
     assert not echoes.are_in(99, "Brimhaven!")
 
 
-@pytest.mark.parametrize("name", ["will", "Al", "", "you", "—"])
+@pytest.mark.parametrize("name", ["will", "Al", "", "you", "—", "~will~"])
 def test_a_name_that_is_a_common_word_tells_nothing(name: str) -> None:
     assert not learnt(names=(name,)).are_in(99, f"You will see {name}; you can. Will you?")
 
@@ -68,6 +68,27 @@ def test_a_name_that_is_a_common_word_tells_nothing(name: str) -> None:
 @pytest.mark.parametrize("name", ["mira", "Dr. No", "李雷", "a.b*c"])
 def test_names_of_every_kind_are_found(name: str) -> None:
     assert learnt(names=(name,)).are_in(99, f"Thanks, {name}!")
+
+
+@pytest.mark.parametrize(
+    ("name", "reads"),
+    [
+        ("✨Quillon✨", "Quillon"),
+        ("_Brixie_", "Brixie"),
+        ("[AFK] Tamsin", "[AFK] Tamsin"),
+        ("🦊🌙", "🦊🌙"),
+        ("al\u200bice", "alice"),
+        ("\N{MATHEMATICAL FRAKTUR CAPITAL M}ira", "Mira"),
+        ("Quillon", "Quil\u200dlon"),
+    ],
+)
+def test_a_name_is_found_without_its_ornament(name: str, reads: str) -> None:
+    assert learnt(names=(name,)).are_in(99, f"Thanks, {reads}!")
+
+
+@pytest.mark.parametrize("name", ["🔥", "you ✨", "<3", "^_^", "*** ***"])
+def test_an_ornament_alone_tells_nothing(name: str) -> None:
+    assert not learnt(names=(name,)).are_in(99, f"You {name} will 🔥 see.")
 
 
 def test_scripts_without_blanks_count_by_signs() -> None:

@@ -10,9 +10,11 @@ from bot.chat.roleplay.speakers import (
     Member,
     Queued,
     Said,
+    Spoken,
     addressees,
     followers,
     next_speaker,
+    still_to_speak,
 )
 
 CAST = (
@@ -120,3 +122,40 @@ def test_any_text_and_any_names(text: str, names: list[str]) -> None:
     found = addressees(Said(1, text), cast)
     assert len(set(found)) == len(found)
     assert set(found) <= {member.persona_id for member in cast}
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.lists(st.sampled_from(["Ann", "Mira, Ann", "小雪, Ann Lee", "Hi"]), max_size=2),
+            st.sampled_from(["Ask Mira.", "Ann, 小雪?", "I see."]),
+        ),
+        max_size=12,
+    ),
+    st.integers(0, 3),
+)
+def test_who_is_still_to_speak_follows_from_what_was_said(
+    happens: list[list[str] | str], chain: int
+) -> None:
+    """What is worked out from a round's replies is what was queued while it went on."""
+    queue: tuple[Queued, ...] = ()
+    chained = 0
+    spoken: list[Spoken] = []
+    waiting: dict[int, Said] = {}
+    for number, what in enumerate(happens):
+        if isinstance(what, list):
+            waiting |= {
+                10 * number + at: Said(10 * number + at, text) for at, text in enumerate(what)
+            }
+            continue
+        step = next_speaker(list(waiting.values()), queue, CAST)
+        if step is None:
+            break
+        taken = tuple(waiting.pop(turn_id) for turn_id in step.takes_up)
+        if not queue:  # a round begins
+            spoken, chained = [], 0
+        chained = 0 if taken else chained + (not step.answers)
+        left = chain - chained - sum(not each.answers for each in step.queue)
+        queue = followers(what, step.persona_id, step.queue, CAST, left)
+        spoken.append(Spoken(step.persona_id, taken, what, is_whole=True))
+        assert still_to_speak(spoken, CAST, chain) == (queue, chained)

@@ -1,8 +1,11 @@
 """`history_scope` = `user`: each person's talk with the bot is theirs alone."""
 
+import asyncio
+
 import pytest
 from conversing import HERE, Stage, quote
 
+from bot.chat.messages import Speaker
 from bot.chat.prompt.recollection import JoinedMemory
 from bot.chat.roleplay.memory.recall import Recall
 from bot.chat.roleplay.memory.summary import SummaryTeller
@@ -63,6 +66,50 @@ async def test_the_newest_reply_of_somebody_is_their_own(on: Stage) -> None:
     await on.set("history_scope", "channel")
     last = await on.history.last_reply(HERE)
     assert await newest(HERE, "ann") == last
+
+
+async def test_undo_takes_back_the_askers_own_exchange(on: Stage) -> None:
+    await on.set("context", "channel")
+    ada = Speaker("persona:ada", "Ada", is_bot=True)
+    await on.history.add_greeting(
+        HERE, ada, ["Welcome."], persona="Ada", persona_id="ada", asked_by="ann"
+    )
+    await ask(on, "One?", "ann")
+    await ask(on, "Two?", "ben")
+    await on.overhear("Oh.", by="ann")
+    await on.overhear("Ah.", by="ben")
+    hidden = await on.conversations.undo(HERE, by="ann")
+    assert await on.texts() == ["Welcome.", "Two?", "Reply 1.", "Ah."]
+    assert await on.conversations.undo(HERE, by="ann") == []  # the greeting is everybody's
+    await on.history.unhide(hidden)
+    assert await on.texts() == ["Welcome.", "One?", "Reply 0.", "Two?", "Reply 1.", "Oh.", "Ah."]
+    await on.set("history_scope", "channel")
+    await on.conversations.undo(HERE, by="ann")
+    assert await on.texts() == ["Welcome.", "One?", "Reply 0."]
+
+
+async def test_undo_stops_nobody_elses_reply(on: Stage) -> None:
+    await ask(on, "One?", "ann")
+    await on.say("Two?", by="ben")
+    running = await on.conversations.next_reply(HERE)
+    assert running is not None
+    assert await on.conversations.undo(HERE, by="ann")
+    await on.show(running)
+    assert await on.texts() == ["Two?", "Reply 1."]
+
+
+async def test_undo_stops_ones_own_reply(on: Stage) -> None:
+    await ask(on, "One?", "ann")
+    await on.say("Two?", by="ann")
+    running = await on.conversations.next_reply(HERE)
+    assert running is not None
+    async with asyncio.TaskGroup() as group:
+        undone = group.create_task(on.conversations.undo(HERE, by="ann"))
+        async with running:
+            async for _ in running:
+                pass
+    assert len(undone.result()) == 2
+    assert await on.texts() == ["One?", "Reply 0."]
 
 
 async def test_who_waits_is_answered_one_by_one_who_waited_longest_first(on: Stage) -> None:

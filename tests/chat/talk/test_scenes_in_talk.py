@@ -136,6 +136,22 @@ async def test_chains_are_bounded(stage: Stage) -> None:
     assert await play.say("Mira?") == ["Mira"]
 
 
+async def test_a_restart_between_two_of_the_cast_loses_neither_and_a_pause_holds(
+    stage: Stage,
+) -> None:
+    play = Play(stage, {})
+    scene = await play.start()
+    await stage.overhear("Mira and Skipper?")
+    await stage.answer()
+    await play.director.change(scene, paused)
+    play.director = stage.direct()  # as after a restart
+    assert await play.answers() == []
+    await play.director.change(await play.director.playing(HERE), resumed)
+    assert await play.answers() == ["Bram"]
+    play.director = stage.direct()
+    assert await play.answers() == []
+
+
 async def test_nobody_answers_while_it_is_paused(stage: Stage) -> None:
     play = Play(stage, {})
     scene = await play.start()

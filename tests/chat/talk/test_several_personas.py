@@ -1,11 +1,15 @@
 """Several personas in one channel: who answers whom, and when it ends."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 
 import pytest
 from conversing import HERE, Stage
 
-from bot.chat.messages import QuotedMessage, Speaker, Turn, TurnState
+from bot.chat.definitions import ChannelSettings
+from bot.chat.limits.gate import Access, Admission
+from bot.chat.messages import ChannelKey, QuotedMessage, Speaker, Turn, TurnState
 from bot.chat.persona import Persona
 from bot.engine.api import GenerationRequest
 from bot.engine.fake import FakeEngine
@@ -152,3 +156,151 @@ async def test_regenerate_is_the_same_persona_again(stage: Stage) -> None:
     await on.show(reply)
     assert reply.persona_name == "Bram"
     assert await all_answers(on) == []
+
+
+async def waits(on: Stage) -> bool:
+    return HERE in await on.history.channels_with_pending(HERE.platform, since=on.now)
+
+
+async def test_a_restart_between_two_answers_loses_none_of_them(stage: Stage) -> None:
+    on = crew(stage)
+    await on.say("Nessa, Bram and Mira?")
+    spoke: list[str] = []
+    for _ in range(3):
+        assert await waits(on)
+        on.start_again()
+        reply = await on.answer()
+        assert reply is not None
+        assert [turn.text for turn in reply.answers] == ["Nessa, Bram and Mira?"]
+        assert reply.asked_by == {"bob"}
+        spoke.append(reply.persona_name)
+    assert spoke == ["Nessa", "Bram", "Mira"]
+    assert not await waits(on)
+    on.start_again()
+    assert await all_answers(on) == []
+    regenerated = await on.conversations.regenerate((await bots(on))[1].turn_id)
+    await on.show(regenerated)
+    assert regenerated.persona_name == "Bram"
+    assert all(turn.role == "user" for turn in regenerated.answers)
+    assert await all_answers(on) == []
+
+
+async def test_a_restart_while_the_second_answer_waits_for_the_model(stage: Stage) -> None:
+    on = crew(stage)
+    await on.say("Nessa and Bram?")
+    await on.answer()
+    second = await on.conversations.next_reply(HERE)
+    assert second is not None
+    await on.history.abandon_reply(second.turn.turn_id, requeue=True)  # as a dead run's is
+    on.start_again()
+    assert await all_answers(on) == ["Bram"]
+
+
+@pytest.mark.parametrize("chain", [0, 1, 2])
+async def test_a_restart_does_not_lengthen_the_chain(stage: Stage, chain: int) -> None:
+    on = crew(stage, {"Nessa": "What do you say, Mira?", "Mira": "Ask Nessa."})
+    await on.set("persona_chain", chain)
+    await on.say("Nessa and Bram?")
+    await on.answer()
+    on.start_again()
+    assert await all_answers(on) == ["Bram", "Mira", "Nessa"][: chain + 1]
+
+
+async def test_what_came_meanwhile_is_taken_up_with_what_was_left(stage: Stage) -> None:
+    on = crew(stage)
+    await on.say("Nessa and Bram?")
+    await on.answer()
+    on.start_again()
+    await on.say("Mira and Bram?", by="eve")
+    reply = await on.answer()
+    assert reply is not None
+    assert (reply.persona_name, reply.asked_by) == ("Bram", {"bob", "eve"})
+    on.start_again()
+    assert await all_answers(on) == ["Mira"]
+
+
+async def test_two_programs_do_not_both_take_up_what_is_left(stage: Stage) -> None:
+    on = crew(stage)
+    await on.say("Nessa and Bram?")
+    await on.answer()
+    # The one that goes on, and those that begin just then.
+    programs = [on.conversations, on.start_again(), on.start_again()]
+    replies = await asyncio.gather(*(each.next_reply(HERE) for each in programs))
+    (second,) = [reply for reply in replies if reply is not None]
+    await on.show(second)
+    assert [turn.persona for turn in await bots(on)] == ["Nessa", "Bram"]
+    for each in programs:
+        assert await each.next_reply(HERE) is None
+
+
+class EverybodyBlocked:
+    """A check that hears nobody."""
+
+    async def admit(
+        self, channel: ChannelKey, speaker: Speaker, settings: ChannelSettings, *, asks: bool
+    ) -> Admission:
+        return Admission(Access.UNHEARD)
+
+
+async def end_by_undo(on: Stage, question: Turn) -> None:
+    await on.conversations.undo(HERE)
+
+
+async def end_by_undo_of_the_second(on: Stage, question: Turn) -> None:
+    await on.answer()
+    await on.conversations.undo(HERE)
+
+
+async def end_by_deletion(on: Stage, question: Turn) -> None:
+    await on.conversations.deleted(HERE, question.message_ids)
+
+
+async def end_by_reset(on: Stage, question: Turn) -> None:
+    await on.conversations.reset(HERE)
+
+
+async def end_by_deletion_of_the_second(on: Stage, question: Turn) -> None:
+    await on.answer()
+    await on.conversations.delete_turn((await bots(on))[-1].turn_id)
+
+
+async def end_by_time(on: Stage, question: Turn) -> None:
+    on.now += timedelta(minutes=11)
+
+
+async def end_by_the_gate(on: Stage, question: Turn) -> None:
+    on.keep_gate(checks=[EverybodyBlocked()])
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        end_by_undo,
+        end_by_undo_of_the_second,
+        end_by_deletion,
+        end_by_reset,
+        end_by_deletion_of_the_second,
+        end_by_time,
+        end_by_the_gate,
+    ],
+)
+async def test_after_a_restart_nobody_speaks_where_the_round_had_ended(
+    stage: Stage, end: Callable[[Stage, Turn], Awaitable[None]]
+) -> None:
+    on = crew(stage)
+    heard = await on.say("Nessa, Bram and Mira?")
+    await on.answer()
+    assert heard.turn is not None
+    await end(on, heard.turn)
+    on.start_again()
+    assert await all_answers(on) == []
+
+
+async def test_the_history_of_a_round_is_as_it_was(stage: Stage) -> None:
+    on = crew(stage)
+    await on.say("Nessa and Bram?")
+    await all_answers(on)
+    last = (await bots(on))[-1]
+    assert not (await on.conversations.why(last.turn_id)).changed_since
+    hidden = await on.history.hide_last_exchange(HERE)
+    assert hidden == [last.turn_id]

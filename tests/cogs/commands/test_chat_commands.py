@@ -81,6 +81,24 @@ async def test_each_goes_on_with_their_own_newest_reply_where_talks_are_private(
         assert world.env.errors  # a moderator has none of their own, and takes nobody's
 
 
+async def test_each_takes_back_their_own_exchange_where_talks_are_private(tmp_path: Path) -> None:
+    async with talking(tmp_path, ["Alice's.", "Bob's."]) as world:
+        await world.put(history_scope="user")
+        await world.ask("one")
+        await world.ask("two", world.bob)
+        await world.mod.slash(world.channel, "chat undo")
+        assert world.said()[-1] == "There is nothing of yours to take back."
+        await world.alice.slash(world.channel, "chat undo")
+        assert [turn.text for turn in await world.turns()] == ["two", "Bob's."]
+        notice = next(m for m in world.messages() if m.content.startswith("Your last exchange is"))
+        result = await world.bob.click(notice, label="Undo")
+        assert "somebody else's exchange" in result.followups[0].content
+        assert [turn.text for turn in await world.turns()] == ["two", "Bob's."]
+        await world.alice.click(notice, label="Undo")
+        texts = [turn.text for turn in await world.turns()]
+        assert texts == ["one", "Alice's.", "two", "Bob's."]
+
+
 async def test_continue_is_for_who_asked(tmp_path: Path) -> None:
     async with talking(tmp_path) as world:
         await world.ask("one")

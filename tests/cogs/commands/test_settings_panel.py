@@ -340,6 +340,21 @@ async def test_what_the_first_did_already_is_not_asked_about(tmp_path: Path) -> 
         assert await world.database.settings.revision() == 1
 
 
+@pytest.mark.parametrize(
+    ("key", "typed", "again"), [("allowed_roles", "@Friends", "friends"), ("persona", "Ada", "ada")]
+)
+async def test_what_is_typed_in_other_words_is_what_the_first_did_too(
+    tmp_path: Path, key: str, typed: str, again: str
+) -> None:
+    async with talking(tmp_path) as world:
+        world.guild.create_role("Friends")
+        first = await Panel.open(world, world.keeper, key)
+        second = await Panel.open(world, world.chief, key)
+        await first.type(typed)
+        await second.type(again)
+        assert "It is as you wanted already." in second.words()
+
+
 async def test_in_a_direct_message_the_member_has_a_panel_of_their_own(tmp_path: Path) -> None:
     async with talking(tmp_path) as world:
         panel = await Panel.open(world, world.alice.user, "trigger")

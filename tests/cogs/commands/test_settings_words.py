@@ -165,9 +165,10 @@ async def test_what_is_set_shows_as_it_was_typed(tmp_path: Path) -> None:
         assert r"Those are: \[staff](https://x.y)" in panel.words()
 
 
-async def test_a_role_that_is_named_holds_when_it_is_renamed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["Friends", "@Friends", "@ friends"])
+async def test_a_role_that_is_named_holds_when_it_is_renamed(tmp_path: Path, name: str) -> None:
     async with talking(tmp_path) as world:
-        friends = world.guild.create_role("Friends")
+        friends = world.guild.create_role(name)
         result = await world.chief.slash(
             world.channel, "settings set", key="allowed_roles", value="@friends, alice, 123"
         )

@@ -9,6 +9,8 @@ from simcord.actors import to_discord_message
 from simcord.backend import serializers
 from worlds import World, held, let, talking
 
+from bot.chat.limits.words.word import GuildWord
+from bot.chat.text.forbidden.redaction import BLOCK
 from cogs.listening.proxies import PROXIES
 
 PLURALKIT, TUPPERBOX = 466378653216014359, 431544605209788416
@@ -194,3 +196,18 @@ async def test_in_whatever_order_the_question_is_answered_once(
             else:
                 await world.alice.delete(original)
         assert world.said() == ["One."]
+
+
+async def test_the_name_of_who_asked_is_told_without_a_word_that_nobody_wants(
+    tmp_path: Path,
+) -> None:
+    async with talking(tmp_path) as world:
+        await Proxy(world).says("Zirconium", f"{world.me} who are you?")
+        words = world.database.words
+        await words.put(("discord", str(world.guild.id)), GuildWord("zirconium"))
+
+        why = await world.mod.context_menu(world.channel, "Why this reply?", world.messages()[0])
+
+        assert why.response is not None
+        asked = {field.name: field.value for field in why.response.embeds[0].fields}["Asked by"]
+        assert asked == BLOCK * len("Zirconium")

@@ -16,13 +16,14 @@ from bot.chat.personas.guild.kept import Limits, PersonaDraft
 from bot.chat.privacy.erasure import Erasure, make_erasure
 from bot.chat.privacy.jobs import JobKind, NewJob
 from bot.chat.privacy.leaving import KEPT_FOR
-from bot.chat.privacy.people import Person
+from bot.chat.privacy.people import Person, Place
 from bot.chat.privacy.retention import next_night
 from bot.chat.roleplay.memory.facts import FactSource
 from bot.chat.roleplay.scenes.scene import Mode, Scene
 from bot.chat.settings import SettingsCascade
 from bot.errors import StoreError
 from bot.store.database import Database
+from bot.store.privacy.stores import SqlPlaces
 
 EVENING = datetime(2026, 5, 1, 20, tzinfo=UTC)
 THREAD = ChannelKey("discord", "150", guild_id="1", parent_id="100")
@@ -43,8 +44,9 @@ class Clockwork:
 
     database: Database
     now: datetime = EVENING
-    owner: Mapping[str, JsonValue] = field(default_factory=dict)
-    pictures: list[str] = field(default_factory=list)
+    owner: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    pictures: list[str] = field(default_factory=list[str])
+    emptied: list[ChannelKey] = field(default_factory=list[ChannelKey])
 
     def erasure(self) -> Erasure:
         async def gone(digest: str) -> None:
@@ -60,6 +62,7 @@ class Clockwork:
             settings=SettingsCascade(database.settings, NoPersonas(), self.owner),  # type: ignore[arg-type]
             taking_out=nobody_writes,
             on_picture_gone=gone,
+            on_taken_out=self.emptied.append,
             clock=lambda: self.now,
         )
 
@@ -262,6 +265,40 @@ async def test_coming_back_stops_the_clock(work: Clockwork) -> None:
     await work.erasure().worker.work_off()
     assert await work.texts() == ["ours"]
     assert await departures.missing("discord", {"9"}) == ["1"]
+
+
+async def test_coming_back_while_it_goes_stops_it_at_the_next_step(
+    work: Clockwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await work.say("gone by then", 1)
+    await work.say("still there", 1, OTHER_CHANNEL)
+    await work.database.settings.change(Scope.GUILD, "discord:1", "top_k", 5, by="ann")
+    departures = work.erasure().departures
+    await departures.left("discord", "1")
+    work.now += KEPT_FOR
+    places = type(work.database.places)
+    remove = places.remove_place
+
+    async def and_come_back(self: SqlPlaces, place: Place) -> bool:
+        has_more = await remove(self, place)
+        if not has_more:  # the first channel is gone as a whole
+            await departures.came_back("discord", ["1"])
+        return has_more
+
+    monkeypatch.setattr(places, "remove_place", and_come_back)
+    await work.erasure().worker.work_off()
+    assert await work.texts() == []
+    assert await work.texts(OTHER_CHANNEL) == ["still there"]
+    assert await work.database.settings.values([(Scope.GUILD, "discord:1")])
+
+
+@pytest.mark.parametrize("kind", [JobKind.LEFT_GUILD, JobKind.LOST_CHANNEL])
+async def test_what_was_left_is_told_where_it_went(work: Clockwork, kind: JobKind) -> None:
+    await work.say("ours", 1)
+    subject = "1" if kind is JobKind.LEFT_GUILD else "100"
+    await work.database.jobs.add(NewJob(kind, "discord", work.now, subject=subject))
+    await work.erasure().worker.work_off()
+    assert set(work.emptied) == {CHANNEL}
 
 
 async def test_leaving_twice_does_not_begin_anew(work: Clockwork) -> None:

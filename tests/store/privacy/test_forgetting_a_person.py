@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from store_samples import ANN, BEN, CHANNEL, MORNING, OTHER_CHANNEL, Talk, forget, said
+from store_samples import ANN, BEN, BOT, CHANNEL, MORNING, OTHER_CHANNEL, Talk, forget, said
 
 from bot.chat.messages import ChannelKey, QuotedMessage, Scope
 from bot.chat.privacy.handing_out import write_everything
@@ -16,6 +16,8 @@ from bot.store.history import SqlHistory
 
 OTHER_GUILD = ChannelKey("discord", "900", guild_id="9")
 DIRECT = ChannelKey("discord", "77", is_direct=True)
+FORK = ChannelKey("discord", "150", guild_id="1", parent_id="100")
+FORK_OF_FORK = ChannelKey("discord", "151", guild_id="1", parent_id="100")
 PAGE = ChannelKey("workbench", "1", is_direct=True)
 
 
@@ -185,6 +187,39 @@ async def test_what_another_program_is_writing_from_their_words_goes(
     await forget(history, "ann")
     assert await history.turn_of_message(CHANNEL, asked.message_ids[0]) is not None
     assert reply.turn_id not in [turn.turn_id for turn in await history.export(CHANNEL)]
+
+
+async def test_what_other_channels_quote_of_replies_to_them_goes(
+    database: Database, talk: Talk
+) -> None:
+    reply = await talk.answer(await talk.ask("my secret"), text="Your secret!", ids=("r1",))
+    quote = QuotedMessage("r1", reply.speaker, reply.text)
+    kept = QuotedMessage("r2", reply.speaker, "To Ben.")
+    bens = await talk.ask("whose?", author=BEN, reply_to=quote)
+    copied = await database.scenes.fork(bens.turn_id, FORK, "ben")
+    await database.scenes.fork(copied.last.turn_id, FORK_OF_FORK, "ben")
+    await Talk(database.history, OTHER_CHANNEL).mention("look", author=BEN, reply_to=quote)
+    await Talk(database.history, OTHER_CHANNEL).mention("and", author=BEN, reply_to=kept)
+    await forget(database.history, "ann")
+    quotes = {
+        (turn.text, turn.reply_to and turn.reply_to.text)
+        for channel in (CHANNEL, FORK, FORK_OF_FORK, OTHER_CHANNEL)
+        for turn in await database.history.export(channel)
+    }
+    assert quotes == {("whose?", None), ("look", None), ("and", "To Ben.")}
+
+
+async def test_a_quote_of_a_reply_that_was_deleted_goes_where_it_repeats_them(
+    database: Database, talk: Talk
+) -> None:
+    await talk.mention("I keep a purple heron in the cellar.")
+    for text, asked in (("A purple heron in the cellar!", "what?"), ("Nothing at all.", "why?")):
+        await talk.mention(asked, author=BEN, reply_to=QuotedMessage("gone", BOT, text))
+    await forget(database.history, "ann")
+    quotes = [
+        turn.reply_to and turn.reply_to.text for turn in await database.history.export(CHANNEL)
+    ]
+    assert quotes == [None, "Nothing at all."]
 
 
 async def test_a_mark_is_no_message_of_theirs_and_does_not_go_back(database: Database) -> None:

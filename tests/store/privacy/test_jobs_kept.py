@@ -3,8 +3,10 @@
 import asyncio
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, delete
@@ -14,7 +16,9 @@ from bot.chat.privacy.jobs import Job, JobKind, NewJob
 from bot.chat.privacy.working import Worker
 from bot.store.database import Database
 from bot.store.export import export_json
+from bot.store.privacy.tables import Base, JobRow
 from bot.store.tables import RunRow
+from bot.store.upserting import add_row
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 FORGET = NewJob(JobKind.FORGET, "discord", NOON, subject="ann")
@@ -32,6 +36,27 @@ async def test_of_jobs_alike_there_is_one_due_as_early_as_either(database: Datab
     assert await jobs.call_off(JobKind.LEFT_GUILD, "discord", ["1", "3"]) == ["1"]
     assert not await jobs.is_kept(first.job_id)
     assert await jobs.is_kept(other.job_id)
+
+
+async def test_one_that_another_program_is_just_done_with_is_kept_anew(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = NewJob(JobKind.FORGET, "discord", NOON, subject="ann")
+    first = await database.jobs.add(job)
+    tried: list[bool] = []
+
+    def and_then_it_goes(
+        connection: Connection, rows: type[Base], values: Mapping[str, Any]
+    ) -> bool:
+        tried.append(add_row(connection, rows, values))
+        if not tried[-1]:
+            connection.execute(delete(JobRow))
+        return tried[-1]
+
+    monkeypatch.setattr("bot.store.privacy.jobs.add_row", and_then_it_goes)
+    assert (await database.jobs.add(job)).job_id != first.job_id
+    assert tried == [False, True]
+    assert await database.jobs.subjects(JobKind.FORGET, "discord") == ["ann"]
 
 
 async def test_only_what_is_due_is_taken_and_only_once(database: Database) -> None:

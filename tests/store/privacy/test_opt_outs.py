@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import Connection, insert
 from store_samples import ANN, BEN, BOT, CHANNEL, MORNING, OTHER_CHANNEL, Talk, forget, said
 
 from bot.chat.messages import QuotedMessage
@@ -18,6 +19,7 @@ from bot.chat.text.search_words import mark
 from bot.errors import NotAllowed, NotFound
 from bot.store.database import Database
 from bot.store.export import export_json
+from bot.store.privacy.left_out import OptOutRow
 
 SECRET = "zanzibar"
 SCENE = Scene(
@@ -100,6 +102,23 @@ async def test_nothing_that_is_read_holds_a_word_of_theirs(talked: Database) -> 
     assert "'ann'" not in told
     assert "Really?" in told
     assert "Bruna" in told, "the others play on"
+
+
+async def test_what_was_being_kept_while_they_opted_out_is_not_answered_later(
+    database: Database, talk: Talk
+) -> None:
+    await talk.ask("Now?")
+
+    def opt_out_beside(connection: Connection) -> None:
+        """As another program does that cannot see yet what this one is keeping."""
+        values = {"platform": "discord", "speaker_id": "ann", "since": MORNING}
+        connection.execute(insert(OptOutRow).values(values))
+
+    await database.history.transactions.write(opt_out_beside)
+    assert await database.history.pending(CHANNEL) == []
+    await database.opt_outs.opt_in("discord", "ann")
+    assert await database.history.pending(CHANNEL) == []
+    assert await talk.texts() == ["Now?"]
 
 
 async def test_all_comes_back_when_they_opt_in(talked: Database) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.pool import StaticPool
 from store_samples import CHANNEL
 
 from bot.store.tables import Base, ChannelRow, ConversationRow, MessageRow, SwipeRow, TurnRow
-from bot.store.turns import access, conversations, incoming, replies
+from bot.store.turns import access, conversations, incoming, replies, undoing
 
 NOON = datetime(2024, 5, 17, 12, tzinfo=UTC)
 YOUNG, OLD = 200, 6_000
@@ -21,7 +21,7 @@ CALLS: dict[str, Callable[[Connection, int], object]] = {
     "window before": lambda c, n: conversations.window(c, CHANNEL, 20, before_turn=n // 2),
     "pending": lambda c, n: conversations.pending(c, CHANNEL, since=NOON + timedelta(days=9)),
     "last reply": lambda c, n: conversations.last_reply(c, CHANNEL),
-    "hide": lambda c, n: conversations.hide_last_exchange(c, CHANNEL),
+    "hide": lambda c, n: undoing.hide_last_exchange(c, CHANNEL),
     "edit": lambda c, n: incoming.edit_message(c, CHANNEL, f"m{n // 2}", "new"),
     "delete": lambda c, n: incoming.delete_messages(c, CHANNEL, [f"m{n // 2}"]),
     "turn of a message": lambda c, n: conversations.turn_of_message(c, CHANNEL, f"m{n // 2}"),

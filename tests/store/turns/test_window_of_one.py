@@ -68,3 +68,21 @@ async def test_what_waits_no_more_stays(database: Database) -> None:
     await history.answer_no_more([turn.turn_id])
     assert [each.turn_id for each in await history.pending(CHANNEL)] == [other.turn_id]
     assert len(await history.export(CHANNEL)) == 2
+
+
+async def test_of_one_person_the_last_exchange_is_hidden_and_what_they_said_since(
+    database: Database,
+) -> None:
+    history = database.history
+    talk = Talk(history)
+    await talk.answer(await talk.ask("ann's", author=ANN), text="to ann")
+    await talk.answer(await talk.ask("ben's", author=BEN), text="to ben")
+    both = [await talk.ask("ann's other", author=ANN), await talk.ask("ben's other", author=BEN)]
+    await talk.answer(*both, text="to both")
+    hidden = await history.hide_last_exchange(CHANNEL, only_of="ann")
+    assert len(hidden) == 3
+    assert await talk.texts() == ["ben's", "to ben", "ben's other", "to both"]
+    assert await history.hide_last_exchange(CHANNEL, only_of="ann") == []
+    assert await history.hide_last_exchange(CHANNEL, only_of="cleo") == []
+    await history.unhide(hidden)
+    assert await of(database, "ann") == ["ann's", "to ann", "ann's other"]

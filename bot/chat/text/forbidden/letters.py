@@ -9,6 +9,8 @@ from bot.chat.text.guard import fold
 
 # Shown by Discord as how the letters look, if at all: they part no word.
 MARKUP = frozenset("*_~|`\\")
+# At the beginning of a line they make quotations, headings and lists: they part no phrase.
+LINE_MARKS = frozenset(">#-")
 # Shown as a blank, or not at all: that hangs on the font. They count as either.
 FILLERS = frozenset("\u2800\u3164\u115f\u1160\uffa0")
 # Signs that make another letter of the one before, where others are only accents: of Indian
@@ -16,6 +18,9 @@ FILLERS = frozenset("\u2800\u3164\u115f\u1160\uffa0")
 _LETTER_MARKS = re.compile("[\u0900-\u0fff\u1000-\u109f\u1780-\u17ff\u3099\u309a]")
 # What no font is to show, be it a letter by its other properties, or not assigned yet.
 _IGNORABLE = regex.compile(r"\p{Default_Ignorable_Code_Point}")
+# Control characters that are no blanks.
+_CONTROL = re.compile("[\0-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
+_IOTA_BELOW = "\u0345"  # the accent that stands for a letter in capitals
 # Letters with a stroke, hook or tail, which Unicode does not take apart, and small capitals.
 _LATIN = re.compile(
     r"LATIN (?:(?:SMALL|CAPITAL) LETTER (?:SCRIPT )?|LETTER SMALL CAPITAL )([A-Z])(?: WITH .*)?"
@@ -47,13 +52,15 @@ class Letters(dict[str, str]):
 
 
 def _compared(character: str) -> str:
+    if _CONTROL.match(character):
+        return ""
     if character.isspace():
         return " "
     if _IGNORABLE.match(character):
         return ""
     if _REGIONAL_A <= ord(character) <= _REGIONAL_Z:
         return chr(ord("a") + ord(character) - _REGIONAL_A)
-    parts = unicodedata.normalize("NFKD", character)
+    parts = unicodedata.normalize("NFKD", character).replace(_IOTA_BELOW, "")
     if found := _PARENTHESIZED.fullmatch(parts) or _LATIN.fullmatch(
         unicodedata.name(character, "")
     ):

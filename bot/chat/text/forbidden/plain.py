@@ -2,8 +2,8 @@
 
 Whatever the case; look-alike letters count as the letters that they look like; accents, characters
 that show nothing and Markdown's signs inside a word don't count; between words of a phrase any
-blanks may stand. In scripts without spaces between words, and after Korean ones, whose particles
-cling to them, a word may end anywhere.
+blanks may stand, and what makes a line a quotation, heading or item. In scripts without spaces
+between words, and after Korean ones, whose particles cling to them, a word may end anywhere.
 """
 
 import re
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from bot.chat.text.forbidden.finding import Found
-from bot.chat.text.forbidden.letters import FILLERS, MARKUP, letters
+from bot.chat.text.forbidden.letters import FILLERS, LINE_MARKS, MARKUP, letters
 from bot.chat.text.words import are_apart
 
 _HANGUL = re.compile("[\u1100-\u11ff]")  # taken apart into their letters
@@ -72,6 +72,7 @@ class PlainFinder:
         self._beginnings: list[_Beginning] = []  # in the order of their places
         self._at = 0
         self._last = ""  # the letter before, markup left out
+        self._begins_line = True  # blanks and marks alone since then
 
     @property
     def settled(self) -> int:
@@ -93,13 +94,16 @@ class PlainFinder:
                     found += self._go_on_blank()
                 for beginning in self._beginnings:  # an accent belongs to its letter
                     beginning.end += beginning.end == self._at
+            is_mark = self._begins_line and character in LINE_MARKS
             for place, letter in enumerate(compared):
                 if self._beginnings:
-                    self._go_on(letter, is_inside=place > 0, found=found)
+                    self._go_on(letter, is_inside=place > 0, is_mark=is_mark, found=found)
                 if letter in first and are_apart(self._last, letter):
                     self._beginnings.append(_Beginning(self._at, first[letter]))
-                if letter not in MARKUP:
+                if letter not in MARKUP and not is_mark:
                     self._last = letter
+            if compared and not is_mark:
+                self._begins_line = character == "\n" or (self._begins_line and compared == " ")
             self._at += 1
         return found
 
@@ -113,7 +117,7 @@ class PlainFinder:
         self._beginnings.clear()
         return whole
 
-    def _go_on(self, letter: str, *, is_inside: bool, found: list[Found]) -> None:
+    def _go_on(self, letter: str, *, is_inside: bool, is_mark: bool, found: list[Found]) -> None:
         """`is_inside`: the letter is not the first one that its character is compared as."""
         still: list[_Beginning] = []
         for one in self._beginnings:
@@ -126,7 +130,7 @@ class PlainFinder:
             if following is not None:
                 one.node, one.end = following, self._at + 1
                 still.append(one)
-            elif letter == self._last == " ":  # any number of blanks
+            elif self._last == " " and (letter == " " or is_mark):  # any number of blanks
                 still.append(one)
         self._beginnings = still
 

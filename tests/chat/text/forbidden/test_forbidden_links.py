@@ -12,8 +12,9 @@ from bot.chat.text.forbidden.redaction import Pipeline
 PIECES = (
     "[", "]", "(", ")", "](", "https://", "http://a.b/c", "<", ">", " ", "\n", "x", "discord",
     ".gg/", "discord.gg/", "discord.com/invite/", "abc", "/", '"t"', "\u200b", "*", "\\", "www.",
+    "tel:", "steam:/", "discord:", "%6f", "./",
 )  # fmt: skip
-MASKED = re.compile(r"\]\(\s*<?(?:https?|discord):")
+MASKED = re.compile(r"\]\(\s*<?(?:(?:https?|discord|tel):|steam:/)")
 INVITE = re.compile(r"discord\.gg/[\w-]", re.IGNORECASE)
 
 
@@ -38,6 +39,12 @@ def plain(text: str) -> str:
         ('[x](https://a.b "title")', "[x] (<https://a.b>)"),
         ("[a [b] c](HTTPS://a.b)", "[a [b] c] (<HTTPS://a.b>)"),
         ("[x](https://never closed", "[x] (https://never closed"),
+        ("[x](mailto:a@b.c)", "[x] (<mailto:a@b.c>)"),
+        ("[x](tel:+123) [y](SMS:1)", "[x] (<tel:+123>) [y] (<SMS:1>)"),
+        ("[x](steam://run/1)", "[x] (<steam://run/1>)"),
+        ("[x](https\\://a.b)", "[x] (<https\\://a.b>)"),
+        ("[x](ftp:\\//a.b)", "[x] (<ftp:\\//a.b>)"),
+        ("[Int](repeating:0) and [x](note: this)", "[Int](repeating:0) and [x](note: this)"),
         ("f[0](x) and [a](b) and https://a.b", "f[0](x) and [a](b) and https://a.b"),
         ("come to discord.gg/abc now", f"come to {INVITE_REMOVED} now"),
         ("come to discord.gg\\abc now", f"come to {INVITE_REMOVED} now"),
@@ -45,7 +52,7 @@ def plain(text: str) -> str:
         ("discord\\.gg\\/abc", INVITE_REMOVED),
         ("https\\://discord%2Egg/abc", INVITE_REMOVED),
         ("<https://discord.gg/abc?e=1>", INVITE_REMOVED),
-        ("[join](https://discord.com/invite/abc)", f"[join] ({INVITE_REMOVED})"),
+        ("[join](https://discord.com/invite/abc)", f"[join]({INVITE_REMOVED})"),
         ("DiscordApp.com/invite/some-vanity_name", INVITE_REMOVED),
         ("dis\u200bcord.g\u00adg/abc", INVITE_REMOVED),
         (
@@ -54,6 +61,17 @@ def plain(text: str) -> str:
         ),
         ("discord\u3002gg\\/abc", INVITE_REMOVED),
         ("https://discord.com/x/../invite//abc", INVITE_REMOVED),
+        ("discord.gg/./../abc", INVITE_REMOVED),
+        ("discord.gg/%2e/abc", INVITE_REMOVED),
+        ("discord.gg/abc(https://a.b)", f"{INVITE_REMOVED} (<https://a.b>)"),
+        ("https://disc%6Frd.g%47/abc", INVITE_REMOVED),
+        ("https://discord.com/%69nvite/abc", INVITE_REMOVED),
+        ("<discord://-/invite/abc>", INVITE_REMOVED),
+        (
+            "discord:///invite/abc and discord:\\-/invite/abc",
+            f"{INVITE_REMOVED} and {INVITE_REMOVED}",
+        ),
+        ("[x](discord://-/invite/abc)", f"[x]({INVITE_REMOVED})"),
         ("discord.com/channels/1/2 is no invite, nor discord.gg/ alone",) * 2,
     ],
 )

@@ -13,7 +13,7 @@ from bot.chat.text.forbidden.redaction import BLOCK, Pipeline, Redaction, Then
 
 WORDS = ("bad", "ab ba", "a", "bab", "坏", "바보", "bad ab bad")
 PATTERNS = (r"ab+a", r"b[^b]{0,3}d", r"aa$", r"(?<=a)ba(?!b)", r"d.*d", r"\bdab")
-TEXTS = st.text(alphabet="abd \n*_.\u200b\u0301B\u0410坏바보가", max_size=60)
+TEXTS = st.text(alphabet="abd \n*_.>\u200b\u0301B\u0410坏바보가", max_size=60)
 
 
 def pipeline(
@@ -147,6 +147,8 @@ def test_a_word_that_begins_in_the_text_before_ends_in_nothing_shown(
         "*bad*",
         "(bad)",
         "b\u0301\u0302\u0303ad",
+        "b\0a\x07d",
+        "ba\u0345d",
     ],
 )
 def test_a_word_is_found_in_disguise(text: str) -> None:
@@ -163,6 +165,17 @@ def test_what_only_holds_its_letters_is_no_such_word(text: str) -> None:
 
 def test_a_phrase_is_found_over_any_blanks() -> None:
     assert shown("very  bad \n word, bad", ["bad word"]) == "very  ███ \n ████, bad"
+
+
+@pytest.mark.parametrize("mark", [">", ">>>", "> >", "#", "-#", "-", "*", "  >"])
+def test_a_phrase_is_found_over_the_marks_of_its_lines(mark: str) -> None:
+    text = f"{mark} a bad\n{mark} word"
+    assert "word" not in shown(text, ["bad word"])
+    assert shown(f"{mark} bad > word", ["bad word"]) == f"{mark} bad > word"
+
+
+def test_an_entry_may_begin_with_the_mark_of_a_line() -> None:
+    assert shown("so\n>:( yes", [">:("]) == "so\n███ yes"
 
 
 def test_words_end_anywhere_where_scripts_have_no_blanks() -> None:

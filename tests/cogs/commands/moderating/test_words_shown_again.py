@@ -12,6 +12,7 @@ from typing import Any
 
 import discord
 import pytest
+from moderating import log_here, logged
 from simcord import ChannelHandle, InteractionResult
 from worlds import World, labels, talking
 
@@ -185,6 +186,21 @@ async def change_settings(world: World, thread: ChannelHandle) -> None:
     await world.chief.slash(thread, "settings reset", key="instructions")
 
 
+async def tell_moderators(world: World, thread: ChannelHandle) -> None:
+    log = await log_here(world)
+    for key, value in {"instructions": "Talk of zirconium.", "persona": "Zirconium"}.items():
+        await world.chief.slash(thread, "settings set", key=key, value=value)
+    assert len(await logged(world, log)) == 2
+
+
+async def be_refused(world: World, thread: ChannelHandle) -> None:
+    owned = await world.chief.slash(thread, "persona edit", name="Zirconium")
+    await press(world, owned, "Make a copy for this server")
+    await world.chief.slash(thread, "persona delete", name="Zirconium")
+    await world.chief.slash(thread, "persona import", file=("zirconium.json", b"{"))
+    await world.alice.slash(thread, "roleplay say", persona="no zirconium")
+
+
 async def export(world: World, thread: ChannelHandle) -> None:
     await world.alice.slash(thread, "chat export", format="json")
     await world.alice.slash(thread, "chat export", format="text")
@@ -212,6 +228,8 @@ DEEDS: list[Deed] = [
     look_around,
     change_the_lore,
     change_settings,
+    tell_moderators,
+    be_refused,
     export,
     end,
     go_on,
@@ -223,7 +241,11 @@ DEEDS: list[Deed] = [
 async def test_no_request_has_the_word(
     tmp_path: Path, files: list[bytes], deed: Deed, *, streaming: bool
 ) -> None:
-    async with talking(tmp_path, lambda _: "Zirconium is deep in the hold.") as world:
+    async with talking(
+        tmp_path,
+        lambda _: "Zirconium is deep in the hold.",
+        check_errors=deed is not be_refused,
+    ) as world:
         await world.put(streaming=streaming)
         thread = await played(world)
         since = await forbid(world)

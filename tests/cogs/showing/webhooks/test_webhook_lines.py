@@ -9,12 +9,22 @@ from bot.chat.text.split import FIRST_CHARACTERS, MESSAGE_CHARACTERS
 from cogs.showing.webhooks.lines import answering_line, line_above, name_line, under, without_line
 
 IDS = st.integers(1, 2**64 - 1).map(str)
-NAMES = st.one_of(st.text(max_size=90), st.text(alphabet=r"[]()*_`~|\<>@#:- a", max_size=90))
+NAMES = st.one_of(
+    st.text(max_size=90),
+    st.text(alphabet=r"[]()*_`~|\<>@#:- a", max_size=90),
+    st.lists(st.sampled_from(["discord.gg/a", "b", " "]), max_size=12).map("".join),
+)
 
 
 def test_the_line_is_small_and_leads_to_the_message() -> None:
     line = answering_line("Alice", "1", "2", "3")
     assert line == "-# [↪ Alice](https://discord.com/channels/1/2/3)"
+
+
+def test_nobody_is_invited_by_a_name() -> None:
+    for line in (answering_line("discord.gg/abc", "1", "2", "3"), name_line("discord.gg/abc")):
+        assert "discord.gg" not in line
+        assert r"\[invite removed\]" in line
 
 
 @given(NAMES, IDS, IDS, IDS, st.text(max_size=FIRST_CHARACTERS))
