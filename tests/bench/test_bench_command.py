@@ -111,7 +111,7 @@ def run_command(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[
 @pytest.mark.slow
 @pytest.mark.timeout(RUN_SECONDS + 10)
 def test_a_run_measures_all_without_what_only_the_bot_needs(tmp_path: Path) -> None:
-    options = "--shapes tiny --streams 1,3 --prompt-tokens 24 --new-tokens 32 --repeats 2"
+    options = "--shapes tiny --streams 1,3 --prompt-tokens 24 --new-tokens 24 --repeats 2"
     chat = "--chat-channels 2 --chat-turns 3 --persona-tokens 40 --message-tokens 8"
     files = ("--json", "found.json", "--markdown", "found.md")
     done = run_command(tmp_path, *options.split(), *chat.split(), *files)
