@@ -28,7 +28,7 @@ COMMANDS = {
     "persona": "personas without Discord: list, show, check, import, export",
     "db": "the database: upgrade, check, export",
     "talk": "play written conversations against the engine, and measure them",
-    "bench": "how fast the engine is here, beside its floor and generate()",
+    "bench": "measure how fast the engine is on this machine",
 }
 # `doctor` says itself what is wrong with them, `model` helps out of a wrong MODEL.
 WITHOUT_SETTINGS = frozenset({"doctor", "model"})
@@ -120,10 +120,15 @@ def build_parser(command: str, module: ModuleType | None) -> argparse.ArgumentPa
     parser.add_argument("--version", action="version", version=f"Caduceus {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, help_text in COMMANDS.items():
-        below = commands.add_parser(name, help=help_text, description=f"{help_text.capitalize()}.")
+        below = commands.add_parser(name, help=help_text, description=_sentence(help_text))
         if name == command and module is not None:
             module.add_arguments(below)
     return parser
+
+
+def _sentence(text: str) -> str:
+    """The text with a capital and a full stop; «GPU» and «Discord» within it stay as they are."""
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _end(error: CaduceusError, code: int) -> int:

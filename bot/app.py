@@ -162,5 +162,6 @@ def _make_data_dir(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise SettingsError(
-            f"DATA_DIR cannot be written: {error}.", "Set it to a folder that this user may change."
+            f"DATA_DIR ({folder}) cannot be written: {error.strerror or error}.",
+            "Set it to a folder that this user may change.",
         ) from error

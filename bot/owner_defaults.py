@@ -37,7 +37,10 @@ def _read(path: Path) -> Mapping[str, object]:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        why = error.strerror or error
+        raise SettingsError(f"{path} cannot be read: {why}.", "Make it a text file.") from error
+    except UnicodeDecodeError as error:
         raise SettingsError(f"{path} cannot be read: {error}.", "Make it a text file.") from error
     except (ValueError, RecursionError) as error:  # also a number too long, or too deep a nest
         raise SettingsError(

@@ -120,14 +120,14 @@ class ProcessSettings(BaseModel):
         default="auto",
         description="For folders that torch runs (GGUF files are run without): whether the next "
         "words are guessed from the talk itself and checked several at a time, while that is "
-        "measured to be faster; the reply is the same. `auto` is `off`, until it has been measured "
-        "on a GPU.",
+        "measured to be faster; the reply is the same. `auto` means `off` for now: it has not been "
+        "measured on a GPU yet.",
     )
     host_kv_cache: Literal["auto"] | float = Field(
         default=0.0,
         description="For GPTQ and float models on a GPU: how many GB of the machine's memory keep "
         "the conversations that the GPU has no room for. `auto` is a quarter of what is free, 16 "
-        "at most; 0 is none, and holds until this has been measured on a GPU.",
+        "at most; 0 keeps none, which is the default until it has been measured on a GPU.",
     )
     max_reply_tokens: int = Field(
         default=512,

@@ -87,6 +87,7 @@ def test_the_embedded_model_can_be_looked_at(run: Run) -> None:
         ("model", "quantize", "{folder}", "quantized"),
         ("workbench", "--port", "0"),
         ("bench", "--model", "{folder}"),
+        ("bench", "--shapes", "tiny", "--peer", "vllm"),
     ],
 )
 def test_a_model_that_needs_torch_names_the_one_command(

@@ -245,6 +245,8 @@ def test_a_place_where_nothing_can_be_is_named(name: str, path: str, said: str) 
 def test_a_model_has_to_be_one(tmp_path: Path) -> None:
     for missing in (str(tmp_path / "no"), "./models/nous-hermes", "demos"):
         assert "There is no model folder" in refusal({"MODEL": missing})
+    assert "Is it qwen3-4b?" in refusal({"MODEL": "qwen3-4bb"})
+    assert "Is it" not in refusal({"MODEL": "./qwen3-4bb"})
     folder = tmp_path / "model"
     folder.mkdir()
     assert "no model" in refusal({"MODEL": str(folder)})

@@ -56,7 +56,8 @@ class ChildProcess:
                 start_new_session=True,
             )
         except OSError as error:
-            raise EngineFailed(f"{self._arguments[0]} cannot be started: {error}.") from error
+            why = error.strerror or error
+            raise EngineFailed(f"{self._arguments[0]} cannot be started: {why}.") from error
 
     def say(self, words: Mapping[str, Any]) -> None:
         """Give it a line. One that has ended hears nothing: :meth:`hear` tells."""

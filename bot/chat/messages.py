@@ -213,7 +213,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class RecordedOccasion:
-    """What a reply's prompt hung on beside history, settings and persona."""
+    """What a reply's prompt depended on beside history, settings and persona."""
 
     seed: int
     moment: datetime

@@ -143,6 +143,8 @@ def run(args: argparse.Namespace, settings: BenchSettings | None) -> int:
     if settings is None:
         raise SettingsError("There are no settings.", "See .env.example.")
     _check_options(args)
+    if args.shapes:
+        require_gpu_libraries("The benchmark of --shapes")
     shapes = parse_shapes(args.shapes) if args.shapes else None
     typed = f"{program()} {shlex.join(['bench', *_own_arguments(sys.argv)])}"
     model = for_llama_cpp(args, settings.data_dir)
@@ -218,7 +220,7 @@ def _run_llama_cpp(
             raise SettingsError(
                 f"--{option.replace('_', '-')} is for models that torch computes, and "
                 f"{source.name} is a GGUF file.",
-                "Leave it out.",
+                "Leave it out, or give --model a folder of safetensors.",
             )
     from bot.bench.llamacpp.report import as_markdown
     from bot.bench.llamacpp.session import measure

@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, cast
 
 from bot.cli.findings import Finding, Grade
@@ -44,7 +45,7 @@ def _disk(data_dir: Path) -> Finding:
     folder = data_dir.absolute()
     while not folder.exists():
         folder = folder.parent
-    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+    if not _takes_files(folder):
         return Finding(
             Grade.FAIL,
             "disk",
@@ -60,6 +61,16 @@ def _disk(data_dir: Path) -> Finding:
             "Make room, or set DATA_DIR to another disk.",
         )
     return Finding(Grade.OK, "disk", f"{free / GIB:.0f} GiB free for DATA_DIR ({data_dir}).")
+
+
+def _takes_files(folder: Path) -> bool:
+    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        return False
+    try:  # rights alone say too much: of root, of a disk that is read only, of /proc
+        with TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def _accelerator(threads: int) -> list[Finding]:

@@ -127,7 +127,7 @@ class Workbench:
 
 def _port_error(port: int, error: OSError | OverflowError) -> UserError:
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-        return UserError(f"Port {port} is in use.", "Give another with --port.")
+        return UserError(f"Port {port} is in use.", 'Give another: `make run ARGS="--port 9000"`.')
     if isinstance(error, PermissionError):
         return UserError(f"Port {port} is not open to you.", "Give one from 1024 up with --port.")
     return UserError(f"Port {port} cannot be used: {error}.", "Give another with --port.")

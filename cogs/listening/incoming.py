@@ -112,7 +112,7 @@ class Reader:
         return await self._who_stays_out(turn.asked_by) == turn.asked_by
 
     async def author(self, message: discord.Message, settings: ChannelSettings) -> Speaker:
-        """Who wrote a message, with their roles where it hangs on them who is heard."""
+        """Who wrote a message, with their roles where these decide who is heard."""
         self.names.learn(message)
         if _roles_matter(message, settings):
             await self.names.ask_for_roles(message)
@@ -340,7 +340,7 @@ def may_matter(message: discord.Message, me: discord.ClientUser, settings: Chann
 
 
 def _roles_matter(message: discord.Message, settings: ChannelSettings) -> bool:
-    """Whether it hangs on roles, which did not come along, who is heard in a channel."""
+    """Whether roles, which did not come along, decide who is heard in a channel."""
     if message.guild is None or isinstance(message.author, discord.Member):
         return False
     return bool(settings.allowed_roles or settings.blocked_roles)

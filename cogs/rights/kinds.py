@@ -30,14 +30,14 @@ class Right(Enum):
 
 
 class Answer(Enum):
-    """How an interaction is acknowledged before a right is asked for that hangs on the store."""
+    """How an interaction is acknowledged before a right is asked for that depends on the store."""
 
     PRIVATE = "for who asked"
     OPEN = "in the channel"
     UPDATE = "in the message that the control stands under"
 
 
-# What these hang on lies in the store, which may take longer than the three seconds Discord gives.
+# What these depend on lies in the store, which may take longer than Discord's three seconds.
 ASKS_THE_STORE = frozenset(
     {Right.TALKER, Right.CHANGE, Right.CHOOSER, Right.ASKER, Right.FACT, Right.SCENE}
 )

@@ -46,7 +46,7 @@ async def require_stored(interaction: Interaction, row: Row, *, turn_id: int | N
     """Raise NotAllowed, or NotFound, where what is stored says no. Raises StoreError, too.
 
     `turn_id` is the reply that a control belongs to. Someone who is typing has chosen nothing yet:
-    what hangs on the choice is asked when it is made.
+    what depends on the choice is asked when it is made.
     """
     for right in row.rights:
         if right in _STORED:

@@ -1,4 +1,4 @@
-"""What chance, time and lore a generation hung on
+"""What chance, time and lore a generation depended on
 
 Revision ID: 0008
 Revises: 0007

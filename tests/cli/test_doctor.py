@@ -186,7 +186,7 @@ async def test_the_second_engine_has_its_own_line() -> None:
 
 
 @pytest.mark.usefixtures("_in_an_empty_folder")
-@pytest.mark.parametrize("data_dir", ["file", "file/data", "locked", "locked/data"])
+@pytest.mark.parametrize("data_dir", ["file", "file/data", "locked", "locked/data", "/proc/data"])
 async def test_a_data_folder_that_cannot_be_written_is_to_be_mended(
     data_dir: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -205,7 +205,10 @@ def test_every_command_has_its_help(command: str, capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit) as end:
         command_line.main([command, "--help"])
     assert end.value.code == 0
-    assert command in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert command in said
+    text = command_line.COMMANDS[command]
+    assert f"{text[0].upper()}{text[1:]}." in " ".join(said.split())
 
 
 def run_python(code: str, cwd: Path) -> subprocess.CompletedProcess[str]:

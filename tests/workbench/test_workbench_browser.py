@@ -254,7 +254,9 @@ async def test_a_value_out_of_range_is_said_to_be_one(bench: Bench, open_page: O
     await temperature.fill("9")
     await temperature.press("Enter")
     control = visit.page.locator('[data-key="temperature"]')
-    await expect(control.get_by_role("alert")).to_contain_text("It takes 0 to 2.")
+    said = "«9» is not valid for temperature. It takes 0 to 2."
+    await expect(control.get_by_role("alert")).to_have_text(said)
+    await expect(control.locator("code")).to_have_text("temperature")
     await expect(temperature).to_have_attribute("aria-invalid", "true")
     await temperature.fill("1")
     await temperature.press("Enter")

@@ -159,7 +159,8 @@ async def test_a_port_that_is_taken_is_a_clear_error(bench: Bench) -> None:
     )
     with pytest.raises(UserError) as caught:
         await second.start()
-    assert str(caught.value) == f"Port {bench.port} is in use. Give another with --port."
+    advice = 'Give another: `make run ARGS="--port 9000"`.'
+    assert str(caught.value) == f"Port {bench.port} is in use. {advice}"
     await second.close()
 
 

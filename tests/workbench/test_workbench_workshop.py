@@ -333,8 +333,19 @@ async def test_on_a_phone_the_list_and_the_editor_take_turns(
     await expect(visit.page.locator(".shelf")).to_be_hidden()
     width = await visit.page.evaluate("document.getElementById('editor').scrollWidth")
     assert width <= PHONE["width"]
+    beside = await visit.page.evaluate(
+        """() => [...document.querySelectorAll(".head > button")].slice(1)
+          .map((button) => button.getBoundingClientRect())
+          .map((box) => Math.round(box.y + box.height / 2))"""
+    )
+    assert beside[0] == beside[1]  # «Delete» is in one line with «Talk»
     await visit.button("Back to the list").click()
     await expect(visit.page.locator("#shelf-list")).to_be_visible()
+    await visit.page.keyboard.press("Escape")  # what is in front goes first
+    await expect(visit.page.locator("#workshop")).to_be_hidden()
+    await expect(visit.page.locator("#scrim")).to_be_visible()
+    await visit.page.keyboard.press("Escape")
+    await expect(visit.page.locator("#scrim")).to_be_hidden()
 
 
 async def test_without_a_folder_nothing_is_offered(

@@ -109,7 +109,7 @@ class Gate:
         """The checks in order: who is not heard at all comes first.
 
         `always` holds for the bot's owner, too: other people's privacy, and their own. `by_roles`
-        come after the checks, and hang on the roles that a speaker came with. Of `limits`, those
+        come after the checks, and depend on the roles that a speaker came with. Of `limits`, those
         that have to look something up come first: the others count at once.
         """
         self._checks = tuple(checks)

@@ -47,7 +47,7 @@ class MacroContext:
     others: Sequence[str] = ()  # the personas beside this one
     user_description: str = ""  # of who `{{user}}` is
     conversation: str = ""  # `{{pick}}` stays the same as long as this does
-    seed: int = 0  # of this reply: `{{random}}` and `{{roll}}` hang on it
+    seed: int = 0  # of this reply: `{{random}}` and `{{roll}}` depend on it
     moment: datetime | None = None  # aware; None: macros of time stay as they are
     idle: timedelta | None = None  # since somebody spoke before the newest message
     outlets: Mapping[str, str] = field(default_factory=dict[str, str])

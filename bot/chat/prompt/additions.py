@@ -18,7 +18,7 @@ from bot.chat.prompt.parts import Part
 class Occasion:
     """What makes one reply differ from another: kept with it, so that its prompt can be rebuilt."""
 
-    seed: int = 0  # chance in lore and macros hangs on it
+    seed: int = 0  # chance in lore and macros depends on it
     moment: datetime | None = None  # aware; what macros of time tell
     trigger: str = "normal"  # or "swipe", "continue": SillyTavern's words
     # Personas beside the one who speaks, where there are several.

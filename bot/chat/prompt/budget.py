@@ -57,7 +57,7 @@ class Budget:
         self._wanted_reply = min(request.reply_tokens, half)
         self._tightened = 0
         self._core = self._reply = self._newest = self._newest_quoted = 0
-        self._parts: list[int] = []  # 0 for those that nothing hangs on
+        self._parts: list[int] = []  # 0 for those on which nothing depends
         self._headings: dict[str, int] = {}
         self._order = giving_up_order(draft.parts)
         # Of the lines before the newest: plain and with their quote. Uncounted ones are missing

@@ -198,7 +198,7 @@ class Preparer:
 
         All of `answers` are among what the model sees, as far as they fit. `first_turn` makes the
         prompt begin with that turn, as it did when it was built first. `given` is not read again.
-        `occasion` is what chance and time hang on, `note` an author's note. `written_at` is when it
+        `occasion` decides chance and time, `note` is an author's note. `written_at` is when it
         was built first: a format that tells the date tells that one. `persona` speaks in the place
         of the one that :meth:`persona` finds.
         """
@@ -352,7 +352,7 @@ async def explain(
 
 
 def occasion_of(record: GenerationRecord | None) -> Occasion | None:
-    """What chance and time hung on in a reply, as far as that was kept."""
+    """What chance and time depended on in a reply, as far as that was kept."""
     if record is None or record.occasion is None:
         return None
     kept = record.occasion

@@ -108,7 +108,7 @@ def _ask_child(job: bytes) -> str | list[tuple[str, str]]:
     except subprocess.TimeoutExpired:
         return "rendering it takes too long"
     except OSError as error:
-        return f"no process can be started for it ({error})"
+        return f"no process can be started for it ({error.strerror or error})"
     if done.returncode < 0:
         return "rendering it takes too long or too much memory"
     try:

@@ -55,7 +55,7 @@ class Rules:
 
     mode: Mode
     last_speaker: str = ""
-    seed: int = 0  # chance hangs on it alone
+    seed: int = 0  # chance depends on it alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ def _chosen(cast: Sequence[Member], rules: Rules) -> str:
     weights = [min(max(0.0, member.talkativeness), 1.0) for member in others]
     if not any(weights):
         weights = [1.0] * len(others)
-    chance = Random(rules.seed)  # noqa: S311 - nothing secret hangs on it
+    chance = Random(rules.seed)  # noqa: S311 - nothing secret depends on it
     return chance.choices(others, weights)[0].persona_id
 
 

@@ -80,7 +80,7 @@ class Conversations(Intake):
         `censor` knows the words that guilds do not want.
         """
         settings = settings.with_model(engines.sampling_defaults)
-        self._random = random or Random()  # noqa: S311 - nothing secret hangs on it
+        self._random = random or Random()  # noqa: S311 - nothing secret depends on it
         self.casting = casting = Casting(personas, settings, casts, scenes)
         hearing = Hearing(history, casting, self._random)
         channels = ChannelStates() if channels is None else channels

@@ -185,7 +185,7 @@ class Floors:
             self._floors.popitem(last=False)
 
     async def _rules(self, scene: Scene, waiting: Sequence[Turn]) -> Rules:
-        """The scene's order. Chance hangs on what is answered: the same after a restart."""
+        """The scene's order. Chance depends on what is answered: the same after a restart."""
         seed = hash((scene.scene_id, *(turn.turn_id for turn in waiting)))
         if scene.mode is Mode.NAMED:
             return Rules(scene.mode, seed=seed)

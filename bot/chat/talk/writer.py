@@ -81,7 +81,7 @@ class ReplyWriter:
     ) -> None:
         """`engine` is the one picked; `user` is whom its queue counts the request for.
 
-        `occasion` is what chance and time hang on. `text_before` is to be gone on with. `given` was
+        `occasion` decides chance and time. `text_before` is to be gone on with. `given` was
         read when the reply began: see :meth:`read_again`. `censor` knows what is not to be said.
         """
         self.outcome: Outcome | None = None

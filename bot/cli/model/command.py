@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     quantizing = actions.add_parser(
         "quantize", help="make a GPTQ model of an unquantized one (a minute or more)"
     )
-    quantizing.add_argument("model", help="`demo`, a folder, a .gguf file or a Hugging Face id")
+    quantizing.add_argument("model", help="a folder of safetensors, or a Hugging Face id")
     quantizing.add_argument("target", type=Path, help="the new folder")
     quantizing.add_argument("--bits", type=int, default=4, help="2, 3, 4 (default) or 8")
     quantizing.add_argument(

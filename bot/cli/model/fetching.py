@@ -1,7 +1,6 @@
 """`model fetch`: a model of the hub onto this machine."""
 
 import time
-from difflib import get_close_matches
 from pathlib import Path
 
 from rich.console import Console
@@ -11,7 +10,7 @@ from bot.engine.models.extras import missing_gpu_libraries
 from bot.engine.models.hub.listing import in_words
 from bot.engine.models.inspection import Inspection, inspect_model
 from bot.engine.models.source import ModelSource, SourceKind, bring, identify, locate
-from bot.engine.models.suggest.catalogue import catalogue, named
+from bot.engine.models.suggest.catalogue import named, nearest
 from bot.errors import ModelError
 from bot.invocation import command, setup
 
@@ -25,15 +24,9 @@ def meant(model: str) -> ModelSource:
             raise
         raise ModelError(
             f"There is no model «{model}» here, and no such short name.",
-            f"{_nearest(model)}{command('model suggest')} lists the short names; any other model "
+            f"{nearest(model)}{command('model suggest')} lists the short names; any other model "
             "is named as on the Hugging Face hub: owner/name, or owner/name:FILE.",
         ) from error
-
-
-def _nearest(model: str) -> str:
-    """The short name that was perhaps meant, as a question."""
-    near = get_close_matches(model.strip().lower(), [one.name for one in catalogue()], 1)
-    return f"Is it {near[0]}? " if near else ""
 
 
 def fetch(model: str, data_dir: Path, console: Console) -> int:

@@ -137,7 +137,7 @@ async def _load(
     except TimeoutError as error:
         raise ModelError(
             f"llama.cpp has not loaded {prepared.header.path} in {limit_seconds:,.0f} s.",
-            "Does the disk hang on which it lies? Copy the file to another, and start again.",
+            "Perhaps the disk hangs: copy the file to another, and start again.",
         ) from error
     except EngineFailed as error:
         raise ModelError(

@@ -22,7 +22,7 @@ from bot.engine.models.hub.fetching import fetch_model
 from bot.engine.models.hub.names import HubName, parse_name
 from bot.engine.models.hub.store import Found, find
 from bot.engine.models.progress import Progress
-from bot.engine.models.suggest.catalogue import named
+from bot.engine.models.suggest.catalogue import named, nearest
 from bot.errors import ModelError
 
 DEMO = "demo"
@@ -90,6 +90,7 @@ def identify(model: str) -> ModelSource:
         return ModelSource(SourceKind.HUB, str(on_hub), None, hub=on_hub)
     raise ModelError(
         f"There is no {'file' if is_file else 'model folder'} {_shown(str(path))}.",
+        f"{'' if '/' in model else nearest(model)}"
         f"Set MODEL to a {'file' if is_file else 'folder'} that is there, to `demo`, or to a "
         "Hugging Face id (owner/name).",
     )

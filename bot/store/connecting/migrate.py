@@ -130,8 +130,11 @@ def _run_chain(connection: Connection, *, url: URL, chain: ScriptDirectory) -> l
     steps = list(reversed(waiting))
     config = _config()
     config.attributes["connection"] = connection  # `migrations/env.py` works in our transaction
+    if current is None:  # each step would be news to nobody
+        logger.info("making a new database")
     for number, script in enumerate(steps, 1):
-        logger.info("database migration %d of %d: %s", number, len(steps), script.doc)
+        level = logging.DEBUG if current is None else logging.INFO
+        logger.log(level, "database migration %d of %d: %s", number, len(steps), script.doc)
         command.upgrade(config, script.revision)
     if is_sqlite(url):
         broken = connection.execute(text("PRAGMA foreign_key_check")).first()

@@ -1,4 +1,4 @@
-"""What a reply hung on, as the JSON of one column: seed, moment, lore that fired, a second try."""
+"""What a reply depended on, as the JSON of one column: seed, moment, lore fired, a second try."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence

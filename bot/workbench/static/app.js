@@ -1,6 +1,6 @@
 /* Puts the parts of the page together. The server tells what happens; the page draws it. */
 
-import { $, announce, confirmed, el, toast } from "./dom.js";
+import { $, announce, confirmed, el, tell, toast } from "./dom.js";
 import { LOST, call, listen } from "./api.js";
 import { Composer } from "./composer.js";
 import { Conversations } from "./conversations.js";
@@ -183,7 +183,7 @@ function bannerText(engine, connected) {
 
 /** Change a live region only when it says something else. */
 function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text;
+  if (node.told !== text) tell(node, (node.told = text));
 }
 
 let shownNote = null;
@@ -191,7 +191,7 @@ let shownNote = null;
 function note(given) {
   shownNote = given;
   if (!given) $("note").replaceChildren();
-  else $("note").replaceChildren(el("span", { textContent: given.text }));
+  else $("note").replaceChildren(tell(el("span"), given.text));
   offerAnswer();
   transcript.follow();
 }

@@ -55,6 +55,12 @@ export function portrait(name, address) {
   return node;
 }
 
+/** Show a line of ours in a node: what stands in `backticks` is code. */
+export function tell(node, text) {
+  node.replaceChildren(...text.split(/`([^`]+)`/).map((part, at) => (at % 2 ? el("code", { textContent: part }) : part)));
+  return node;
+}
+
 /** Say something to screen readers only. */
 export function announce(text) {
   $("announcer").textContent = text;
@@ -62,7 +68,7 @@ export function announce(text) {
 
 /** A line that passes; `action` is [label, function] for a button in it. */
 export function toast(text, action, seconds = 8) {
-  const line = el("div", { className: "toast" }, el("span", { textContent: text }));
+  const line = el("div", { className: "toast" }, tell(el("span"), text));
   const close = () => line.remove();
   if (action) {
     const [label, run] = action;

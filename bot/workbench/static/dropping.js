@@ -1,6 +1,6 @@
 /* Files dropped on the page: a card is shown before it is taken, a lorebook goes to the tester. */
 
-import { $, avatar, closable, el, toast } from "./dom.js";
+import { $, avatar, closable, el, tell, toast } from "./dom.js";
 import { call, send } from "./api.js";
 import { costs, counted, meter } from "./meter.js";
 
@@ -105,7 +105,7 @@ export class Dropping {
         $("card").close();
         this.imported(persona);
       } catch (error) {
-        fault.textContent = error.message;
+        tell(fault, error.message);
         takes.disabled = false;
       }
     } } }, choice, fault, el("div", { className: "choices" },

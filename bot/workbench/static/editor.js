@@ -1,6 +1,6 @@
 /* One persona's fields, with what each costs in tokens while they are written. */
 
-import { $, el, icon, iconButton, portrait, toast } from "./dom.js";
+import { $, el, icon, iconButton, portrait, tell, toast } from "./dom.js";
 import { call, download, send } from "./api.js";
 import { MOST_BYTES, pictureLine } from "./picture.js";
 import { LABELS, counted, meter, number, swatch } from "./meter.js";
@@ -147,7 +147,7 @@ export class Editor {
   fault(error) {
     this.showState();
     this.state.classList.add("error");
-    this.state.textContent = error.message;
+    tell(this.state, error.message);
   }
 
   /** A link that saves the persona in a format, by a click or dragged out of the window. */

@@ -1,6 +1,6 @@
 /* What is always kept in mind in a chat: listed, added, changed and forgotten in the settings. */
 
-import { $, announce, el, iconButton } from "./dom.js";
+import { $, announce, el, iconButton, tell } from "./dom.js";
 import { call } from "./api.js";
 
 const LONGEST = 500;
@@ -66,7 +66,7 @@ export class Facts {
   }
 
   refuse(message) {
-    $("fact-error").textContent = message;
+    tell($("fact-error"), message ?? "");
     $("fact-error").hidden = !message;
   }
 }

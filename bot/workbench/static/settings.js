@@ -1,6 +1,6 @@
 /* The controls of a chat's settings, made from their definitions. */
 
-import { $, announce, closable, el } from "./dom.js";
+import { $, announce, closable, el, tell } from "./dom.js";
 import { call } from "./api.js";
 
 const WIDE = matchMedia("(min-width: 80rem)");
@@ -168,7 +168,7 @@ class Control {
 
   refuse(message) {
     this.error.hidden = false;
-    this.error.textContent = message;
+    tell(this.error, message);
     this.fields[0].setAttribute("aria-invalid", "true");
   }
 }

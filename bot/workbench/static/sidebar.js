@@ -42,7 +42,7 @@ export class Sidebar {
     $("close-sidebar").addEventListener("click", () => this.toggle(false));
     $("scrim").addEventListener("click", () => this.toggle(false));
     document.addEventListener("keydown", (event) => {
-      if (event.key === "Escape" && this.isOpen) (event.preventDefault(), this.toggle(false));
+      if (event.key === "Escape" && this.isOpen && !document.querySelector("dialog:modal")) (event.preventDefault(), this.toggle(false));
     });
     $("name").value = memory.get("name", NOBODY);
     $("name").addEventListener("change", () => {

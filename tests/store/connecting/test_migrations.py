@@ -192,12 +192,23 @@ async def test_somebody_elses_tables_are_left_alone(sqlite_url: str, sqlite_file
         await Database.open(sqlite_url)
 
 
-async def test_progress_is_logged(sqlite_url: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_progress_is_logged_but_of_a_new_database_one_line(
+    sqlite_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level("INFO", "bot.store")
+    with monkeypatch.context() as patch:
+        await asyncio.to_thread(end_chain_with, patch, tmp_path, "0001")
+        await upgrade(sqlite_url)
+    assert caplog.messages == ["making a new database"]
+    caplog.clear()
     await upgrade(sqlite_url)
-    steps = len(await asyncio.to_thread(all_revisions))
-    assert f"database migration 1 of {steps}" in caplog.text
-    assert f"database migration {steps} of {steps}" in caplog.text
+    steps = len(await asyncio.to_thread(all_revisions)) - 1
+    assert len(caplog.messages) == steps
+    assert caplog.messages[0].startswith(f"database migration 1 of {steps}: ")
+    assert caplog.messages[-1].startswith(f"database migration {steps} of {steps}: ")
 
 
 # As the release before wrote it: the columns of its tables, and nothing that came later.

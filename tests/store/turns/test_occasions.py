@@ -1,4 +1,4 @@
-"""What a reply hung on is kept with it, and its lore is found again."""
+"""What a reply depended on is kept with it, and its lore is found again."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

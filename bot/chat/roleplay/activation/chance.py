@@ -1,4 +1,4 @@
-"""Chance that can be repeated: a roll hangs on the seed and on what is rolled for alone."""
+"""Chance that can be repeated: a roll depends on the seed and on what is rolled for alone."""
 
 from hashlib import blake2b
 

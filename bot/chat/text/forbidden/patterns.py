@@ -1,7 +1,7 @@
 """Finds regular expressions in a text that arrives in pieces, within bounds.
 
-From each place, a pattern is matched with the text of a window and nothing beyond it. So what is
-found hangs on the text alone, not on how it is cut, and no text has to be held back for longer than
+From each place, a pattern is matched with the text of a window and nothing beyond it. What is
+found depends on the text alone, not on its cuts, and no text has to be held back for longer than
 that. Whether more text may change the outcome, `regex` tells: a twin of the pattern that can never
 match whole matches in part exactly where it has run into the end of what there is.
 """

@@ -157,7 +157,7 @@ class HubClient:
         """The answer of whoever has it, and what the hub itself said of the file.
 
         The token goes to the hub alone, never to where it sends us. Raises ModelError for what
-        asking again cannot mend, TransferBrokenError for what it can.
+        asking again cannot fix, TransferBrokenError for what it can.
         """
         if self._session is None:
             raise AssertionError("a HubClient is used as a context manager")

@@ -1,6 +1,7 @@
 """The models that `model suggest` knows, from models.toml, where each figure has its source."""
 
 import tomllib
+from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 
@@ -82,3 +83,9 @@ def named(text: str) -> Suggestion | None:
     """The model of that short name."""
     wanted = text.strip().lower()
     return next((one for one in catalogue() if one.name == wanted), None)
+
+
+def nearest(text: str) -> str:
+    """The short name that was perhaps meant, as a question with a space behind it; or nothing."""
+    near = get_close_matches(text.strip().lower(), [one.name for one in catalogue()], 1)
+    return f"Is it {near[0]}? " if near else ""
