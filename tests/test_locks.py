@@ -13,6 +13,8 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 OURS = {"bot", "cogs"}
+# What a benchmark compares with, in a process of its own that may have another Python and torch.
+PEERS = {"vllm"}
 # It comes with torch's builds for CUDA, in their version, and with no other: it cannot be declared.
 WITH_TORCH = {"triton"}
 HEAVY = {
@@ -86,6 +88,6 @@ def test_what_is_imported_is_declared(folder: str) -> None:
         everything += extras[name]
     declared = {canonicalize_name(requirement.name) for requirement in everything}
     distributions = packages_distributions()
-    for module in imported(ROOT / folder) - WITH_TORCH:
+    for module in imported(ROOT / folder) - WITH_TORCH - PEERS:
         names = {canonicalize_name(name) for name in distributions.get(module, [])}
         assert names & declared, f"{module} is imported in {folder}/ and not declared"

@@ -50,6 +50,8 @@ def test_any_file_is_answered_for(without_bytes: int, tmp_path: Path) -> None:
 def test_what_a_card_has_no_room_for_is_told_with_what_takes_it() -> None:
     machine = Machine(32 * GB, 20 * GB, 4, (Gpu("card", 12 * GB, 11 * GB),))
     (found,) = check_host_memory(settings(), machine)
+    assert (found.grade, found.text[:6]) == (Grade.OK, "none o")
+    (found,) = check_host_memory(settings(host_kv_cache="auto"), machine)
     assert (found.grade, found.text[:6]) == (Grade.OK, "5.0 GB")
     (found,) = check_host_memory(settings(host_kv_cache=64), machine)
     assert found.grade is Grade.WARN
