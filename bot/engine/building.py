@@ -60,7 +60,7 @@ def local_engine(
     cpu_threads: int = 0,
     kv_cache: KvCache = "auto",
     guess_ahead: GuessAhead = "auto",
-    host_bytes: int | None = None,
+    host_bytes: int | None = 0,
 ) -> ChosenEngine:
     """An engine for what the MODEL setting says, found and checked when it is started.
 
