@@ -1,11 +1,13 @@
 """How often one channel's messages may be written."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 KEPT_PACERS = 256
+SOON_SECONDS = 0.001  # less is not worth another sleep
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class EditPacer:
         self._clock = clock or (lambda: time.monotonic())
         self._next_edit = 0.0
         self._next_send = 0.0
+        self._edited = self._sent = -math.inf  # when the newest of each really began
 
     def claim_edit(self) -> float:
         """Take the next moment for an edit; returns the seconds until it."""
@@ -50,10 +53,11 @@ class EditPacer:
 
     def wrote(self, *, edit: bool) -> None:
         """The write of a claimed moment begins only now: others had gone first."""
-        after = self._clock() + self._interval
-        self._next_edit = max(self._next_edit, after)
+        self._edited = now = self._clock()
+        self._next_edit = max(self._next_edit, now + self._interval)
         if not edit:
-            self._next_send = max(self._next_send, after)
+            self._sent = now
+            self._next_send = max(self._next_send, now + self._interval)
 
     @property
     def is_idle(self) -> bool:
@@ -61,10 +65,13 @@ class EditPacer:
         return max(self._next_edit, self._next_send) <= self._clock()
 
     async def turn(self, *, edit: bool) -> None:
-        """Wait for the next moment."""
+        """Wait for the next moment; longer where the one before came late to its own."""
         delay = self.claim_edit() if edit else self.claim_send()
-        if delay > 0:
+        while delay > SOON_SECONDS:
             await asyncio.sleep(delay)
+            before = self._edited if edit else self._sent
+            delay = before + self._interval - self._clock()
+        self.wrote(edit=edit)
 
 
 class Pacers:

@@ -1,7 +1,10 @@
 """When a channel's messages may be written: pure, on a clock of the test's own."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,3 +60,42 @@ def test_pacers_of_quiet_channels_are_forgotten() -> None:
     for channel_id in range(2, KEPT_PACERS * 2):
         kept.of(channel_id)
     assert kept.of(1) is busy
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 3)), min_size=1, max_size=8))
+def test_who_wakes_late_holds_up_whoever_follows(turns: list[tuple[bool, float]]) -> None:
+    """On a busy machine a wait takes longer than it was to: the next one must not catch up."""
+    clock, sleeping = [0.0], list[tuple[float, float, asyncio.Future[None]]]()
+    pacer = EditPacer(1.0, lambda: clock[0])
+    written: list[tuple[float, bool]] = []
+    lateness = iter([late for _, late in turns])
+
+    async def sleep(delay: float) -> None:
+        woken = asyncio.get_running_loop().create_future()
+        sleeping.append((clock[0] + delay, next(lateness, 0.0), woken))
+        await woken
+
+    async def write(is_edit: bool) -> None:
+        await pacer.turn(edit=is_edit)
+        written.append((clock[0], is_edit))
+
+    async def write_all(real_sleep: Callable[[float], Awaitable[None]]) -> None:
+        writes = [asyncio.create_task(write(is_edit)) for is_edit, _ in turns]
+        while len(written) < len(turns):
+            for _ in range(3):
+                await real_sleep(0)
+            if sleeping:
+                due, late, woken = min(sleeping, key=lambda one: one[0] + one[1])
+                sleeping.remove((due, late, woken))
+                clock[0] = max(clock[0], due + late)
+                woken.set_result(None)
+        await asyncio.gather(*writes)
+
+    with pytest.MonkeyPatch.context() as patch:
+        real_sleep = asyncio.sleep
+        patch.setattr(asyncio, "sleep", sleep)
+        asyncio.run(write_all(real_sleep))
+    sends = [at for at, is_edit in written if not is_edit]
+    assert all(later - earlier > 0.998 for earlier, later in pairwise(sends))
+    for (earlier, _), (later, is_edit) in pairwise(written):
+        assert not is_edit or later - earlier > 0.998
