@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -210,16 +210,10 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _tell(wanted: Sequence[Cell], outcomes: dict[str, Outcome], folder: Path) -> None:
-    told = {
-        name: {
-            "state": outcome.state,
-            "seconds": outcome.seconds,
-            "command": outcome.command,
-            "last_lines": outcome.last_lines,
-        }
-        for name, outcome in outcomes.items()
-    }
-    (folder / "cells.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    told = {name: asdict(outcome) for name, outcome in outcomes.items()}
+    part = folder / "cells.json.part"
+    part.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    part.replace(folder / "cells.json")
     lines = ["| cell | what | state | s |", "|:-----|:-----|:------|--:|"]
     for cell in wanted:
         outcome = outcomes.get(cell.name, Outcome("left for later"))

@@ -38,6 +38,7 @@ class NullRunner:
     room_tokens = 1 << 20
     context_tokens = 1 << 14
     chunk_tokens = 2048
+    guessed_tokens = 0
     device = kernel = "none"
     host = None
 

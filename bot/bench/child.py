@@ -27,13 +27,11 @@ class ChildProcess:
     standard error is kept, and its last lines stand in the errors.
     """
 
-    def __init__(
-        self, name: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         """Starts nothing. `name` is for people; secrets are taken out of the environment."""
         self._name = name
         self._arguments = arguments
-        self._environment = without_secrets(os.environ if environment is None else environment)
+        self._environment = without_secrets(environment)
         self._process: asyncio.subprocess.Process | None = None
         self._log: IO[bytes] | None = None
 

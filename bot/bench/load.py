@@ -22,7 +22,7 @@ from bot.errors import EngineFailed
 TEMPERATURE = 0.7
 TOP_P = 0.95
 WARM_UP_TOKENS = 4
-STEPS_LEAST = 8  # with all streams writing, for the time of a step
+PIECES_LEAST = 8  # with all streams writing, for the time of a step
 STOPS = ("\n<nobody>:", "\n### Nothing:")  # looked for as in a chat; no model says these
 
 
@@ -195,7 +195,7 @@ def _step_seconds(answers: Sequence[TimedAnswer]) -> float:
     end = min(answer.ended_at for answer in answers)
     # A token may have no text: the stream with the most pieces tells the steps best.
     pieces = max(([at for at in a.texts_at if begin <= at <= end] for a in answers), key=len)
-    if len(pieces) <= STEPS_LEAST:
+    if len(pieces) <= PIECES_LEAST:
         return 0.0
     return (pieces[-1] - pieces[0]) / (len(pieces) - 1)
 

@@ -215,8 +215,8 @@ def for_llama_cpp(args: argparse.Namespace, data_dir: Path) -> "ModelSource | No
 def _run_llama_cpp(
     args: argparse.Namespace, source: "ModelSource", data_dir: Path, typed: str
 ) -> int:
-    for option in ("rows", "gpu_memory_gb", "baseline_tokens", "peer"):
-        if getattr(args, option):
+    for option in ("rows", "gpu_memory_gb", "baseline_tokens", "peer", "kv_cache", "guess_ahead"):
+        if getattr(args, option) not in (None, 0, "", "auto"):
             raise SettingsError(
                 f"--{option.replace('_', '-')} is for models that torch computes, and "
                 f"{source.name} is a GGUF file.",
@@ -228,9 +228,9 @@ def _run_llama_cpp(
     results = asyncio.run(measure(make_llama_cpp_plan(args, source), data_dir, typed, say=_say))
     page, figures = as_markdown(results), results.as_json()
     if args.json is not None:
-        args.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        _write(args.json, json.dumps(figures, indent=2) + "\n")
     if args.markdown is not None:
-        args.markdown.write_text(page, encoding="utf-8")
+        _write(args.markdown, page)
     print(page)
     if args.json is None:
         print(json.dumps(figures))

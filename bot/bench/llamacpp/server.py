@@ -16,7 +16,7 @@ import aiohttp
 
 from bot.bench.child import ChildProcess
 from bot.engine.api import Chunk, FinishReason, GenerationRequest, GenerationStatistics
-from bot.engine.llamacpp.process import CHILD
+from bot.engine.llamacpp.process import CHILD, child_environment
 from bot.errors import EngineFailed
 
 NAME = "llama.cpp's server"
@@ -45,7 +45,7 @@ class PlainServer:
             "verbosity": 1,
         }
         self._child = ChildProcess(
-            NAME, [sys.executable, "-P", str(CHILD), str(os.getpid())], os.environ
+            NAME, [sys.executable, "-P", str(CHILD), str(os.getpid())], child_environment()
         )
         self._session: aiohttp.ClientSession | None = None
         self._address = ""

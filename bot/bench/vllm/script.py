@@ -16,7 +16,6 @@ import json
 import os
 import signal
 import sys
-import time
 from typing import IO, Any
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -85,14 +84,12 @@ async def serve(order: dict[str, Any], version: str, stream: IO[str]) -> None:
     from vllm.sampling_params import RequestOutputKind
     from vllm.v1.engine.async_llm import AsyncLLM
 
-    started = time.monotonic()
     known = {field.name for field in dataclasses.fields(AsyncEngineArgs)}
     arguments = {name: value for name, value in order.items() if name in known}
     engine = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
     teller = Teller(stream)
     teller.tell(
         ready=version,
-        seconds=time.monotonic() - started,
         unknown=sorted(set(order) - known),
         room_tokens=room_tokens(engine),
     )

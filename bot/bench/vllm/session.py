@@ -50,9 +50,11 @@ async def measure_vllm(
         folder, tokenizer = await asyncio.to_thread(_load_tokenizer, model, data_dir, say)
     except CaduceusError as error:
         return _not_measured(peer, {}, error)
+    context = context_length(folder.config)
+    plan.check_fits(context)  # before minutes pass
     setup = VllmSetup(
         folder.path,
-        context_tokens(plan.longest_tokens, context_length(folder.config)),
+        context_tokens(plan.longest_tokens, context),
         plan.most_streams,
         memory_share(plan.gpu_memory_gb, device),
     )

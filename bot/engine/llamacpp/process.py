@@ -176,8 +176,13 @@ class LlamaProcess:
             # Nobody is left to be told.
 
 
+def child_environment() -> dict[str, str]:
+    """What llama.cpp's process may know of ours."""
+    return {n: v for n, v in os.environ.items() if not _NOT_FOR_THE_CHILD.search(n)}
+
+
 def _spawn() -> subprocess.Popen[bytes]:
-    environment = {n: v for n, v in os.environ.items() if not _NOT_FOR_THE_CHILD.search(n)}
+    environment = child_environment()
     # The terminal's Ctrl-C is for us alone.
     flags = subprocess.CREATE_NEW_PROCESS_GROUP if sys.platform == "win32" else 0
     return subprocess.Popen(  # noqa: S603 - our own file
