@@ -1,16 +1,18 @@
 """What goes from a channel, or reads otherwise there, goes from what the engine keeps of it."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from bot.app import App, open_app
-from bot.chat.messages import ChannelKey, IncomingMessage, Scope, Speaker
+from bot.chat.messages import ChannelKey, IncomingMessage, QuotedMessage, Scope, Speaker
 from bot.chat.privacy.jobs import Job, JobKind
 from bot.chat.privacy.people import Person
+from bot.chat.roleplay.memory.facts import FactSource
 from bot.engine.fake import FakeEngine
+from bot.errors import NotFound
 from bot.settings import ProcessSettings
 
 ROOT = Path(__file__).parents[1]
@@ -57,6 +59,70 @@ EVERYWHERE = [(name, False) for name in ("test:1", "recap test:1", "summary")]
 async def test_what_is_deleted_is_kept_nowhere(app: App, engine: Keeping) -> None:
     await app.conversations.deleted(HERE, ["1"])
     assert engine.forgot == EVERYWHERE
+
+
+async def test_what_was_never_kept_takes_nothing_from_it(app: App, engine: Keeping) -> None:
+    stranger = IncomingMessage("50", HERE, Speaker("9", "Ann"), "(aside)", datetime.now(UTC))
+    assert await app.conversations.deleted(HERE, ["50", "51"]) == 0
+    assert not await app.conversations.edited(HERE, "50", "An edit.")
+    assert not await app.conversations.edited(HERE, "50", "(An aside.)")
+    assert not (await app.conversations.edited_message(stranger)).kept
+    assert await app.conversations.took_place(stranger, "49") is None
+    with pytest.raises(NotFound):
+        await app.conversations.edit_turn(999, "An edit.")
+    assert engine.forgot == []
+
+
+@pytest.mark.parametrize("is_quoted", [True, False], ids=["quoted", "pinned"])
+async def test_of_what_was_never_kept_what_repeats_it_counts(
+    app: App, engine: Keeping, *, is_quoted: bool
+) -> None:
+    ben = Speaker("8", "Ben")
+    if is_quoted:
+        quoted = QuotedMessage("50", ben, "Ben's words")
+        now = datetime.now(UTC)
+        said = IncomingMessage("2", HERE, Speaker("9", "Ann"), "What?", now, reply_to=quoted)
+        await app.database.history.add_message(said, addressed=False)
+    else:
+        source = FactSource("50", "8")
+        await app.database.facts.add_fact(HERE, "Ben's words", by="9", source=source)
+    await app.conversations.edited(HERE, "50", "Ben's new words")
+    assert engine.forgot == [(name, True) for name, _ in EVERYWHERE]
+    engine.forgot.clear()
+    assert await app.conversations.deleted(HERE, ["50"]) == 0
+    assert engine.forgot == EVERYWHERE
+
+
+@pytest.mark.parametrize("does", ["edited", "edited_message", "took_place", "edit_turn"])
+async def test_an_edit_is_told_once_it_stands(
+    app: App, engine: Keeping, monkeypatch: pytest.MonkeyPatch, does: str
+) -> None:
+    conversations, history = app.conversations, app.database.history
+    turn = await history.turn_of_message(HERE, "1")
+    assert turn is not None
+    anew = IncomingMessage(
+        "2" if does == "took_place" else "1", HERE, turn.speaker, "Anew?", turn.created_at
+    )
+    before: list[str] = []
+
+    def noting(write: Callable[..., Awaitable[object]]) -> Callable[..., Awaitable[object]]:
+        async def note(*given: object) -> object:
+            before.extend(channel for channel, _ in engine.forgot)
+            return await write(*given)
+
+        return note
+
+    for name in ("edit_message", "replace_message", "edit_turn"):
+        monkeypatch.setattr(history, name, noting(getattr(history, name)))
+    edits = {
+        "edited": lambda: conversations.edited(HERE, "1", "Anew?"),
+        "edited_message": lambda: conversations.edited_message(anew),
+        "took_place": lambda: conversations.took_place(anew, "1"),
+        "edit_turn": lambda: conversations.edit_turn(turn.turn_id, "Anew?"),
+    }
+    await edits[does]()
+    assert before == []
+    assert engine.forgot == [(name, True) for name, _ in EVERYWHERE]
 
 
 async def test_a_turn_that_is_taken_out_is_kept_nowhere(app: App, engine: Keeping) -> None:

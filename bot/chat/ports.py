@@ -61,7 +61,10 @@ class History(Protocol):
         ...
 
     async def edit_message(self, channel: ChannelKey, message_id: str, text: str) -> bool:
-        """Replace a user's text; the old one is not kept. False when the message is unknown."""
+        """Replace a user's text, also where it is quoted or pinned; the old one is not kept.
+
+        False when nothing of the message is kept.
+        """
         ...
 
     async def renew_message(self, message: IncomingMessage) -> Turn:
@@ -81,6 +84,10 @@ class History(Protocol):
 
     async def channels_quoting(self, platform: str, message_ids: Sequence[str]) -> list[ChannelKey]:
         """The channels in which some turn quotes one of these messages."""
+        ...
+
+    async def holds(self, channel: ChannelKey, message_ids: Sequence[str]) -> bool:
+        """Whether anything there is of these messages: turns, quotes, or what was pinned."""
         ...
 
     async def delete_messages(self, channel: ChannelKey, message_ids: Sequence[str]) -> int:

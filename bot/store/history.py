@@ -86,6 +86,7 @@ class SqlHistory(OnTransactions):
     window = reads(conversations.window)
     _waiting = reads(conversations.waiting)
     overview = reads(conversations.overview)
+    holds = reads(incoming.holds)
     channels_quoting = reads(conversations.channels_quoting)
     last_reply = reads(conversations.last_reply)
     export = reads(conversations.export)

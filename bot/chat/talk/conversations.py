@@ -154,13 +154,15 @@ class Conversations(Intake):
             if state.running is not None:
                 await state.running.keep_shown()  # so that its messages are known
             state.tell_of_change()
+            is_held = await self.history.holds(channel, message_ids)
             for turn in await self.history.replies_in(channel, message_ids):
                 if set(turn.message_ids) - set(message_ids):
                     without = partial(text_left, first_limit=await self.first_characters(turn))
                     left = await self.history.shorten_reply(turn.turn_id, message_ids, without)
                     shortened.append(left)
             count = await self.history.delete_messages(channel, message_ids)
-            self._channels.tell_taken_out(channel)
+            if is_held:
+                self._channels.tell_taken_out(channel)
             if state.running is not None and (count or shortened):
                 await state.running.taken_out(message_ids, shortened)
             await self._forget_unheard(channel, state)
@@ -186,8 +188,9 @@ class Conversations(Intake):
         async with self._intake(channel):  # in which a reply begins, too
             if self._is_being_written(channel, turn_id):
                 raise NotAllowed("This reply is being written.", "Stop it, or wait for its end.")
+            turn = await self.history.edit_turn(turn_id, text)
             self._channels.tell_edited(channel)
-            return await self.history.edit_turn(turn_id, text)
+            return turn
 
     async def ask_again(self, turn_id: int) -> Turn:
         """A user's turn is to be answered once more, however old it is: call `next_reply`."""

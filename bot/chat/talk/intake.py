@@ -191,11 +191,10 @@ class Intake:
         """
         async with self._intake(channel) as state:
             state.tell_of_change()
-            self._channels.tell_edited(channel)
             screened = await self.censor.screen_text(channel, text)
             if is_out_of_character(text) or screened.then in (Then.STOP, Then.IGNORE):
                 return await self._take_out(channel, message_id, state)
-            return await self.history.edit_message(channel, message_id, screened.text)
+            return await self._edit(channel, message_id, screened.text)
 
     async def edited_message(
         self, message: IncomingMessage, settings: ChannelSettings | None = None
@@ -209,7 +208,6 @@ class Intake:
         channel, message_id = message.channel, message.message_id
         async with self._intake(channel) as state:
             state.tell_of_change()
-            self._channels.tell_edited(channel)
             if is_out_of_character(message.text):
                 await self._take_out(channel, message_id, state)
                 return Heard(kept=False, addressed=False)
@@ -233,20 +231,32 @@ class Intake:
                 if verdict.addressed and admission.access is Access.ANSWERED:
                     await self._note_spoken(message, verdict, admission, settings)
                     message = await self._without_unheard(message, settings)
+                    was_kept = turn is not None
                     turn = await self.history.renew_message(message)
+                    if was_kept:
+                        self._channels.tell_edited(channel)
                     state.heard[turn.turn_id] = message.words
                     state.speakers[turn.turn_id] = message.said_by
                     return Heard(kept=True, addressed=True, turn=turn)
             # Whoever is not heard any more: what they said before reads as they want it to.
-            await self.history.edit_message(channel, message_id, message.text)
+            await self._edit(channel, message_id, message.text)
             state.reread(turn, message.words)
             refusal = self._due(channel, admission)
             return Heard(kept=turn is not None, addressed=False, turn=turn, refusal=refusal)
 
+    async def _edit(self, channel: ChannelKey, message_id: str, text: str) -> bool:
+        """A message reads otherwise now. False when it was unknown."""
+        is_edited = await self.history.edit_message(channel, message_id, text)
+        if is_edited:  # told only now: a reply may have begun with the old text meanwhile
+            self._channels.tell_edited(channel)
+        return is_edited
+
     async def _take_out(self, channel: ChannelKey, message_id: str, state: ChannelState) -> bool:
         """A message is out of character since its edit. False when it was unknown."""
+        is_held = await self.history.holds(channel, [message_id])
         count = await self.history.delete_messages(channel, [message_id])
-        self._channels.tell_taken_out(channel)
+        if is_held:
+            self._channels.tell_taken_out(channel)
         if state.running is not None and count:
             await state.running.taken_out([message_id])
         await self._forget_unheard(channel, state)
@@ -274,10 +284,10 @@ class Intake:
                 return self._unheard(screened, asks=False)
             settings = settings or await self.settings.resolve(message.channel)
             message = await self._without_unheard(screened.message, settings)
-            self._channels.tell_edited(message.channel)
             turn = await self.history.replace_message(message, original_id)
             if turn is None:
                 return None
+            self._channels.tell_edited(message.channel)
             await self.history.note_seen(message.channel, message.message_id)
             is_waiting = state.reread(turn, message.words)
             if is_waiting:

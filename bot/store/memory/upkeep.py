@@ -5,12 +5,20 @@ A fact that repeats a kept turn needs nothing of this: it reads as the turn does
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, text, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, text, update
 
 from bot.store.columns import RowId
 from bot.store.memory.tables import FactRow, WordsDueRow
 from bot.store.privacy.left_out import stays_out
 from bot.store.turns.rows import batches
+
+
+def has_facts_of(connection: Connection, channel_id: int, message_ids: Sequence[str]) -> bool:
+    """Whether anything was pinned of these messages, beside what repeats kept turns."""
+    return any(
+        connection.scalar(select(FactRow.id).where(_of_messages(channel_id, piece)).limit(1))
+        for piece in batches(message_ids)
+    )
 
 
 def forget_facts_of(connection: Connection, channel_id: int, message_ids: Sequence[str]) -> None:
@@ -21,15 +29,17 @@ def forget_facts_of(connection: Connection, channel_id: int, message_ids: Sequen
 
 def update_facts_of(
     connection: Connection, channel_id: int, message_ids: Sequence[str], says: str
-) -> None:
-    """These messages say something else: so does what repeats them."""
+) -> int:
+    """These messages say something else: so does what repeats them. Returns how many facts do."""
+    changed = 0
     for piece in batches(message_ids):
-        connection.execute(
+        changed += connection.execute(
             update(FactRow)
             .where(_of_messages(channel_id, piece), FactRow.repeats)
             .where(~stays_out(FactRow.said_by))
             .values(text=says)
-        )
+        ).rowcount
+    return changed
 
 
 def let_go_of_turn(connection: Connection, turn_id: int, message_id: str) -> None:

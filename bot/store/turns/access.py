@@ -379,12 +379,11 @@ def mark_stale(connection: Connection, turn_ids: Sequence[int]) -> None:
 def replace_quotes(
     connection: Connection, channel_id: int, message_ids: Sequence[str], text: str
 ) -> bool:
-    """Let turns that quote these messages quote the new text. Whether there were any.
+    """Let turns that quote these messages quote the new text, and what was pinned of them say it.
 
-    What was pinned of them says it too. Of whoever has opted out, nothing new is kept.
+    Whether there was anything. Of whoever has opted out, nothing new is kept.
     """
-    update_facts_of(connection, channel_id, message_ids, text)
-    changed = 0
+    changed = update_facts_of(connection, channel_id, message_ids, text)
     for piece in batches(message_ids):
         quoting = TurnRow.quoted_message_id.in_(piece) & ~stays_out(TurnRow.quoted_speaker_id)
         changed += _change_quotes(connection, channel_id, quoting, quoted_text=text)

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
 
 from bot.chat.messages import ChannelKey, IncomingMessage, QuotedMessage, Speaker, Turn
 from bot.store.columns import storable, utc
-from bot.store.memory.upkeep import hold_on_to_turn, let_go_of_turn
+from bot.store.memory.upkeep import has_facts_of, hold_on_to_turn, let_go_of_turn
 from bot.store.privacy.left_out import opted_out, stays_out
 from bot.store.tables import ChannelRow, MessageRow, SeenRow, SwipeRow, TurnRow
 from bot.store.turns.access import (
@@ -225,7 +225,7 @@ def last_seen(
 
 
 def edit_message(connection: Connection, channel: ChannelKey, message_id: str, text: str) -> bool:
-    """Replace a user's text, also where it is quoted. False when nothing of it was kept.
+    """Replace a user's text, also where it is quoted or pinned. False when nothing of it was kept.
 
     A bot's turn is left alone: its text is what :func:`bot.store.turns.replies.show_reply` says.
     So is what somebody had said who has opted out since: their new text is not kept.
@@ -245,6 +245,21 @@ def edit_message(connection: Connection, channel: ChannelKey, message_id: str, t
         mark_stale(connection, [turn_id])
     quoted = replace_quotes(connection, channel_id, [message_id], text)
     return turn_id is not None or quoted
+
+
+def holds(connection: Connection, channel: ChannelKey, message_ids: Sequence[str]) -> bool:
+    """Whether anything of a channel is of these messages: turns, quotes, or what was pinned."""
+    channel_id = find_channel(connection, channel)
+    if channel_id is None:
+        return False
+    here = TurnRow.conversation_id.in_(conversations_of(channel_id))
+    for piece in batches(message_ids):
+        is_kept = (MessageRow.channel_id == channel_id) & MessageRow.message_id.in_(piece)
+        is_quoted = here & TurnRow.quoted_message_id.in_(piece)
+        found = select(exists().where(is_kept) | exists().where(is_quoted))
+        if connection.scalar(found):
+            return True
+    return has_facts_of(connection, channel_id, message_ids)
 
 
 def delete_messages(connection: Connection, channel: ChannelKey, message_ids: Sequence[str]) -> int:

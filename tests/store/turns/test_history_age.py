@@ -24,6 +24,7 @@ CALLS: dict[str, Callable[[Connection, int], object]] = {
     "hide": lambda c, n: undoing.hide_last_exchange(c, CHANNEL),
     "edit": lambda c, n: incoming.edit_message(c, CHANNEL, f"m{n // 2}", "new"),
     "delete": lambda c, n: incoming.delete_messages(c, CHANNEL, [f"m{n // 2}"]),
+    "holds": lambda c, n: incoming.holds(c, CHANNEL, [f"m{n // 2}", "unknown"]),
     "turn of a message": lambda c, n: conversations.turn_of_message(c, CHANNEL, f"m{n // 2}"),
     "new turn": lambda c, n: replies.begin_reply(
         c, CHANNEL, access.read_turn(c, n).speaker, persona="", answers=[n]

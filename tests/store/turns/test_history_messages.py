@@ -124,10 +124,15 @@ async def test_a_deletion_takes_out_what_others_quote_of_it(
     await talk.ask("secret", message_id="1")
     quoting = await talk.ask("see there", reply_to=QuotedMessage("1", ANN, "secret"))
     never_kept = await talk.ask("and there", reply_to=QuotedMessage("2", BEN, "hidden"))
+    assert await history.holds(CHANNEL, ["1"])
     await history.delete_messages(CHANNEL, ["1"])
+    assert not await history.holds(CHANNEL, ["1"])
+    assert not await history.holds(OTHER_CHANNEL, ["2"])
     assert (await history.turn(quoting.turn_id)).reply_to is None
     assert (await history.turn(never_kept.turn_id)).reply_to is not None
+    assert await history.holds(CHANNEL, ["404", "2"])
     await history.delete_messages(CHANNEL, ["2"])
+    assert not await history.holds(CHANNEL, ["2"])
     assert (await history.turn(never_kept.turn_id)).reply_to is None
 
 
