@@ -285,8 +285,11 @@ class History(Protocol):
         """
         ...
 
-    async def last_reply(self, channel: ChannelKey) -> Turn | None:
-        """The newest visible bot's turn of the current conversation."""
+    async def last_reply(self, channel: ChannelKey, *, only_of: str | None = None) -> Turn | None:
+        """The newest visible bot's turn of the current conversation.
+
+        With `only_of`, the newest reply to that person alone, as :meth:`hide_last_exchange` does.
+        """
         ...
 
     async def reset(self, channel: ChannelKey) -> tuple[int, int]:

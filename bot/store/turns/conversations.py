@@ -248,10 +248,12 @@ def channels_quoting(
     return list(found)
 
 
-def last_reply(connection: Connection, channel: ChannelKey) -> Turn | None:
-    """The newest visible bot's turn of the current conversation."""
+def last_reply(
+    connection: Connection, channel: ChannelKey, *, only_of: str | None = None
+) -> Turn | None:
+    """The newest visible bot's turn of the current conversation, as :func:`newest_reply`."""
     conversation = current_conversation(connection, channel)
-    newest = None if conversation is None else newest_reply(connection, conversation)
+    newest = None if conversation is None else newest_reply(connection, conversation, only_of)
     return None if newest is None else read_turn(connection, newest)
 
 

@@ -229,6 +229,19 @@ async def test_last_reply_is_the_newest_visible_one(history: SqlHistory, talk: T
     assert await history.last_reply(OTHER_CHANNEL) is None
 
 
+async def test_the_last_reply_to_one_person_alone(history: SqlHistory, talk: Talk) -> None:
+    to_ann = await talk.answer(await talk.ask("one", author=ANN))
+    to_ben = await talk.answer(await talk.ask("two", author=BEN))
+    to_both = [await talk.ask("three", author=ANN), await talk.ask("four", author=BEN)]
+    await talk.answer(*to_both)
+    await talk.ask("five", author=ANN)
+    assert await history.last_reply(CHANNEL, only_of="ann") == to_ann
+    assert await history.last_reply(CHANNEL, only_of="ben") == to_ben
+    assert await history.last_reply(CHANNEL, only_of="cleo") is None
+    await history.reset(CHANNEL)
+    assert await history.last_reply(CHANNEL, only_of="ann") is None
+
+
 def without(text: str, messages: int, gone: Collection[int]) -> str:
     """One word a message."""
     words = text.split()
