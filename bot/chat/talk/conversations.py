@@ -331,6 +331,8 @@ class Conversations(Intake):
             # Before the stop: a reply of which nothing is shown goes then, and the one before it
             # would be the last.
             state.tell_of_change()
+            if only_of is None:
+                await self._replies.end_round(channel)  # before who waits there is hidden
             hidden = await self.history.hide_last_exchange(channel, only_of=only_of)
             await self._forget_unheard(channel, state)
         running = self.running(channel)

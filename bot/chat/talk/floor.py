@@ -64,11 +64,18 @@ class Floors:
         """Nobody is to speak there any more, as far as this process knows."""
         self._floors.pop(channel, None)
 
-    async def end(self, channel: ChannelKey) -> None:
-        """Nobody is to speak there any more, after a restart neither. Raises StoreError."""
+    async def end(self, channel: ChannelKey, since: datetime) -> None:
+        """Nobody is to speak there any more, after a restart neither. Raises StoreError.
+
+        Nor in a round that another process began `since` then.
+        """
         floor = self._floors.pop(channel, None)
-        if floor is not None and floor.waits is not None:
-            await self._history.answer_no_more([floor.waits])
+        waits = None if floor is None else floor.waits
+        if waits is None:
+            turns = await self._history.unended_round(channel, since=since)
+            waits = next((turn.turn_id for turn in reversed(turns) if turn.role == "bot"), None)
+        if waits is not None:
+            await self._history.answer_no_more([waits])
 
     async def take_again(
         self,

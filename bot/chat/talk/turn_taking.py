@@ -128,11 +128,17 @@ class Replies:
 
         Personas that were still to speak there don't.
         """
-        await self._floors.end(channel)
-        running = self._channels.running(channel)
-        if running is not None:
-            running.stop()
-            await _wait_for([running], STOPPING_SECONDS)
+        try:
+            await self.end_round(channel)
+        finally:  # also where the store fails
+            running = self._channels.running(channel)
+            if running is not None:
+                running.stop()
+                await _wait_for([running], STOPPING_SECONDS)
+
+    async def end_round(self, channel: ChannelKey) -> None:
+        """Personas that were still to speak in a channel don't. Raises StoreError."""
+        await self._floors.end(channel, self._clock() - ANSWERED_FOR)
 
     async def close(self, grace_seconds: float) -> None:
         """See :meth:`Conversations.close`."""

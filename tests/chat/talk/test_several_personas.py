@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 import pytest
-from conversing import HERE, Stage
+from conversing import HERE, Stage, until
 
 from bot.chat.definitions import ChannelSettings
 from bot.chat.limits.gate import Access, Admission
@@ -13,6 +13,7 @@ from bot.chat.messages import ChannelKey, QuotedMessage, Speaker, Turn, TurnStat
 from bot.chat.persona import Persona
 from bot.engine.api import GenerationRequest
 from bot.engine.fake import FakeEngine
+from bot.errors import StoreError
 
 MIRA = Persona(id="test:mira", name="Mira", description="{{char}} keeps a light. {{group}}")
 BRAM = Persona(id="test:bram", name="Bram", nickname="Skipper", description="{{char}} sails.")
@@ -294,6 +295,44 @@ async def test_after_a_restart_nobody_speaks_where_the_round_had_ended(
     await end(on, heard.turn)
     on.start_again()
     assert await all_answers(on) == []
+
+
+@pytest.mark.parametrize("does", ["reset", "undo"])
+async def test_what_ended_a_round_right_after_a_restart_ends_it_for_good(
+    stage: Stage, does: str
+) -> None:
+    on = crew(stage)
+    await on.say("Nessa, Bram and Mira?")
+    await on.answer()
+    assert await waits(on)
+    on.start_again()
+    if does == "reset":
+        old, _new = await on.conversations.reset(HERE)
+        await on.history.restore(HERE, old)
+    else:
+        await on.history.unhide(await on.conversations.undo(HERE))
+    assert not await waits(on)
+    assert await all_answers(on) == []
+
+
+async def test_what_is_written_stops_although_the_store_fails(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on = crew(stage)
+    await on.say("Hello?")
+    reply = await on.conversations.next_reply(HERE)
+    assert reply is not None
+
+    async def fail(*_given: object, **_named: object) -> list[Turn]:
+        raise StoreError("The database is locked.")
+
+    monkeypatch.setattr(on.history, "unended_round", fail)
+    async with reply:
+        reset = asyncio.create_task(on.conversations.reset(HERE))
+        await until(lambda: reply.outcome is not None or reset.done())
+        assert reply.outcome is not None, "it goes on"
+    with pytest.raises(StoreError):
+        await reset
 
 
 async def test_the_history_of_a_round_is_as_it_was(stage: Stage) -> None:
