@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bot.background import end
+from bot.background import Background, end
 from bot.chat.engines import Engines
 from bot.chat.moderation.desk import Moderation
 from bot.chat.personas.guild.desk import PersonaDesk
@@ -79,7 +79,8 @@ async def open_app(
     async with AsyncExitStack() as stack:
         library = await asyncio.to_thread(PersonaLibrary, settings.personas_dir)
         owner = await load_owner_defaults(settings.data_dir, library)
-        _go_on_within(stack, library.watch(), "personas")
+        personas_lost = "Changes in PERSONAS_DIR are noticed no more until the next start"
+        _watch_within(stack, Background("personas", lost=personas_lost), library.watch())
         database = await Database.open(settings.database_url)
         stack.push_async_callback(database.close)
         await database.ledger.forget_before(utc_now().date())  # also where nobody has a quota now
@@ -119,10 +120,18 @@ async def open_app(
 def _go_on_within(
     stack: AsyncExitStack, work: Coroutine[Any, Any, T], name: str
 ) -> asyncio.Task[T]:
-    """Do something beside until the stack is taken down."""
+    """Do something beside that somebody awaits, until the stack is taken down."""
     task = asyncio.create_task(work, name=name)
     stack.push_async_callback(end, task)
     return task
+
+
+def _watch_within(
+    stack: AsyncExitStack, beside: Background, work: Coroutine[Any, Any, None]
+) -> None:
+    """Do something beside that nobody awaits, until the stack is taken down."""
+    beside.begin(work)
+    stack.push_async_callback(beside.end)
 
 
 async def _serve_metrics_within(stack: AsyncExitStack, engines: Engines, port: int) -> None:
@@ -134,7 +143,9 @@ async def _serve_metrics_within(stack: AsyncExitStack, engines: Engines, port: i
 
 async def _begin_within(stack: AsyncExitStack, core: Core) -> None:
     """Begin what goes on beside the conversations, and end all of it in reverse."""
-    _go_on_within(stack, core.desk.workshop.watch(), "deleted personas")
+    deleted_lost = "Deleted personas are not taken out for good until the next start"
+    purging = Background("deleted personas", lost=deleted_lost)
+    _watch_within(stack, purging, core.desk.workshop.watch())
     core.folding.start()
     stack.push_async_callback(core.folding.close)
     stack.push_async_callback(core.conversations.close, 0.0)  # when no front end came so far

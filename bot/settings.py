@@ -127,7 +127,8 @@ class ProcessSettings(BaseModel):
         default=0.0,
         description="For GPTQ and float models on a GPU: how many GB of the machine's memory keep "
         "the conversations that the GPU has no room for. `auto` is a quarter of what is free, 16 "
-        "at most; 0 keeps none, which is the default until it has been measured on a GPU.",
+        "at most; 0 keeps none, which is the default until it has been measured on a GPU. Of two "
+        "local engines, only ENGINE has it.",
     )
     max_reply_tokens: int = Field(
         default=512,
@@ -281,6 +282,7 @@ class ProcessSettings(BaseModel):
         """These settings as the second engine reads them, as if it were the only one."""
         if self.fallback_engine is None:
             return None
+        both_here = self.engine == self.fallback_engine == "local"
         both_remote = self.engine == self.fallback_engine == "openai"
         return self.model_copy(
             update={
@@ -290,6 +292,8 @@ class ProcessSettings(BaseModel):
                 "prompt_format": "auto",
                 "context_tokens": 0,
                 "tokenizer": None if both_remote else self.tokenizer,  # of another model
+                # Set aside once: two would take twice as much of the machine.
+                "host_kv_cache": 0.0 if both_here else self.host_kv_cache,
                 "fallback_engine": None,
                 "fallback_model": "",
             }

@@ -2,10 +2,15 @@
 
 import asyncio
 import logging
+from pathlib import Path
 
 import pytest
 
+from bot.app import open_app
 from bot.background import Background, end
+from bot.chat.personas.guild.workshop import PersonaWorkshop
+from bot.chat.personas.library import PersonaLibrary
+from bot.settings import ProcessSettings
 
 LOST = "Nobody waters the flowers any more"
 
@@ -78,3 +83,31 @@ async def test_whoever_ends_a_task_does_not_get_its_fault() -> None:
     await asyncio.wait([task])
 
     await end(task)
+
+
+@pytest.mark.parametrize(
+    ("watcher", "lost"),
+    [(PersonaLibrary, "Changes in PERSONAS_DIR"), (PersonaWorkshop, "Deleted personas")],
+)
+async def test_what_the_program_watches_does_not_end_in_silence(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    watcher: type[object],
+    lost: str,
+) -> None:
+    failed = asyncio.Event()
+
+    async def fail(_self: object) -> None:
+        failed.set()
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(watcher, "watch", fail)
+    settings = await asyncio.to_thread(
+        ProcessSettings, engine="fake", data_dir=tmp_path / "data", personas_dir=tmp_path
+    )
+    async with open_app(settings):
+        await failed.wait()
+    [told] = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert told.getMessage().startswith(lost)
+    assert told.exc_info is not None

@@ -348,6 +348,17 @@ def test_the_second_engine_reads_the_settings_as_its_own(tmp_path: Path) -> None
     assert (here.engine, here.model) == ("local", "demo")
 
 
+@pytest.mark.parametrize(("engine", "kept"), [("local", 0.0), ("openai", 8.0)])
+def test_of_two_engines_here_the_first_alone_has_the_machines_memory(
+    engine: str, kept: float
+) -> None:
+    both = {"FALLBACK_ENGINE": "local", "FALLBACK_MODEL": "some/model", "HOST_KV_CACHE": "8"}
+    settings = load_settings({"ENGINE": engine, "OPENAI_MODEL": "hermes", **REMOTE, **both})
+    second = settings.fallback()
+    assert second is not None
+    assert (settings.host_kv_cache, second.host_kv_cache) == (8.0, kept)
+
+
 @given(st.sampled_from(SETTING_NAMES), st.data())
 def test_one_wrong_letter_is_always_noticed(name: str, data: st.DataObject) -> None:
     place = data.draw(st.integers(0, len(name) - 1))
