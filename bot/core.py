@@ -87,7 +87,7 @@ def make_core(
         scenes=database.scenes,
         memory=JoinedMemory([notebook, SummaryTeller(database.summaries), recall]),
         channels=channels,
-        gate=gate_of(database, clock, owner_accounts),
+        gate=_gate_of(database, clock, owner_accounts),
         censor=Censor(database.words),
     )
     folding = _folding_of(database, conversations, clock, thinking_tokens)
@@ -99,18 +99,18 @@ def make_core(
         SummaryDesk(
             database.summaries, conversations.settings, engines, clock=clock, stir=folding.stir
         ),
-        moderation_of(database, conversations, TakingOut(database.history, channels, clock)),
+        _moderation_of(database, conversations, TakingOut(database.history, channels, clock)),
         Privacy(
             StayingOut(database.opt_outs, channels, stir=folding.stir),
             database.belongings,
             handling,
         ),
-        erasure_of(database, conversations.settings, desk, channels, clock),
+        _erasure_of(database, conversations.settings, desk, channels, clock),
         folding,
     )
 
 
-def gate_of(database: Database, clock: Clock, owner_accounts: Collection[str]) -> Gate:
+def _gate_of(database: Database, clock: Clock, owner_accounts: Collection[str]) -> Gate:
     """Who is heard and answered."""
     return make_gate(
         database.ledger,
@@ -121,7 +121,7 @@ def gate_of(database: Database, clock: Clock, owner_accounts: Collection[str]) -
     )
 
 
-def moderation_of(
+def _moderation_of(
     database: Database, conversations: Conversations, taking_out: TakingOut
 ) -> Moderation:
     """What moderators do things with."""
@@ -135,7 +135,7 @@ def moderation_of(
     )
 
 
-def erasure_of(
+def _erasure_of(
     database: Database,
     settings: SettingsCascade,
     desk: PersonaDesk,

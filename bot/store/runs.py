@@ -21,11 +21,12 @@ from sqlalchemy.orm import aliased
 from bot.background import Background
 from bot.chat.messages import ChannelKey
 from bot.errors import StoreError
+from bot.store.connecting.connection import is_postgres
 from bot.store.connecting.transactions import Transactions
 from bot.store.locks import RunLocks
 from bot.store.privacy.left_out import is_seen
 from bot.store.tables import ChannelRow, ConversationRow, RunRow, SeenRow, TurnRow
-from bot.store.turns.access import is_postgres, now
+from bot.store.turns.access import now
 from bot.store.turns.replies import channels_written_in, left_running, recover
 from bot.store.turns.rows import CHANNEL_COLUMNS, AnyRow, batches, channel_key
 

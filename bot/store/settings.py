@@ -22,8 +22,9 @@ from bot.chat.messages import JsonValue, Scope, SettingChange, StoredSettings
 from bot.errors import SettingChanged
 from bot.store.columns import storable
 from bot.store.connecting.binding import OnTransactions, reads, writes
+from bot.store.connecting.connection import is_postgres
 from bot.store.tables import SettingChangeRow, SettingValueRow
-from bot.store.turns.access import LARGEST_ID, is_postgres, now
+from bot.store.turns.access import LARGEST_ID, now
 from bot.store.turns.rows import batches, to_change
 
 SCOPES_A_STATEMENT = 100

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
+from bot.store.connecting.connection import is_postgres
 from bot.store.tables import Base
 
 
@@ -42,5 +43,5 @@ def count_up(
 def _insert(
     connection: Connection, rows: type[Base], values: Mapping[str, Any]
 ) -> postgresql.Insert | sqlite.Insert:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    dialect = postgresql if is_postgres(connection) else sqlite
     return dialect.insert(rows).values(**values)

@@ -94,6 +94,11 @@ def is_sqlite(url: URL) -> bool:
     return url.get_backend_name() == "sqlite"
 
 
+def is_postgres(connection: Connection) -> bool:
+    """Whether several programs write at once: rows have to be locked."""
+    return connection.dialect.name == "postgresql"
+
+
 def sqlite_file(url: URL) -> Path:
     """The file of a SQLite URL."""
     return Path(url.database or "")

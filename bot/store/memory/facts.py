@@ -21,6 +21,7 @@ from sqlalchemy import (
 from bot.chat.messages import ChannelKey
 from bot.chat.roleplay.memory.facts import MOST_FACTS, Fact, FactSource
 from bot.errors import NotAllowed, NotFound
+from bot.store.connecting.connection import is_postgres
 from bot.store.memory.tables import FactRow
 from bot.store.privacy.left_out import (
     is_seen,
@@ -31,7 +32,6 @@ from bot.store.privacy.left_out import (
 from bot.store.tables import ChannelRow, SwipeRow, TurnRow
 from bot.store.turns.access import (
     find_channel,
-    is_postgres,
     lock_channels,
     now,
     take_channel,

@@ -14,11 +14,12 @@ from sqlalchemy import Connection, TextClause, bindparam, case, func, select, te
 from bot.chat.messages import Turn
 from bot.chat.text.search_words import TEXT_CHARACTERS
 from bot.store.columns import RowId
+from bot.store.connecting.connection import is_postgres
 from bot.store.memory.tables import WordsDueRow
 from bot.store.memory.upkeep import take_out_marks
 from bot.store.privacy.left_out import is_seen
 from bot.store.tables import SwipeRow, TurnRow
-from bot.store.turns.access import conversation_of, is_postgres, lock_channels_of, usable_ids
+from bot.store.turns.access import conversation_of, lock_channels_of, usable_ids
 from bot.store.turns.rows import load_turns, select_turns
 from bot.store.turns.swipes import IS_RUNNING
 

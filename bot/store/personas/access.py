@@ -7,8 +7,9 @@ from sqlalchemy import ColumnElement, Connection, func, select, text
 
 from bot.chat.personas.guild.kept import Limits
 from bot.errors import UserError
+from bot.store.connecting.connection import is_postgres
 from bot.store.personas.tables import LorebookRow, PersonaRow
-from bot.store.turns.access import LARGEST_ID, is_postgres, now
+from bot.store.turns.access import LARGEST_ID, now
 
 KeptRows: TypeAlias = type[PersonaRow] | type[LorebookRow]
 

@@ -3,8 +3,9 @@
 from sqlalchemy import Connection, delete, func, insert, select, text
 
 from bot.errors import NotAllowed
+from bot.store.connecting.connection import is_postgres
 from bot.store.personas.tables import CastRow
-from bot.store.turns.access import is_postgres, now
+from bot.store.turns.access import now
 
 MOST_IN_A_CAST = 25
 

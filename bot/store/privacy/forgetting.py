@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, delete, insert, select, update
 
 from bot.chat.privacy.people import Person, Place
+from bot.store.connecting.connection import is_postgres
 from bot.store.memory.staleness import forget_written_about
 from bot.store.privacy.names import remove_names
 from bot.store.privacy.people import places, turn_ids_of
@@ -14,7 +15,6 @@ from bot.store.tables import ChannelRow, ConversationRow, SeenRow, SwipeRow, Tur
 from bot.store.turns.access import (
     conversations_of,
     forget_quotes_where,
-    is_postgres,
     lock_channels,
     message_ids_of,
     remove_turns,

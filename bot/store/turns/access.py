@@ -25,6 +25,7 @@ from sqlalchemy.orm import aliased
 from bot.chat.messages import ChannelKey, Speaker, Turn
 from bot.errors import NotFound
 from bot.store.columns import RowId
+from bot.store.connecting.connection import is_postgres
 from bot.store.memory.upkeep import (
     forget_facts_of,
     update_facts_of,
@@ -54,11 +55,6 @@ def now() -> datetime:
 def turn_gone() -> NotFound:
     """What is raised for a turn that is not there."""
     return NotFound("That message is no longer in the history.", "It was deleted meanwhile.")
-
-
-def is_postgres(connection: Connection) -> bool:
-    """Whether rows have to be locked."""
-    return connection.dialect.name == "postgresql"
 
 
 def usable_ids(ids: Iterable[int]) -> list[int]:

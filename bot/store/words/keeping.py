@@ -16,7 +16,8 @@ from bot.chat.limits.words.word import (
 )
 from bot.chat.text.forbidden.redaction import Then
 from bot.errors import NotAllowed
-from bot.store.turns.access import is_postgres, now
+from bot.store.connecting.connection import is_postgres
+from bot.store.turns.access import now
 from bot.store.turns.rows import AnyRow
 from bot.store.words.tables import GuildWordRow
 
