@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from store_samples import ANN, BEN, BOT, CHANNEL, OTHER_CHANNEL, Talk
 
 from bot.app import App, open_app
 from bot.chat.messages import ChannelKey, IncomingMessage, QuotedMessage, Scope, Speaker
@@ -135,6 +136,28 @@ async def test_a_turn_that_is_taken_out_is_kept_nowhere(app: App, engine: Keepin
 async def test_who_is_forgotten_is_kept_nowhere(app: App, engine: Keeping) -> None:
     await app.erasure.forgetting.forget(Person("test", "9"))
     assert set(engine.forgot) == set(EVERYWHERE)
+
+
+@pytest.mark.parametrize("what", ["a reply to them", "an echo of them", "what is being written"])
+async def test_nor_where_another_channel_quotes_the_bot_about_them(
+    app: App, engine: Keeping, what: str
+) -> None:
+    history = app.database.history
+    talk = Talk(history)
+    asked = await talk.ask("my cat Brimble sleeps on the old stove all day", author=ANN)
+    if what != "a reply to them":
+        asked = await talk.ask("So?", author=BEN)
+    if what == "what is being written":
+        begun = await history.begin_reply(CHANNEL, BOT, persona="Ada", answers=[asked.turn_id])
+        await history.show_reply(begun.turn_id, "Well", ["501"])
+    else:
+        await talk.answer(asked, text="Brimble sleeps on the old stove.", ids=("501",))
+    quoted = QuotedMessage("501", BOT, "Brimble sleeps on the old stove.")
+    elsewhere = Talk(history, OTHER_CHANNEL)
+    quoting = await elsewhere.ask("Look!", author=BEN, reply_to=quoted)
+    await app.erasure.forgetting.forget(Person("discord", "ann"))
+    assert (await history.turn(quoting.turn_id)).reply_to is None
+    assert {str(CHANNEL), str(OTHER_CHANNEL)} <= {channel for channel, _ in engine.forgot}
 
 
 async def test_of_an_edit_no_copy_is_kept(app: App, engine: Keeping) -> None:

@@ -100,7 +100,7 @@ async def forget(history: SqlHistory, speaker_id: str, *, guild_id: str = "") ->
     """Erase a person on discord, as the job does."""
     people = SqlPeople(history.transactions)
     jobs = SqlJobs(history.transactions, Run(history.transactions))
-    forgetting = Forgetting(people, jobs, nobody_writes, lambda: MORNING)
+    forgetting = Forgetting(people, jobs, nobody_writes, lambda: MORNING, lambda _channel: None)
     job = Job(JobKind.FORGET, "discord", MORNING, subject=speaker_id, guild_id=guild_id)
     await forgetting.work(job)
 

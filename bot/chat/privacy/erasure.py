@@ -52,7 +52,7 @@ def make_erasure(
 
     `on_taken_out` is told of each channel from which something goes without `taking_out`.
     """
-    forgetting = Forgetting(people, jobs, taking_out, clock)
+    forgetting = Forgetting(people, jobs, taking_out, clock, on_taken_out)
     retention = Retention(aged, jobs, settings, clock, on_taken_out)
     departures = Departures(places, jobs, clock, on_picture_gone, on_taken_out)
     work = {

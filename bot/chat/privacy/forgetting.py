@@ -49,12 +49,17 @@ class Forgetting:
         jobs: JobStore,
         taking_out: TakingOut,
         clock: Callable[[], datetime],
+        on_taken_out: Callable[[ChannelKey], None],
     ) -> None:
-        """:meth:`work_with` comes before :meth:`forget`."""
+        """:meth:`work_with` comes before :meth:`forget`.
+
+        `on_taken_out` is told of each channel beside the one that `taking_out` is about.
+        """
         self._people = people
         self._jobs = jobs
         self._taking_out = taking_out
         self._clock = clock
+        self._on_taken_out = on_taken_out
         self._worker: Worker | None = None
         self._on_forgotten: list[OnForgotten] = []
         self._on_erased: list[OnErased] = []
@@ -124,9 +129,16 @@ class Forgetting:
             await self._remove_echoes(person, place, texts)
         async with self._taking_out(place.channel):
             await self._remove_new_echoes(person, place, rounds, mark)
-            while await self._people.remove_turns(person, place):
-                pass
-            await self._people.remove_traces(person, place)
+            has_more = True
+            while has_more:
+                step = await self._people.remove_turns(person, place)
+                self._tell_quoting(step.quoting)
+                has_more = step.has_more
+            self._tell_quoting(await self._people.remove_traces(person, place))
+
+    def _tell_quoting(self, channels: Sequence[ChannelKey]) -> None:
+        for channel in channels:
+            self._on_taken_out(channel)
 
     async def _rounds(self, person: Person, place: Place) -> AsyncIterator[Page]:
         """Where each round of their turns begins; one at least, for what they pinned."""
@@ -183,7 +195,7 @@ class Forgetting:
     ) -> None:
         whole, swipes = await asyncio.to_thread(_repeating, echoes, replies)
         if whole or swipes:
-            await self._people.remove_replies(place, whole, swipes)
+            self._tell_quoting(await self._people.remove_replies(place, whole, swipes))
         quoting = await asyncio.to_thread(_quoting, echoes, replies)
         if quoting:
             await self._people.forget_quotes(place, quoting)

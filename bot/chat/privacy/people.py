@@ -80,6 +80,14 @@ class Mark:
     generation: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a step of taking out has come to."""
+
+    has_more: bool
+    quoting: Sequence[ChannelKey] = ()  # the other channels that had quoted what went
+
+
 class PeopleStore(Protocol):
     """Reads and takes out what is kept of a person. Each method is one transaction.
 
@@ -120,11 +128,11 @@ class PeopleStore(Protocol):
 
     async def remove_replies(
         self, place: Place, turn_ids: Sequence[int], swipes: Sequence[tuple[int, int]] = ()
-    ) -> int:
-        """Take out whole replies, and single swipes (turn, position). Returns how many went.
+    ) -> Sequence[ChannelKey]:
+        """Take out whole replies, and single swipes (turn, position).
 
-        A reply without another swipe goes whole. The messages that showed what goes are to be
-        taken off the platform.
+        Returns the other channels that had quoted them. A reply without another swipe goes whole.
+        The messages that showed what goes are to be taken off the platform.
         """
         ...
 
@@ -132,12 +140,15 @@ class PeopleStore(Protocol):
         """Take out what these turns quote."""
         ...
 
-    async def remove_turns(self, person: Person, place: Place) -> bool:
-        """Take out some of their turns there, and replies to them. Whether there is more."""
+    async def remove_turns(self, person: Person, place: Place) -> Step:
+        """Take out some of their turns there, and replies to them."""
         ...
 
-    async def remove_traces(self, person: Person, place: Place) -> None:
-        """Take out what else of them stands there: quotes, marks, replies that others write now."""
+    async def remove_traces(self, person: Person, place: Place) -> Sequence[ChannelKey]:
+        """Take out what else of them stands there: quotes, marks, replies that others write now.
+
+        Returns the other channels that had quoted these.
+        """
         ...
 
     async def remove_place(self, place: Place) -> bool:

@@ -1,11 +1,12 @@
 """Takes out what is kept of a person, a bounded piece a transaction. Functions of a connection."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from bot.chat.privacy.people import Person, Place
+from bot.chat.messages import ChannelKey
+from bot.chat.privacy.people import Person, Place, Step
 from bot.store.connecting.connection import is_postgres
 from bot.store.memory.staleness import forget_written_about
 from bot.store.privacy.names import remove_names
@@ -19,7 +20,7 @@ from bot.store.turns.access import (
     message_ids_of,
     remove_turns,
 )
-from bot.store.turns.rows import batches
+from bot.store.turns.rows import CHANNEL_COLUMNS, batches, channel_key
 from bot.store.turns.swipes import IS_RUNNING
 
 TURNS_A_STEP = 100
@@ -30,8 +31,11 @@ def remove_replies(
     place: Place,
     turn_ids: Sequence[int],
     swipes: Sequence[tuple[int, int]] = (),
-) -> int:
-    """Take out whole replies of a channel, and single swipes of others."""
+) -> list[ChannelKey]:
+    """Take out whole replies of a channel, and single swipes of others.
+
+    Returns the other channels that quoted them.
+    """
     whole = set(turn_ids)
     among = sorted({turn_id for turn_id, _ in swipes})
     _lock(connection, place, [*turn_ids, *among])
@@ -41,11 +45,11 @@ def remove_replies(
         left.update(connection.scalars(chosen))
     left.subtract(turn_id for turn_id, _ in swipes)
     whole |= {turn_id for turn_id, _ in swipes if left[turn_id] <= 0}
-    taken = remove_all(connection, place, sorted(whole), off_platform=True)
+    quoting = _remove_all(connection, place, sorted(whole), off_platform=True)
     for turn_id, position in swipes:
         if turn_id not in whole:
             _remove_swipe(connection, turn_id, position)
-    return taken + len(swipes)
+    return _keys(connection, quoting)
 
 
 def forget_quotes_in(connection: Connection, place: Place, turn_ids: Sequence[int]) -> None:
@@ -66,14 +70,14 @@ def _remove_swipe(connection: Connection, turn_id: int, position: int) -> None:
     )
 
 
-def remove_their_turns(connection: Connection, person: Person, place: Place) -> bool:
+def remove_their_turns(connection: Connection, person: Person, place: Place) -> Step:
     """Take out some of somebody's turns in a channel, and of the replies that answer them."""
     theirs, replies = turn_ids_of(connection, person, place, TURNS_A_STEP)
     _lock(connection, place, [*theirs, *replies])
     forget_written_about(connection, [*theirs, *replies])
-    remove_all(connection, place, replies, off_platform=True)
-    remove_all(connection, place, theirs, off_platform=False)
-    return TURNS_A_STEP in (len(theirs), len(replies))
+    quoting = _remove_all(connection, place, replies, off_platform=True)
+    quoting |= _remove_all(connection, place, theirs, off_platform=False)
+    return Step(TURNS_A_STEP in (len(theirs), len(replies)), _keys(connection, quoting))
 
 
 def remove_names_of(connection: Connection, person: Person) -> None:
@@ -85,13 +89,14 @@ def remove_names_of(connection: Connection, person: Person) -> None:
     remove_names(connection, person)
 
 
-def remove_all(
+def _remove_all(
     connection: Connection, place: Place, turn_ids: Sequence[int], *, off_platform: bool
-) -> int:
+) -> set[int]:
     """Take turns of a channel out, with the marks of having seen them.
 
     What other channels quote of them goes, too: copies (forks) of who replied to them, and links.
-    `off_platform`: the bot's messages that they stood in go, too.
+    Returns the numbers of these channels. `off_platform`: the bot's messages that they stood in go,
+    too.
     """
     here = conversations_of(place.number)
     there: list[int] = []
@@ -99,16 +104,26 @@ def remove_all(
         chosen = select(TurnRow.id).where(TurnRow.id.in_(piece), TurnRow.conversation_id.in_(here))
         there += connection.scalars(chosen)
     if not there:
-        return 0
+        return set()
     messages = message_ids_of(connection, there)
     if off_platform:
         note_removals(connection, place, messages)
     remove_turns(connection, place.number, there)
-    for channel_id in _quoting(connection, place, messages):
+    quoting = _quoting(connection, place, messages)
+    for channel_id in quoting:
         for piece in batches(messages):
             forget_quotes_where(connection, channel_id, TurnRow.quoted_message_id.in_(piece))
     move_marks(connection, place.number, messages)
-    return len(there)
+    return set(quoting)
+
+
+def _keys(connection: Connection, channel_ids: Collection[int]) -> list[ChannelKey]:
+    """The keys of some channels."""
+    found: list[ChannelKey] = []
+    for piece in batches(sorted(channel_ids)):
+        rows = connection.execute(select(*CHANNEL_COLUMNS).where(ChannelRow.id.in_(piece)))
+        found += [channel_key(row) for row in rows]
+    return found
 
 
 def _lock(connection: Connection, place: Place, turn_ids: Sequence[int]) -> None:
@@ -165,15 +180,20 @@ def move_marks(connection: Connection, channel_id: int, message_ids: Sequence[st
                 connection.execute(delete(SeenRow).where(is_it))
 
 
-def remove_traces(connection: Connection, person: Person, place: Place) -> None:
+def remove_traces(connection: Connection, person: Person, place: Place) -> list[ChannelKey]:
     """Take out what is left of somebody in a channel where they say nothing any more.
 
     What other programs are writing there was told what they said: it goes, and is not answered
-    anew.
+    anew. Returns the other channels that quoted it.
     """
-    lock_channels(connection, [place.number])
+    _lock(connection, place, _written_now(connection, place))
     forget_quotes_where(connection, place.number, TurnRow.quoted_speaker_id == person.speaker_id)
+    running = _written_now(connection, place)
+    return _keys(connection, _remove_all(connection, place, running, off_platform=True))
+
+
+def _written_now(connection: Connection, place: Place) -> Sequence[int]:
+    """The replies of a channel that are being written."""
     here = select(TurnRow.id).where(TurnRow.conversation_id.in_(conversations_of(place.number)))
     writing = select(SwipeRow.turn_id).where(IS_RUNNING, SwipeRow.turn_id.in_(here))
-    running = connection.scalars(writing).all()
-    remove_all(connection, place, running, off_platform=True)
+    return connection.scalars(writing).all()

@@ -65,7 +65,7 @@ async def working(database: Database) -> AsyncGenerator[tuple[Forgetting, Worker
     def clock() -> datetime:
         return datetime.now(UTC)
 
-    forgetting = Forgetting(database.people, database.jobs, nobody, clock)
+    forgetting = Forgetting(database.people, database.jobs, nobody, clock, lambda _channel: None)
     worker = Worker(database.jobs, {JobKind.FORGET: forgetting.work}, clock)
     forgetting.work_with(worker)
     yield forgetting, worker
