@@ -1,5 +1,6 @@
 """From a bot's turn to the prompt that it is written from, now or again."""
 
+import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +16,7 @@ from bot.chat.prompt.additions import NOTHING, Additions, LoreQuestion, LoreTell
 from bot.chat.prompt.build import Prompt, PromptRequest, Section, build_prompt, window_turns
 from bot.chat.prompt.choosing import FormatChooser
 from bot.chat.prompt.counting import CountCache
-from bot.chat.prompt.reading import AsItIs, Screen
+from bot.chat.prompt.reading import AS_IT_IS, AsItIs, Reading, Screen
 from bot.chat.prompt.recollection import (
     NOTHING_REMEMBERED,
     MemoryQuestion,
@@ -57,6 +58,11 @@ class Prepared:
     lore: Additions
     memory: Recollection
     recent: tuple[str, ...] = ()  # what the bot said last in the channel, the newest first
+    reading: Reading = AS_IT_IS  # what of `lore` and `memory` may be told
+
+    def told(self) -> tuple[Additions, Recollection]:
+        """What people are told of lore and memory. Takes time with long texts; in any thread."""
+        return self.lore.told(self.reading.card), masked(self.memory, self.reading.said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +238,6 @@ class Preparer:
                 only_of=reader_of(turn, settings),
             )
         )
-        memory, lore = masked(memory, reading.said), lore.told(reading.card)
         request = PromptRequest(
             persona=persona,
             window=window,
@@ -249,7 +254,9 @@ class Preparer:
             reading=reading,
         )
         prompt = await build_prompt(request, engine.count_tokens, self._counts)
-        return Prepared(prompt, settings, persona, stored.revision, occasion, lore, memory, recent)
+        return Prepared(
+            *(prompt, settings, persona, stored.revision, occasion, lore, memory, recent, reading)
+        )
 
     async def _speaking(
         self, turn: Turn, stored: StoredSettings, engine: NamedEngine, persona: Persona | None
@@ -336,6 +343,7 @@ async def explain(
         # Turns older than the prompt's first one may have gone: they were not in it anyway.
         now = await prepare(first_turn=record.first_turn_id)
         changed_since = now.prompt.sha256 != record.prompt_sha256
+    lore, memory = await asyncio.to_thread(now.told)
     return Explanation(
         turn,
         now.prompt,
@@ -345,9 +353,9 @@ async def explain(
         now.persona,
         since,
         missing_engine=record.engine if record is not None and wrote is None else "",
-        lore=now.lore,
+        lore=lore,
         is_kept_version=kept is not None,
-        memory=standing(now.memory, now.prompt.parts),
+        memory=standing(memory, now.prompt.parts),
     )
 
 

@@ -32,7 +32,10 @@ class Staging:
     has_scenario: bool = False  # among the parts
 
     def masked(self, mask: Callable[[str], str]) -> "Staging":
-        """The same, without the words that `mask` masks in what people wrote for the scene."""
+        """The same, without the words that `mask` masks in what people wrote for the scene.
+
+        Its parts are as they were: they are masked where the prompt is written.
+        """
         note = self.note
         players = {
             player: Player(mask(one.name), mask(one.description))
@@ -40,7 +43,6 @@ class Staging:
         }
         return replace(
             self,
-            parts=tuple(part.masked(mask) for part in self.parts),
             note=None if note is None else note.model_copy(update={"text": mask(note.text)}),
             players=players,
         )

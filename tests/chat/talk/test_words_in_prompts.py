@@ -3,13 +3,20 @@
 from dataclasses import replace
 
 import pytest
-from conversing import BYRON, Stage
+from conversing import ADA, BYRON, HERE, Stage
 from test_words_in_talk import with_words
 
 from bot.chat.limits.words import reading
 from bot.chat.limits.words.word import GuildWord, Side
 from bot.chat.messages import QuotedMessage, Speaker
 from bot.chat.persona import DepthPrompt, Persona
+from bot.chat.prompt.parts import Part, Place, Priority
+from bot.chat.prompt.recollection import (
+    MemoryNote,
+    MemoryQuestion,
+    Recollection,
+    memory_budget,
+)
 from bot.chat.text.forbidden.redaction import Then
 
 BOOK: dict[str, object] = {
@@ -20,6 +27,21 @@ BOOK: dict[str, object] = {
          "insertion_order": 1, "extensions": {}, "name": "Foul title"},
     ],
 }  # fmt: skip
+
+
+class Remembers:
+    """A memory that always tells the same."""
+
+    def __init__(self, text: str) -> None:
+        budget = memory_budget("facts", 4096)
+        self.part = Part("facts", text, Place.AFTER_PERSONA, Priority.IMPORTANT, budget=budget)
+
+    async def recollect(self, question: MemoryQuestion) -> Recollection:
+        del question
+        note = MemoryNote("Fact", self.part.text, "for «foul»", self.part)
+        return Recollection((self.part,), (note,))
+
+
 TEXTS = [
     *("nickname", "description", "personality", "scenario", "greeting", "example_dialogue"),
     *("system_text", "closing_reminder"),
@@ -79,6 +101,34 @@ async def test_so_are_the_names_of_people_and_of_other_personas(stage: Stage) ->
     assert "foul" not in stage.prompt.casefold()
     assert "████ Fred" in stage.prompt
     assert "████ Fay" in stage.prompt
+
+
+@pytest.mark.parametrize("side", [Side.IN, Side.BOTH])
+async def test_so_is_what_is_remembered_and_what_explains_it(stage: Stage, side: Side) -> None:
+    with_words(stage, GuildWord("foul", Then.STOP, side))
+    stage.memory = Remembers("Foul Fred lost a foul key.")
+    stage.start_again()
+    assert "████ Fred lost a ████ key." in await prompt_of(stage, BYRON)
+    why = await stage.conversations.why((await stage.turns())[-1].turn_id)
+    assert not why.changed_since
+    [note] = why.memory.notes
+    assert (note.title, note.why) == ("████ Fred lost a ████ key.", "for «████»")
+
+
+@pytest.mark.parametrize("side", [Side.IN, Side.BOTH])
+async def test_so_is_what_people_wrote_for_a_scene(stage: Stage, side: Side) -> None:
+    with_words(stage, GuildWord("foul", Then.STOP, side))
+    stage.personas.personas = [ADA]
+    director = stage.direct()
+    bob = Speaker("bob", "Bob")
+    scene, _ = await director.start(HERE, "Isle", [ADA], bob, scenario="A foul {{char}} isle.")
+    await director.play(scene, "bob", "Foul Fred", "A foul face.")
+    await stage.overhear("Ada?")
+    assert await stage.answer() is not None
+    told = stage.prompt
+    assert "foul" not in told.casefold()
+    for text in ("A ████ Ada isle.", "████ Fred is played by a person. A ████ face."):
+        assert text in told
 
 
 @pytest.mark.parametrize(
