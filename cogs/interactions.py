@@ -20,6 +20,7 @@ from collections.abc import (
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeAlias
 
+import aiohttp
 import discord
 from discord import app_commands
 
@@ -46,6 +47,8 @@ ALREADY = "That is being done already."
 UNREACHABLE = "Discord did not take my answer just now. Try again in a minute."
 COMPLETION_SECONDS = 2.0  # Discord gives up after three
 COMPLETION_ENDS = "completion ends"  # in an interaction's extras: when, on the loop's clock
+# Else an error of the system may be a full disk of ours.
+WIRE_ERRORS = (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, ConnectionError)
 GONE_CODES = (10062, 10015, 40060)  # the interaction is too old, or answered already
 NO_ROW = NotAllowed("Nobody may use that.", "The bot's owner finds the reason in the log.")
 
@@ -104,7 +107,7 @@ async def report(interaction: Interaction, error: BaseException, what: str) -> N
         _log.warning("An interaction was too old to be answered")
         return
     where = f"{what} in channel {interaction.channel_id} of server {interaction.guild_id}"
-    if is_passing(error):
+    if isinstance(error, WIRE_ERRORS) and is_passing(error):
         _log.warning("Discord did not take the answer of %s: %s", where, error)
         await tell(interaction, UNREACHABLE)
         return
