@@ -64,7 +64,7 @@ def line_of(error: CaduceusError) -> str:
     return without_blocks(first) + newline + rest  # it may begin with somebody's name
 
 
-async def _shown_line(interaction: Interaction, error: CaduceusError) -> str:
+async def shown_line(interaction: Interaction, error: CaduceusError) -> str:
     """The same without the words that the server does not want to read.
 
     What is refused before it is acknowledged has nothing in it but what the person typed, and no
@@ -95,7 +95,7 @@ async def tell(interaction: Interaction, text: str) -> None:
 async def report(interaction: Interaction, error: BaseException, what: str) -> None:
     """Say what happened to a command or control; log what is nobody's mistake, with a reference."""
     if isinstance(error, UserError):
-        await tell(interaction, await _shown_line(interaction, error))
+        await tell(interaction, await shown_line(interaction, error))
         return
     if is_refused_by_automod(error):
         await tell(interaction, AUTOMOD_LINE)
@@ -140,7 +140,7 @@ async def told(interaction: Interaction) -> AsyncGenerator[None, None]:
     except CaduceusError as error:
         if not isinstance(error, UserError):
             _log.warning("A control failed: %s", error)
-        await tell(interaction, await _shown_line(interaction, error))
+        await tell(interaction, await shown_line(interaction, error))
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from cogs.commands.personas.fields import LONG, SHORT
 from cogs.commands.personas.looks import plain
 from cogs.commands.personas.picture import try_picture
 from cogs.controls import ControlForm
-from cogs.interactions import line_of, shown, told
+from cogs.interactions import shown, shown_line, told
 from cogs.rights.holding import own_server
 
 
@@ -57,7 +57,7 @@ class CreateForm(ControlForm, title="A new persona"):
             made = await bot_of(interaction).desk.workshop.create(guild_id, typed, by)
         except CaduceusError as error:
             await interaction.followup.send(
-                f"{line_of(error)} {KEPT}",
+                f"{await shown_line(interaction, error)} {KEPT}",
                 view=RetryView(interaction, self._picture, typed),
                 ephemeral=True,
             )

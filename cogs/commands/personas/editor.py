@@ -23,7 +23,7 @@ from cogs.commands.personas.looks import PICTURE, describe, picture_file
 from cogs.commands.personas.parts import INPUTS, joined, parts_of, units_of
 from cogs.commands.personas.picture import PictureForm, set_picture
 from cogs.controls import ControlForm
-from cogs.interactions import line_of, shown_embeds, tell, told
+from cogs.interactions import shown_embeds, shown_line, tell, told
 
 GREETINGS_SHOWN = 24  # of 25 options; the last adds one
 KEPT = "What you typed stands in the form when you open it again."
@@ -82,7 +82,7 @@ class PersonaEditor(AskerView):
         except CaduceusError as error:
             self.unsaved[form] = dict(typed)
             await self._look_again(interaction)
-            await tell(interaction, f"{line_of(error)} {KEPT}")
+            await tell(interaction, f"{await shown_line(interaction, error)} {KEPT}")
             return
         self.unsaved.pop(form, None)
         await self._show(interaction, "Saved.")

@@ -9,7 +9,7 @@ from bot.errors import CaduceusError, PersonaError
 from cogs.client import Interaction, bot_of
 from cogs.commands.library.importing import FileKind
 from cogs.controls import ControlForm
-from cogs.interactions import line_of, told
+from cogs.interactions import shown_line, told
 
 PICTURE_FILES = FileKind(PersonaError, "Take a smaller picture.")
 KINDS = "PNG, JPEG, WebP or GIF"
@@ -36,7 +36,7 @@ async def try_picture(
     try:
         await set_picture(interaction, persona, file)
     except CaduceusError as error:
-        return f"The picture was not taken: {line_of(error)} "
+        return f"The picture was not taken: {await shown_line(interaction, error)} "
     return "Its picture is set. "
 
 
