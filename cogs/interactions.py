@@ -133,17 +133,6 @@ async def reported(interaction: Interaction, what: str) -> AsyncGenerator[None, 
 
 
 @asynccontextmanager
-async def told(interaction: Interaction) -> AsyncGenerator[None, None]:
-    """Tell the person of an error of ours that happens within."""
-    try:
-        yield
-    except CaduceusError as error:
-        if not isinstance(error, UserError):
-            _log.warning("A control failed: %s", error)
-        await tell(interaction, await shown_line(interaction, error))
-
-
-@asynccontextmanager
 async def answering(interaction: Interaction) -> AsyncGenerator[None, None]:
     """Acknowledge a command whose answer everybody sees, before anything is waited for.
 

@@ -17,7 +17,7 @@ from cogs.client import Interaction, bot_of
 from cogs.commands.library.asking import AskerView
 from cogs.commands.personas.looks import plain
 from cogs.controls import ControlForm
-from cogs.interactions import shown, told
+from cogs.interactions import shown
 from cogs.platform import WRITE_ERRORS
 
 READ_SECONDS = 60.0
@@ -165,8 +165,7 @@ class ImportView(AskerView, ABC, Generic[_Found]):
 
     async def take_as(self, interaction: Interaction, name: str) -> None:
         """Take it under a name. The interaction is acknowledged already."""
-        async with told(interaction):
-            await self._end(interaction, await self.taken(interaction, name))
+        await self._end(interaction, await self.taken(interaction, name))
 
     async def _take(self, interaction: Interaction) -> None:
         await interaction.response.defer()
@@ -174,8 +173,7 @@ class ImportView(AskerView, ABC, Generic[_Found]):
 
     async def _replace(self, interaction: Interaction) -> None:
         await interaction.response.defer()
-        async with told(interaction):
-            await self._end(interaction, await self.replaced(interaction))
+        await self._end(interaction, await self.replaced(interaction))
 
     async def _ask_name(self, interaction: Interaction) -> None:
         await interaction.response.send_modal(NameForm(self, self._free))

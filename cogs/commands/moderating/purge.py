@@ -14,7 +14,6 @@ from bot.errors import CaduceusError, NotFound, UserError
 from cogs.client import CaduceusBot, Interaction, bot_of, channel_of
 from cogs.commands.library.asking import AskerView
 from cogs.commands.moderating.sweeping import Sweeper, Swept, may_delete_all
-from cogs.interactions import told
 from cogs.platform import NOBODY, WRITE_ERRORS, Channel, key_of
 
 PEOPLE_SHOWN = 8
@@ -126,13 +125,12 @@ class PurgeView(AskerView):
             return
         self.stop()
         await interaction.response.defer()
-        async with told(interaction):
-            try:
-                await self._purge(interaction)
-            except CaduceusError:
-                with contextlib.suppress(*WRITE_ERRORS):
-                    await interaction.edit_original_response(content="Not purged.", view=None)
-                raise
+        try:
+            await self._purge(interaction)
+        except CaduceusError:
+            with contextlib.suppress(*WRITE_ERRORS):
+                await interaction.edit_original_response(content="Not purged.", view=None)
+            raise
 
     @discord.ui.button(label="Cancel")
     async def cancel(self, interaction: Interaction, _button: _AnyButton) -> None:

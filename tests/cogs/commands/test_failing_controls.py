@@ -10,6 +10,8 @@ from panels import Panel
 from worlds import World, talking
 
 from bot.chat.settings import SettingsCascade
+from bot.chat.talk.faults import line_for
+from bot.errors import StoreError
 from cogs.commands.moderating.log_channel import LogView
 from cogs.commands.privacies import export
 from cogs.interactions import UNREACHABLE
@@ -29,7 +31,8 @@ class Breaking:
 
 def logged(world: World, caplog: pytest.LogCaptureFixture, what: str, told: str) -> None:
     """Whether the log says what broke, where, and under the reference that was told."""
-    reference = told.partition(WRONG)[2][:8]
+    reference = told.partition("(reference ")[2][:8]
+    assert len(reference) == 8
     [record] = [one for one in caplog.records if one.levelname == "ERROR"]
     said = record.getMessage()
     assert what in said
@@ -61,6 +64,21 @@ async def test_a_button_of_somebodys_own_view(
         pressed = await world.chief.click(shown.response, label="Switch off")
         told = pressed.followups[-1].content
         assert WRONG in told
+        logged(world, caplog, f"{LogView.__name__}, «Switch off»,", told)
+
+
+async def test_a_database_that_fails_behind_a_button(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with talking(tmp_path, check_errors=False) as world:
+        await world.chief.slash(world.channel, "moderation log", channel=world.channel)
+        shown = await world.chief.slash(world.channel, "moderation log")
+        lost = StoreError("The database is gone.")
+        monkeypatch.setattr(world.bot.moderation.log_channels, "remove", Breaking(lost))
+        assert shown.response is not None
+        pressed = await world.chief.click(shown.response, label="Switch off")
+        told = pressed.followups[-1].content
+        assert told.startswith(f"{line_for(lost)} (reference ")
         logged(world, caplog, f"{LogView.__name__}, «Switch off»,", told)
 
 
