@@ -116,7 +116,7 @@ class ImportView(AskerView, ABC, Generic[_Found]):
         pending: PendingImports,
         *,
         is_taken: bool,
-        free_shown: str = "",
+        free_shown: str,
         may_replace: bool,
     ) -> None:
         """`is_taken` says whether its name has an owner already; `free` is a name without one.
@@ -127,7 +127,7 @@ class ImportView(AskerView, ABC, Generic[_Found]):
         self._found: _Found | None = found
         self._free = free
         self._pending = pending
-        label = f"Import as {free_shown or free}" if is_taken else "Import"
+        label = f"Import as {free_shown}" if is_taken else "Import"
         self._add(label, self._take, discord.ButtonStyle.success)
         if may_replace:
             self._add("Replace", self._replace, discord.ButtonStyle.danger)
