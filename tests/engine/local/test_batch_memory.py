@@ -263,6 +263,23 @@ def test_one_that_was_put_back_can_be_cancelled_and_keeps_its_text() -> None:
     assert batch.idle
 
 
+@pytest.mark.parametrize("put_back_first", [False, True])
+def test_one_that_was_put_back_is_not_kept_where_its_channel_was_forgotten(
+    *, put_back_first: bool
+) -> None:
+    runner = Forgetful(at_calls(12))
+    submissions = [submission(n, max_tokens=50) for n in range(4)]
+    batch = batch_of(runner, submissions)
+    batch.step()
+    while put_back_first and not runner.given_back:
+        batch.step()
+    for one in submissions:
+        batch.forget(one.request.channel)
+    _, ends = drain(batch)
+    assert_served_whole(submissions, ends)
+    assert (runner.given_back, batch.status().used_tokens, runner.held) == (1, 0, {})
+
+
 def test_it_is_told_in_words_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     batch = batch_of(Forgetful(at_calls(7)), [submission(n) for n in range(3)])
     assert batch.status().shortage == ""

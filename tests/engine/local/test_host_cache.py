@@ -134,14 +134,44 @@ def test_an_edited_talk_is_kept_by_the_device_alone(make: Callable[..., Talks]) 
     assert kept.say("a", more=5).cached_prompt_tokens == 119
 
 
-def test_a_reply_that_was_running_then_is_not_kept(make: Callable[..., Talks]) -> None:
-    talks = make()
-    talks.submit("a", list(range(3, 80)), 8)
-    talks.batch.step()
-    talks.batch.forget("a")
+def finish(talks: Talks) -> None:
     while not talks.batch.idle:
         talks.batch.step()
+
+
+@pytest.mark.parametrize("waiting", [False, True])
+def test_a_reply_that_ran_or_waited_then_is_not_kept(
+    make: Callable[..., Talks], *, waiting: bool
+) -> None:
+    talks = make()
+    talks.submit("a", list(range(3, 80)), 8)
+    if waiting:  # behind the first one: a channel's requests run one after the other
+        talks.submit("a", list(range(3, 90)), 8)
+    talks.batch.step()
+    talks.batch.forget("a")
+    finish(talks)
     assert talks.batch.status().used_tokens == 0
+    assert talks.say("a").cached_prompt_tokens == 0
+    assert talks.say("a", more=5).cached_prompt_tokens == 119  # what comes later is kept
+
+
+@pytest.mark.parametrize("waiting", [False, True])
+def test_an_edited_talks_reply_that_ran_or_waited_then_is_kept_by_the_device_alone(
+    make: Callable[..., Talks], *, waiting: bool
+) -> None:
+    talks = make()
+    prompt = list(range(3, 103))
+    talks.submit("a", prompt, 8)
+    if waiting:
+        talks.submit("a", prompt, 8)
+    talks.batch.step()
+    talks.batch.forget("a", only_copies=True)
+    finish(talks)
+    assert talks.batch.status().used_tokens == 2 * B
+    talks.say("b")
+    talks.say("c")
+    talks.said["a"] = prompt
+    assert talks.say("a", more=5).cached_prompt_tokens == 0
 
 
 def test_others_write_while_a_prefix_is_copied_back(make: Callable[..., Talks]) -> None:
