@@ -161,7 +161,8 @@ class HostCache:
             return True
         rank: Callable[[str], float] | None = None
         for prefix in prefixes:
-            if not self._pool.missing_pages(prefix.channel, prefix.tokens):
+            is_spared = prefix.channel in spared  # its pages are about to be read
+            if is_spared or not self._pool.missing_pages(prefix.channel, prefix.tokens):
                 continue
             most = self._pages_now()
             if not most:
