@@ -19,7 +19,7 @@ from bot.engine.local.meter import Meter
 from bot.engine.local.request import NO_SLOT, AdmittedRequest, Submission, Writing
 from bot.engine.local.runner import Runner, RunnerOutOfMemory, Segment
 from bot.engine.local.scheduler import Job, Restraint, Scheduler, Work
-from bot.engine.local.slots import BLOCK_TOKENS, SlotTable, rounded
+from bot.engine.local.slots import BLOCK_TOKENS, SlotTable, rounded, unpacked
 from bot.engine.local.tokens import TextTokens
 from bot.errors import EngineError, EngineFailed
 
@@ -243,7 +243,8 @@ class Batch:
         vocabulary = self._tokens.vocabulary if sampling.reads_texts else None
         self._runner.sample(taken.slot, prompt, sampling, submission.seed, written, vocabulary)
         self._scheduler.skip(submission.number, cached)
-        self._guessing.begin(submission.number, taken.dropped)
+        if self._guessing.most:
+            self._guessing.begin(submission.number, unpacked(taken.dropped))
         if writer is not None:
             writer.admitted.slot = taken.slot
             return

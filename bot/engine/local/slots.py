@@ -40,7 +40,8 @@ class Taken:
     cached_tokens: int  # of the prompt, there already after the copy
     given_up: tuple[KeptPrefix, ...] = ()  # whose slots are to be freed first
     copy_from: int | None = None  # a slot to copy the cached tokens from, last of all
-    dropped: tuple[int, ...] = ()  # of the channel's last text: a reply that it took back, perhaps
+    # Packed, of the channel's last text: a reply that it took back, perhaps.
+    dropped: bytes = b""
 
     @property
     def release(self) -> tuple[int, ...]:
@@ -149,7 +150,7 @@ class SlotTable:
         wanted = packed(prompt[:-1])
         own = self._idle_of(channel)
         cached = common_tokens(own.tokens, wanted) if own else 0
-        dropped = _unpacked(own.tokens[cached * TOKEN_BYTES :]) if own else ()
+        dropped = own.tokens[cached * TOKEN_BYTES :] if own else b""
         donor, common = self._donor(wanted, at_least=max(COPY_TOKENS, cached + 1))
         if donor is not None:
             cached = common
@@ -253,7 +254,8 @@ def packed(tokens: Sequence[int]) -> bytes:
     return array(PACKED_AS, tokens).tobytes()
 
 
-def _unpacked(tokens: bytes) -> tuple[int, ...]:
+def unpacked(tokens: bytes) -> tuple[int, ...]:
+    """The tokens that were packed."""
     return tuple(array(PACKED_AS, tokens))
 
 
