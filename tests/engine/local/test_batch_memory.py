@@ -12,7 +12,11 @@ from hypothesis import strategies as st
 
 from bot.engine.api import Chunk, FinishReason, GenerationRequest, Sampling
 from bot.engine.local.batch import Batch
-from bot.engine.local.memory import telling_out_of_memory, with_growing_reserve
+from bot.engine.local.memory import (
+    give_back_memory,
+    telling_out_of_memory,
+    with_growing_reserve,
+)
 from bot.engine.local.request import Submission
 from bot.engine.local.runner import RunnerLimits, RunnerOutOfMemory, Segment
 from bot.engine.local.slots import BLOCK_TOKENS
@@ -401,6 +405,20 @@ def test_a_failed_attempt_leaves_nothing_behind() -> None:
         return taken[0]() is None
 
     assert with_growing_reserve(attempt, [1, 2])
+
+
+def test_what_torch_keeps_of_the_machines_pinned_memory_is_given_back_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: list[str] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: given.append("device"))
+    monkeypatch.delattr(torch._C, "_host_emptyCache", raising=False)
+    give_back_memory()
+    assert given == ["device"]
+    monkeypatch.setattr(torch._C, "_host_emptyCache", lambda: given.append("pinned"), raising=False)
+    give_back_memory()
+    assert given == ["device", "device", "pinned"]
 
 
 def test_memory_that_cannot_be_given_back_after_an_attempt_is_told_as_a_lack_of_it(
