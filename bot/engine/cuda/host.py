@@ -16,11 +16,11 @@ import torch
 
 from bot.engine.cuda.pages import PagedCache
 from bot.engine.local.memory import telling_out_of_memory
+from bot.engine.local.meter import running_average
 from bot.engine.local.runner import RunnerOutOfMemory
 from bot.engine.models.progress import Progress
 
 BLOCK_BYTES = 256 << 20  # taken at a time; torch rounds pinned memory up to a power of two
-WEIGHT = 0.3  # of the newest copy in the speed
 
 log = logging.getLogger(__name__)
 
@@ -124,8 +124,7 @@ class PinnedPages:
             copy = self._copies.popleft()
             seconds = copy.begun.elapsed_time(copy.done) / 1e3
             if copy.bytes and seconds > 0:
-                rate = copy.bytes / seconds
-                self._rate = self._rate + WEIGHT * (rate - self._rate) if self._rate else rate
+                self._rate = running_average(self._rate, copy.bytes / seconds)
 
     def _bytes(self, page: int) -> torch.Tensor:
         block, place = divmod(page, self._pages_a_block)
