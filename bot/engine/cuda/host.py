@@ -39,7 +39,8 @@ class PinnedPages:
         """Takes `room_bytes`, or what of it can be had: fewer pages, or none."""
         self._cache = cache
         self._parts = [kept[:, 0] for kept in cache.by_page]
-        self.page_bytes = sum(part.numel() * part.element_size() for part in self._parts)
+        self._part_bytes = [part.numel() * part.element_size() for part in self._parts]
+        self.page_bytes = sum(self._part_bytes)
         self._pages_a_block = max(BLOCK_BYTES // self.page_bytes, 1)
         self._blocks = self._take_blocks(room_bytes // self.page_bytes, report)
         self.pages = len(self._blocks) * self._pages_a_block
@@ -132,8 +133,7 @@ class PinnedPages:
 
     def _views(self, page: int) -> list[torch.Tensor]:
         """A page as the parts of the device's cache: the same shapes and kinds of numbers."""
-        sizes = [part.numel() * part.element_size() for part in self._parts]
-        pieces = self._bytes(page).split(sizes)
+        pieces = self._bytes(page).split(self._part_bytes)
         return [
             piece.view(part.dtype).view(part.shape)
             for piece, part in zip(pieces, self._parts, strict=True)

@@ -41,7 +41,7 @@ class LocalEngine:
         max_rows: int = 0,
         room_tokens: int = 0,
         cache_bits: int = 0,
-        guess_ahead: GuessAhead = "off",
+        guess_ahead: GuessAhead = "auto",
         host_bytes: int | None = 0,
         backoff_seconds: tuple[float, float] = BACKOFF_SECONDS,
         model: str = "",
