@@ -128,11 +128,13 @@ class Replies:
 
         Personas that were still to speak there don't.
         """
-        await self._floors.end(channel)
-        running = self._channels.running(channel)
-        if running is not None:
-            running.stop()
-            await _wait_for([running], STOPPING_SECONDS)
+        try:
+            await self._floors.end(channel)
+        finally:  # a database that fails keeps nothing from being stopped
+            running = self._channels.running(channel)
+            if running is not None:
+                running.stop()
+                await _wait_for([running], STOPPING_SECONDS)
 
     async def close(self, grace_seconds: float) -> None:
         """See :meth:`Conversations.close`."""
