@@ -19,7 +19,6 @@ from cogs.interactions import (
     reported,
     require_row,
     tell,
-    told,
 )
 from cogs.platform import is_refused_by_automod
 from cogs.rights.table import row_of_control
@@ -102,11 +101,9 @@ class ControlView(discord.ui.View):
     presser: int | None = None  # whom it was made for
 
     async def interaction_check(self, interaction: Interaction, /) -> bool:
-        """Whether the table lets the person use it."""
-        async with told(interaction):
-            await require_control(interaction, type(self), presser=self.presser)
-            return True
-        return False
+        """True where the table lets the person use it, else it raises NotAllowed or NotFound."""
+        await require_control(interaction, type(self), presser=self.presser)
+        return True
 
     async def _scheduled_task(self, item: discord.ui.Item[Any], interaction: Interaction) -> None:
         """A control that is pressed a second time before its end does it once."""
@@ -132,13 +129,11 @@ class ControlForm(discord.ui.Modal):
 
     async def interaction_check(self, interaction: Interaction, /) -> bool:
         """Whether the table lets the person send it, who may have lost a right meanwhile."""
-        async with told(interaction):
-            try:
-                await require_control(interaction, type(self), presser=self.presser)
-            except NotAllowed as error:
-                raise self.refused(error) from error
-            return True
-        return False
+        try:
+            await require_control(interaction, type(self), presser=self.presser)
+        except NotAllowed as error:
+            raise self.refused(error) from error
+        return True
 
     def refused(self, error: NotAllowed) -> NotAllowed:
         """What the person is told; a place to keep what they typed for another try."""

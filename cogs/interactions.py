@@ -20,6 +20,7 @@ from collections.abc import (
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeAlias
 
+import aiohttp
 import discord
 from discord import app_commands
 
@@ -46,6 +47,8 @@ ALREADY = "That is being done already."
 UNREACHABLE = "Discord did not take my answer just now. Try again in a minute."
 COMPLETION_SECONDS = 2.0  # Discord gives up after three
 COMPLETION_ENDS = "completion ends"  # in an interaction's extras: when, on the loop's clock
+# Else an error of the system may be a full disk of ours.
+WIRE_ERRORS = (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, ConnectionError)
 GONE_CODES = (10062, 10015, 40060)  # the interaction is too old, or answered already
 NO_ROW = NotAllowed("Nobody may use that.", "The bot's owner finds the reason in the log.")
 
@@ -61,7 +64,7 @@ def line_of(error: CaduceusError) -> str:
     return without_blocks(first) + newline + rest  # it may begin with somebody's name
 
 
-async def _shown_line(interaction: Interaction, error: CaduceusError) -> str:
+async def shown_line(interaction: Interaction, error: CaduceusError) -> str:
     """The same without the words that the server does not want to read.
 
     What is refused before it is acknowledged has nothing in it but what the person typed, and no
@@ -92,7 +95,7 @@ async def tell(interaction: Interaction, text: str) -> None:
 async def report(interaction: Interaction, error: BaseException, what: str) -> None:
     """Say what happened to a command or control; log what is nobody's mistake, with a reference."""
     if isinstance(error, UserError):
-        await tell(interaction, await _shown_line(interaction, error))
+        await tell(interaction, await shown_line(interaction, error))
         return
     if is_refused_by_automod(error):
         await tell(interaction, AUTOMOD_LINE)
@@ -104,7 +107,7 @@ async def report(interaction: Interaction, error: BaseException, what: str) -> N
         _log.warning("An interaction was too old to be answered")
         return
     where = f"{what} in channel {interaction.channel_id} of server {interaction.guild_id}"
-    if is_passing(error):
+    if isinstance(error, WIRE_ERRORS) and is_passing(error):
         _log.warning("Discord did not take the answer of %s: %s", where, error)
         await tell(interaction, UNREACHABLE)
         return
@@ -127,17 +130,6 @@ async def reported(interaction: Interaction, what: str) -> AsyncGenerator[None, 
         yield
     except Exception as error:  # noqa: BLE001 - nobody else answers; the log gets all of it
         await report(interaction, error, what)
-
-
-@asynccontextmanager
-async def told(interaction: Interaction) -> AsyncGenerator[None, None]:
-    """Tell the person of an error of ours that happens within."""
-    try:
-        yield
-    except CaduceusError as error:
-        if not isinstance(error, UserError):
-            _log.warning("A control failed: %s", error)
-        await tell(interaction, await _shown_line(interaction, error))
 
 
 @asynccontextmanager

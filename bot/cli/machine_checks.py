@@ -13,8 +13,8 @@ from bot.engine.cuda.products import (
     MARLIN_OLDEST_CAPABILITY,
     OLDEST_CAPABILITY,
     PACKED_BEFORE_MARLIN,
+    Card,
     FewRows,
-    Machine,
     rows_of,
 )
 from bot.engine.machine.hardware import nvidia_smi
@@ -93,7 +93,7 @@ def _accelerator(threads: int) -> list[Finding]:
     text = f"{properties.name}, {properties.total_memory / GIB:.0f} GiB, compute {generation}."
     from bot.engine.cuda.compiling import nvrtc_is_there
 
-    card = Machine((properties.major, properties.minor), nvrtc_is_there(), marlin_is_there())
+    card = Card((properties.major, properties.minor), nvrtc_is_there(), marlin_is_there())
     return [Finding(Grade.OK, "gpu", text), *gpu_kernels(card)]
 
 
@@ -133,7 +133,7 @@ def _no_gpu(torch_version: str, cuda: str | None, memory_gib: float) -> Finding:
     return Finding(Grade.WARN, "gpu", text, fix)
 
 
-def gpu_kernels(card: Machine) -> list[Finding]:
+def gpu_kernels(card: Card) -> list[Finding]:
     """What speeds a GPU up, and what its absence costs."""
     triton = _triton()
     if triton.grade is not Grade.OK:  # then none of ours runs
@@ -160,7 +160,7 @@ def _triton() -> Finding:
     return Finding(Grade.OK, "kernels", "Triton and a C compiler are there.")
 
 
-def _products(card: Machine) -> list[Finding]:
+def _products(card: Card) -> list[Finding]:
     """What multiplies by GPTQ's weights here, and what would be faster."""
     ample = [f"{PRODUCTS[few]} up to {most}" for most, few in rows_of(card, unpacked=True)]
     (most, few) = list(rows_of(card, unpacked=False))[-1]
@@ -176,7 +176,7 @@ def _products(card: Machine) -> list[Finding]:
     return found if missing is None else [*found, missing]
 
 
-def _missing_products(card: Machine) -> Finding | None:
+def _missing_products(card: Card) -> Finding | None:
     """The product that would be faster. Figures: ms a step of a 13B's weights on an H100."""
     if card.packs:
         if card.capability == HOPPER or card.has_marlin:

@@ -141,16 +141,17 @@ class SettingsCommands(
             change = await self._cascade.reset(channel, where, key, by=str(interaction.user.id))
         origins = await self._cascade.explain(channel)
         now = next(o for o in origins if o.definition.key == definition.key)
-        shown = escaped(cut(now.shown, VALUE_CHARACTERS))
+        value = escaped(cut(now.shown, VALUE_CHARACTERS))
         if change is None:
-            said = f"`{definition.key}` is not set for {name_of(where)}; here it is "
-            await interaction.followup.send(f"{said}{shown} ({source(now)}).", ephemeral=True)
+            said = f"`{definition.key}` is not set for {name_of(where)}; here it is {value}"
+            said = await shown(interaction, f"{said} ({source(now)}).")
+            await interaction.followup.send(said, ephemeral=True)
             return
         replaced = await self._replaced(channel, change, before)
         await self._answer(
             interaction,
             f"`{definition.key}` is no longer set for {name_of(where)}; here it is now "
-            f"{shown} ({source(now)}).{replaced}",
+            f"{value} ({source(now)}).{replaced}",
             change,
         )
 

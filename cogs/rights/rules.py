@@ -29,6 +29,7 @@ from cogs.rights.talking import require_talker
 NO_LONGER = "That reply is no longer kept, so its buttons do nothing."
 NOT_YOURS = "That is for the person who asked for it."
 BEING_WRITTEN = "That reply is being written. Wait for its end, or stop it."
+NEWEST = "newest reply"  # in an interaction's extras
 LARGEST_ID = 2**63 - 1  # that a database numbers anything with
 
 
@@ -209,11 +210,18 @@ async def _turn_meant(interaction: Interaction, turn_id: int | None) -> Turn:
 
 
 async def newest_reply(interaction: Interaction) -> Turn:
-    """The reply that somebody means who names none. Raises NotFound, or StoreError."""
-    conversations = bot_of(interaction).conversations
-    turn = await conversations.newest_reply(_key(interaction), str(interaction.user.id))
+    """The reply that somebody means who names none. Raises NotFound, or StoreError.
+
+    It stays that one for the whole interaction, whatever is said meanwhile: the right to it has
+    been checked.
+    """
+    turn: Turn | None = interaction.extras.get(NEWEST)
     if turn is None:
-        raise NotFound("There is no reply of mine here yet.", "Say something to me first.")
+        conversations = bot_of(interaction).conversations
+        turn = await conversations.newest_reply(_key(interaction), str(interaction.user.id))
+        if turn is None:
+            raise NotFound("There is no reply of mine here yet.", "Say something to me first.")
+        interaction.extras[NEWEST] = turn
     return turn
 
 

@@ -16,7 +16,7 @@ from bot.cli import doctor, machine_checks
 from bot.cli.discord_checks import PERMISSION_INTEGER, PERMISSIONS, check_discord, invite_link
 from bot.cli.doctor import examine
 from bot.cli.findings import Finding, Grade, exit_code, plain
-from bot.engine.cuda.products import Machine
+from bot.engine.cuda.products import Card
 from bot.engine.models.gptq import marlin
 
 TOKEN = "MTAwMDAwMDAwMDAwMDAwMDAwMA.GAbCdE." + "x" * 38
@@ -239,14 +239,14 @@ def products_of(
     capability: tuple[int, int], *, nvrtc: bool = True, has_marlin: bool = True
 ) -> list[Finding]:
     """What is said of GPTQ on that card, with Triton and a C compiler there."""
-    card = Machine(capability, nvrtc, has_marlin)
+    card = Card(capability, nvrtc, has_marlin)
     return [one for one in machine_checks.gpu_kernels(card) if one.subject == "gptq"]
 
 
 def test_a_gpu_without_triton_is_told_what_that_costs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine_checks.shutil, "which", lambda _name: None)
     monkeypatch.setattr(machine_checks, "is_installed", lambda _name: False)
-    card = Machine(HOPPER, has_nvrtc=True, has_marlin=False)
+    card = Card(HOPPER, has_nvrtc=True, has_marlin=False)
     triton, attention = machine_checks.gpu_kernels(card)
     assert triton.grade is Grade.WARN
     assert "several times as long" in triton.text
@@ -326,7 +326,7 @@ def test_where_our_own_product_does_not_run_another_does(
 
 @pytest.mark.usefixtures("has_triton")
 def test_a_gpu_with_its_kernels_is_all_well() -> None:
-    card = Machine(ADA, has_nvrtc=True, has_marlin=True)
+    card = Card(ADA, has_nvrtc=True, has_marlin=True)
     assert [finding.grade for finding in machine_checks.gpu_kernels(card)] == [Grade.OK] * 3
 
 

@@ -27,7 +27,7 @@ class Listed:
         """
         if speaker.speaker_id in self.users or speaker.roles & self.roles:
             return True
-        own = {_plain(name) for name in (*speaker.role_names, speaker.username) if name}
+        own = {compared(name) for name in (*speaker.role_names, speaker.username) if name}
         return bool(own & self.names)
 
 
@@ -42,14 +42,14 @@ def listed(entries: Sequence[str]) -> Listed:
         if mention := _MENTION.fullmatch(text):
             (roles if mention[1] == "&" else users).add(mention[2])
             continue
-        names.add(_plain(text))
+        names.add(compared(text))
         if text.isdecimal():
             roles.add(text)
             users.add(text)
     return Listed(frozenset(roles), frozenset(users), frozenset(names - {""}))
 
 
-def _plain(name: str) -> str:
+def compared(name: str) -> str:
     """A name as it is compared: `@everyone` is `everyone`."""
     return name.strip().removeprefix("@").strip().casefold()
 

@@ -1,7 +1,7 @@
-"""Doing a thing to its end although whoever asked for it is cancelled."""
+"""Waiting for the end of things: whatever happens to who waits, or for so long at most."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -27,3 +27,15 @@ async def complete(work: "Coroutine[Any, Any, T] | asyncio.Task[T]") -> T:
     if cancelled:
         raise asyncio.CancelledError
     return result
+
+
+async def all_ended(waits: Iterable[Coroutine[Any, Any, None]], seconds: float) -> None:
+    """Wait for all of them, at most so long."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    if not tasks:
+        return
+    try:
+        await asyncio.wait(tasks, timeout=max(0.0, seconds))
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -25,7 +25,7 @@ from bot.chat.talk.channel_states import ChannelState, ChannelStates
 from bot.chat.talk.floor import Floors
 from bot.chat.talk.reply import Reply, ReplyKind, continued_record
 from bot.chat.talk.shown_again import ShownAgain
-from bot.chat.talk.tasks import complete
+from bot.chat.talk.tasks import all_ended, complete
 from bot.chat.talk.unfinished import Unfinished
 from bot.chat.talk.writer import SEED_BITS, ReplyWriter
 from bot.errors import EngineUnavailable, NotAllowed, NotFound
@@ -130,11 +130,11 @@ class Replies:
         """
         try:
             await self.end_round(channel)
-        finally:  # also where the store fails
+        finally:  # a database that fails keeps nothing from being stopped
             running = self._channels.running(channel)
             if running is not None:
                 running.stop()
-                await _wait_for([running], STOPPING_SECONDS)
+                await all_ended([running.ended()], STOPPING_SECONDS)
 
     async def end_round(self, channel: ChannelKey) -> None:
         """Personas that were still to speak in a channel don't. Raises StoreError."""
@@ -146,11 +146,11 @@ class Replies:
         if self._beginning:
             await asyncio.wait(set(self._beginning), timeout=STOPPING_SECONDS)
         if not hurry:
-            await _wait_for(self._channels.all_running(), grace_seconds)
+            await all_ended(map(Reply.ended, self._channels.all_running()), grace_seconds)
         running = self._channels.all_running()
         for reply in running:
             reply.shut_down()
-        await _wait_for(running, STOPPING_SECONDS)
+        await all_ended(map(Reply.ended, running), STOPPING_SECONDS)
         await self._unfinished.close()
 
     # One reply at a time -------------------------------------------------------------------------
@@ -391,15 +391,3 @@ _TRIGGERS = {
     ReplyKind.SWIPE: "swipe",
     ReplyKind.CONTINUED: "continue",
 }
-
-
-async def _wait_for(replies: Sequence[Reply], seconds: float) -> None:
-    """Wait until all have ended, at most so long."""
-    if not replies:
-        return
-    waits = [asyncio.ensure_future(reply.ended()) for reply in replies]
-    try:
-        await asyncio.wait(waits, timeout=max(0.0, seconds))
-    finally:
-        for wait in waits:
-            wait.cancel()

@@ -16,11 +16,11 @@ import torch
 
 from bot.engine.cuda.pages import PagedCache
 from bot.engine.local.memory import telling_out_of_memory
+from bot.engine.local.meter import running_average
 from bot.engine.local.runner import RunnerOutOfMemory
 from bot.engine.models.progress import Progress
 
 BLOCK_BYTES = 256 << 20  # taken at a time; torch rounds pinned memory up to a power of two
-WEIGHT = 0.3  # of the newest copy in the speed
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,8 @@ class PinnedPages:
         """Takes `room_bytes`, or what of it can be had: fewer pages, or none."""
         self._cache = cache
         self._parts = [kept[:, 0] for kept in cache.by_page]
-        self.page_bytes = sum(part.numel() * part.element_size() for part in self._parts)
+        self._part_bytes = [part.numel() * part.element_size() for part in self._parts]
+        self.page_bytes = sum(self._part_bytes)
         self._pages_a_block = max(BLOCK_BYTES // self.page_bytes, 1)
         self._blocks = self._take_blocks(room_bytes // self.page_bytes, report)
         self.pages = len(self._blocks) * self._pages_a_block
@@ -124,8 +125,7 @@ class PinnedPages:
             copy = self._copies.popleft()
             seconds = copy.begun.elapsed_time(copy.done) / 1e3
             if copy.bytes and seconds > 0:
-                rate = copy.bytes / seconds
-                self._rate = self._rate + WEIGHT * (rate - self._rate) if self._rate else rate
+                self._rate = running_average(self._rate, copy.bytes / seconds)
 
     def _bytes(self, page: int) -> torch.Tensor:
         block, place = divmod(page, self._pages_a_block)
@@ -133,8 +133,7 @@ class PinnedPages:
 
     def _views(self, page: int) -> list[torch.Tensor]:
         """A page as the parts of the device's cache: the same shapes and kinds of numbers."""
-        sizes = [part.numel() * part.element_size() for part in self._parts]
-        pieces = self._bytes(page).split(sizes)
+        pieces = self._bytes(page).split(self._part_bytes)
         return [
             piece.view(part.dtype).view(part.shape)
             for piece, part in zip(pieces, self._parts, strict=True)

@@ -41,8 +41,8 @@ def few_rows(few: FewRows, *, unpacked: bool) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
-    """What decides: the card, and what can be compiled."""
+class Card:
+    """A card, and what can be compiled for it: what decides."""
 
     capability: tuple[int, int]
     has_nvrtc: bool  # CUDA's compiler at run time, which comes with torch
@@ -61,16 +61,16 @@ class Machine:
         return not (self.packs and self.capability == HOPPER)
 
 
-def rows_of(machine: Machine, *, unpacked: bool) -> Iterator[tuple[int, FewRows]]:
+def rows_of(card: Card, *, unpacked: bool) -> Iterator[tuple[int, FewRows]]:
     """(most rows, product) for symmetric 4-bit weights, the fewest first; then cuBLAS.
 
     `unpacked`: where memory is ample enough for the weights in 16 bits beside the packed ones.
     """
-    if machine.packs and machine.uses_marlin:
+    if card.packs and card.uses_marlin:
         yield PACKED_BEFORE_MARLIN, FewRows.PACKED
         yield few_rows(FewRows.MARLIN, unpacked=unpacked), FewRows.MARLIN
         return
     few = FewRows.TRITON
-    if machine.packs or machine.uses_marlin:
-        few = FewRows.PACKED if machine.packs else FewRows.MARLIN
+    if card.packs or card.uses_marlin:
+        few = FewRows.PACKED if card.packs else FewRows.MARLIN
     yield few_rows(few, unpacked=unpacked), few

@@ -207,7 +207,7 @@ class CudaRunner:
     @torch.inference_mode()
     def step(self, pieces: Sequence[Segment]) -> list[int]:
         """See :class:`~bot.engine.local.runner.Runner`."""
-        for piece in pieces:
+        for piece in pieces if self.host is not None else ():
             self._settle(piece.slot)
         ahead, self._ahead = self._ahead, _Ahead()
         fresh = [piece for piece in pieces if not self._is_ahead(ahead, piece)]
@@ -219,9 +219,10 @@ class CudaRunner:
             if piece.slot in self._banning:
                 (tokens[at],) = self._run_without_banned(piece, tokens[at : at + 1])
             self._last_token[piece.slot] = token = tokens[at]
-            self._settled.pop(piece.slot, None)
-            if piece.slot not in self._ahead.position_of:
-                self._settled[piece.slot] = piece.start + len(piece.tokens), token
+            if self._checks:  # which alone ask for it
+                self._settled.pop(piece.slot, None)
+                if piece.slot not in self._ahead.position_of:
+                    self._settled[piece.slot] = piece.start + len(piece.tokens), token
         return tokens
 
     @torch.inference_mode()

@@ -19,7 +19,7 @@ from bot.engine.local.meter import Meter
 from bot.engine.local.request import NO_SLOT, AdmittedRequest, Submission, Writing
 from bot.engine.local.runner import Runner, RunnerOutOfMemory, Segment
 from bot.engine.local.scheduler import Job, Restraint, Scheduler, Work
-from bot.engine.local.slots import BLOCK_TOKENS, SlotTable, rounded
+from bot.engine.local.slots import BLOCK_TOKENS, SlotTable, rounded, unpacked
 from bot.engine.local.tokens import TextTokens
 from bot.errors import EngineError, EngineFailed
 
@@ -78,6 +78,9 @@ class Batch:
         self._restraint = Restraint(rows=runner.rows, room_tokens=room)
         self._guessing = guessing or Guessing(runner.guessed_tokens)
         self._shortage = ""
+        # Requests of which nothing may be kept at their end, or only where nobody copies it.
+        self._unkept: set[int] = set()
+        self._uncopied: set[int] = set()
         # Requests that ran out of memory all alone, and how much they had written then.
         self._too_large_at: dict[int, int] = {}
 
@@ -127,7 +130,12 @@ class Batch:
         self._host.probe(self._runner)
 
     def forget(self, channel: str, *, only_copies: bool = False) -> None:
-        """Nothing of a channel's talk stays for later, or none but what the device keeps of it."""
+        """Nothing of a channel's talk stays for later, or none but what the device keeps of it.
+
+        Nor of its requests that run, or wait: their prompts are of that talk.
+        """
+        mine = {n for n, one in self._submissions.items() if one.request.channel == channel}
+        (self._uncopied if only_copies else self._unkept).update(mine)
         for slot in self._slots.forget(channel, only_copies=only_copies):
             self._runner.release(slot)
         self._host.forget(channel)
@@ -235,7 +243,8 @@ class Batch:
         vocabulary = self._tokens.vocabulary if sampling.reads_texts else None
         self._runner.sample(taken.slot, prompt, sampling, submission.seed, written, vocabulary)
         self._scheduler.skip(submission.number, cached)
-        self._guessing.begin(submission.number, taken.dropped)
+        if self._guessing.most:
+            self._guessing.begin(submission.number, unpacked(taken.dropped))
         if writer is not None:
             writer.admitted.slot = taken.slot
             return
@@ -330,8 +339,14 @@ class Batch:
         self._arriving.pop(number, None)
         if writer is not None and writer.admitted.slot != NO_SLOT:
             admitted = writer.admitted
-            if not self._slots.keep(admitted.slot, admitted.tokens[:computed]):
+            if number in self._unkept:
+                self._slots.drop(admitted.slot)
                 self._runner.release(admitted.slot)
+            else:
+                tokens, is_uncopied = admitted.tokens[:computed], number in self._uncopied
+                self._slots.keep(admitted.slot, tokens, is_uncopied=is_uncopied)
+        self._unkept.discard(number)
+        self._uncopied.discard(number)
 
 
 def _writes(work: Work) -> bool:

@@ -41,7 +41,7 @@ class LocalEngine:
         max_rows: int = 0,
         room_tokens: int = 0,
         cache_bits: int = 0,
-        guess_ahead: GuessAhead = "off",
+        guess_ahead: GuessAhead = "auto",
         host_bytes: int | None = 0,
         backoff_seconds: tuple[float, float] = BACKOFF_SECONDS,
         model: str = "",
@@ -60,6 +60,8 @@ class LocalEngine:
         self._model = model
         self._worker: Worker | None = None
         self._prompts: PromptTokens | None = None
+        # Requests whose prompts are being cut: their channels, and how these were forgotten since.
+        self._cutting: dict[int, tuple[str, list[bool]]] = {}
         self._streams: dict[int, asyncio.Queue[Chunk | EngineError]] = {}
         self._fault: EngineError | None = None
         self._is_lost = asyncio.Event()
@@ -134,11 +136,16 @@ class LocalEngine:
         ready, worker = self._running()
         if self._prompts is None or self._prompts.tokens is not ready.tokens:
             self._prompts = PromptTokens(ready.tokens)  # another one, after a restart
-        prompt = await asyncio.to_thread(_prompt_tokens, self._prompts, request)
+        number, forgotten = next(self._numbers), list[bool]()
+        self._cutting[number] = request.channel, forgotten
+        try:
+            prompt = await asyncio.to_thread(_prompt_tokens, self._prompts, request)
+        finally:
+            del self._cutting[number]
         ready, worker = self._running()  # it may have failed, or be another, since
         seed = request.sampling.seed
         submission = Submission(
-            number=next(self._numbers),
+            number=number,
             request=request,
             prompt=tuple(prompt),
             seed=secrets.randbits(SEED_BITS) if seed is None else seed,
@@ -150,6 +157,8 @@ class LocalEngine:
         done = False
         try:
             worker.submit(submission)
+            for only_copies in forgotten:  # told again, to whom it concerns now
+                worker.forget(request.channel, only_copies=only_copies)
             while not done:
                 item = await stream.get()
                 done = isinstance(item, EngineError) or item.finish is not None
@@ -163,6 +172,9 @@ class LocalEngine:
 
     def forget(self, channel: str, *, only_copies: bool = False) -> None:
         """See :class:`~bot.engine.api.CanForget`."""
+        for cut, forgotten in self._cutting.values():
+            if cut == channel:
+                forgotten.append(only_copies)
         if self._prompts is not None:
             self._prompts.forget(channel)
         if self._worker is not None:

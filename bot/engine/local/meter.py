@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Sequence
 
 WINDOW_SECONDS = 10.0  # of the speed
-WEIGHT = 0.3  # of the newest request in the averages
+WEIGHT = 0.3  # of the newest value in a running average
 
 
 class Meter:
@@ -16,8 +16,6 @@ class Meter:
         self._steps: deque[tuple[float, int]] = deque()
         self._service_seconds = 0.0  # from admission to the end
         self._first_seconds = 0.0  # from admission to the first token
-        self._served = 0
-        self._started = 0
         self.guessed_tokens = 0  # that were checked in a step, since the start
         self.accepted_tokens = 0  # of these, that were right
 
@@ -34,13 +32,11 @@ class Meter:
 
     def first_token(self, seconds: float) -> None:
         """A request got its first token, this long after it was admitted."""
-        self._first_seconds = _average(self._first_seconds, seconds, first=self._started == 0)
-        self._started += 1
+        self._first_seconds = running_average(self._first_seconds, seconds)
 
     def served(self, seconds: float) -> None:
         """A request is done, this long after it was admitted."""
-        self._service_seconds = _average(self._service_seconds, seconds, first=self._served == 0)
-        self._served += 1
+        self._service_seconds = running_average(self._service_seconds, seconds)
 
     def tokens_per_second(self, now: float) -> float:
         """All rows together, over the last seconds of work. 0 when there was none."""
@@ -68,5 +64,6 @@ class Meter:
         return free_at[0] + self._first_seconds
 
 
-def _average(average: float, value: float, *, first: bool) -> float:
-    return value if first else average + WEIGHT * (value - average)
+def running_average(known: float, newest: float) -> float:
+    """`known` moved towards the newest value; that value itself where nothing, 0, is known yet."""
+    return known + WEIGHT * (newest - known) if known else newest

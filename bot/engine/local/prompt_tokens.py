@@ -7,6 +7,7 @@ taken as it was. Where it does not, everything is cut anew.
 """
 
 import threading
+from array import array
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -24,7 +25,7 @@ class _Cut:
     """A prompt as it was cut. `marks` are where its last tokens begin, in characters."""
 
     text: str
-    tokens: list[int]
+    tokens: "array[int]"
     marks: list[int]
 
 
@@ -35,6 +36,7 @@ class PromptTokens:
         """`tokens` cuts, and says whether it can tell places."""
         self.tokens = tokens
         self._cuts: OrderedDict[str, _Cut] = OrderedDict()
+        self._forgotten = 0  # how often something was
         self._lock = threading.Lock()
 
     def encode(self, channel: str, text: str) -> list[int]:
@@ -42,26 +44,28 @@ class PromptTokens:
         if not self.tokens.tells_places:
             return self.tokens.encode_prompt(text)
         with self._lock:
-            last = self._cuts.get(channel)
+            last, forgotten = self._cuts.get(channel), self._forgotten
         cut = (_continued(self.tokens, last, text) if last is not None else None) or _anew(
             self.tokens, text
         )
         with self._lock:
-            self._cuts[channel] = cut
-            self._cuts.move_to_end(channel)
+            if forgotten == self._forgotten:  # else it may have been this channel's
+                self._cuts[channel] = cut
+                self._cuts.move_to_end(channel)
             while len(self._cuts) > KEPT_CHANNELS:
                 self._cuts.popitem(last=False)
-        return self.tokens.as_prompt(cut.tokens)
+        return self.tokens.as_prompt(cut.tokens.tolist())
 
     def forget(self, channel: str) -> None:
         """Keep nothing of a channel's prompt."""
         with self._lock:
+            self._forgotten += 1
             self._cuts.pop(channel, None)
 
 
 def _anew(tokens: TextTokens, text: str) -> _Cut:
     found, marks = tokens.encode_with_places(text, MARKED_TOKENS)
-    return _Cut(text, found, marks)
+    return _Cut(text, array("i", found), marks)
 
 
 def _continued(tokens: TextTokens, last: _Cut, text: str) -> _Cut | None:
@@ -97,7 +101,7 @@ def _continued(tokens: TextTokens, last: _Cut, text: str) -> _Cut | None:
         mark = last.marks[here + step]
         if _begins_word(text, mark) and last.marks[here + step - 1] < mark:
             kept = first_marked + here + step
-            found = last.tokens[:kept] + again[there + step :]
+            found = last.tokens[:kept] + array("i", again[there + step :])
             marks = last.marks[: here + step] + [p + offset for p in places[there + step :]]
             return _Cut(text, found, marks[-MARKED_TOKENS:])
     return None

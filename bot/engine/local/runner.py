@@ -154,5 +154,5 @@ class RunnerLimits:
     rows: int = 0
     room_tokens: int = 0
     cache_bits: int = 0  # of the keys and values that are kept: 16, or 8 where the runner can
-    guess_ahead: GuessAhead = "off"
+    guess_ahead: GuessAhead = "auto"
     host_bytes: int | None = 0  # for what the device has no room for; None: by the machine

@@ -40,7 +40,8 @@ class Taken:
     cached_tokens: int  # of the prompt, there already after the copy
     given_up: tuple[KeptPrefix, ...] = ()  # whose slots are to be freed first
     copy_from: int | None = None  # a slot to copy the cached tokens from, last of all
-    dropped: tuple[int, ...] = ()  # of the channel's last text: a reply that it took back, perhaps
+    # Packed, of the channel's last text: a reply that it took back, perhaps.
+    dropped: bytes = b""
 
     @property
     def release(self) -> tuple[int, ...]:
@@ -56,7 +57,6 @@ class _Slot:
     busy: bool
     used_at: int
     tokens: bytes = b""  # what is kept in it, packed
-    is_forgotten: bool = False  # while busy: nothing of it may be kept
     is_uncopied: bool = False  # what is kept may not be copied elsewhere
 
     @property
@@ -104,21 +104,19 @@ class SlotTable:
         return slots
 
     def forget(self, channel: str, *, only_copies: bool = False) -> tuple[int, ...]:
-        """Give up what is kept of a channel; a running request's is not kept at its end.
+        """Give up what is kept of a channel. Its requests tell at their end what is to be kept.
 
         With `only_copies` it is kept, but as it stands now it is not to be copied elsewhere.
         Returns the slots to free.
         """
-        mine = [slot for slot in self._slots.values() if slot.channel == channel]
+        mine = [slot for slot in self._idle() if slot.channel == channel]
         self._version += 1
         for slot in mine:
             if only_copies:
                 slot.is_uncopied = True
-            elif slot.busy:
-                slot.is_forgotten = True
             else:
                 del self._slots[slot.index]
-        return () if only_copies else tuple(slot.index for slot in mine if not slot.busy)
+        return () if only_copies else tuple(slot.index for slot in mine)
 
     def expected_after(self, channel: str) -> float:
         """In how many requests a channel is expected back."""
@@ -152,7 +150,7 @@ class SlotTable:
         wanted = packed(prompt[:-1])
         own = self._idle_of(channel)
         cached = common_tokens(own.tokens, wanted) if own else 0
-        dropped = _unpacked(own.tokens[cached * TOKEN_BYTES :]) if own else ()
+        dropped = own.tokens[cached * TOKEN_BYTES :] if own else b""
         donor, common = self._donor(wanted, at_least=max(COPY_TOKENS, cached + 1))
         if donor is not None:
             cached = common
@@ -161,24 +159,29 @@ class SlotTable:
         released = self._make_room(room_tokens, spared=(own, donor))
         slot = own or self._new(channel)
         slot.channel, slot.room_tokens, slot.busy, slot.tokens = channel, room_tokens, True, b""
-        slot.is_forgotten = slot.is_uncopied = False
+        slot.is_uncopied = False
         copy_from = donor.index if donor else None
         return Taken(slot.index, room_tokens, cached, released, copy_from, dropped)
 
-    def keep(self, slot: int, tokens: Sequence[int]) -> bool:
+    def keep(self, slot: int, tokens: Sequence[int], *, is_uncopied: bool = False) -> None:
         """A request is done; `tokens` are those whose keys and values stand in its slot.
 
-        False where its channel was to be forgotten: then the slot is to be freed.
+        `is_uncopied`: as it stands now it is not to be copied elsewhere.
         """
-        kept = self._slots[slot]
+        kept = self._end(slot)
+        kept.busy, kept.tokens, kept.used_at = False, packed(tokens), self._clock
+        kept.is_uncopied = is_uncopied
+
+    def drop(self, slot: int) -> None:
+        """A request is done, and nothing of it is kept: its slot is to be freed."""
+        self._end(slot)
+        del self._slots[slot]
+
+    def _end(self, slot: int) -> _Slot:
         self._version += 1
         self._clock += 1
-        self._rounds.go(kept.channel)
-        if kept.is_forgotten:
-            del self._slots[slot]
-            return False
-        kept.busy, kept.tokens, kept.used_at = False, packed(tokens), self._clock
-        return True
+        self._rounds.go(self._slots[slot].channel)
+        return self._slots[slot]
 
     def _new(self, channel: str) -> _Slot:
         index = next(i for i in range(self._count) if i not in self._slots)
@@ -251,7 +254,8 @@ def packed(tokens: Sequence[int]) -> bytes:
     return array(PACKED_AS, tokens).tobytes()
 
 
-def _unpacked(tokens: bytes) -> tuple[int, ...]:
+def unpacked(tokens: bytes) -> tuple[int, ...]:
+    """The tokens that were packed."""
     return tuple(array(PACKED_AS, tokens))
 
 

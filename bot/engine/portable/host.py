@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 
 from bot.engine.local.memory import telling_out_of_memory
+from bot.engine.local.meter import running_average
 from bot.engine.local.slots import BLOCK_TOKENS
-
-WEIGHT = 0.3  # of the newest copy in the speed
 
 
 class HostTensors:
@@ -70,8 +69,8 @@ class HostTensors:
     def _measure(self, pages: int, seconds: float) -> None:
         if not pages or seconds <= 0:
             return
-        rate, known = pages * self.page_bytes / seconds, self.bytes_per_second
-        self.bytes_per_second = known + WEIGHT * (rate - known) if known else rate
+        rate = pages * self.page_bytes / seconds
+        self.bytes_per_second = running_average(self.bytes_per_second, rate)
 
 
 def _page(cache: Tensor, number: int) -> Tensor:

@@ -12,7 +12,7 @@ from cogs.client import Interaction, bot_of
 from cogs.commands.library.asking import AskerView
 from cogs.commands.personas.looks import NAME_CHARACTERS, plain
 from cogs.controls import KeptControl, view_of_kept
-from cogs.interactions import shown, told
+from cogs.interactions import shown
 from cogs.rights.holding import own_server
 
 _Kept = KeptPersona | KeptLorebook
@@ -89,15 +89,12 @@ class DeletionView(AskerView):
     async def delete(self, interaction: Interaction, _button: discord.ui.Button[Any]) -> None:
         """Let it go."""
         await interaction.response.defer()
-        async with told(interaction):
-            kept = await self._delete(interaction)
-            self.stop()
-            view = view_of_kept(UndoDeletion(self._what, kept.id.rpartition(":")[2]))
-            said = (
-                f"{_bold(kept.name)} is deleted{self._beside}. For ten minutes that can be undone."
-            )
-            said = await shown(interaction, said)
-            await interaction.edit_original_response(content=said, view=view)
+        kept = await self._delete(interaction)
+        self.stop()
+        view = view_of_kept(UndoDeletion(self._what, kept.id.rpartition(":")[2]))
+        said = f"{_bold(kept.name)} is deleted{self._beside}. For ten minutes that can be undone."
+        said = await shown(interaction, said)
+        await interaction.edit_original_response(content=said, view=view)
 
     @discord.ui.button(label="Keep it")
     async def keep(self, interaction: Interaction, _button: discord.ui.Button[Any]) -> None:

@@ -17,7 +17,7 @@ from cogs.client import Interaction, bot_of
 from cogs.commands.library.asking import AskerView
 from cogs.commands.personas.looks import plain
 from cogs.controls import ControlForm
-from cogs.interactions import shown, told
+from cogs.interactions import shown
 from cogs.platform import WRITE_ERRORS
 
 READ_SECONDS = 60.0
@@ -116,7 +116,7 @@ class ImportView(AskerView, ABC, Generic[_Found]):
         pending: PendingImports,
         *,
         is_taken: bool,
-        free_shown: str = "",
+        free_shown: str,
         may_replace: bool,
     ) -> None:
         """`is_taken` says whether its name has an owner already; `free` is a name without one.
@@ -127,7 +127,7 @@ class ImportView(AskerView, ABC, Generic[_Found]):
         self._found: _Found | None = found
         self._free = free
         self._pending = pending
-        label = f"Import as {free_shown or free}" if is_taken else "Import"
+        label = f"Import as {free_shown}" if is_taken else "Import"
         self._add(label, self._take, discord.ButtonStyle.success)
         if may_replace:
             self._add("Replace", self._replace, discord.ButtonStyle.danger)
@@ -165,8 +165,7 @@ class ImportView(AskerView, ABC, Generic[_Found]):
 
     async def take_as(self, interaction: Interaction, name: str) -> None:
         """Take it under a name. The interaction is acknowledged already."""
-        async with told(interaction):
-            await self._end(interaction, await self.taken(interaction, name))
+        await self._end(interaction, await self.taken(interaction, name))
 
     async def _take(self, interaction: Interaction) -> None:
         await interaction.response.defer()
@@ -174,8 +173,7 @@ class ImportView(AskerView, ABC, Generic[_Found]):
 
     async def _replace(self, interaction: Interaction) -> None:
         await interaction.response.defer()
-        async with told(interaction):
-            await self._end(interaction, await self.replaced(interaction))
+        await self._end(interaction, await self.replaced(interaction))
 
     async def _ask_name(self, interaction: Interaction) -> None:
         await interaction.response.send_modal(NameForm(self, self._free))

@@ -12,7 +12,7 @@ from bot.errors import CaduceusError, NotAllowed
 from cogs.client import Interaction, bot_of, channel_of
 from cogs.commands.library.asking import AskerView
 from cogs.controls import ControlForm
-from cogs.interactions import line_of, tell
+from cogs.interactions import shown_line, tell
 from cogs.platform import escaped, key_of
 from cogs.rights.holding import is_moderator
 
@@ -97,7 +97,7 @@ class SummaryView(AskerView):
             await self._desk(interaction).rewrite(self.key, self.summary, text)
         except CaduceusError as error:
             self.unsaved = text
-            await tell(interaction, f"{line_of(error)} {KEPT}")
+            await tell(interaction, f"{await shown_line(interaction, error)} {KEPT}")
             return
         self.unsaved = ""
         await self._show_anew(interaction, REWRITTEN)

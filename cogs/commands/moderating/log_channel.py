@@ -9,7 +9,6 @@ from bot.errors import NotAllowed
 from cogs.client import CaduceusBot, Interaction, bot_of
 from cogs.commands.library.asking import AskerView
 from cogs.commands.moderating.log_writer import LogWriter, find_channel, send_in
-from cogs.interactions import told
 from cogs.platform import PLATFORM, WRITE_ERRORS, may_send_in
 from cogs.rights.holding import own_server
 
@@ -81,15 +80,14 @@ class LogView(AskerView):
     async def switch_off(self, interaction: Interaction, _button: discord.ui.Button[Any]) -> None:
         """Let there be no log channel."""
         await interaction.response.defer()
-        async with told(interaction):
-            guild_id = own_server(interaction)
-            self.stop()
-            logs = bot_of(interaction).moderation.log_channels
-            log = await logs.remove(PLATFORM, guild_id)
-            _tell_writer(bot_of(interaction), guild_id)
-            which = "" if log is None else f" It was <#{log.channel_id}>."
-            said = f"There is no log channel any more.{which}"
-            await interaction.edit_original_response(content=said, view=None)
+        guild_id = own_server(interaction)
+        self.stop()
+        logs = bot_of(interaction).moderation.log_channels
+        log = await logs.remove(PLATFORM, guild_id)
+        _tell_writer(bot_of(interaction), guild_id)
+        which = "" if log is None else f" It was <#{log.channel_id}>."
+        said = f"There is no log channel any more.{which}"
+        await interaction.edit_original_response(content=said, view=None)
 
 
 def _tell_writer(bot: CaduceusBot, guild_id: str) -> None:

@@ -144,19 +144,19 @@ class LogWriter(commands.Cog):
     async def _write_some(self, guild_id: str, lines: WaitingLines) -> _Outcome:
         try:
             log = await self._logs.find(PLATFORM, guild_id)
-            reading = await self._bot.conversations.censor.reading(bare_key(0, int(guild_id)))
+            if log is None:
+                lines.clear()
+                return _Outcome.DONE
+            batch = lines.batch(log.untold)
+            if not batch.text:
+                return _Outcome.DONE
+            if log.problem and not self._may_write_again(log):
+                return _Outcome.OFF
+            censor = self._bot.conversations.censor
+            text = await censor.shown(bare_key(0, int(guild_id)), batch.text)
         except CaduceusError as error:
             _log.warning("The log of guild %s is written later: %s", guild_id, error)
             return _Outcome.FAILED
-        if log is None:
-            lines.clear()
-            return _Outcome.DONE
-        batch = lines.batch(log.untold)
-        if not batch.text:
-            return _Outcome.DONE
-        if log.problem and not self._may_write_again(log):
-            return _Outcome.OFF
-        (text,) = await reading.all_shown([batch.text])
         return await self._send(log, lines, replace(batch, text=text))
 
     def _may_write_again(self, log: LogChannel) -> bool:

@@ -11,10 +11,9 @@ from bot.chat.moderation.moments import moment_of
 from bot.chat.moderation.purges import PurgePlan, PurgeWish
 from bot.chat.moderation.purging import counted
 from bot.errors import CaduceusError, NotFound, UserError
-from cogs.client import CaduceusBot, Interaction, bot_of, channel_of
+from cogs.client import Interaction, bot_of, channel_of
 from cogs.commands.library.asking import AskerView
 from cogs.commands.moderating.sweeping import Sweeper, Swept, may_delete_all
-from cogs.interactions import told
 from cogs.platform import NOBODY, WRITE_ERRORS, Channel, key_of
 
 PEOPLE_SHOWN = 8
@@ -59,22 +58,21 @@ async def show_purge(
         exchanges=count,
     )
     await interaction.response.defer(ephemeral=True, thinking=True)
-    bot = bot_of(interaction)
-    plan = await bot.moderation.purger.plan(wish)
+    plan = await bot_of(interaction).moderation.purger.plan(wish)
     view = PurgeView(interaction, sweeper, wish, plan)
     await interaction.followup.send(
-        preview(bot, channel, plan), view=view, ephemeral=True, allowed_mentions=NOBODY
+        preview(channel, plan), view=view, ephemeral=True, allowed_mentions=NOBODY
     )
 
 
-def preview(bot: CaduceusBot, channel: Channel, plan: PurgePlan) -> str:
+def preview(channel: Channel, plan: PurgePlan) -> str:
     """What would go, and what cannot be taken out, in words."""
     lines = ["**Purge this?** It cannot be undone.", f"• {_what(plan)}"]
     if plan.oldest is not None:
         moment = discord.utils.format_dt(plan.oldest, "f")
         ago = discord.utils.format_dt(plan.oldest, "R")
         lines.append(f"• The oldest of it was said {moment} ({ago}).")
-    if bot_lacks := _out_of_reach(bot, channel, plan):
+    if bot_lacks := _out_of_reach(channel, plan):
         lines.append(f"• {bot_lacks}")
     lines += [EVERYWHERE, NOT_MORE]
     return "\n".join(lines)
@@ -94,9 +92,9 @@ def _what(plan: PurgePlan) -> str:
     return f"{counted(plan.messages, 'message')} in {counted(plan.exchanges, 'exchange')}{whose}."
 
 
-def _out_of_reach(bot: CaduceusBot, channel: Channel, plan: PurgePlan) -> str:
+def _out_of_reach(channel: Channel, plan: PurgePlan) -> str:
     theirs = sum(plan.people.values())
-    if not theirs or may_delete_all(bot, channel):
+    if not theirs or may_delete_all(channel):
         return ""
     if getattr(channel, "guild", None) is None:
         return "In a direct message I can delete my own messages alone: yours stay until you do."
@@ -126,13 +124,12 @@ class PurgeView(AskerView):
             return
         self.stop()
         await interaction.response.defer()
-        async with told(interaction):
-            try:
-                await self._purge(interaction)
-            except CaduceusError:
-                with contextlib.suppress(*WRITE_ERRORS):
-                    await interaction.edit_original_response(content="Not purged.", view=None)
-                raise
+        try:
+            await self._purge(interaction)
+        except CaduceusError:
+            with contextlib.suppress(*WRITE_ERRORS):
+                await interaction.edit_original_response(content="Not purged.", view=None)
+            raise
 
     @discord.ui.button(label="Cancel")
     async def cancel(self, interaction: Interaction, _button: _AnyButton) -> None:
@@ -156,15 +153,14 @@ class PurgeView(AskerView):
         await line.end(_result(self._plan, swept))
 
     async def _ask_again(self, interaction: Interaction) -> None:
-        bot, channel = bot_of(interaction), channel_of(interaction)
         try:
-            plan = await bot.moderation.purger.plan(self._wish)
+            plan = await bot_of(interaction).moderation.purger.plan(self._wish)
         except NotFound:
             said = "Nothing of that is there any more: it was taken out meanwhile."
             await interaction.edit_original_response(content=said, view=None)
             return
         view = PurgeView(self.asked, self._sweeper, self._wish, plan)
-        said = f"Something has changed since I asked.\n{preview(bot, channel, plan)}"
+        said = f"Something has changed since I asked.\n{preview(channel_of(interaction), plan)}"
         await interaction.edit_original_response(content=said, view=view, allowed_mentions=NOBODY)
 
 

@@ -58,9 +58,9 @@ class Swept:
         self.later += other.later
 
 
-def may_delete_all(bot: CaduceusBot, channel: Channel | None) -> bool:
+def may_delete_all(channel: Channel) -> bool:
     """Whether the bot may delete other people's messages there, as far as Discord has told us."""
-    held = own_permissions(channel) if channel is not None else None
+    held = own_permissions(channel)
     return held is not None and held.manage_messages
 
 
@@ -139,7 +139,7 @@ class _Work:
             self._swept.later = len(messages)
             return self._swept
         rest: Sequence[PurgedMessage] = messages
-        if may_delete_all(self._bot, channel):
+        if may_delete_all(channel):
             rest = await self._delete_in_bulk(channel, messages)
         for number, message in enumerate(rest):
             if self._failures >= FAILURES_IN_A_ROW:
@@ -192,7 +192,7 @@ class _Work:
 
     async def _delete(self, channel: Channel, message: PurgedMessage) -> None:
         number = int(message.message_id)
-        may_all = may_delete_all(self._bot, channel)
+        may_all = may_delete_all(channel)
         if not may_all and not message.is_own:
             await self._end([message], is_left=True)
             return

@@ -1,8 +1,8 @@
 """Lines that wait to be written in order: kept up to a bound, and counted beyond it."""
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 MESSAGE_CHARACTERS = 2000
 MOST_LINES = 100  # of more, only their number is told
@@ -15,6 +15,7 @@ class Batch:
     text: str
     entries: int
     is_lines: bool  # else there are only numbers in it
+    last: int = 0  # its last entry as told, where that is a number: it may grow meanwhile
 
 
 class WaitingLines:
@@ -23,18 +24,20 @@ class WaitingLines:
     def __init__(self) -> None:
         """Nothing waits at first."""
         self._entries: deque[str | int] = deque()
-        self._kept = 0
 
     @property
     def number(self) -> int:
         """How many lines wait, those that are only counted too."""
         return sum(entry if isinstance(entry, int) else 1 for entry in self._entries)
 
+    @property
+    def _kept(self) -> int:
+        return sum(isinstance(entry, str) for entry in self._entries)
+
     def add(self, line: str) -> None:
         """One more."""
         if self._kept < MOST_LINES:
             self._entries.append(line)
-            self._kept += 1
         elif isinstance(last := self._entries[-1], int):
             self._entries[-1] = last + 1
         else:
@@ -47,8 +50,9 @@ class WaitingLines:
         """
         said = [f"{_more(before_restart)} before a restart."] if before_restart else []
         length = sum(map(len, said))
-        taken, is_lines = 0, False
-        for entry, times in self._runs():
+        taken, is_lines, last = 0, False, 0
+        for entry, run in groupby(self._entries):
+            times = sum(1 for _ in run)
             line = entry if isinstance(entry, str) else f"{_more(entry)}."
             if times > 1:
                 line = f"{line} ({times} times)"
@@ -58,12 +62,16 @@ class WaitingLines:
             length += 1 + len(line)
             taken += times
             is_lines = is_lines or isinstance(entry, str)
-        return Batch("\n".join(said)[:MESSAGE_CHARACTERS], taken, is_lines)
+            last = entry if isinstance(entry, int) else 0
+        return Batch("\n".join(said)[:MESSAGE_CHARACTERS], taken, is_lines, last)
 
     def told(self, batch: Batch) -> None:
-        """The newest batch is written."""
+        """The newest batch is written. What was added to its last number since then waits on."""
+        newest: str | int = 0
         for _ in range(batch.entries):
-            self._kept -= isinstance(self._entries.popleft(), str)
+            newest = self._entries.popleft()
+        if isinstance(newest, int) and newest > batch.last:
+            self._entries.appendleft(newest - batch.last)
 
     def refused(self, batch: Batch) -> None:
         """The newest batch can never be written: only the number of its lines is told."""
@@ -78,21 +86,6 @@ class WaitingLines:
     def clear(self) -> None:
         """Nobody is to be told any more."""
         self._entries.clear()
-        self._kept = 0
-
-    def _runs(self) -> Iterator[tuple[str | int, int]]:
-        """Each entry with how often it comes in a row; numbers never do."""
-        newest: str | int | None = None
-        times = 0
-        for entry in self._entries:
-            if entry == newest:
-                times += 1
-                continue
-            if newest is not None:
-                yield newest, times
-            newest, times = entry, 1
-        if newest is not None:
-            yield newest, times
 
 
 def _more(number: int) -> str:

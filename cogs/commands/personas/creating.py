@@ -14,7 +14,7 @@ from cogs.commands.personas.fields import LONG, SHORT
 from cogs.commands.personas.looks import plain
 from cogs.commands.personas.picture import try_picture
 from cogs.controls import ControlForm
-from cogs.interactions import line_of, shown, told
+from cogs.interactions import shown, shown_line
 from cogs.rights.holding import own_server
 
 
@@ -57,7 +57,7 @@ class CreateForm(ControlForm, title="A new persona"):
             made = await bot_of(interaction).desk.workshop.create(guild_id, typed, by)
         except CaduceusError as error:
             await interaction.followup.send(
-                f"{line_of(error)} {KEPT}",
+                f"{await shown_line(interaction, error)} {KEPT}",
                 view=RetryView(interaction, self._picture, typed),
                 ephemeral=True,
             )
@@ -96,16 +96,15 @@ class CopyView(AskerView):
     async def copy(self, interaction: Interaction, _button: discord.ui.Button[Any]) -> None:
         """Make it, and open the editor."""
         await interaction.response.defer(ephemeral=True, thinking=True)
-        async with told(interaction):
-            guild_id = own_server(interaction)
-            workshop = bot_of(interaction).desk.workshop
-            card = await workshop.card(self._persona)
-            name = await workshop.free_name(guild_id, self._persona.name)
-            made = await workshop.take(guild_id, card, str(interaction.user.id), name)
-            self.stop()
-            said = await try_picture(interaction, made, self._picture)
-            name = await shown(interaction, plain(made.name, 200))
-            await show_editor(interaction, made, f"**{name}** is a copy. {said}")
+        guild_id = own_server(interaction)
+        workshop = bot_of(interaction).desk.workshop
+        card = await workshop.card(self._persona)
+        name = await workshop.free_name(guild_id, self._persona.name)
+        made = await workshop.take(guild_id, card, str(interaction.user.id), name)
+        self.stop()
+        said = await try_picture(interaction, made, self._picture)
+        name = await shown(interaction, plain(made.name, 200))
+        await show_editor(interaction, made, f"**{name}** is a copy. {said}")
 
 
 async def offer_copy(

@@ -23,7 +23,7 @@ from cogs.commands.personas.looks import PICTURE, describe, picture_file
 from cogs.commands.personas.parts import INPUTS, joined, parts_of, units_of
 from cogs.commands.personas.picture import PictureForm, set_picture
 from cogs.controls import ControlForm
-from cogs.interactions import line_of, shown_embeds, tell, told
+from cogs.interactions import shown_embeds, shown_line, tell
 
 GREETINGS_SHOWN = 24  # of 25 options; the last adds one
 KEPT = "What you typed stands in the form when you open it again."
@@ -82,7 +82,7 @@ class PersonaEditor(AskerView):
         except CaduceusError as error:
             self.unsaved[form] = dict(typed)
             await self._look_again(interaction)
-            await tell(interaction, f"{line_of(error)} {KEPT}")
+            await tell(interaction, f"{await shown_line(interaction, error)} {KEPT}")
             return
         self.unsaved.pop(form, None)
         await self._show(interaction, "Saved.")
@@ -205,8 +205,7 @@ class _RemovalButton(discord.ui.Button[PersonaEditor]):
             await interaction.response.edit_message(view=self.view)
             return
         await interaction.response.defer()
-        async with told(interaction):
-            await self.view.save_picture(interaction, None)
+        await self.view.save_picture(interaction, None)
 
 
 class ShortForm(ControlForm):
@@ -249,17 +248,16 @@ class ShortForm(ControlForm):
         """Keep what was changed."""
         await interaction.response.defer()
         typed = self._typed()
-        async with told(interaction):
-            try:
-                changes = {
-                    line.field: line.read(self._editor.persona, typed[line.field].strip())
-                    for line in self._choice.lines
-                    if typed[line.field].strip() != self._shown[line.field].strip()
-                }
-            except PersonaError as error:
-                self._editor.unsaved[self._choice.key] = typed
-                raise PersonaError(error.message, f"{error.fix} {KEPT}".strip()) from error
-            await self._editor.save(interaction, self._choice.key, typed, changes)
+        try:
+            changes = {
+                line.field: line.read(self._editor.persona, typed[line.field].strip())
+                for line in self._choice.lines
+                if typed[line.field].strip() != self._shown[line.field].strip()
+            }
+        except PersonaError as error:
+            self._editor.unsaved[self._choice.key] = typed
+            raise PersonaError(error.message, f"{error.fix} {KEPT}".strip()) from error
+        await self._editor.save(interaction, self._choice.key, typed, changes)
 
 
 class LongForm(ControlForm):
@@ -310,9 +308,8 @@ class LongForm(ControlForm):
         typed = self._typed()
         values = [entry.value for entry in self._inputs]
         text = self._before + joined(values, self._gaps) + self._after
-        async with told(interaction):
-            changes = long_change(self._editor.persona, self._key, text.strip())
-            await self._editor.save(interaction, self._form, typed, changes)
+        changes = long_change(self._editor.persona, self._key, text.strip())
+        await self._editor.save(interaction, self._form, typed, changes)
 
 
 async def show_editor(interaction: Interaction, persona: Persona, said: str = "") -> None:

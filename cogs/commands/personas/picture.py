@@ -9,7 +9,7 @@ from bot.errors import CaduceusError, PersonaError
 from cogs.client import Interaction, bot_of
 from cogs.commands.library.importing import FileKind
 from cogs.controls import ControlForm
-from cogs.interactions import line_of, told
+from cogs.interactions import shown_line
 
 PICTURE_FILES = FileKind(PersonaError, "Take a smaller picture.")
 KINDS = "PNG, JPEG, WebP or GIF"
@@ -36,7 +36,7 @@ async def try_picture(
     try:
         await set_picture(interaction, persona, file)
     except CaduceusError as error:
-        return f"The picture was not taken: {line_of(error)} "
+        return f"The picture was not taken: {await shown_line(interaction, error)} "
     return "Its picture is set. "
 
 
@@ -59,7 +59,6 @@ class PictureForm(ControlForm, title="Picture"):
     async def on_submit(self, interaction: Interaction, /) -> None:
         """Hand the picture on."""
         await interaction.response.defer()
-        async with told(interaction):
-            if not self.file.values:
-                raise PersonaError("No picture came with the form.", "Choose a file in it.")
-            await self._done(interaction, self.file.values[0])
+        if not self.file.values:
+            raise PersonaError("No picture came with the form.", "Choose a file in it.")
+        await self._done(interaction, self.file.values[0])

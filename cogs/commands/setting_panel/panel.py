@@ -36,7 +36,7 @@ from cogs.commands.setting_panel.place import (
     with_role_ids,
 )
 from cogs.controls import KeptControl, require_control
-from cogs.interactions import reported, tell
+from cogs.interactions import reported, shown, shown_line, tell
 from cogs.platform import NOBODY, escaped, key_of
 
 SAID_CHARACTERS = 600  # of a value, in a line
@@ -136,21 +136,22 @@ async def change(interaction: Interaction, place: Place, text: str | None) -> No
         await _say_who_was_faster(interaction, place, text)
     except ChannelSettingError as error:
         typed = f"\nYou typed:\n{block(cut(text, 1500))}" if text and len(text) > 40 else ""
-        await _refuse(interaction, place, f"{error}{typed}")
+        # Theirs to edit, as they typed it.
+        await _refuse(interaction, place, f"{await shown_line(interaction, error)}{typed}")
     except NotAllowed as error:
-        await _refuse(interaction, place, str(error))
+        await _refuse(interaction, place, await shown_line(interaction, error))
     else:
         _, new = await values_of_change(cascade, channel, made)
         new = escaped(cut(new, SAID_CHARACTERS))
         now = "no longer set" if made.new is None else f"now {new}"
         is_idle = channel.is_direct and definition.in_direct is InDirect.IDLE
         idle = "In a direct message that changes nothing. " if is_idle and text else ""
-        await show(
+        said = await shown(
             interaction,
-            place,
             f"`{definition.key}` is {now} for {name_of(scope)}. {idle}"
             f"(`/settings undo {made.change_id}` takes it back.)",
         )
+        await show(interaction, place, said)
 
 
 async def submitted(interaction: Interaction) -> None:
@@ -186,6 +187,7 @@ async def _say_who_was_faster(interaction: Interaction, place: Place, wanted: st
         for value in await values_of_change(cascade, channel, newest)
     ]
     line = f"`{definition.key}` for {name_of(place.scope)}: {old} → {new}, {by_whom(newest)}"
+    line = await shown(interaction, line)
     if newest.new == await _value_of(interaction, place, wanted):
         await show(interaction, place, f"It is as you wanted already. {line}")
         return

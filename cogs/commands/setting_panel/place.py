@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from bot.chat.definitions import DEFINITIONS, THEMES, current_key, definition_of
 from bot.chat.limits.ages import require_may_speak
+from bot.chat.limits.roles import compared
 from bot.chat.messages import Scope
 from bot.chat.setting_definition import Setter, SettingDefinition
 from bot.errors import NotFound
@@ -124,11 +125,9 @@ def with_role_ids(interaction: Interaction, definition: SettingDefinition, text:
     mentions: dict[str, list[str]] = {}
     for role in guild.roles:
         if not role.is_default():  # which is everybody, under one name for ever
-            # As entries are kept: without an «@» before it.
-            name = role.name.strip().removeprefix("@").strip().casefold()
-            mentions.setdefault(name, []).append(role.mention)
+            mentions.setdefault(compared(role.name), []).append(role.mention)
     typed = definition.parse(text)
     entries = typed if isinstance(typed, list) else []
     return ", ".join(
-        mention for entry in entries for mention in mentions.get(entry.casefold(), [entry])
+        mention for entry in entries for mention in mentions.get(compared(entry), [entry])
     )

@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import discord
+import pytest
 from worlds import labels, talking
 
 from bot.chat.engines import Standing, WrittenIn
+from bot.chat.messages import ChannelKey, Turn
 from bot.chat.prompt.budget import LeftOut
 from bot.engine.api import EngineState, EngineStatus
 from bot.engine.fake import FakeEngine
@@ -60,6 +62,28 @@ async def test_continue_and_regenerate_work_on_the_newest_reply(tmp_path: Path) 
         assert "Once upon a time." in world.said()
         await world.alice.slash(world.channel, "chat regenerate")
         assert "Anew." in world.said()
+
+
+@pytest.mark.parametrize("command", ["continue", "regenerate"])
+async def test_the_reply_that_somebody_may_change_is_the_one_that_is_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """Another one may come between the check of their right and the deed."""
+    async with talking(tmp_path, ["Alice's.", "Bob's.", " Changed."]) as world:
+        await world.ask("one")
+        look_up = world.bot.conversations.newest_reply
+        here = (await world.turns())[0].channel
+        found = [await look_up(here, str(world.alice.id))]
+        await world.ask("two", world.bob)
+
+        async def newest(channel: ChannelKey, speaker_id: str) -> Turn | None:
+            return found.pop() if found else await look_up(channel, speaker_id)
+
+        monkeypatch.setattr(world.bot.conversations, "newest_reply", newest)
+        await world.alice.slash(world.channel, f"chat {command}")
+        alices, bobs = world.said()
+        assert "Changed." in alices
+        assert bobs == "Bob's."
 
 
 async def test_each_goes_on_with_their_own_newest_reply_where_talks_are_private(

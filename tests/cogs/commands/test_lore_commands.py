@@ -166,6 +166,7 @@ async def test_what_is_pressed_is_checked_again(tmp_path: Path) -> None:
         world.env.backend.remove_member_role(world.guild.id, world.chief.id, role.id)
         await world.chief.click(asked.response.message, label="Delete")
         await world.chief.click(looked.response.message, label="Replace")
+        assert refusals(world) == [NotAllowed, NotAllowed]
         [kept] = await world.bot.desk.lorebooks.all(str(world.guild.id))
         assert (kept.name, kept.revision) == ("Coast", 1)
         world.env.backend.add_member_role(world.guild.id, world.chief.id, role.id)

@@ -263,6 +263,7 @@ async def test_what_could_not_be_taken_stands_in_the_form_again(tmp_path: Path) 
         assert "«hot» is not a number" in refused.followups[-1].content
         form = await world.chief.select(shown(result), ["numbers"], custom_id="persona-field")
         assert "temperature = hot" in json.dumps(form.modal)
+        assert refusals(world) == [PersonaError]
 
 
 async def test_a_long_text_is_edited_in_parts(tmp_path: Path) -> None:

@@ -109,6 +109,7 @@ async def test_what_is_no_picture_is_said_and_costs_nothing_else(tmp_path: Path)
         form = await world.chief.click(shown(result), label="Add a picture")
         refused = await world.chief.submit_modal(form, {"picture": ("eve.gif", FIRST[:60])})
         assert "eve.gif" in refused.followups[-1].content
+        assert refusals(world) == [PersonaError]
         assert not await has_picture(world, "Eve")
 
 

@@ -9,7 +9,9 @@ from worlds import World, talking
 
 from bot.chat import definitions
 from bot.chat.definitions import DEFINITIONS
+from bot.chat.limits.words.word import GuildWord
 from bot.chat.messages import Scope
+from bot.chat.text.forbidden.redaction import BLOCK
 from bot.errors import NotAllowed
 from bot.store.database import Database
 
@@ -207,3 +209,23 @@ async def test_resetting_what_is_not_set_says_so_and_is_no_change(tmp_path: Path
             assert again.response is not None
             assert f"`{key}` is not set for this channel; here it is" in again.response.content
         assert await world.database.settings.revision() == revision
+
+
+async def test_what_the_panel_says_of_a_setting_is_without_the_word(tmp_path: Path) -> None:
+    """In the block and the form it stands as it was typed: there it is edited."""
+    async with talking(tmp_path) as world:
+        guild = ("discord", str(world.guild.id))
+        await world.database.words.put(guild, GuildWord("zirconium"))
+        blocks = BLOCK * len("zirconium")
+        panel = await Panel.open(world, world.chief, "instructions")
+        late = await Panel.open(world, world.keeper, "instructions")
+        await panel.type("Talk of zirconium.")
+        assert f"is now Talk of {blocks}. for this channel" in panel.message.content
+        await late.type("No more zirconium.")
+        assert f"not set → Talk of {blocks}." in late.message.content
+        await late.press("Set it all the same")
+        assert f"is now No more {blocks}. for this channel" in late.message.content
+        number = await Panel.open(world, world.chief, "top_k")
+        await number.type("zirconium")
+        assert blocks in number.told
+        assert "zirconium" not in number.told

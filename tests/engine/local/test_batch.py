@@ -7,6 +7,7 @@ import pytest
 
 from bot.engine.api import Chunk, FinishReason, GenerationRequest, Sampling
 from bot.engine.local.batch import Batch, Event
+from bot.engine.local.guessing.guessing import Guessing, Stream
 from bot.engine.local.request import Submission
 from bot.engine.local.runner import Segment
 from bot.engine.local.slots import BLOCK_TOKENS
@@ -186,6 +187,27 @@ def test_a_copy_comes_after_the_slot_has_its_size(batch: Batch, runner: WritingD
     batch.step()
     assert [call[0] for call in runner.calls] == ["begin", "copy", "sample"]
     assert runner.calls[1] == ("copy", 0, 1, 49)
+
+
+@pytest.mark.parametrize(("most", "told"), [(4, [(), (LETTER, LETTER)]), (0, [])])
+def test_who_guesses_is_told_what_a_talk_took_back(
+    runner: WritingDown, tiny_loader: Callable[..., Any], most: int, told: list[tuple[int, ...]]
+) -> None:
+    class Told(Guessing):
+        def begin(self, number: int, earlier: Sequence[int] = ()) -> None:
+            begun.append(tuple(earlier))
+
+        def guesses(self, streams: Sequence[Stream]) -> dict[int, tuple[int, ...]]:
+            return {}
+
+    begun: list[tuple[int, ...]] = []
+    tokens = TextTokens(tiny_loader().tokenizer)
+    batch = Batch(runner, tokens, "a model", guessing=Told(most))
+    batch.add(submission(1, channel="c"))
+    run_dry(batch)
+    batch.add(submission(2, [10, 11, 12, LETTER, 20], channel="c"))
+    run_dry(batch)
+    assert begun == told
 
 
 def test_the_status_tells_rows_room_and_speed(batch: Batch) -> None:

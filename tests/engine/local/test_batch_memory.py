@@ -12,7 +12,11 @@ from hypothesis import strategies as st
 
 from bot.engine.api import Chunk, FinishReason, GenerationRequest, Sampling
 from bot.engine.local.batch import Batch
-from bot.engine.local.memory import telling_out_of_memory, with_growing_reserve
+from bot.engine.local.memory import (
+    give_back_memory,
+    telling_out_of_memory,
+    with_growing_reserve,
+)
 from bot.engine.local.request import Submission
 from bot.engine.local.runner import RunnerLimits, RunnerOutOfMemory, Segment
 from bot.engine.local.slots import BLOCK_TOKENS
@@ -263,6 +267,23 @@ def test_one_that_was_put_back_can_be_cancelled_and_keeps_its_text() -> None:
     assert batch.idle
 
 
+@pytest.mark.parametrize("put_back_first", [False, True])
+def test_one_that_was_put_back_is_not_kept_where_its_channel_was_forgotten(
+    *, put_back_first: bool
+) -> None:
+    runner = Forgetful(at_calls(12))
+    submissions = [submission(n, max_tokens=50) for n in range(4)]
+    batch = batch_of(runner, submissions)
+    batch.step()
+    while put_back_first and not runner.given_back:
+        batch.step()
+    for one in submissions:
+        batch.forget(one.request.channel)
+    _, ends = drain(batch)
+    assert_served_whole(submissions, ends)
+    assert (runner.given_back, batch.status().used_tokens, runner.held) == (1, 0, {})
+
+
 def test_it_is_told_in_words_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     batch = batch_of(Forgetful(at_calls(7)), [submission(n) for n in range(3)])
     assert batch.status().shortage == ""
@@ -384,6 +405,20 @@ def test_a_failed_attempt_leaves_nothing_behind() -> None:
         return taken[0]() is None
 
     assert with_growing_reserve(attempt, [1, 2])
+
+
+def test_what_torch_keeps_of_the_machines_pinned_memory_is_given_back_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: list[str] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: given.append("device"))
+    monkeypatch.delattr(torch._C, "_host_emptyCache", raising=False)
+    give_back_memory()
+    assert given == ["device"]
+    monkeypatch.setattr(torch._C, "_host_emptyCache", lambda: given.append("pinned"), raising=False)
+    give_back_memory()
+    assert given == ["device", "device", "pinned"]
 
 
 def test_memory_that_cannot_be_given_back_after_an_attempt_is_told_as_a_lack_of_it(

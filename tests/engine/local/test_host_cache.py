@@ -13,7 +13,7 @@ from bot.engine.local.batch import Batch
 from bot.engine.local.host.cache import HostCache
 from bot.engine.local.request import Submission
 from bot.engine.local.runner import RunnerLimits, RunnerOutOfMemory, Segment
-from bot.engine.local.slots import BLOCK_TOKENS, SlotTable
+from bot.engine.local.slots import BLOCK_TOKENS, COPY_TOKENS, KeptPrefix, SlotTable, packed
 from bot.engine.portable.host import HostTensors
 from bot.engine.portable.llama import LlamaRunner
 
@@ -134,14 +134,44 @@ def test_an_edited_talk_is_kept_by_the_device_alone(make: Callable[..., Talks]) 
     assert kept.say("a", more=5).cached_prompt_tokens == 119
 
 
-def test_a_reply_that_was_running_then_is_not_kept(make: Callable[..., Talks]) -> None:
-    talks = make()
-    talks.submit("a", list(range(3, 80)), 8)
-    talks.batch.step()
-    talks.batch.forget("a")
+def finish(talks: Talks) -> None:
     while not talks.batch.idle:
         talks.batch.step()
+
+
+@pytest.mark.parametrize("waiting", [False, True])
+def test_a_reply_that_ran_or_waited_then_is_not_kept(
+    make: Callable[..., Talks], *, waiting: bool
+) -> None:
+    talks = make()
+    talks.submit("a", list(range(3, 80)), 8)
+    if waiting:  # behind the first one: a channel's requests run one after the other
+        talks.submit("a", list(range(3, 90)), 8)
+    talks.batch.step()
+    talks.batch.forget("a")
+    finish(talks)
     assert talks.batch.status().used_tokens == 0
+    assert talks.say("a").cached_prompt_tokens == 0
+    assert talks.say("a", more=5).cached_prompt_tokens == 119  # what comes later is kept
+
+
+@pytest.mark.parametrize("waiting", [False, True])
+def test_an_edited_talks_reply_that_ran_or_waited_then_is_kept_by_the_device_alone(
+    make: Callable[..., Talks], *, waiting: bool
+) -> None:
+    talks = make()
+    prompt = list(range(3, 103))
+    talks.submit("a", prompt, 8)
+    if waiting:
+        talks.submit("a", prompt, 8)
+    talks.batch.step()
+    talks.batch.forget("a", only_copies=True)
+    finish(talks)
+    assert talks.batch.status().used_tokens == 2 * B
+    talks.say("b")
+    talks.say("c")
+    talks.said["a"] = prompt
+    assert talks.say("a", more=5).cached_prompt_tokens == 0
 
 
 def test_others_write_while_a_prefix_is_copied_back(make: Callable[..., Talks]) -> None:
@@ -265,6 +295,51 @@ def test_never_more_is_under_way_than_a_step_may_wait_for() -> None:
     memory.pending_bytes = 0
     host.tend()
     assert memory.saved == [4, 2]  # one request pushes out one of them
+
+
+class Written(Slow):
+    """Copies at once, and knows which tokens stand where."""
+
+    bytes_per_second = 1e9
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slots: dict[int, list[int]] = {}
+        self.held: dict[int, list[int]] = {}
+
+    def save(self, slot: int, first_page: int, pages: Sequence[int]) -> None:
+        for number, page in enumerate(pages, first_page):
+            self.held[page] = self.slots[slot][number * B : (number + 1) * B]
+
+    def load(self, slot: int, first_page: int, pages: Sequence[int]) -> None:
+        found = [token for page in pages for token in self.held[page]]
+        self.slots[slot] = self.slots.get(slot, [])[: first_page * B] + found
+
+
+@pytest.mark.parametrize("common", [0, COPY_TOKENS - 1])
+def test_what_is_about_to_be_copied_back_is_not_written_over_by_its_channels_newer_text(
+    common: int,
+) -> None:
+    memory, slots = Written(), SlotTable(slots=8, room_tokens=4 * B)
+    host = HostCache(memory, slots)
+    host.computed(64, 64.0)  # a token a second: copying pays
+    older = list(range(2 * B))
+    newer = older[:common] + list(range(5000, 5000 + 2 * B - common))
+    for number, text in enumerate((older, newer)):
+        taken = slots.take("a", text, 2 * B)
+        memory.slots[taken.slot] = list(text)
+        slots.keep(taken.slot, text)
+        if not number:
+            host.part_with([KeptPrefix(taken.slot, "a", packed(text))], None)
+    prompt = [*older, 9]  # from another channel, so large that the slot of "a" has to go
+    taken = slots.take("b", prompt, 4 * B)
+    found = host.find(prompt, taken.cached_tokens)
+    assert found is not None
+    assert found.tokens == 2 * B
+    assert [prefix.channel for prefix in taken.given_up] == ["a"]
+    host.part_with(taken.given_up, found)
+    host.bring(found, taken.slot)
+    assert memory.slots[taken.slot][: found.tokens] == older
 
 
 def test_the_next_to_go_is_told_before_it_goes() -> None:

@@ -16,6 +16,7 @@ from embedded_folder import embedded_folder
 from bot.engine.api import Chunk, EngineState, FinishReason, GenerationRequest, Sampling
 from bot.engine.building import build_runner, load_model
 from bot.engine.local.engine import LocalEngine
+from bot.engine.local.prompt_tokens import PromptTokens
 from bot.engine.local.runner import RunnerLimits, Segment
 from bot.engine.portable.llama import LlamaRunner
 from bot.errors import EngineFailed, EngineUnavailable, ModelError, RequestTooLarge
@@ -91,6 +92,28 @@ class Stepping(LlamaRunner):
 
 def stepping(hook: Callable[[Sequence[Segment]], None]) -> type[Stepping]:
     return type("Hooked", (Stepping,), {"hook": staticmethod(hook)})
+
+
+@pytest.mark.parametrize("forgotten", ["c", "another"])
+async def test_a_channel_forgotten_while_its_prompt_is_cut_is_not_kept(
+    loaded: Any, monkeypatch: pytest.MonkeyPatch, forgotten: str
+) -> None:
+    loop = asyncio.get_running_loop()
+    plain = PromptTokens.encode
+
+    def encode(self: PromptTokens, channel: str, text: str) -> list[int]:
+        done = threading.Event()
+        loop.call_soon_threadsafe(lambda: (engine.forget(forgotten), done.set()))
+        assert done.wait(20)
+        return plain(self, channel, text)
+
+    async with running(lambda: loaded) as engine:
+        with monkeypatch.context() as patch:
+            patch.setattr(PromptTokens, "encode", encode)
+            await read(engine, ask())
+        last = (await read(engine, ask()))[-1].statistics
+        assert last is not None
+        assert (last.cached_prompt_tokens == 0) == (forgotten == "c")
 
 
 async def test_greedy_text_equals_generate(loaded: Any) -> None:

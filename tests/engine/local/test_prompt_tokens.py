@@ -83,3 +83,26 @@ def test_only_the_end_is_cut_again(tokens: TextTokens, monkeypatch: pytest.Monke
     prompts.forget("c")
     prompts.encode("c", more + "?")
     assert cut[2] > len(long)
+
+
+def test_what_is_forgotten_while_it_is_cut_is_not_kept(
+    tokens: TextTokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not tokens.tells_places:
+        pytest.skip("this tokenizer keeps nothing")
+    prompts = PromptTokens(tokens)
+    cut: list[int] = []
+    plain = TextTokens.encode_with_places
+
+    def forgetting(self: TextTokens, text: str, last: int) -> tuple[list[int], list[int]]:
+        cut.append(len(text))
+        if len(cut) == 1:
+            prompts.forget("c")
+        return plain(self, text, last)
+
+    monkeypatch.setattr(TextTokens, "encode_with_places", forgetting)
+    long = BEGINNING * 5
+    for _ in range(3):
+        assert prompts.encode("c", long) == tokens.encode_prompt(long)
+    assert cut[:2] == [len(long)] * 2
+    assert cut[2] < len(long) / 5

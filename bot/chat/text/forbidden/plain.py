@@ -141,10 +141,12 @@ class PlainFinder:
             for one in self._beginnings
             for entry in one.node.entries
         ]
+        there = {(one.start, one.node) for one in self._beginnings}  # else a row of blanks piles up
         parted: list[_Beginning] = []
         for one in self._beginnings:
             parted.append(one)
-            if (following := one.node.following.get(" ")) is not None:
+            following = one.node.following.get(" ")
+            if following is not None and (one.start, following) not in there:
                 parted.append(_Beginning(one.start, following))
                 parted[-1].end = self._at + 1
         self._beginnings = parted

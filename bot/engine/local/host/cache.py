@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from bot.engine.api import Sampling
 from bot.engine.local.host.pool import HostPool, HostPrefix
+from bot.engine.local.meter import running_average
 from bot.engine.local.runner import HostMemory, Runner, RunnerOutOfMemory, Segment
 from bot.engine.local.slots import BLOCK_TOKENS, COPY_TOKENS, KeptPrefix, SlotTable, packed
 
@@ -22,7 +23,6 @@ HOLD_SECONDS = 0.01  # of copies under way at most, for which a step may have to
 MARGIN = 1.25  # so much faster than computing has copying to be
 LEAST_PROMPT_TOKENS = 64  # of a step, to tell the speed of prompts by
 PROBED_TOKENS = 512
-WEIGHT = 0.3  # of the newest step in the speed of prompts
 POLL_SECONDS = 0.001
 PROBE_SECONDS = 10.0  # a copy that takes longer is no use to anybody
 
@@ -107,9 +107,7 @@ class HostCache:
         """A step has computed so many tokens of prompts."""
         if self._memory is None or tokens < LEAST_PROMPT_TOKENS or seconds <= 0:
             return
-        rate = tokens / seconds
-        known = self._prompt_rate
-        self._prompt_rate = known + WEIGHT * (rate - known) if known else rate
+        self._prompt_rate = running_average(self._prompt_rate, tokens / seconds)
 
     def find(self, prompt: Sequence[int], cached_tokens: int) -> Found | None:
         """What of a prompt is worth copying back where `cached_tokens` of it are there already."""
@@ -161,7 +159,8 @@ class HostCache:
             return True
         rank: Callable[[str], float] | None = None
         for prefix in prefixes:
-            if not self._pool.missing_pages(prefix.channel, prefix.tokens):
+            is_spared = prefix.channel in spared  # its pages are about to be read
+            if is_spared or not self._pool.missing_pages(prefix.channel, prefix.tokens):
                 continue
             most = self._pages_now()
             if not most:

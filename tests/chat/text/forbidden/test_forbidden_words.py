@@ -163,6 +163,14 @@ def test_what_only_holds_its_letters_is_no_such_word(text: str) -> None:
     assert shown(text, ["bad"]) == text
 
 
+@pytest.mark.parametrize("filler", ["\u3164", "\u2800", " \u3164", "\u3164 "])
+def test_a_row_of_what_may_be_blanks_piles_nothing_up(filler: str) -> None:
+    finder = PlainFinder(PlainWords([(0, "two words"), (1, "two")]))
+    finder.feed("two" + filler * 500)
+    assert len(finder._beginnings) < 5
+    assert 0 in {one.entry for one in finder.feed("words.")}
+
+
 def test_a_phrase_is_found_over_any_blanks() -> None:
     assert shown("very  bad \n word, bad", ["bad word"]) == "very  ███ \n ████, bad"
 

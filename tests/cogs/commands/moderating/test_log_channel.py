@@ -10,6 +10,8 @@ import simcord
 from moderating import answer, deny_bot, log_here, logged, press
 from worlds import QUICK, World, new_bot, talking
 
+from bot.chat.limits.words.reading import GuildReading
+from bot.chat.messages import ChannelKey
 from bot.chat.moderation.journal import Event, EventKind
 from bot.chat.moderation.log_channels import LogChannel
 from bot.errors import EngineFailed
@@ -229,6 +231,27 @@ async def test_what_waits_goes_to_another_log_channel_at_once(tmp_path: Path) ->
         await note(world, "one")
         await world.pass_time(200)
         assert await logged(world, await log_here(world)) == told("one")
+
+
+async def test_the_list_of_words_is_not_read_where_nobody_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with talking(tmp_path) as world:
+        asked: list[ChannelKey] = []
+        read = world.bot.conversations.censor.reading
+
+        async def reading(channel: ChannelKey) -> GuildReading:
+            asked.append(channel)
+            return await read(channel)
+
+        monkeypatch.setattr(world.bot.conversations.censor, "reading", reading)
+        await note(world, "one")
+        await world.pass_time(10)
+        assert asked == []
+        log = await log_here(world)
+        await note(world, "two")
+        assert await logged(world, log) == told("two")
+        assert asked
 
 
 async def test_what_was_to_be_told_to_nobody_is_not_told_to_the_next_log(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from worlds import QUICK, World, held, let, new_bot, talking
 
 from bot.chat.messages import ChannelKey, IncomingMessage, Speaker
 from bot.chat.moderation.purges import PurgeWish
+from bot.errors import NotAllowed
 from cogs.commands.moderating import purge as purging
 from cogs.commands.moderating import sweeping
 from cogs.platform import bare_key
@@ -172,6 +173,8 @@ async def test_a_right_lost_meanwhile_counts(tmp_path: Path) -> None:
             "A purge needs the permission Manage Messages here, or Manage Server"
             in result.response.content
         )
+        [error] = world.env.errors
+        assert isinstance(error, NotAllowed)
         assert answer(asked).startswith("**Purge this?**")
         assert len(await world.turns()) == 2
 

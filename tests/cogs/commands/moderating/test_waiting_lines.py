@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 
 from cogs.commands.moderating.waiting_lines import MESSAGE_CHARACTERS, MOST_LINES, WaitingLines
 
-STEPS = st.lists(st.sampled_from(["add", "repeat", "told", "refused"]), max_size=60)
+STEPS = st.lists(
+    st.sampled_from(["add", "repeat", "told", "refused", "told late", "refused late"]), max_size=60
+)
 
 
 def lines_in(text: str) -> int:
@@ -38,7 +40,11 @@ def test_every_line_is_told_or_counted_once_and_in_order(
         batch = waiting.batch()
         assert len(batch.text) <= MESSAGE_CHARACTERS
         assert bool(batch.text) == bool(waiting.number)
-        if step == "refused":
+        if step.endswith("late"):  # more comes while it is being sent
+            for _ in range(burst):
+                waiting.add(f"{added:05}".ljust(length, "."))
+                added += 1
+        if step.startswith("refused"):
             waiting.refused(batch)
             continue
         waiting.told(batch)
@@ -63,6 +69,29 @@ def test_what_comes_after_a_gap_stands_behind_it() -> None:
         texts += batch.text.splitlines()
         waiting.told(batch)
     assert texts[-2:] == ["… and 3 more lines.", "after"]
+
+
+def test_what_comes_while_a_number_is_being_told_is_told_next() -> None:
+    waiting = WaitingLines()
+    for _ in range(MOST_LINES + 5):
+        waiting.add("same")
+    batch = waiting.batch()
+    assert batch.text.splitlines()[-1] == "… and 5 more lines."
+    for _ in range(7):
+        waiting.add("same")
+    waiting.told(batch)
+    assert waiting.batch().text == "… and 7 more lines."
+
+
+def test_what_comes_while_a_number_is_being_refused_is_counted_too() -> None:
+    waiting = WaitingLines()
+    for _ in range(MOST_LINES + 5):
+        waiting.add("same")
+    batch = waiting.batch()
+    for _ in range(7):
+        waiting.add("same")
+    waiting.refused(batch)
+    assert waiting.batch().text == f"… and {MOST_LINES + 12} more lines."
 
 
 def test_one_line_is_one_line() -> None:

@@ -184,6 +184,9 @@ async def change_settings(world: World, thread: ChannelHandle) -> None:
     await world.alice.slash(thread, "settings panel")
     await world.chief.slash(thread, "settings undo", id=2)
     await world.chief.slash(thread, "settings reset", key="instructions")
+    metal = {"key": "instructions", "value": "Talk of zirconium."}
+    await world.chief.slash(thread, "settings set", scope="guild", **metal)
+    await world.chief.slash(thread, "settings reset", key="instructions")
 
 
 async def tell_moderators(world: World, thread: ChannelHandle) -> None:
@@ -196,6 +199,8 @@ async def tell_moderators(world: World, thread: ChannelHandle) -> None:
 async def be_refused(world: World, thread: ChannelHandle) -> None:
     owned = await world.chief.slash(thread, "persona edit", name="Zirconium")
     await press(world, owned, "Make a copy for this server")
+    form = await world.chief.slash(thread, "persona create")
+    await world.chief.submit_modal(form, {"name": "Zirconium"})
     await world.chief.slash(thread, "persona delete", name="Zirconium")
     await world.chief.slash(thread, "persona import", file=("zirconium.json", b"{"))
     await world.alice.slash(thread, "roleplay say", persona="no zirconium")
